@@ -1,0 +1,121 @@
+//! From `afterscope.toml`, flags and environment to a checked [`RunPlan`].
+//!
+//! Everything that can be wrong without touching data is found here, and all of it at once.
+//! Nothing downstream sees an unchecked text.
+
+pub mod document;
+mod plan;
+pub mod raw;
+pub mod shape;
+
+use std::path::{Path, PathBuf};
+
+use document::{Node, Place, Problem};
+use thiserror::Error;
+
+pub use plan::{
+    ColumnPlan, ColumnSource, ExpectedPlan, MappingPlan, PartitionTimePlan, RegistryPlan, RunPlan,
+    SourcePlan, StatusPlan, TimeFormat,
+};
+
+/// What the command line adds to the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub as_of: String,
+    pub set: Vec<String>,
+    pub output: Option<String>,
+    pub state: Option<String>,
+    pub id_key: Option<String>,
+    pub memory_limit: Option<String>,
+    pub threads: Option<u32>,
+    pub allow_incomplete: bool,
+    pub no_pruning: bool,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration {path}: {reason}\nname the file with --config, or write one: afterscope sample groups-2019 OUT makes an example")]
+    Unreadable { path: String, reason: String },
+
+    #[error("{}", render(.path, .problems))]
+    Invalid { path: String, problems: Vec<Problem> },
+}
+
+fn render(path: &str, problems: &[Problem]) -> String {
+    let mut out = match problems.len() {
+        1 => "the configuration has 1 problem:".to_string(),
+        n => format!("the configuration has {n} problems:"),
+    };
+    for problem in problems {
+        let at = match &problem.at {
+            Place::Line(line, column) => format!("{path}:{line}:{column}"),
+            Place::Argument(argument) => argument.clone(),
+            Place::File => path.to_string(),
+        };
+        out.push_str(&format!("\n  {at}: {}", problem.message));
+    }
+    out
+}
+
+/// Reads and checks the configuration.
+///
+/// # Errors
+/// [`ConfigError::Unreadable`] where the file cannot be read, [`ConfigError::Invalid`] with every
+/// problem that it has.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<RunPlan, ConfigError> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        path: shown.clone(),
+        reason: error.to_string(),
+    })?;
+    let base = path.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(
+        || PathBuf::from("."),
+        Path::to_path_buf,
+    );
+    from_text(&text, &base, overrides, &|name| std::env::var(name).ok())
+        .map_err(|problems| ConfigError::Invalid { path: shown, problems })
+}
+
+/// The plan that `text` describes; relative paths are relative to `base`.
+///
+/// # Errors
+/// Every problem found.
+pub fn from_text(
+    text: &str,
+    base: &Path,
+    overrides: &Overrides,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<RunPlan, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut node: Node = document::parse(text, env, &mut problems);
+    if problems.iter().any(|p| matches!(p.at, Place::Line(..))) && node_is_empty(&node) {
+        return Err(problems);
+    }
+    for assignment in &overrides.set {
+        node.set(assignment, env, &mut problems);
+    }
+    shape::check(&node, &mut problems);
+    let document = if problems.is_empty() {
+        match serde_json::from_value::<raw::Document>(node.to_json()) {
+            Ok(document) => Some(document),
+            Err(error) => {
+                problems.push(Problem { at: Place::File, message: error.to_string() });
+                None
+            }
+        }
+    } else {
+        None
+    };
+    let plan = document.and_then(|d| plan::build(&d, &node, base, overrides, env, &mut problems));
+    problems.sort();
+    problems.dedup();
+    match plan {
+        Some(plan) if problems.is_empty() => Ok(plan),
+        _ => Err(problems),
+    }
+}
+
+fn node_is_empty(node: &Node) -> bool {
+    matches!(&node.item, document::Item::Table(entries) if entries.is_empty())
+}
