@@ -1,0 +1,386 @@
+//! What was restricted when, and who owns what: the policy side of a run.
+//!
+//! Registry files are small tables, CSV with a header or Parquet. Every value is checked here, and
+//! an error names file, line and column. Two rows that say the same are one; two that differ are an
+//! error, because either could be the truth.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::Array;
+use arrow::datatypes::DataType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::config::RegistryPlan;
+use crate::key::hex;
+use crate::moment::{Moment, Zone};
+use crate::store::{Io, StoreError, StoreErrorKind, StoreUrl};
+
+/// The registry of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    /// Restricted scopes by name.
+    pub scopes: BTreeMap<String, Scope>,
+    /// Apps by id.
+    pub apps: BTreeMap<String, App>,
+    /// Grace ends by (app, scope).
+    pub grace: BTreeMap<(String, String), Moment>,
+    /// Which scopes a call needs; `None` where no endpoint table is given.
+    pub endpoints: Option<Vec<Endpoint>>,
+    /// Every file read, with its size and SHA-256.
+    pub files: Vec<RegistryFile>,
+}
+
+/// A restricted scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// From this moment on the scope must not be used.
+    pub restricted_at: Moment,
+    /// Data categories that the scope gives access to.
+    pub data_fields: Vec<String>,
+}
+
+/// A registered app.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct App {
+    pub name: Option<String>,
+    pub developer_id: Option<String>,
+    pub developer_name: Option<String>,
+}
+
+/// One row of the endpoint table: calls that match need one of `scopes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Upper case; `None` matches every method.
+    pub method: Option<String>,
+    /// A path template; a segment in braces matches any one segment.
+    pub path: String,
+    pub scopes: BTreeSet<String>,
+}
+
+/// A registry file as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RegistryFile {
+    pub role: &'static str,
+    pub url: String,
+    pub size: u64,
+    pub sha256: String,
+}
+
+#[derive(Debug, Error)]
+pub enum RegistryError {
+    #[error("registry file {file} ({role}): {reason}\ncheck registry.{role} in the configuration")]
+    Unreadable { role: &'static str, file: String, reason: String, kind: StoreErrorKind },
+
+    #[error("registry file {file} has no column `{column}`; it has {found}\nadd the column, or correct its name")]
+    MissingColumn { file: String, column: &'static str, found: String },
+
+    #[error("registry file {file}, {line}, column `{column}`: {reason}")]
+    BadValue { file: String, line: String, column: String, reason: String },
+
+    #[error("registry file {file}, {line}: {what} stands there a second time with other values (first in {first})\nkeep the row that is true")]
+    Contradiction { file: String, line: String, first: String, what: String },
+
+    #[error("registry file {file} names no scope\na run needs at least one restricted scope")]
+    NoScopes { file: String },
+}
+
+impl RegistryError {
+    /// What the underlying storage failure means, where there was one.
+    pub fn store_kind(&self) -> Option<StoreErrorKind> {
+        match self {
+            Self::Unreadable { kind, .. } => Some(*kind),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the registry.
+///
+/// # Errors
+/// The first file, line and column that cannot be used.
+pub fn load(plan: &RegistryPlan, io: &Io) -> Result<Registry, RegistryError> {
+    let mut registry = Registry::default();
+    let scopes = Table::read("scopes", &plan.scopes, io, &mut registry.files)?;
+    registry.scopes = read_scopes(&scopes, plan.zone)?;
+    if let Some(url) = &plan.apps {
+        registry.apps = read_apps(&Table::read("apps", url, io, &mut registry.files)?)?;
+    }
+    if let Some(url) = &plan.extensions {
+        let table = Table::read("extensions", url, io, &mut registry.files)?;
+        registry.grace = read_extensions(&table, plan.zone)?;
+    }
+    if let Some(url) = &plan.endpoints {
+        let table = Table::read("endpoints", url, io, &mut registry.files)?;
+        registry.endpoints = Some(read_endpoints(&table)?);
+    }
+    Ok(registry)
+}
+
+fn read_scopes(table: &Table, zone: Zone) -> Result<BTreeMap<String, Scope>, RegistryError> {
+    let (scope, at) = (table.required("scope")?, table.required("deprecated_at")?);
+    let fields = table.optional("data_fields");
+    let mut unique = Unique::new(table);
+    for row in &table.rows {
+        let name = table.text(row, scope, "scope")?;
+        let restricted_at = table.moment(row, at, "deprecated_at", zone)?;
+        let data_fields = fields
+            .and_then(|i| row.value(i))
+            .unwrap_or_default()
+            .split(';')
+            .map(str::trim)
+            .filter(|f| !f.is_empty())
+            .map(str::to_string)
+            .collect();
+        let what = format!("scope `{name}`");
+        unique.insert(row, name, Scope { restricted_at, data_fields }, &what)?;
+    }
+    let scopes = unique.finish();
+    if scopes.is_empty() {
+        return Err(RegistryError::NoScopes { file: table.file.clone() });
+    }
+    Ok(scopes)
+}
+
+fn read_apps(table: &Table) -> Result<BTreeMap<String, App>, RegistryError> {
+    let id = table.required("app_id")?;
+    let name = table.optional("app_name");
+    let developer_id = table.optional("developer_id");
+    let developer_name = table.optional("developer_name");
+    let mut unique = Unique::new(table);
+    for row in &table.rows {
+        let app = table.text(row, id, "app_id")?;
+        let value = |column: Option<usize>| column.and_then(|i| row.value(i)).map(str::to_string);
+        let details = App {
+            name: value(name),
+            developer_id: value(developer_id),
+            developer_name: value(developer_name),
+        };
+        let what = format!("app `{app}`");
+        unique.insert(row, app, details, &what)?;
+    }
+    Ok(unique.finish())
+}
+
+fn read_extensions(
+    table: &Table,
+    zone: Zone,
+) -> Result<BTreeMap<(String, String), Moment>, RegistryError> {
+    let (app, scope) = (table.required("app_id")?, table.required("scope")?);
+    let until = table.required("grace_until")?;
+    let mut unique = Unique::new(table);
+    for row in &table.rows {
+        let key = (table.text(row, app, "app_id")?, table.text(row, scope, "scope")?);
+        let moment = table.moment(row, until, "grace_until", zone)?;
+        let what = format!("the extension of app `{}` for scope `{}`", key.0, key.1);
+        unique.insert(row, key, moment, &what)?;
+    }
+    Ok(unique.finish())
+}
+
+fn read_endpoints(table: &Table) -> Result<Vec<Endpoint>, RegistryError> {
+    let (path, scope) = (table.required("path")?, table.required("scope")?);
+    let method = table.optional("method");
+    let mut grouped: BTreeMap<(Option<String>, String), BTreeSet<String>> = BTreeMap::new();
+    for row in &table.rows {
+        let method = method.and_then(|i| row.value(i)).map(str::to_ascii_uppercase);
+        let path = table.text(row, path, "path")?;
+        grouped.entry((method, path)).or_default().insert(table.text(row, scope, "scope")?);
+    }
+    Ok(grouped
+        .into_iter()
+        .map(|((method, path), scopes)| Endpoint { method, path, scopes })
+        .collect())
+}
+
+/// Rows by key, where a repeated key must repeat its values.
+struct Unique<'a, K, V> {
+    table: &'a Table,
+    seen: BTreeMap<K, (V, String)>,
+}
+
+impl<'a, K: Ord, V: PartialEq> Unique<'a, K, V> {
+    fn new(table: &'a Table) -> Self {
+        Self { table, seen: BTreeMap::new() }
+    }
+
+    fn insert(&mut self, row: &Row, key: K, value: V, what: &str) -> Result<(), RegistryError> {
+        if let Some((old, first)) = self.seen.get(&key) {
+            if *old == value {
+                return Ok(());
+            }
+            return Err(RegistryError::Contradiction {
+                file: self.table.file.clone(),
+                line: row.at.clone(),
+                first: first.clone(),
+                what: what.to_string(),
+            });
+        }
+        self.seen.insert(key, (value, row.at.clone()));
+        Ok(())
+    }
+
+    fn finish(self) -> BTreeMap<K, V> {
+        self.seen.into_iter().map(|(key, (value, _))| (key, value)).collect()
+    }
+}
+
+/// A small table of texts; empty cells are null.
+struct Table {
+    file: String,
+    columns: Vec<String>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    /// `line 7` of a CSV file, `row 7` of a Parquet file.
+    at: String,
+    cells: Vec<Option<String>>,
+}
+
+impl Row {
+    fn value(&self, column: usize) -> Option<&str> {
+        self.cells.get(column).and_then(Option::as_deref)
+    }
+}
+
+impl Table {
+    fn read(
+        role: &'static str,
+        url: &StoreUrl,
+        io: &Io,
+        files: &mut Vec<RegistryFile>,
+    ) -> Result<Self, RegistryError> {
+        let file = url.to_string();
+        let unreadable = |kind, reason: String| RegistryError::Unreadable {
+            role,
+            file: file.clone(),
+            reason,
+            kind,
+        };
+        let from_store = |e: StoreError| unreadable(e.kind, e.reason);
+        let (folder, name) = url.split_last().ok_or_else(|| {
+            unreadable(StoreErrorKind::Settings, "the address names no file".into())
+        })?;
+        let bytes = match folder.open(io).and_then(|store| store.read(&name)) {
+            Ok(Some((bytes, _))) => bytes,
+            Ok(None) => return Err(unreadable(StoreErrorKind::NotFound, "does not exist".into())),
+            Err(e) => return Err(from_store(e)),
+        };
+        files.push(RegistryFile {
+            role,
+            url: file.clone(),
+            size: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(&bytes)),
+        });
+        let bad = |reason: String| unreadable(StoreErrorKind::Settings, reason);
+        let (columns, rows) = if bytes.starts_with(b"PAR1") {
+            read_parquet(bytes).map_err(bad)?
+        } else {
+            read_csv(&bytes).map_err(bad)?
+        };
+        Ok(Self { file, columns, rows })
+    }
+
+    fn optional(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c == column)
+    }
+
+    fn required(&self, column: &'static str) -> Result<usize, RegistryError> {
+        self.optional(column).ok_or_else(|| RegistryError::MissingColumn {
+            file: self.file.clone(),
+            column,
+            found: self.columns.join(", "),
+        })
+    }
+
+    fn bad(&self, row: &Row, column: &str, reason: impl Into<String>) -> RegistryError {
+        RegistryError::BadValue {
+            file: self.file.clone(),
+            line: row.at.clone(),
+            column: column.into(),
+            reason: reason.into(),
+        }
+    }
+
+    fn text(&self, row: &Row, index: usize, column: &str) -> Result<String, RegistryError> {
+        row.value(index).map(str::to_string).ok_or_else(|| self.bad(row, column, "is empty"))
+    }
+
+    fn moment(
+        &self,
+        row: &Row,
+        index: usize,
+        column: &str,
+        zone: Zone,
+    ) -> Result<Moment, RegistryError> {
+        let text = self.text(row, index, column)?;
+        Moment::parse_setting(&text, zone).map_err(|reason| self.bad(row, column, reason))
+    }
+}
+
+type Parsed = (Vec<String>, Vec<Row>);
+
+fn read_csv(bytes: &[u8]) -> Result<Parsed, String> {
+    // A byte order mark is no part of the first column's name.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
+    let columns: Vec<String> = reader
+        .headers()
+        .map_err(|e| e.to_string())?
+        .iter()
+        .map(|name| name.trim().to_string())
+        .collect();
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| e.to_string())?;
+        let line = record.position().map_or(0, csv::Position::line);
+        rows.push(Row {
+            at: format!("line {line}"),
+            cells: record.iter().map(|c| (!c.is_empty()).then(|| c.to_string())).collect(),
+        });
+    }
+    Ok((columns, rows))
+}
+
+fn read_parquet(bytes: Bytes) -> Result<Parsed, String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+        .and_then(ParquetRecordBatchReaderBuilder::build)
+        .map_err(|e| e.to_string())?;
+    let mut columns = Vec::new();
+    let mut rows = Vec::new();
+    let options = FormatOptions::default();
+    for batch in reader {
+        let batch = batch.map_err(|e| e.to_string())?;
+        columns = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let formatters = batch
+            .columns()
+            .iter()
+            .map(|array| cell_formatter(array.as_ref(), &options))
+            .collect::<Result<Vec<_>, _>>()?;
+        for i in 0..batch.num_rows() {
+            let cells = batch
+                .columns()
+                .iter()
+                .zip(&formatters)
+                .map(|(array, f)| (!array.is_null(i)).then(|| f.value(i).to_string()))
+                .map(|cell| cell.filter(|text| !text.is_empty()))
+                .collect();
+            rows.push(Row { at: format!("row {}", rows.len() + 1), cells });
+        }
+    }
+    Ok((columns, rows))
+}
+
+fn cell_formatter<'a>(
+    array: &'a dyn Array,
+    options: &'a FormatOptions<'a>,
+) -> Result<ArrayFormatter<'a>, String> {
+    if matches!(array.data_type(), DataType::List(_) | DataType::Struct(_) | DataType::Map(..)) {
+        return Err(format!("a column of type {} cannot be read; write text", array.data_type()));
+    }
+    ArrayFormatter::try_new(array, options).map_err(|e| e.to_string())
+}
