@@ -1,0 +1,305 @@
+//! Mapped rows, column by column.
+
+use std::collections::HashMap;
+
+use crate::key::{IdKind, Key};
+use crate::moment::Moment;
+
+/// A code that stands for null.
+pub const NONE: u32 = u32::MAX;
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    Allowed,
+    Denied,
+    Unknown,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 3] = [Self::Allowed, Self::Denied, Self::Unknown];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why a row cannot be counted (docs/counting.md, rule 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reject {
+    /// Its time is null or unreadable.
+    Time,
+    /// Its weight is negative.
+    Weight,
+    /// Its scope value cannot be parsed.
+    Scope,
+}
+
+impl Reject {
+    pub const ALL: [Self; 3] = [Self::Time, Self::Weight, Self::Scope];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Weight => "weight",
+            Self::Scope => "scope",
+        }
+    }
+}
+
+/// Texts by number, in the order in which they were met.
+#[derive(Clone, Debug, Default)]
+pub struct Interner {
+    codes: HashMap<Box<str>, u32>,
+    names: Vec<Box<str>>,
+}
+
+impl Interner {
+    pub fn code(&mut self, name: &str) -> u32 {
+        if let Some(code) = self.codes.get(name) {
+            return *code;
+        }
+        let code = u32::try_from(self.names.len()).unwrap_or(NONE);
+        self.codes.insert(name.into(), code);
+        self.names.push(name.into());
+        code
+    }
+
+    pub fn names(&self) -> &[Box<str>] {
+        &self.names
+    }
+
+    pub fn name(&self, code: u32) -> Option<&str> {
+        self.names.get(usize::try_from(code).ok()?).map(AsRef::as_ref)
+    }
+
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+/// The asked scopes of a row: all that it carries, and those of them that the call exercised.
+/// Sorted, without repeats. A row whose scope value cannot be read has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScopeSet {
+    pub scopes: Vec<String>,
+    pub exercised: Vec<String>,
+}
+
+/// Scope sets by number.
+#[derive(Clone, Debug, Default)]
+pub struct ScopeSets {
+    codes: HashMap<ScopeSet, u32>,
+    sets: Vec<ScopeSet>,
+}
+
+impl ScopeSets {
+    pub fn code(&mut self, set: ScopeSet) -> u32 {
+        if let Some(code) = self.codes.get(&set) {
+            return *code;
+        }
+        let code = u32::try_from(self.sets.len()).unwrap_or(NONE);
+        self.codes.insert(set.clone(), code);
+        self.sets.push(set);
+        code
+    }
+
+    pub fn sets(&self) -> &[ScopeSet] {
+        &self.sets
+    }
+}
+
+/// Ids as keys; null where the row has none. A column that no source column fills stays empty.
+#[derive(Clone, Debug, Default)]
+pub struct KeyColumn {
+    pub kind: Option<IdKind>,
+    pub hi: Vec<u64>,
+    /// Empty while every key's low half is zero (integers).
+    pub lo: Vec<u64>,
+    /// Empty while no key is null.
+    pub valid: Vec<bool>,
+}
+
+impl KeyColumn {
+    pub fn push(&mut self, key: Option<Key>) {
+        let rows = self.hi.len();
+        match key {
+            Some(key) => {
+                if key.lo != 0 && self.lo.is_empty() {
+                    self.lo.resize(rows, 0);
+                }
+                self.hi.push(key.hi);
+                if key.lo != 0 || !self.lo.is_empty() {
+                    self.lo.push(key.lo);
+                }
+                if !self.valid.is_empty() {
+                    self.valid.push(true);
+                }
+            }
+            None => {
+                if self.valid.is_empty() {
+                    self.valid.resize(rows, true);
+                }
+                self.valid.push(false);
+                self.hi.push(0);
+                if !self.lo.is_empty() {
+                    self.lo.push(0);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    pub fn get(&self, row: usize) -> Option<Key> {
+        if self.valid.get(row) == Some(&false) {
+            return None;
+        }
+        let hi = *self.hi.get(row)?;
+        Some(Key { hi, lo: self.lo.get(row).copied().unwrap_or(0) })
+    }
+
+    pub fn len(&self) -> usize {
+        self.hi.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.hi.is_empty()
+    }
+
+    /// Appends all rows of `other`.
+    pub fn append(&mut self, other: &Self) {
+        self.kind = self.kind.or(other.kind);
+        let rows = self.hi.len();
+        if !other.lo.is_empty() && self.lo.is_empty() {
+            self.lo.resize(rows, 0);
+        }
+        if !self.lo.is_empty() {
+            self.lo.extend_from_slice(&other.lo);
+            self.lo.resize(rows + other.len(), 0);
+        }
+        if !other.valid.is_empty() && self.valid.is_empty() {
+            self.valid.resize(rows, true);
+        }
+        if !self.valid.is_empty() {
+            self.valid.extend_from_slice(&other.valid);
+            self.valid.resize(rows + other.len(), true);
+        }
+        self.hi.extend_from_slice(&other.hi);
+    }
+}
+
+/// Optional whole numbers. A column that no source column fills stays empty.
+#[derive(Clone, Debug, Default)]
+pub struct IntColumn {
+    pub values: Vec<i64>,
+    /// Empty while no value is null.
+    pub valid: Vec<bool>,
+}
+
+impl IntColumn {
+    pub fn push(&mut self, value: Option<i64>) {
+        if value.is_none() && self.valid.is_empty() {
+            self.valid.resize(self.values.len(), true);
+        }
+        if !self.valid.is_empty() {
+            self.valid.push(value.is_some());
+        }
+        self.values.push(value.unwrap_or(0));
+    }
+
+    #[inline]
+    pub fn get(&self, row: usize) -> Option<i64> {
+        if self.valid.get(row) == Some(&false) {
+            return None;
+        }
+        self.values.get(row).copied()
+    }
+
+    pub fn append(&mut self, other: &Self) {
+        let rows = self.values.len();
+        if !other.valid.is_empty() && self.valid.is_empty() {
+            self.valid.resize(rows, true);
+        }
+        if !self.valid.is_empty() {
+            self.valid.extend_from_slice(&other.valid);
+            self.valid.resize(rows + other.values.len(), true);
+        }
+        self.values.extend_from_slice(&other.values);
+    }
+}
+
+/// Events of one source: columns of equal length, apart from those that the source does not map,
+/// which are empty. Texts are codes into the batch's own lists.
+#[derive(Clone, Debug, Default)]
+pub struct AccessBatch {
+    /// Which scan unit the row came from (an index that the reader of the batch gives meaning).
+    pub unit: Vec<u32>,
+    /// Microseconds since the epoch, UTC; 0 where the row is rejected for its time.
+    pub micros: Vec<i64>,
+    /// Nanoseconds beyond, 0 to 999; empty while all are 0.
+    pub nanos: Vec<u16>,
+    pub app: Vec<u32>,
+    pub scopes: Vec<u32>,
+    pub outcome: Vec<Outcome>,
+    /// Empty while no row is rejected.
+    pub reject: Vec<Option<Reject>>,
+    pub subject: KeyColumn,
+    pub actor: KeyColumn,
+    pub group: KeyColumn,
+    /// The group's own id where the key does not give it back (text, or keyed ids).
+    pub group_id: Vec<Option<Box<[u8]>>>,
+    pub weight: IntColumn,
+    pub bytes: IntColumn,
+    pub records: IntColumn,
+    /// Codes of JSON arrays of field names.
+    pub fields: Vec<u32>,
+    pub event: KeyColumn,
+
+    pub app_names: Interner,
+    pub scope_sets: ScopeSets,
+    pub field_lists: Interner,
+}
+
+impl AccessBatch {
+    pub fn len(&self) -> usize {
+        self.unit.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.unit.is_empty()
+    }
+
+    #[inline]
+    pub fn moment(&self, row: usize) -> Moment {
+        Moment {
+            micros: self.micros.get(row).copied().unwrap_or_default(),
+            nanos: self.nanos.get(row).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Bytes that the rows take, roughly: what a memory budget is held against.
+    pub fn bytes_held(&self) -> usize {
+        let keys = |k: &KeyColumn| k.hi.len() * 8 + k.lo.len() * 8 + k.valid.len();
+        let ints = |c: &IntColumn| c.values.len() * 8 + c.valid.len();
+        self.len() * (4 + 8 + 4 + 4 + 1)
+            + self.nanos.len() * 2
+            + self.reject.len() * 2
+            + keys(&self.subject)
+            + keys(&self.actor)
+            + keys(&self.group)
+            + keys(&self.event)
+            + ints(&self.weight)
+            + ints(&self.bytes)
+            + ints(&self.records)
+            + self.fields.len() * 4
+            + self.group_id.iter().map(|g| 16 + g.as_ref().map_or(0, |b| b.len() + 16)).sum::<usize>()
+    }
+}

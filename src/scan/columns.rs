@@ -1,0 +1,359 @@
+//! Finds a mapped column in a file's schema and takes its values out of decoded batches.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBufferBuilder, ListArray, StringArray, StringBuilder,
+    StructArray, make_array, new_null_array,
+};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use parquet::schema::types::SchemaDescriptor;
+use serde_json::Value;
+
+use super::ScanError;
+use crate::config::raw::Missing;
+use crate::config::{ColumnPlan, ColumnSource, shape};
+
+/// A mapped column, found in one file.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    pub plan: ColumnPlan,
+    expr: Expr,
+    /// Parquet leaf columns that must be decoded.
+    pub leaves: Vec<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Expr {
+    /// A hive partition value, or null where the file lacks the column and may.
+    Constant(Option<String>),
+    Path(Vec<String>),
+    Concat(Vec<Part>),
+    Entry { path: Vec<String>, name: String, equals: String, value: String },
+    Json { path: Vec<String>, pointer: Vec<String> },
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Literal(String),
+    Column(Box<Expr>),
+}
+
+/// What a file offers: its schema, its leaves and its folder's partition values.
+pub struct FileShape<'a> {
+    pub file: &'a str,
+    pub schema: &'a Schema,
+    pub leaves: &'a SchemaDescriptor,
+    pub partitions: &'a [(String, Option<String>)],
+}
+
+impl FileShape<'_> {
+    /// Path segments of a column: the whole text as one name first, then its dotted parts.
+    fn resolve(&self, path: &str) -> Option<Vec<String>> {
+        if self.schema.field_with_name(path).is_ok() {
+            return Some(vec![path.to_string()]);
+        }
+        let segments: Vec<String> = path.split('.').map(str::to_string).collect();
+        let mut fields: Vec<&Field> = self.schema.fields().iter().map(AsRef::as_ref).collect();
+        for segment in &segments {
+            let field = fields.iter().find(|f| f.name() == segment)?;
+            fields = match field.data_type() {
+                DataType::Struct(children) => children.iter().map(AsRef::as_ref).collect(),
+                _ => Vec::new(),
+            };
+        }
+        Some(segments)
+    }
+
+    fn partition(&self, name: &str) -> Option<&Option<String>> {
+        self.partitions.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    fn leaves_of(&self, segments: &[String]) -> Vec<usize> {
+        self.leaves
+            .columns()
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.path().parts().starts_with(segments))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    fn missing(&self, plan: &ColumnPlan, path: &str) -> ScanError {
+        let names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        ScanError::MissingColumn {
+            file: self.file.to_string(),
+            role: plan.role,
+            column: path.to_string(),
+            hint: shape::did_you_mean(path, names.iter().copied()),
+            found: names.join(", "),
+        }
+    }
+
+    fn column(&self, plan: &ColumnPlan, path: &str) -> Result<(Expr, Vec<usize>), ScanError> {
+        if let Some(segments) = self.resolve(path) {
+            let leaves = self.leaves_of(&segments);
+            return Ok((Expr::Path(segments), leaves));
+        }
+        if let Some(value) = self.partition(path) {
+            return Ok((Expr::Constant(value.clone()), Vec::new()));
+        }
+        match plan.missing {
+            Missing::Null => Ok((Expr::Constant(None), Vec::new())),
+            Missing::Error => Err(self.missing(plan, path)),
+        }
+    }
+
+    /// Finds `plan`'s column.
+    ///
+    /// # Errors
+    /// [`ScanError::MissingColumn`] with the nearest name that the file has.
+    pub fn bind(&self, plan: &ColumnPlan) -> Result<Bound, ScanError> {
+        let (expr, leaves) = match &plan.source {
+            ColumnSource::Path(path) => self.column(plan, path)?,
+            ColumnSource::Concat(parts) => {
+                let mut leaves = Vec::new();
+                let mut bound = Vec::new();
+                for part in parts {
+                    bound.push(self.part(plan, part, &mut leaves)?);
+                }
+                (Expr::Concat(bound), leaves)
+            }
+            ColumnSource::Entry { path, name, equals, value } => match self.column(plan, path)? {
+                (Expr::Path(path), leaves) => (
+                    Expr::Entry {
+                        path,
+                        name: name.clone(),
+                        equals: equals.clone(),
+                        value: value.clone(),
+                    },
+                    leaves,
+                ),
+                other => other,
+            },
+            ColumnSource::Json { path, pointer } => match self.column(plan, path)? {
+                (Expr::Path(path), leaves) => {
+                    (Expr::Json { path, pointer: pointer.clone() }, leaves)
+                }
+                other => other,
+            },
+        };
+        Ok(Bound { plan: plan.clone(), expr, leaves })
+    }
+
+    fn part(
+        &self,
+        plan: &ColumnPlan,
+        part: &str,
+        leaves: &mut Vec<usize>,
+    ) -> Result<Part, ScanError> {
+        if let Some(quoted) = part.strip_prefix('\'').and_then(|p| p.strip_suffix('\'')) {
+            return Ok(Part::Literal(quoted.to_string()));
+        }
+        if !part.chars().any(char::is_alphanumeric) {
+            return Ok(Part::Literal(part.to_string()));
+        }
+        let (expr, own) = self.column(plan, part)?;
+        leaves.extend(own);
+        Ok(Part::Column(Box::new(expr)))
+    }
+}
+
+impl Bound {
+    /// Whether the column is one leaf of the file: then its statistics speak for it.
+    pub fn single_leaf(&self) -> Option<usize> {
+        match (&self.expr, self.leaves.as_slice()) {
+            (Expr::Path(_), [leaf]) => Some(*leaf),
+            _ => None,
+        }
+    }
+
+    /// The value that every row has, where the file's folder or its lack of the column gives it.
+    pub fn constant(&self) -> Option<Option<&str>> {
+        match &self.expr {
+            Expr::Constant(value) => Some(value.as_deref()),
+            _ => None,
+        }
+    }
+
+    /// The column's values for the rows of `batch`.
+    ///
+    /// # Errors
+    /// [`ScanError::WrongType`] where a part has no textual form.
+    pub fn values(&self, batch: &RecordBatch, file: &str) -> Result<ArrayRef, ScanError> {
+        self.evaluate(&self.expr, batch, file)
+    }
+
+    fn wrong_type(&self, file: &str, found: &DataType, wanted: &str) -> ScanError {
+        ScanError::WrongType {
+            file: file.to_string(),
+            role: self.plan.role,
+            column: self.plan.source.shown(),
+            found: found.to_string(),
+            wanted: wanted.to_string(),
+        }
+    }
+
+    fn evaluate(
+        &self,
+        expr: &Expr,
+        batch: &RecordBatch,
+        file: &str,
+    ) -> Result<ArrayRef, ScanError> {
+        let rows = batch.num_rows();
+        match expr {
+            Expr::Constant(None) => Ok(new_null_array(&DataType::Utf8, rows)),
+            Expr::Constant(Some(value)) => {
+                Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows))))
+            }
+            Expr::Path(path) => self.descend(path, batch, file),
+            Expr::Concat(parts) => {
+                let columns = parts
+                    .iter()
+                    .map(|part| match part {
+                        Part::Literal(text) => Ok((Some(text.as_str()), None)),
+                        Part::Column(expr) => {
+                            let array = self.evaluate(expr, batch, file)?;
+                            Ok((None, Some(self.to_text(&array, file)?)))
+                        }
+                    })
+                    .collect::<Result<Vec<_>, ScanError>>()?;
+                let mut out = StringBuilder::new();
+                for row in 0..rows {
+                    let mut text = String::new();
+                    let mut null = false;
+                    for (literal, column) in &columns {
+                        match column {
+                            Some(column) if column.is_null(row) => null = true,
+                            Some(column) => text.push_str(column.value(row)),
+                            None => text.push_str(literal.unwrap_or_default()),
+                        }
+                    }
+                    out.append_option((!null).then_some(text));
+                }
+                Ok(Arc::new(out.finish()))
+            }
+            Expr::Entry { path, name, equals, value } => {
+                let array = self.descend(path, batch, file)?;
+                self.entry(&array, name, equals, value, file)
+            }
+            Expr::Json { path, pointer } => {
+                let array = self.descend(path, batch, file)?;
+                let texts = self.to_text(&array, file)?;
+                let mut out = StringBuilder::new();
+                for row in 0..rows {
+                    out.append_option((!texts.is_null(row)).then(|| texts.value(row)).and_then(
+                        |text| json_at(text, pointer),
+                    ));
+                }
+                Ok(Arc::new(out.finish()))
+            }
+        }
+    }
+
+    fn descend(
+        &self,
+        path: &[String],
+        batch: &RecordBatch,
+        file: &str,
+    ) -> Result<ArrayRef, ScanError> {
+        let lost = || self.wrong_type(file, &DataType::Null, "a column");
+        let (first, rest) = path.split_first().ok_or_else(lost)?;
+        let mut array = batch.column_by_name(first).cloned().ok_or_else(lost)?;
+        for name in rest {
+            let structs = array.as_struct_opt().ok_or_else(lost)?;
+            let child = structs.column_by_name(name).cloned().ok_or_else(lost)?;
+            array = mask_nulls(structs, &child)?;
+        }
+        Ok(array)
+    }
+
+    /// Any scalar column as text.
+    ///
+    /// # Errors
+    /// [`ScanError::WrongType`] for nested columns.
+    pub fn to_text(&self, array: &ArrayRef, file: &str) -> Result<StringArray, ScanError> {
+        let text = match array.data_type() {
+            DataType::Utf8 => Ok(array.clone()),
+            DataType::Struct(_) | DataType::List(_) | DataType::LargeList(_) | DataType::Map(..) => {
+                return Err(self.wrong_type(file, array.data_type(), "one value a row"));
+            }
+            DataType::FixedSizeBinary(16) => {
+                let mut out = StringBuilder::new();
+                for bytes in array.as_fixed_size_binary() {
+                    out.append_option(bytes.and_then(|b| uuid::Uuid::from_slice(b).ok()).map(|u| u.to_string()));
+                }
+                Ok(Arc::new(out.finish()) as ArrayRef)
+            }
+            _ => cast_with_options(array, &DataType::Utf8, &strict()),
+        };
+        let text = text.map_err(|_| self.wrong_type(file, array.data_type(), "text"))?;
+        Ok(text.as_string::<i32>().clone())
+    }
+
+    fn entry(
+        &self,
+        array: &ArrayRef,
+        name: &str,
+        equals: &str,
+        value: &str,
+        file: &str,
+    ) -> Result<ArrayRef, ScanError> {
+        let wrong = || self.wrong_type(file, array.data_type(), "a list of name/value structs");
+        let list: &ListArray = array.as_list_opt().ok_or_else(wrong)?;
+        let entries = list.values().as_struct_opt().ok_or_else(wrong)?;
+        let names = entries.column_by_name(name).ok_or_else(wrong)?;
+        let values = entries.column_by_name(value).ok_or_else(wrong)?;
+        let names = self.to_text(names, file)?;
+        // For each row the first entry of that name; null where there is none.
+        let mut picked = Vec::with_capacity(list.len());
+        for row in 0..list.len() {
+            let (from, to) = match (list.offsets().get(row), list.offsets().get(row + 1)) {
+                (Some(from), Some(to)) if !list.is_null(row) => (*from, *to),
+                _ => (0, 0),
+            };
+            picked.push((from..to).find_map(|at| {
+                let at = usize::try_from(at).ok()?;
+                (!names.is_null(at) && names.value(at) == equals).then_some(at as u64)
+            }));
+        }
+        let indices = arrow::array::UInt64Array::from(picked);
+        arrow::compute::take(values.as_ref(), &indices, None).map_err(|_| wrong())
+    }
+}
+
+/// A cast that fails rather than turning what it cannot read into null.
+pub fn strict() -> CastOptions<'static> {
+    CastOptions { safe: false, ..Default::default() }
+}
+
+/// A child column is null where its parent is.
+fn mask_nulls(parent: &StructArray, child: &ArrayRef) -> Result<ArrayRef, ScanError> {
+    let Some(parent_nulls) = parent.nulls() else { return Ok(child.clone()) };
+    let mut valid = BooleanBufferBuilder::new(child.len());
+    for row in 0..child.len() {
+        valid.append(parent_nulls.is_valid(row) && child.is_valid(row));
+    }
+    let nulls = Some(valid.finish().into_inner());
+    let data = child.to_data().into_builder().null_bit_buffer(nulls).build();
+    data.map(make_array).map_err(|e| ScanError::Internal { what: e.to_string() })
+}
+
+/// The value at `pointer` in a JSON text: texts as they are, all else as JSON.
+fn json_at(text: &str, pointer: &[String]) -> Option<String> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let mut at = &value;
+    for key in pointer {
+        at = match at {
+            Value::Array(items) => items.get(key.parse::<usize>().ok()?)?,
+            other => other.get(key)?,
+        };
+    }
+    match at {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
