@@ -1,0 +1,142 @@
+//! Plain files below a prefix: folders, hive partitions, globs, or one file.
+
+use globset::GlobBuilder;
+
+use super::{Snapshot, SnapshotError, SnapshotFile};
+use crate::config::SourcePlan;
+use crate::store::{Io, Listed, StoreError, StoreErrorKind};
+
+/// Lists the source's files.
+///
+/// # Errors
+/// See [`SnapshotError`].
+pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotError> {
+    let source_name = source.name.clone();
+    let failed = |error| SnapshotError::Store { source_name: source_name.clone(), error };
+    let empty = |ignored| SnapshotError::Empty {
+        source_name: source_name.clone(),
+        url: source.url.to_string(),
+        ignored,
+    };
+
+    if let Some((folder, glob)) = source.url.split_glob() {
+        let matcher = GlobBuilder::new(&glob)
+            .literal_separator(true)
+            .build()
+            .map_err(|e| SnapshotError::Glob {
+                source_name: source_name.clone(),
+                glob: glob.clone(),
+                reason: e.to_string(),
+            })?
+            .compile_matcher();
+        let store = folder.open(io).map_err(failed)?;
+        let listed = store.list("").map_err(failed)?;
+        let matching = listed.into_iter().filter(|l| matcher.is_match(&l.path)).collect();
+        let (files, ignored) = visible(matching);
+        return if files.is_empty() { Err(empty(ignored)) } else { Ok(Snapshot { store, files, ignored }) };
+    }
+
+    match source.url.open(io) {
+        Ok(store) => {
+            let (files, ignored) = visible(store.list("").map_err(failed)?);
+            if !files.is_empty() {
+                return Ok(Snapshot { store, files, ignored });
+            }
+            one_file(source, io, failed)?.ok_or_else(|| empty(ignored))
+        }
+        Err(error) if error.kind == StoreErrorKind::NotFound => {
+            one_file(source, io, failed)?.ok_or_else(|| failed(error))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The source as one object, where its URL names one.
+fn one_file(
+    source: &SourcePlan,
+    io: &Io,
+    failed: impl Fn(StoreError) -> SnapshotError,
+) -> Result<Option<Snapshot>, SnapshotError> {
+    let Some((folder, name)) = source.url.split_last() else { return Ok(None) };
+    let store = match folder.open(io) {
+        Ok(store) => store,
+        Err(e) if e.kind == StoreErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(failed(e)),
+    };
+    let Some(pin) = store.head(&name).map_err(failed)? else { return Ok(None) };
+    let file = SnapshotFile { path: name, pin, partitions: Vec::new() };
+    Ok(Some(Snapshot { store, files: vec![file], ignored: 0 }))
+}
+
+/// Files that are data, and how many were passed over.
+fn visible(listed: Vec<Listed>) -> (Vec<SnapshotFile>, u64) {
+    let mut ignored = 0;
+    let mut files = Vec::with_capacity(listed.len());
+    for object in listed {
+        if object.path.split('/').any(is_hidden) {
+            ignored += 1;
+            continue;
+        }
+        let partitions = partitions(&object.path);
+        files.push(SnapshotFile { path: object.path, pin: object.pin, partitions });
+    }
+    (files, ignored)
+}
+
+/// `_SUCCESS`, `_delta_log`, `.part.crc`; but `_year=2019` is a partition.
+fn is_hidden(segment: &str) -> bool {
+    segment.starts_with('.') || (segment.starts_with('_') && !segment.contains('='))
+}
+
+fn partitions(path: &str) -> Vec<(String, Option<String>)> {
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    folders
+        .split('/')
+        .filter_map(|segment| segment.split_once('='))
+        .map(|(key, value)| {
+            let value = (value != "__HIVE_DEFAULT_PARTITION__").then(|| percent_decoded(value));
+            (percent_decoded(key), value)
+        })
+        .collect()
+}
+
+/// Hive writes odd characters of values as `%XX`.
+fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let code = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (byte, code) {
+            (b'%', Some(code)) => {
+                out.push(code);
+                at += 3;
+            }
+            _ => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partition_values_are_decoded_and_may_be_null() {
+        let found = partitions("dt=2019-07-01/app=a%2Fb/x=__HIVE_DEFAULT_PARTITION__/part=0.parquet");
+        let expected = [("dt", Some("2019-07-01")), ("app", Some("a/b")), ("x", None)];
+        let expected: Vec<_> =
+            expected.iter().map(|(k, v)| (k.to_string(), v.map(str::to_string))).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn hidden_names_are_passed_over_but_partitions_are_not() {
+        assert!(is_hidden("_SUCCESS") && is_hidden(".crc"));
+        assert!(!is_hidden("_year=2019") && !is_hidden("part_0.parquet"));
+    }
+}
