@@ -1,0 +1,306 @@
+//! Fetching and decoding at once, in bounded memory.
+//!
+//! Work moves in steps. What a step needs from storage is a *fetch*; what has arrived is *ready*.
+//! Fetches run on the storage threads, ready work on decoding threads. Later steps go first, so that
+//! what has begun is finished before more is begun, and the bytes between fetch and decode stay
+//! within the budget.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::decode::{Decoder, OpenFile, Selected, Step};
+use super::{AccessBatch, ScanError, ScanJob, UnitRecord};
+use crate::store::StoreError;
+
+/// What is going on, for a progress bar. All counts only grow.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub files: AtomicU64,
+    pub rows: AtomicU64,
+    pub bytes: AtomicU64,
+    pub requests: AtomicU64,
+    pub matched: AtomicU64,
+    /// Set from outside to stop soon.
+    pub stop: AtomicBool,
+}
+
+/// A file that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    pub path: String,
+    pub reason: String,
+}
+
+/// What a scan leaves beside the rows that it handed on.
+#[derive(Debug, Default)]
+pub struct ScanOutcome {
+    /// Only with `allow_incomplete`.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// Takes what a decoding thread produces.
+pub trait Sink: Send {
+    /// `batch` holds the kept rows of the row group; its `unit` column is not yet set.
+    ///
+    /// # Errors
+    /// Stops the scan.
+    fn take(&mut self, file: usize, unit: UnitRecord, batch: AccessBatch) -> Result<(), ScanError>;
+
+    /// The last call.
+    ///
+    /// # Errors
+    /// Fails the scan.
+    fn finish(&mut self) -> Result<(), ScanError>;
+}
+
+/// Bytes wanted from one file, and what to do with them.
+pub(super) struct Fetch {
+    pub file: Arc<OpenFile>,
+    pub ranges: Vec<Range<u64>>,
+    pub step: Step,
+}
+
+struct Ready {
+    fetch: Fetch,
+    bytes: Vec<Bytes>,
+    held: u64,
+}
+
+#[derive(Default)]
+struct State {
+    /// One queue for each rank of step; the last goes first.
+    fetches: [VecDeque<Fetch>; Step::RANKS],
+    ready: [VecDeque<Ready>; Step::RANKS],
+    next_file: usize,
+    /// Files opened and not finished with.
+    active: usize,
+    held: u64,
+    in_flight: usize,
+    busy: usize,
+    failed: Option<ScanError>,
+    outcome: ScanOutcome,
+}
+
+struct Engine<'a> {
+    job: &'a ScanJob,
+    budget: u64,
+    max_active: usize,
+    allow_incomplete: bool,
+    progress: Arc<Progress>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // A thread that panicked has ended the run already; the state is only read to stop.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the job's files with one thread for each of `sinks`; `budget` bounds the bytes that wait
+/// for decoding.
+///
+/// # Errors
+/// The first failure; with `allow_incomplete`, unreadable files are listed instead.
+pub fn scan<S: Sink>(
+    job: &ScanJob,
+    sinks: &mut [S],
+    budget: u64,
+    allow_incomplete: bool,
+    progress: &Arc<Progress>,
+) -> Result<ScanOutcome, ScanError> {
+    let shared = Arc::new(Shared::default());
+    let engine = Engine {
+        job,
+        budget,
+        max_active: sinks.len() * 2 + 8,
+        allow_incomplete,
+        progress: progress.clone(),
+        shared: shared.clone(),
+    };
+    std::thread::scope(|scope| {
+        for sink in sinks.iter_mut() {
+            let engine = &engine;
+            scope.spawn(move || {
+                let result = engine.work(sink);
+                if let Err(error) = result {
+                    engine.fail(error);
+                }
+            });
+        }
+    });
+    let mut state = shared.lock();
+    match state.failed.take() {
+        Some(error) => Err(error),
+        None => Ok(std::mem::take(&mut state.outcome)),
+    }
+}
+
+impl Engine<'_> {
+    fn fail(&self, error: ScanError) {
+        let mut state = self.shared.lock();
+        if state.failed.is_none() {
+            state.failed = Some(error);
+        }
+        self.shared.changed.notify_all();
+    }
+
+    fn work<S: Sink>(&self, sink: &mut S) -> Result<(), ScanError> {
+        let mut decoder = Decoder::new(self.job.context.clone());
+        loop {
+            let Some(ready) = self.next()? else { break };
+            let file = ready.fetch.file.clone();
+            let done = decoder.run(ready.fetch, ready.bytes);
+            let mut fetches = Vec::new();
+            let mut finished = 0;
+            match done {
+                Ok(Selected { next, units }) => {
+                    fetches = next;
+                    for (unit, batch) in units {
+                        self.progress.rows.fetch_add(unit.rows, Ordering::Relaxed);
+                        self.progress.matched.fetch_add(unit.kept, Ordering::Relaxed);
+                        if !file.is_abandoned() {
+                            sink.take(file.index, unit, batch)?;
+                        }
+                        finished += 1;
+                    }
+                }
+                Err(error) if error.is_unreadable() && self.allow_incomplete => {
+                    self.abandon(&file, &error);
+                }
+                Err(error) => return Err(error),
+            }
+            let closed = file.finish_units(finished);
+            if closed {
+                self.progress.files.fetch_add(1, Ordering::Relaxed);
+            }
+            self.done(ready.held, fetches, closed);
+        }
+        sink.finish()
+    }
+
+    fn abandon(&self, file: &OpenFile, error: &ScanError) {
+        if file.abandon() {
+            let path = file.path.clone();
+            let reason = error.to_string().lines().next().unwrap_or_default().to_string();
+            let mut state = self.shared.lock();
+            state.outcome.unreadable.push(Unreadable { path, reason });
+            state.active = state.active.saturating_sub(1);
+        }
+    }
+
+    /// Waits for work; `None` when all is done.
+    fn next(&self) -> Result<Option<Ready>, ScanError> {
+        let mut state = self.shared.lock();
+        loop {
+            if state.failed.is_some() {
+                return Ok(None);
+            }
+            if self.progress.stop.load(Ordering::Relaxed) {
+                return Err(ScanError::Interrupted);
+            }
+            self.pump(&mut state);
+            let ready = state.ready.iter_mut().rev().find_map(VecDeque::pop_front);
+            if let Some(ready) = ready {
+                state.busy += 1;
+                return Ok(Some(ready));
+            }
+            let idle = state.in_flight == 0
+                && state.busy == 0
+                && state.next_file >= self.job.files.len()
+                && state.fetches.iter().all(VecDeque::is_empty);
+            if idle {
+                self.shared.changed.notify_all();
+                return Ok(None);
+            }
+            let (guard, _) = self
+                .shared
+                .changed
+                .wait_timeout(state, std::time::Duration::from_millis(200))
+                .unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+        }
+    }
+
+    fn done(&self, held: u64, fetches: Vec<Fetch>, closed: bool) {
+        let mut state = self.shared.lock();
+        state.busy = state.busy.saturating_sub(1);
+        state.held = state.held.saturating_sub(held);
+        if closed {
+            state.active = state.active.saturating_sub(1);
+        }
+        for fetch in fetches {
+            let rank = fetch.step.rank();
+            if let Some(queue) = state.fetches.get_mut(rank) {
+                queue.push_back(fetch);
+            }
+        }
+        self.pump(&mut state);
+        self.shared.changed.notify_all();
+    }
+
+    /// Starts fetches while the budget lasts; one may always run, however large.
+    fn pump(&self, state: &mut State) {
+        while state.held < self.budget || (state.in_flight == 0 && state.busy == 0) {
+            let fetch = match state.fetches.iter_mut().rev().find_map(VecDeque::pop_front) {
+                Some(fetch) => fetch,
+                None => {
+                    if state.active >= self.max_active {
+                        return;
+                    }
+                    let Some(file) = self.job.files.get(state.next_file) else { return };
+                    let open = OpenFile::new(state.next_file, file, &self.job.store);
+                    state.next_file += 1;
+                    state.active += 1;
+                    OpenFile::first_fetch(Arc::new(open))
+                }
+            };
+            if fetch.file.is_abandoned() {
+                continue;
+            }
+            let held: u64 = fetch.ranges.iter().map(|r| r.end - r.start).sum();
+            state.held += held;
+            state.in_flight += 1;
+            self.progress.bytes.fetch_add(held, Ordering::Relaxed);
+            self.progress.requests.fetch_add(1, Ordering::Relaxed);
+            self.spawn(fetch, held);
+        }
+    }
+
+    fn spawn(&self, fetch: Fetch, held: u64) {
+        let store = self.job.store.clone();
+        let shared = self.shared.clone();
+        self.job.store.io().handle().spawn(async move {
+            let file = fetch.file.clone();
+            let result: Result<Vec<Bytes>, StoreError> =
+                store.read_ranges(&file.path, &file.pin, &fetch.ranges).await;
+            let mut state = shared.lock();
+            state.in_flight -= 1;
+            match result {
+                Ok(bytes) => {
+                    let rank = fetch.step.rank();
+                    if let Some(queue) = state.ready.get_mut(rank) {
+                        queue.push_back(Ready { fetch, bytes, held });
+                    }
+                }
+                Err(error) => {
+                    if state.failed.is_none() {
+                        state.failed = Some(error.into());
+                    }
+                }
+            }
+            drop(state);
+            shared.changed.notify_all();
+        });
+    }
+}

@@ -1,0 +1,154 @@
+//! Files to mapped rows.
+//!
+//! A file goes through three steps: *open* (footer, pruning), *select* (only the columns that tell
+//! the scopes, one row group at a time) and *read* (the other mapped columns, only where a row
+//! matched). Between the steps the bytes are fetched by threads that do nothing else; see
+//! [`engine`].
+
+pub mod batch;
+pub mod columns;
+mod decode;
+pub mod endpoint;
+mod engine;
+mod mapping;
+mod prune;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::config::{MappingPlan, PartitionTimePlan};
+use crate::key::{IdKind, Keyer};
+use crate::snapshot::SnapshotFile;
+use crate::store::{Store, StoreError};
+
+pub use batch::AccessBatch;
+pub use engine::{Progress, ScanOutcome, Unreadable, scan};
+pub use prune::Pruned;
+
+/// What a scan looks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Sorted by name.
+    pub scopes: Vec<AskedScope>,
+    /// The least of the scopes' first days.
+    pub first_day: i64,
+}
+
+/// A scope, and the first day whose rows are kept for it (days since 1970-01-01, UTC).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedScope {
+    pub name: String,
+    pub first_day: i64,
+}
+
+impl Asked {
+    pub fn new(mut scopes: Vec<AskedScope>) -> Self {
+        scopes.sort_by(|a, b| a.name.cmp(&b.name));
+        let first_day = scopes.iter().map(|s| s.first_day).min().unwrap_or(i64::MAX);
+        Self { scopes, first_day }
+    }
+
+    /// Whether rows kept for `self` hold all that `other` asks for.
+    pub fn serves(&self, other: &Self) -> bool {
+        other.scopes.iter().all(|wanted| {
+            self.scopes
+                .binary_search_by(|s| s.name.cmp(&wanted.name))
+                .ok()
+                .and_then(|i| self.scopes.get(i))
+                .is_some_and(|kept| kept.first_day <= wanted.first_day)
+        })
+    }
+}
+
+/// All that decides how the rows of a source are read.
+#[derive(Clone, Debug)]
+pub struct ScanContext {
+    pub source: String,
+    pub mapping: MappingPlan,
+    pub partition_time: Option<PartitionTimePlan>,
+    pub asked: Asked,
+    pub keyer: Keyer,
+    pub endpoints: Option<Arc<endpoint::EndpointTable>>,
+    pub pruning: bool,
+}
+
+/// The files of one source that must be read.
+#[derive(Clone, Debug)]
+pub struct ScanJob {
+    pub context: Arc<ScanContext>,
+    pub store: Store,
+    pub files: Vec<SnapshotFile>,
+}
+
+/// One row group of one file, accounted for: every row is in exactly one of the counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    /// Row group number; a file without row groups has one record with `of` 0.
+    pub row_group: u32,
+    /// Row groups of the file.
+    pub of: u32,
+    /// Rows in the metadata.
+    pub rows: u64,
+    pub pruned: Pruned,
+    /// Read; no asked scope.
+    pub not_matched: u64,
+    /// Read; before the first kept day of each of its asked scopes.
+    pub before: u64,
+    /// Handed on, rejected ones among them.
+    pub kept: u64,
+    /// Rows whose endpoint is in no row of the endpoint table.
+    pub unmatched_endpoints: u64,
+    /// Days of the file's least and greatest time, where its statistics show them.
+    pub file_days: Option<(i64, i64)>,
+}
+
+#[derive(Debug, Error)]
+pub enum ScanError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+
+    #[error("{file}: {reason}\nthe file is damaged or no Parquet file; restore it, or leave it out with --allow-incomplete (the report will say so)")]
+    Unreadable { file: String, reason: String },
+
+    #[error("{file}: no column `{column}` (mapped as {role}){hint}\nits columns are: {found}\nif files without it are right, map it as {{ path = \"{column}\", missing = \"null\" }}")]
+    MissingColumn { file: String, role: &'static str, column: String, hint: String, found: String },
+
+    #[error("{file}: column `{column}` (mapped as {role}) has type {found}; {wanted} needed\nmap another column, or correct the file")]
+    WrongType { file: String, role: &'static str, column: String, found: String, wanted: String },
+
+    #[error("{file}: times in column `{column}` carry no zone\nsay which with {{ path = \"{column}\", zone = \"UTC\" }}; it is never guessed")]
+    NoZone { file: String, column: String },
+
+    #[error("{file}: column `{column}` holds whole numbers as times\nsay what they count with {{ path = \"{column}\", format = \"epoch_ms\" }} (or epoch_s, epoch_us, epoch_ns)")]
+    NoFormat { file: String, column: String },
+
+    #[error("{file}: column `{column}` holds several scopes in a row\nsay what they mean with scopes_mean = \"exercised\" or \"held\", or map `endpoint` and give registry.endpoints")]
+    NoMeaning { file: String, column: String },
+
+    #[error("{file}: a value of column `{column}` is no {kind}\ncorrect the file, or map the column as text")]
+    BadId { file: String, column: String, kind: IdKind },
+
+    #[error("{file}: {role} ids are {found} here and {before} in other files of the namespace \"{namespace}\"\nids of two kinds are never the same; correct the files, or map the column with kind = \"text\"")]
+    MixedKinds { file: String, role: &'static str, namespace: String, found: IdKind, before: IdKind },
+
+    #[error("{file}: {rows} rows lie outside the time that partition `{column}` = {value} declares (the first at {first}); the declared bound is [{from}, {to})\nwiden partition_time.slack")]
+    OutsidePartition { file: String, column: String, value: String, rows: u64, first: String, from: String, to: String },
+
+    #[error("{file}: partition_time: {reason}")]
+    BadPartition { file: String, reason: String },
+
+    #[error("interrupted")]
+    Interrupted,
+
+    #[error("{what}\nthis is a bug in afterscope; please report it")]
+    Internal { what: String },
+}
+
+impl ScanError {
+    /// Whether the file itself is at fault: then `--allow-incomplete` may go on without it.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable { .. })
+    }
+}
