@@ -186,6 +186,17 @@ impl Bound {
         self.evaluate(&self.expr, batch, file)
     }
 
+    /// The JSON texts that the column's values are taken from.
+    ///
+    /// # Errors
+    /// [`ScanError::WrongType`] where they are no texts.
+    pub fn json_texts(&self, batch: &RecordBatch, file: &str) -> Result<StringArray, ScanError> {
+        match &self.expr {
+            Expr::Json { path, .. } => self.to_text(&self.descend(path, batch, file)?, file),
+            _ => self.to_text(&self.values(batch, file)?, file),
+        }
+    }
+
     fn wrong_type(&self, file: &str, found: &DataType, wanted: &str) -> ScanError {
         ScanError::WrongType {
             file: file.to_string(),

@@ -10,8 +10,10 @@ pub mod columns;
 mod decode;
 pub mod endpoint;
 mod engine;
+mod events;
 mod mapping;
 mod prune;
+mod scopes;
 
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ use crate::snapshot::SnapshotFile;
 use crate::store::{Store, StoreError};
 
 pub use batch::AccessBatch;
-pub use engine::{Progress, ScanOutcome, Unreadable, scan};
+pub use engine::{Progress, ScanOutcome, Sink, Unreadable, scan};
 pub use prune::Pruned;
 
 /// What a scan looks for.

@@ -99,6 +99,16 @@ pub fn time_range(group: &RowGroupMetaData, leaf: usize, unit: EpochUnit) -> Opt
     if statistics.null_count_opt() != Some(0) {
         return None;
     }
+    time_extremes(group, leaf, unit)
+}
+
+/// Least and greatest moment of a row group, whether or not it has nulls beside them.
+pub fn time_extremes(
+    group: &RowGroupMetaData,
+    leaf: usize,
+    unit: EpochUnit,
+) -> Option<(Moment, Moment)> {
+    let statistics = group.columns().get(leaf)?.statistics()?;
     let (least, greatest) = match statistics {
         Statistics::Int64(s) => (*s.min_opt()?, *s.max_opt()?),
         Statistics::Int32(s) => (i64::from(*s.min_opt()?), i64::from(*s.max_opt()?)),
@@ -114,6 +124,10 @@ pub fn scope_may_occur(group: &RowGroupMetaData, leaf: usize, asked: &Asked) -> 
     else {
         return true;
     };
+    // Old writers compared bytes as signed numbers.
+    if s.is_min_max_deprecated() {
+        return true;
+    }
     // Truncated bounds are still bounds.
     let (Some(least), Some(greatest)) = (s.min_opt(), s.max_opt()) else { return true };
     asked.scopes.iter().any(|scope| {

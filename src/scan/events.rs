@@ -1,0 +1,465 @@
+//! Matching rows to events: every other mapped column, decided and keyed.
+
+use arrow::array::{Array, StringArray};
+use arrow::record_batch::RecordBatch;
+
+use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, ScopeSet};
+use super::columns::Bound;
+use super::endpoint::EndpointCache;
+use super::mapping::{encoding_of, folded, id_kind, ids, integers, list_rows, moments, split, text_codes};
+use super::scopes::{Calls, Matches, Meaning};
+use super::{ScanContext, ScanError};
+use crate::config::StatusPlan;
+use crate::config::raw::Encoding;
+use crate::key::{IdKind, Key};
+use crate::moment::Moment;
+
+/// The mapped columns of one file.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    pub time: Bound,
+    pub app: Bound,
+    pub scopes: Option<Bound>,
+    pub subject: Option<Bound>,
+    pub actor: Option<Bound>,
+    pub group: Option<Bound>,
+    pub status: Option<Bound>,
+    pub bytes: Option<Bound>,
+    pub records: Option<Bound>,
+    pub fields: Option<Bound>,
+    pub weight: Option<Bound>,
+    pub event_id: Option<Bound>,
+    pub endpoint: Option<Bound>,
+    pub method: Option<Bound>,
+}
+
+impl Columns {
+    /// Leaves that tell the scopes of a row.
+    pub fn selecting(&self) -> Vec<usize> {
+        match &self.scopes {
+            Some(scopes) => scopes.leaves.clone(),
+            None => leaves([self.endpoint.as_ref(), self.method.as_ref()]),
+        }
+    }
+
+    /// Leaves of all else; calls only where they decide what was exercised.
+    pub fn reading(&self, with_calls: bool) -> Vec<usize> {
+        let calls = [self.endpoint.as_ref(), self.method.as_ref()];
+        let mut all = leaves([
+            Some(&self.time),
+            Some(&self.app),
+            self.subject.as_ref(),
+            self.actor.as_ref(),
+            self.group.as_ref(),
+            self.status.as_ref(),
+            self.bytes.as_ref(),
+            self.records.as_ref(),
+            self.fields.as_ref(),
+            self.weight.as_ref(),
+            self.event_id.as_ref(),
+        ]);
+        if with_calls {
+            all.extend(leaves(calls));
+        }
+        all
+    }
+}
+
+fn leaves<'a>(columns: impl IntoIterator<Item = Option<&'a Bound>>) -> Vec<usize> {
+    columns.into_iter().flatten().flat_map(|b| b.leaves.iter().copied()).collect()
+}
+
+/// Builds the events of one row group.
+pub struct EventBuilder<'a> {
+    context: &'a ScanContext,
+    columns: &'a Columns,
+    matches: &'a Matches,
+    meaning: Meaning,
+    file: &'a str,
+    pub batch: AccessBatch,
+    /// Matching rows before the first kept day of each of their scopes.
+    pub before: u64,
+    pub unmatched_endpoints: u64,
+    /// Scope-set codes of `batch` by held set, where nothing else decides.
+    set_codes: Vec<u32>,
+    /// The first kept day of each held set.
+    first_days: Vec<i64>,
+    at: usize,
+}
+
+impl<'a> EventBuilder<'a> {
+    pub fn new(
+        context: &'a ScanContext,
+        columns: &'a Columns,
+        matches: &'a Matches,
+        meaning: Meaning,
+        file: &'a str,
+    ) -> Self {
+        let batch = AccessBatch::default();
+        Self {
+            context,
+            columns,
+            matches,
+            meaning,
+            file,
+            batch,
+            before: 0,
+            unmatched_endpoints: 0,
+            set_codes: Vec::new(),
+            first_days: Vec::new(),
+            at: 0,
+        }
+    }
+
+    fn names(&self, set: &[u32]) -> Vec<String> {
+        let name = |i: &u32| {
+            let i = usize::try_from(*i).ok()?;
+            self.context.asked.scopes.get(i).map(|s| s.name.clone())
+        };
+        set.iter().filter_map(name).collect()
+    }
+
+    fn set_code(&mut self, held: u32) -> u32 {
+        let index = usize::try_from(held).unwrap_or(usize::MAX);
+        if let Some(code) = self.set_codes.get(index)
+            && *code != NONE
+        {
+            return *code;
+        }
+        let scopes = self.names(self.matches.sets.get(held));
+        let exercised = if self.meaning == Meaning::Exercised { scopes.clone() } else { Vec::new() };
+        let code = self.batch.scope_sets.code(ScopeSet { scopes, exercised });
+        if Matches::reject(held).is_none() {
+            if self.set_codes.len() <= index {
+                self.set_codes.resize(index + 1, NONE);
+            }
+            if let Some(slot) = self.set_codes.get_mut(index) {
+                *slot = code;
+            }
+        }
+        code
+    }
+
+    fn first_day(&mut self, held: u32) -> i64 {
+        let Ok(index) = usize::try_from(held) else { return i64::MIN };
+        if Matches::reject(held).is_some() {
+            return i64::MIN;
+        }
+        while self.first_days.len() <= index {
+            let set = self.matches.sets.get(u32::try_from(self.first_days.len()).unwrap_or(NONE));
+            let days = set.iter().filter_map(|i| {
+                let i = usize::try_from(*i).ok()?;
+                self.context.asked.scopes.get(i).map(|s| s.first_day)
+            });
+            self.first_days.push(days.min().unwrap_or(i64::MAX));
+        }
+        self.first_days.get(index).copied().unwrap_or(i64::MIN)
+    }
+
+    /// Takes the next matching rows, decoded.
+    ///
+    /// # Errors
+    /// Columns of the wrong type, ids that cannot be read.
+    pub fn take(&mut self, rows: &RecordBatch, cache: &mut EndpointCache) -> Result<(), ScanError> {
+        let (columns, file) = (self.columns, self.file);
+        let from = self.at;
+        self.at += rows.num_rows();
+        let matches = self.matches;
+        let held = matches.held.get(from..self.at).ok_or_else(|| ScanError::Internal {
+            what: format!("{file}: more rows were read than match"),
+        })?;
+        let times = moments(&columns.time, &columns.time.values(rows, file)?, file)?;
+
+        // Which rows are kept is known from here on; all columns are filled for these alone.
+        let mut keep = Vec::with_capacity(held.len());
+        for (held, time) in held.iter().zip(&times) {
+            let early = time.is_some_and(|t| t.day() < self.first_day(*held));
+            self.before += u64::from(early);
+            keep.push(!early);
+        }
+        let all = keep.iter().all(|k| *k);
+        let filtered;
+        let (rows, held, times): (_, Vec<u32>, Vec<Option<Moment>>) = if all {
+            (rows, held.to_vec(), times)
+        } else {
+            let mask = arrow::array::BooleanArray::from(keep.clone());
+            filtered = arrow::compute::filter_record_batch(rows, &mask)
+                .map_err(|e| ScanError::Internal { what: e.to_string() })?;
+            let kept = |i: &usize| keep.get(*i).copied().unwrap_or(false);
+            let indexes: Vec<usize> = (0..keep.len()).filter(kept).collect();
+            (
+                &filtered,
+                indexes.iter().filter_map(|i| held.get(*i).copied()).collect(),
+                indexes.iter().filter_map(|i| times.get(*i).copied()).collect(),
+            )
+        };
+        self.fill(rows, &held, &times, cache)
+    }
+
+    fn fill(
+        &mut self,
+        rows: &RecordBatch,
+        held: &[u32],
+        times: &[Option<Moment>],
+        cache: &mut EndpointCache,
+    ) -> Result<(), ScanError> {
+        let (columns, file, count) = (self.columns, self.file, held.len());
+        let before = self.batch.len();
+        let mut rejects: Vec<Option<Reject>> = held.iter().map(|h| Matches::reject(*h)).collect();
+
+        let has_nanos = times.iter().flatten().any(|t| t.nanos != 0);
+        if has_nanos && self.batch.nanos.is_empty() {
+            self.batch.nanos.resize(before, 0);
+        }
+        for (time, reject) in times.iter().zip(&mut rejects) {
+            let time = time.unwrap_or_else(|| {
+                reject.get_or_insert(Reject::Time);
+                Moment::from_micros(0)
+            });
+            self.batch.micros.push(time.micros);
+            if has_nanos || !self.batch.nanos.is_empty() {
+                self.batch.nanos.push(time.nanos);
+            }
+        }
+
+        let app = columns.app.values(rows, file)?;
+        self.batch.app.extend(text_codes(&columns.app, &app, &mut self.batch.app_names, file)?);
+        self.scope_sets(rows, held, cache)?;
+        self.outcomes(rows, count)?;
+        self.people(rows)?;
+        self.groups(rows)?;
+        self.batch.event.kind = match &columns.event_id {
+            Some(bound) => {
+                let array = bound.values(rows, file)?;
+                let out = &mut self.batch.event;
+                ids(bound, &array, &self.context.keyer, file, |key, _| out.push(key))?
+            }
+            None => None,
+        };
+        self.numbers(rows, &mut rejects)?;
+        self.fields(rows)?;
+
+        if rejects.iter().any(Option::is_some) && self.batch.reject.is_empty() {
+            self.batch.reject.resize(before, None);
+        }
+        if rejects.iter().any(Option::is_some) || !self.batch.reject.is_empty() {
+            self.batch.reject.extend(rejects);
+        }
+        self.batch.unit.resize(before + count, 0);
+        Ok(())
+    }
+
+    fn scope_sets(
+        &mut self,
+        rows: &RecordBatch,
+        held: &[u32],
+        cache: &mut EndpointCache,
+    ) -> Result<(), ScanError> {
+        let calls = match (self.meaning, &self.context.endpoints, &self.columns.endpoint) {
+            (Meaning::ByEndpoint, Some(table), Some(endpoint)) => {
+                Calls { table, endpoint, method: self.columns.method.as_ref() }
+            }
+            _ => {
+                for held in held {
+                    let code = self.set_code(*held);
+                    self.batch.scopes.push(code);
+                }
+                return Ok(());
+            }
+        };
+        let (endpoints, methods) = calls.texts(rows, self.file)?;
+        for (i, held) in held.iter().enumerate() {
+            let method = methods.as_ref().filter(|m| !m.is_null(i)).map(|m| m.value(i));
+            let permits = if endpoints.is_null(i) {
+                None
+            } else {
+                cache.permits(calls.table, method, endpoints.value(i))
+            };
+            self.unmatched_endpoints += u64::from(permits.is_none());
+            let scopes = self.names(self.matches.sets.get(*held));
+            let exercised = match permits {
+                Some(permits) => scopes.iter().filter(|s| permits.contains(s)).cloned().collect(),
+                None => Vec::new(),
+            };
+            let code = self.batch.scope_sets.code(ScopeSet { scopes, exercised });
+            self.batch.scopes.push(code);
+        }
+        Ok(())
+    }
+
+    fn outcomes(&mut self, rows: &RecordBatch, count: usize) -> Result<(), ScanError> {
+        let rule = &self.context.mapping.status_rule;
+        let Some(bound) = &self.columns.status else {
+            self.batch.outcome.extend(std::iter::repeat_n(Outcome::Allowed, count));
+            return Ok(());
+        };
+        let array = bound.values(rows, self.file)?;
+        if array.data_type().is_integer() {
+            for value in integers(bound, &array, self.file)? {
+                self.batch.outcome.push(match value {
+                    None => of_null(rule),
+                    Some(n) if in_ranges(rule, n) => Outcome::Allowed,
+                    Some(n) if rule.words.is_empty() || !has_word(rule, &n.to_string()) => {
+                        Outcome::Denied
+                    }
+                    Some(_) => Outcome::Allowed,
+                });
+            }
+            return Ok(());
+        }
+        let texts = bound.to_text(&array, self.file)?;
+        for text in &texts {
+            self.batch.outcome.push(match text {
+                None => of_null(rule),
+                Some(text) => {
+                    let text = folded(bound, text);
+                    let number = text.trim().parse::<i64>().ok();
+                    if has_word(rule, &text) || number.is_some_and(|n| in_ranges(rule, n)) {
+                        Outcome::Allowed
+                    } else {
+                        Outcome::Denied
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn people(&mut self, rows: &RecordBatch) -> Result<(), ScanError> {
+        let keyer = &self.context.keyer;
+        for (bound, out) in [
+            (&self.columns.subject, &mut self.batch.subject),
+            (&self.columns.actor, &mut self.batch.actor),
+        ] {
+            if let Some(bound) = bound {
+                let array = bound.values(rows, self.file)?;
+                let kind = ids(bound, &array, keyer, self.file, |key, _| out.push(key))?;
+                out.kind = out.kind.or(kind);
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&mut self, rows: &RecordBatch) -> Result<(), ScanError> {
+        let Some(bound) = &self.columns.group else { return Ok(()) };
+        let keyer = &self.context.keyer;
+        let array = bound.values(rows, self.file)?;
+        let (keys, own): (&mut KeyColumn, &mut Vec<Option<Box<[u8]>>>) =
+            (&mut self.batch.group, &mut self.batch.group_id);
+        let first = keys.len();
+        let veiled = |key: Option<Key>, text: Option<&str>| {
+            let mut bytes = text?.as_bytes().to_vec();
+            keyer.veil(key?, &mut bytes);
+            Some(bytes.into_boxed_slice())
+        };
+        let is_text = bound.constant() != Some(None)
+            && id_kind(bound, array.data_type(), self.file)? == Some(IdKind::Text);
+        if is_text {
+            own.resize(first, None);
+        }
+        let kind = ids(bound, &array, keyer, self.file, |key, text| {
+            if is_text {
+                own.push(veiled(key, text));
+            }
+            keys.push(key);
+        })?;
+        keys.kind = keys.kind.or(kind);
+        if keyer.is_keyed() && !is_text && kind.is_some() {
+            // The key no longer gives the id back.
+            let plain = bound.to_text(&array, self.file)?;
+            own.resize(first, None);
+            for (i, text) in plain.iter().enumerate() {
+                let canonical = match (kind, text) {
+                    (Some(IdKind::Uuid), Some(t)) => {
+                        uuid::Uuid::try_parse(t.trim()).ok().map(|u| u.to_string())
+                    }
+                    (_, text) => text.map(str::to_string),
+                };
+                own.push(veiled(keys.get(first + i), canonical.as_deref()));
+            }
+        }
+        if !own.is_empty() {
+            own.resize(keys.len(), None);
+        }
+        Ok(())
+    }
+
+    fn numbers(
+        &mut self,
+        rows: &RecordBatch,
+        rejects: &mut [Option<Reject>],
+    ) -> Result<(), ScanError> {
+        if let Some(bound) = &self.columns.weight {
+            let values = integers(bound, &bound.values(rows, self.file)?, self.file)?;
+            for (value, reject) in values.into_iter().zip(rejects) {
+                if value.is_some_and(|v| v < 0) {
+                    reject.get_or_insert(Reject::Weight);
+                }
+                self.batch.weight.push(value);
+            }
+        }
+        for (bound, out) in [
+            (&self.columns.bytes, &mut self.batch.bytes),
+            (&self.columns.records, &mut self.batch.records),
+        ] {
+            if let Some(bound) = bound {
+                for value in integers(bound, &bound.values(rows, self.file)?, self.file)? {
+                    out.push(value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fields(&mut self, rows: &RecordBatch) -> Result<(), ScanError> {
+        let Some(bound) = &self.columns.fields else { return Ok(()) };
+        let array = bound.values(rows, self.file)?;
+        let encoding = encoding_of(bound, array.data_type());
+        let mut lists: Vec<Option<Vec<String>>> = Vec::with_capacity(rows.num_rows());
+        if encoding == Encoding::List && array.data_type().is_nested() {
+            let mut ranges = Vec::new();
+            let texts = list_rows(bound, &array, self.file, |range| ranges.push(range))?;
+            for range in ranges {
+                lists.push(range.map(|(from, to)| {
+                    (from..to).filter_map(|i| text_at(bound, &texts, i)).collect()
+                }));
+            }
+        } else {
+            for text in &bound.to_text(&array, self.file)? {
+                lists.push(text.map(|t| {
+                    split(&folded(bound, t), encoding).map(str::to_string).collect()
+                }));
+            }
+        }
+        for list in lists {
+            let code = match list {
+                None => NONE,
+                Some(mut names) => {
+                    names.sort();
+                    names.dedup();
+                    let json = serde_json::to_string(&names)
+                        .map_err(|e| ScanError::Internal { what: e.to_string() })?;
+                    self.batch.field_lists.code(&json)
+                }
+            };
+            self.batch.fields.push(code);
+        }
+        Ok(())
+    }
+}
+
+fn text_at(bound: &Bound, texts: &StringArray, i: usize) -> Option<String> {
+    (i < texts.len() && !texts.is_null(i)).then(|| folded(bound, texts.value(i)).into_owned())
+}
+
+fn of_null(rule: &StatusPlan) -> Outcome {
+    if rule.null_is_allowed { Outcome::Allowed } else { Outcome::Unknown }
+}
+
+fn in_ranges(rule: &StatusPlan, n: i64) -> bool {
+    rule.ranges.iter().any(|(from, to)| (*from..=*to).contains(&n))
+}
+
+fn has_word(rule: &StatusPlan, text: &str) -> bool {
+    rule.words.iter().any(|w| w == text)
+}

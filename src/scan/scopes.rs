@@ -1,0 +1,303 @@
+//! Which rows carry an asked scope.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::record_batch::RecordBatch;
+
+use super::batch::{NONE, Reject};
+use super::columns::Bound;
+use super::endpoint::{EndpointCache, EndpointTable};
+use super::mapping::{as_text_dictionary, encoding_of, folded, list_rows, split};
+use super::{Asked, ScanContext, ScanError};
+use crate::config::ColumnSource;
+use crate::config::raw::{Encoding, ScopesMean};
+
+/// Stands for a scope value that cannot be read.
+const UNREADABLE: u32 = NONE - 1;
+
+/// Sets of asked scopes, as indexes into [`Asked::scopes`], by number.
+#[derive(Clone, Debug, Default)]
+pub struct HeldSets {
+    codes: HashMap<Vec<u32>, u32>,
+    sets: Vec<Vec<u32>>,
+}
+
+impl HeldSets {
+    /// [`NONE`] for the empty set.
+    fn code(&mut self, mut set: Vec<u32>) -> u32 {
+        if set.is_empty() {
+            return NONE;
+        }
+        set.sort_unstable();
+        set.dedup();
+        if let Some(code) = self.codes.get(&set) {
+            return *code;
+        }
+        let code = u32::try_from(self.sets.len()).unwrap_or(UNREADABLE);
+        self.codes.insert(set.clone(), code);
+        self.sets.push(set);
+        code
+    }
+
+    pub fn get(&self, code: u32) -> &[u32] {
+        usize::try_from(code).ok().and_then(|i| self.sets.get(i)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The rows of a row group that carry an asked scope, or a scope value that cannot be read.
+#[derive(Clone, Debug, Default)]
+pub struct Matches {
+    /// Ascending positions in the row group.
+    pub rows: Vec<u32>,
+    /// For each of them its set in `sets`.
+    pub held: Vec<u32>,
+    pub sets: HeldSets,
+}
+
+impl Matches {
+    /// Why the scope of a matching row cannot be used.
+    pub fn reject(held: u32) -> Option<Reject> {
+        (held == UNREADABLE).then_some(Reject::Scope)
+    }
+}
+
+/// Whether a scope of the column means that the call needed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Exercised,
+    Held,
+    /// The endpoint table tells for each call.
+    ByEndpoint,
+}
+
+/// How scopes of `bound` are to be taken (docs/counting.md, rule 4); without a scope column the
+/// endpoint table names the scopes that a call exercised.
+///
+/// # Errors
+/// [`ScanError::NoMeaning`] where several scopes stand in a row and nothing says what they mean.
+pub fn meaning(
+    context: &ScanContext,
+    bound: Option<&Bound>,
+    encoding: Option<Encoding>,
+    file: &str,
+) -> Result<Meaning, ScanError> {
+    let by_endpoint = context.endpoints.is_some() && context.mapping.endpoint.is_some();
+    match (bound, encoding, context.mapping.scopes_mean) {
+        (None, ..) => Ok(Meaning::Exercised),
+        (Some(_), Some(Encoding::Single), Some(ScopesMean::Held)) if !by_endpoint => Ok(Meaning::Held),
+        (Some(_), None | Some(Encoding::Single), _) => Ok(Meaning::Exercised),
+        (Some(_), Some(_), _) if by_endpoint => Ok(Meaning::ByEndpoint),
+        (Some(_), Some(_), Some(ScopesMean::Exercised)) => Ok(Meaning::Exercised),
+        (Some(_), Some(_), Some(ScopesMean::Held)) => Ok(Meaning::Held),
+        (Some(bound), Some(_), None) => Err(ScanError::NoMeaning {
+            file: file.to_string(),
+            column: bound.plan.source.shown(),
+        }),
+    }
+}
+
+/// Finds matching rows, one decoded batch after another.
+pub struct Matcher<'a> {
+    asked: &'a Asked,
+    by_name: HashMap<&'a str, u32>,
+    pub matches: Matches,
+    /// How the scopes of a row stand in their column; known from the first batch.
+    pub encoding: Option<Encoding>,
+    /// Set codes of the last dictionary seen, and where its values lie: a row group has one.
+    dictionary: Option<(ArrayRef, Vec<u32>)>,
+}
+
+impl<'a> Matcher<'a> {
+    pub fn new(asked: &'a Asked) -> Self {
+        let by_name = asked
+            .scopes
+            .iter()
+            .enumerate()
+            .filter_map(|(i, scope)| Some((scope.name.as_str(), u32::try_from(i).ok()?)))
+            .collect();
+        Self { asked, by_name, matches: Matches::default(), encoding: None, dictionary: None }
+    }
+
+    fn code_of_text(&mut self, bound: &Bound, text: &str, encoding: Encoding) -> u32 {
+        let text = folded(bound, text);
+        if encoding == Encoding::List {
+            let Ok(values) = serde_json::from_str::<Vec<Option<String>>>(&text) else {
+                return UNREADABLE;
+            };
+            let set = values.iter().flatten().filter_map(|v| self.by_name.get(v.as_str()).copied());
+            let set = set.collect();
+            return self.matches.sets.code(set);
+        }
+        let set: Vec<u32> =
+            split(&text, encoding).filter_map(|v| self.by_name.get(v).copied()).collect();
+        self.matches.sets.code(set)
+    }
+
+    fn take(&mut self, code: u32, row: u32) {
+        if code != NONE {
+            self.matches.rows.push(row);
+            self.matches.held.push(code);
+        }
+    }
+
+    /// Takes the rows of `batch`, which stand at `positions` in the row group.
+    ///
+    /// # Errors
+    /// [`ScanError::WrongType`] where the scope column has no textual form.
+    pub fn scopes(
+        &mut self,
+        bound: &Bound,
+        batch: &RecordBatch,
+        positions: &mut impl Iterator<Item = u32>,
+        file: &str,
+    ) -> Result<(), ScanError> {
+        let array = bound.values(batch, file)?;
+        let encoding = encoding_of(bound, array.data_type());
+        self.encoding = Some(encoding);
+        if let Some(dictionary) = as_text_dictionary(&array) {
+            let values = dictionary.values();
+            let known = matches!(&self.dictionary, Some((old, _)) if same_buffer(old, values));
+            if !known {
+                let texts = bound.to_text(values, file)?;
+                let codes = self.codes_of(bound, &texts, encoding);
+                self.dictionary = Some((values.clone(), codes));
+            }
+            let codes = self.dictionary.take();
+            if let Some((_, codes)) = &codes {
+                for (key, row) in dictionary.keys().iter().zip(positions) {
+                    let code = key
+                        .and_then(|k| usize::try_from(k).ok())
+                        .and_then(|k| codes.get(k))
+                        .copied()
+                        .unwrap_or(NONE);
+                    self.take(code, row);
+                }
+            }
+            self.dictionary = codes;
+            return Ok(());
+        }
+        if array.data_type().is_nested() {
+            let mut rows = Vec::with_capacity(array.len());
+            let texts = list_rows(bound, &array, file, |range| rows.push(range))?;
+            let mut codes = Vec::with_capacity(texts.len());
+            for text in &texts {
+                codes.push(text.and_then(|t| self.by_name.get(folded(bound, t).as_ref()).copied()));
+            }
+            for (range, row) in rows.into_iter().zip(positions) {
+                let Some((from, to)) = range else { continue };
+                let set = codes.get(from..to).unwrap_or_default().iter().copied().flatten().collect();
+                let code = self.matches.sets.code(set);
+                self.take(code, row);
+            }
+            return Ok(());
+        }
+        let texts = bound.to_text(&array, file)?;
+        let unreadable = self.unreadable_json(bound, batch, file)?;
+        let codes = self.codes_of(bound, &texts, encoding);
+        for (i, (code, row)) in codes.into_iter().zip(positions).enumerate() {
+            let broken = unreadable.get(i).copied().unwrap_or(false);
+            self.take(if broken { UNREADABLE } else { code }, row);
+        }
+        Ok(())
+    }
+
+    fn codes_of(&mut self, bound: &Bound, texts: &StringArray, encoding: Encoding) -> Vec<u32> {
+        texts
+            .iter()
+            .map(|text| text.map_or(NONE, |text| self.code_of_text(bound, text, encoding)))
+            .collect()
+    }
+
+    /// Rows whose JSON cannot be parsed: their scope cannot be known, which is not the same as none.
+    fn unreadable_json(
+        &self,
+        bound: &Bound,
+        batch: &RecordBatch,
+        file: &str,
+    ) -> Result<Vec<bool>, ScanError> {
+        if !matches!(bound.plan.source, ColumnSource::Json { .. }) {
+            return Ok(Vec::new());
+        }
+        let texts = bound.json_texts(batch, file)?;
+        Ok(texts
+            .iter()
+            .map(|text| {
+                text.is_some_and(|t| serde_json::from_str::<serde::de::IgnoredAny>(t).is_err())
+            })
+            .collect())
+    }
+
+    /// Takes the rows of `batch` by their calls: the scopes that the endpoint table names for each.
+    ///
+    /// # Errors
+    /// [`ScanError::WrongType`] where endpoint or method have no textual form.
+    pub fn endpoints(
+        &mut self,
+        calls: &Calls<'_>,
+        batch: &RecordBatch,
+        positions: &mut impl Iterator<Item = u32>,
+        cache: &mut EndpointCache,
+        file: &str,
+    ) -> Result<u64, ScanError> {
+        let (endpoints, methods) = calls.texts(batch, file)?;
+        let mut unmatched = 0;
+        for (i, row) in (0..endpoints.len()).zip(positions) {
+            if endpoints.is_null(i) {
+                continue;
+            }
+            let method = methods.as_ref().filter(|m| !m.is_null(i)).map(|m| m.value(i));
+            match cache.permits(calls.table, method, endpoints.value(i)) {
+                Some(scopes) => {
+                    let set =
+                        scopes.iter().filter_map(|s| self.by_name.get(s.as_str()).copied()).collect();
+                    let code = self.matches.sets.code(set);
+                    self.take(code, row);
+                }
+                None => unmatched += 1,
+            }
+        }
+        Ok(unmatched)
+    }
+
+    /// Whether the dictionary that was just read holds no asked scope.
+    pub fn dictionary_rules_out(&self) -> bool {
+        matches!(&self.dictionary, Some((_, codes)) if codes.iter().all(|c| *c == NONE))
+            && !self.asked.scopes.is_empty()
+    }
+}
+
+fn same_buffer(a: &ArrayRef, b: &ArrayRef) -> bool {
+    match (a.as_string_opt::<i32>(), b.as_string_opt::<i32>()) {
+        (Some(a), Some(b)) => {
+            a.len() == b.len()
+                && a.values().as_ptr() == b.values().as_ptr()
+                && a.offsets().as_ptr() == b.offsets().as_ptr()
+        }
+        _ => false,
+    }
+}
+
+/// The columns that tell which call was made.
+pub struct Calls<'a> {
+    pub table: &'a EndpointTable,
+    pub endpoint: &'a Bound,
+    pub method: Option<&'a Bound>,
+}
+
+impl Calls<'_> {
+    /// # Errors
+    /// [`ScanError::WrongType`] where a column has no textual form.
+    pub fn texts(
+        &self,
+        batch: &RecordBatch,
+        file: &str,
+    ) -> Result<(StringArray, Option<StringArray>), ScanError> {
+        let endpoint = self.endpoint.to_text(&self.endpoint.values(batch, file)?, file)?;
+        let method = match self.method {
+            Some(bound) => Some(bound.to_text(&bound.values(batch, file)?, file)?),
+            None => None,
+        };
+        Ok((endpoint, method))
+    }
+}
