@@ -1,4 +1,6 @@
 //! Exact exposure accounting for access scopes that were restricted.
+//!
+//! Modules stand in the order in which data flows; each arrow of docs/design.md is one function.
 
 pub mod config;
 
@@ -8,7 +10,20 @@ pub mod snapshot;
 
 pub mod scan;
 
+pub mod ledger;
+
+pub mod exposure;
+
+pub mod impact;
+
+pub mod publish;
+
+pub mod pipeline;
+
+pub mod cli;
+pub mod error;
 pub mod key;
 pub mod memory;
 pub mod moment;
+pub mod sample;
 pub mod store;

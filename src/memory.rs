@@ -55,6 +55,15 @@ impl Budget {
         })
     }
 
+    /// Bytes that a run is expected to reach when it keeps up to `rows` rows.
+    pub fn expected(&self, threads: u64, rows: u64) -> u64 {
+        // A kept row takes about 50 bytes while it waits for its pack, as much again while the pack
+        // is sorted and written, and about 60 as a record of its group.
+        let packs = (self.pack_buffer * 2 * threads).min(rows * 100);
+        let sorting = (self.sort_buffer * threads).min(rows * 60);
+        (60 << 20) + self.prefetch + packs.max(sorting)
+    }
+
     /// Bytes that `threads` need at the least.
     pub fn needed(threads: u64) -> u64 {
         MINIMUM + threads.saturating_sub(1).saturating_mul(16 << 20)

@@ -212,8 +212,8 @@ impl Node {
                 node = next;
                 continue;
             }
+            let what = node.item.type_name();
             let Item::Table(entries) = &mut node.item else {
-                let what = node.item.type_name();
                 problems.push(Problem {
                     at: place,
                     message: format!("`{key}` cannot be set inside {what}"),

@@ -77,6 +77,28 @@ pub struct MappingPlan {
     pub fingerprint: String,
 }
 
+impl MappingPlan {
+    /// Roles of columns whose values are lower-cased.
+    pub fn folded(&self) -> Vec<&'static str> {
+        [
+            Some(&self.time),
+            Some(&self.app),
+            self.scopes.as_ref(),
+            self.subject.as_ref(),
+            self.actor.as_ref(),
+            self.group.as_ref(),
+            self.status.as_ref(),
+            self.fields.as_ref(),
+            self.event_id.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|c| c.fold_case)
+        .map(|c| c.role)
+        .collect()
+    }
+}
+
 /// A mapped column.
 #[derive(Clone, Debug)]
 pub struct ColumnPlan {

@@ -84,6 +84,16 @@ impl Interner {
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
+
+    /// The codes of all own names in `other`.
+    pub fn translate(&self, other: &mut Self) -> Vec<u32> {
+        self.names.iter().map(|name| other.code(name)).collect()
+    }
+}
+
+/// A code's counterpart; [`NONE`] stays.
+pub fn translated(codes: &[u32], code: u32) -> u32 {
+    usize::try_from(code).ok().and_then(|i| codes.get(i)).copied().unwrap_or(NONE)
 }
 
 /// The asked scopes of a row: all that it carries, and those of them that the call exercised.
@@ -283,6 +293,90 @@ impl AccessBatch {
             micros: self.micros.get(row).copied().unwrap_or_default(),
             nanos: self.nanos.get(row).copied().unwrap_or_default(),
         }
+    }
+
+    /// Appends all rows of `other`, as rows of `unit`.
+    ///
+    /// A column that only one of the two has is null in the other's rows.
+    pub fn append(&mut self, other: &Self, unit: u32) {
+        let (rows, more) = (self.len(), other.len());
+        self.unit.resize(rows + more, unit);
+        self.micros.extend_from_slice(&other.micros);
+        if !other.nanos.is_empty() && self.nanos.is_empty() {
+            self.nanos.resize(rows, 0);
+        }
+        if !self.nanos.is_empty() {
+            self.nanos.extend_from_slice(&other.nanos);
+            self.nanos.resize(rows + more, 0);
+        }
+        let apps = other.app_names.translate(&mut self.app_names);
+        self.app.extend(other.app.iter().map(|c| translated(&apps, *c)));
+        let sets: Vec<u32> =
+            other.scope_sets.sets.iter().map(|s| self.scope_sets.code(s.clone())).collect();
+        self.scopes.extend(other.scopes.iter().map(|c| translated(&sets, *c)));
+        self.outcome.extend_from_slice(&other.outcome);
+        if !other.reject.is_empty() && self.reject.is_empty() {
+            self.reject.resize(rows, None);
+        }
+        if !self.reject.is_empty() {
+            self.reject.extend_from_slice(&other.reject);
+            self.reject.resize(rows + more, None);
+        }
+        for (mine, theirs) in [
+            (&mut self.subject, &other.subject),
+            (&mut self.actor, &other.actor),
+            (&mut self.group, &other.group),
+            (&mut self.event, &other.event),
+        ] {
+            if more > 0 {
+                mine.append(theirs);
+            }
+        }
+        if !other.group_id.is_empty() && self.group_id.is_empty() {
+            self.group_id.resize(rows, None);
+        }
+        if !self.group_id.is_empty() {
+            self.group_id.extend_from_slice(&other.group_id);
+            self.group_id.resize(rows + more, None);
+        }
+        self.weight.append(&other.weight);
+        self.bytes.append(&other.bytes);
+        self.records.append(&other.records);
+        let lists = other.field_lists.translate(&mut self.field_lists);
+        self.fields.extend(other.fields.iter().map(|c| translated(&lists, *c)));
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Keeps the rows for which `keep` is true.
+    pub fn retain(&mut self, keep: &[bool]) {
+        fn filter<T>(column: &mut Vec<T>, keep: &[bool]) {
+            let mut row = 0;
+            column.retain(|_| {
+                row += 1;
+                keep.get(row - 1).copied().unwrap_or(false)
+            });
+        }
+        filter(&mut self.unit, keep);
+        filter(&mut self.micros, keep);
+        filter(&mut self.nanos, keep);
+        filter(&mut self.app, keep);
+        filter(&mut self.scopes, keep);
+        filter(&mut self.outcome, keep);
+        filter(&mut self.reject, keep);
+        for keys in [&mut self.subject, &mut self.actor, &mut self.group, &mut self.event] {
+            filter(&mut keys.hi, keep);
+            filter(&mut keys.lo, keep);
+            filter(&mut keys.valid, keep);
+        }
+        filter(&mut self.group_id, keep);
+        for ints in [&mut self.weight, &mut self.bytes, &mut self.records] {
+            filter(&mut ints.values, keep);
+            filter(&mut ints.valid, keep);
+        }
+        filter(&mut self.fields, keep);
     }
 
     /// Bytes that the rows take, roughly: what a memory budget is held against.

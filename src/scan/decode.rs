@@ -22,7 +22,7 @@ use super::columns::{Bound, FileShape};
 use super::endpoint::EndpointCache;
 use super::engine::Fetch;
 use super::events::{Columns, EventBuilder};
-use super::prune::{self, Pruned};
+use super::prune;
 use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
 use super::{ScanContext, ScanError, UnitRecord};
 use crate::config::ColumnPlan;
@@ -303,6 +303,11 @@ impl Decoder {
             let rows = u64::try_from(details.num_rows()).unwrap_or(0);
             let mut unit = self.unit(footer, group, rows);
             if !self.context.pruning {
+                if self.context.survey {
+                    unit.not_matched = rows;
+                    out.units.push((unit, AccessBatch::default()));
+                    continue;
+                }
                 out.next.push(self.select_fetch(file, group, None)?);
                 continue;
             }
@@ -316,6 +321,8 @@ impl Decoder {
                 pruned.time_statistics = rows;
             } else if footer.scope_leaf.is_some_and(|l| !prune::scope_may_occur(details, l, asked)) {
                 pruned.scope_statistics = rows;
+            } else if self.context.survey {
+                unit.not_matched = rows;
             } else if let Some(range) = footer.scope_leaf.and_then(|l| bloom_range(details, l)) {
                 let step = Step::Bloom { group };
                 out.next.push(Fetch { file: file.clone(), ranges: vec![range], step });
@@ -432,7 +439,7 @@ impl Decoder {
             match &footer.columns.scopes {
                 Some(bound) => matcher.scopes(bound, &batch, &mut positions, &file.shown)?,
                 None => {
-                    let calls = self.calls(footer, file)?;
+                    let calls = calls(&self.context, footer, file)?;
                     unit.unmatched_endpoints += matcher.endpoints(
                         &calls,
                         &batch,
@@ -469,17 +476,6 @@ impl Decoder {
         let ranges = byte_ranges(footer, group, &leaves, selection.as_ref());
         let step = Step::Read { group, matches, unit: Box::new(unit), meaning };
         Ok(Selected { next: vec![Fetch { file: file.clone(), ranges, step }], units: Vec::new() })
-    }
-
-    fn calls<'a>(&'a self, footer: &'a Footer, file: &OpenFile) -> Result<Calls<'a>, ScanError> {
-        match (&self.context.endpoints, &footer.columns.endpoint) {
-            (Some(table), Some(endpoint)) => {
-                Ok(Calls { table, endpoint, method: footer.columns.method.as_ref() })
-            }
-            _ => Err(ScanError::Internal {
-                what: format!("{}: neither scopes nor endpoints are mapped", file.shown),
-            }),
-        }
     }
 
     fn read(
@@ -543,6 +539,21 @@ impl Decoder {
             from: bound.start.to_rfc3339(),
             to: bound.end.to_rfc3339(),
         })
+    }
+}
+
+fn calls<'a>(
+    context: &'a ScanContext,
+    footer: &'a Footer,
+    file: &OpenFile,
+) -> Result<Calls<'a>, ScanError> {
+    match (&context.endpoints, &footer.columns.endpoint) {
+        (Some(table), Some(endpoint)) => {
+            Ok(Calls { table, endpoint, method: footer.columns.method.as_ref() })
+        }
+        _ => Err(ScanError::Internal {
+            what: format!("{}: neither scopes nor endpoints are mapped", file.shown),
+        }),
     }
 }
 

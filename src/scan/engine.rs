@@ -132,9 +132,13 @@ pub fn scan<S: Sink>(
         for sink in sinks.iter_mut() {
             let engine = &engine;
             scope.spawn(move || {
-                let result = engine.work(sink);
-                if let Err(error) = result {
-                    engine.fail(error);
+                if let Err(error) = engine.work(sink) {
+                    // What is whole is kept: the next run goes on from there.
+                    let kept = matches!(error, ScanError::Interrupted).then(|| sink.finish());
+                    engine.fail(match kept {
+                        Some(Err(worse)) => worse,
+                        _ => error,
+                    });
                 }
             });
         }

@@ -74,6 +74,8 @@ pub struct ScanContext {
     pub keyer: Keyer,
     pub endpoints: Option<Arc<endpoint::EndpointTable>>,
     pub pruning: bool,
+    /// Only open files and tell what would be pruned; rows that would be read count as not matched.
+    pub survey: bool,
 }
 
 /// The files of one source that must be read.

@@ -120,14 +120,14 @@ pub fn time_extremes(
 /// Whether the scope column's statistics leave room for an asked scope. Only for a column in which
 /// one value is one scope.
 pub fn scope_may_occur(group: &RowGroupMetaData, leaf: usize, asked: &Asked) -> bool {
-    let Some(Statistics::ByteArray(s)) = group.columns().get(leaf).and_then(|c| c.statistics())
-    else {
+    let Some(statistics) = group.columns().get(leaf).and_then(|c| c.statistics()) else {
         return true;
     };
     // Old writers compared bytes as signed numbers.
-    if s.is_min_max_deprecated() {
+    if statistics.is_min_max_deprecated() {
         return true;
     }
+    let Statistics::ByteArray(s) = statistics else { return true };
     // Truncated bounds are still bounds.
     let (Some(least), Some(greatest)) = (s.min_opt(), s.max_opt()) else { return true };
     asked.scopes.iter().any(|scope| {

@@ -1,0 +1,99 @@
+-- One row for each restricted scope of the registry, used or not, and one for all.
+-- key: grain, scope
+-- column: grain | string |  | scope or all.
+-- column: scope | string |  | Scope, or (all).
+-- column: status | string |  | restricted; not_yet_restricted (at or after as_of); null for (all).
+-- column: restricted_at | timestamp[us, UTC] | UTC | When the scope was restricted; null for (all).
+-- column: apps_capable | int64 | apps | null: No grants are read yet.
+-- column: apps_used_after_restriction | int64 | apps | Apps with an allowed, exercised event; apps in no registry row count too.
+-- column: apps_used_lookback | int64 | apps | Of them, those with one in the lookback before as_of.
+-- column: apps_used_without_grant | int64 | apps | null: No grants are read yet.
+-- column: developers_capable | int64 | developers | null: No grants are read yet.
+-- column: developers_used_after_restriction | int64 | developers | Developers of those apps, as far as they are known.
+-- column: developers_used_lookback | int64 | developers | Of them, those used in the lookback.
+-- column: developers_unknown_apps | int64 | apps | Apps used after the restriction whose developer is not known.
+-- column: requests_allowed | int64 | requests | Sum of weights of allowed, exercised events.
+-- column: requests_denied | int64 | requests | Of denied events, whatever was exercised.
+-- column: requests_unknown | int64 | requests | Of events whose outcome is unknown.
+-- column: requests_held_only | int64 | requests | Of allowed events none of whose scopes that count here was exercised.
+-- column: subjects_observed | int64 | people | Distinct people whose data was reached.
+-- column: subjects_upper_bound | int64 | people | null: Members of the groups that were read are not joined yet.
+-- column: upper_bound_complete | bool |  | null: Members of the groups that were read are not joined yet.
+-- column: subjects_unknown_rows | int64 | events | Events that name no subject and no group with a known member.
+-- column: actors | int64 | people | Distinct holders of the tokens.
+-- column: groups | int64 | groups | Distinct groups read.
+-- column: records | int64 | records | Sum of known values; null if none is known.
+-- column: bytes | int64 | bytes | Sum of known values; null if none is known.
+-- column: first_access | timestamp[us, UTC] | UTC | First allowed, exercised event, floored to the microsecond.
+-- column: last_access | timestamp[us, UTC] | UTC | Last allowed, exercised event, floored to the microsecond.
+-- column: active_days | int64 | UTC days | Days with an allowed, exercised event.
+-- column: requests_lookback | int64 | requests | Requests in the lookback before as_of.
+-- column: subjects_lookback | int64 | people | Distinct people in the lookback before as_of.
+-- column: coverage_pct | float64 | percent | Share of declared periods with rows in readable files; null where no source declares any.
+
+WITH wanted AS (
+  SELECT 'scope' AS grain, scope, status, restricted_at FROM scopes
+  UNION ALL
+  SELECT 'all' AS grain, '(all)' AS scope, CAST(NULL AS VARCHAR) AS status,
+         CAST(NULL AS TIMESTAMP) AS restricted_at FROM run
+),
+used AS (
+  SELECT scope, COUNT(*) AS apps,
+         SUM(CASE WHEN developer_id IS NULL THEN 1 ELSE 0 END) AS unknown
+  FROM exposure
+  WHERE window = 'after_restriction' AND grain IN ('scope_app', 'app')
+    AND events_allowed > 0 AND app_id IS NOT NULL
+  GROUP BY scope
+),
+used_lately AS (
+  SELECT scope, COUNT(*) AS apps FROM exposure
+  WHERE window = 'lookback' AND grain IN ('scope_app', 'app')
+    AND events_allowed > 0 AND app_id IS NOT NULL
+  GROUP BY scope
+),
+developers AS (
+  SELECT scope, COUNT(*) AS developers FROM exposure
+  WHERE window = 'after_restriction' AND grain IN ('scope_developer', 'developer')
+    AND events_allowed > 0
+  GROUP BY scope
+),
+developers_lately AS (
+  SELECT scope, COUNT(*) AS developers FROM exposure
+  WHERE window = 'lookback' AND grain IN ('scope_developer', 'developer')
+    AND events_allowed > 0
+  GROUP BY scope
+)
+SELECT w.grain, w.scope, w.status, w.restricted_at,
+       COALESCE(u.apps, 0) AS apps_used_after_restriction,
+       COALESCE(ul.apps, 0) AS apps_used_lookback,
+       COALESCE(d.developers, 0) AS developers_used_after_restriction,
+       COALESCE(dl.developers, 0) AS developers_used_lookback,
+       COALESCE(u.unknown, 0) AS developers_unknown_apps,
+       COALESCE(e.requests_allowed, 0) AS requests_allowed,
+       COALESCE(e.requests_denied, 0) AS requests_denied,
+       COALESCE(e.requests_unknown, 0) AS requests_unknown,
+       COALESCE(e.requests_held_only, 0) AS requests_held_only,
+       COALESCE(e.subjects_observed, 0) AS subjects_observed,
+       COALESCE(e.subjects_unknown_rows, 0) AS subjects_unknown_rows,
+       COALESCE(e.actors, 0) AS actors,
+       COALESCE(e.groups, 0) AS groups,
+       e.records,
+       e.bytes,
+       e.first_access,
+       e.last_access,
+       COALESCE(e.active_days, 0) AS active_days,
+       COALESCE(l.requests_lookback, 0) AS requests_lookback,
+       COALESCE(l.subjects_lookback, 0) AS subjects_lookback,
+       r.coverage_pct
+FROM wanted AS w
+CROSS JOIN (SELECT coverage_pct FROM run) AS r
+LEFT JOIN (SELECT * FROM exposure
+           WHERE window = 'after_restriction' AND grain IN ('scope', 'all')) AS e ON w.scope = e.scope
+LEFT JOIN (SELECT scope, requests_allowed AS requests_lookback,
+                  subjects_observed AS subjects_lookback
+           FROM exposure WHERE window = 'lookback' AND grain IN ('scope', 'all')) AS l
+  ON w.scope = l.scope
+LEFT JOIN used AS u ON w.scope = u.scope
+LEFT JOIN used_lately AS ul ON w.scope = ul.scope
+LEFT JOIN developers AS d ON w.scope = d.scope
+LEFT JOIN developers_lately AS dl ON w.scope = dl.scope

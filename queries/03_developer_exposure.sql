@@ -1,0 +1,68 @@
+-- One row for each developer, and for each scope and developer: people are counted once over all apps of the developer.
+-- key: grain, scope, developer_id
+-- column: grain | string |  | scope_developer or developer (scope is (all)).
+-- column: scope | string |  | Scope, or (all).
+-- column: developer_id | string |  | From the registry; events of apps without a known developer are in no row.
+-- column: developer_name | string |  | From the registry.
+-- column: apps_used_after_restriction | int64 | apps | Apps of the developer with an allowed, exercised event.
+-- column: restricted_at | timestamp[us, UTC] | UTC | When the scope was restricted; null where the scope is (all).
+-- column: requests_allowed | int64 | requests | Sum of weights of allowed, exercised events.
+-- column: requests_denied | int64 | requests | Of denied events, whatever was exercised.
+-- column: requests_unknown | int64 | requests | Of events whose outcome is unknown.
+-- column: requests_held_only | int64 | requests | Of allowed events none of whose scopes that count here was exercised.
+-- column: subjects_observed | int64 | people | Distinct people whose data was reached.
+-- column: subjects_upper_bound | int64 | people | null: Members of the groups that were read are not joined yet.
+-- column: upper_bound_complete | bool |  | null: Members of the groups that were read are not joined yet.
+-- column: subjects_unknown_rows | int64 | events | Events that name no subject and no group with a known member.
+-- column: actors | int64 | people | Distinct holders of the tokens.
+-- column: groups | int64 | groups | Distinct groups read.
+-- column: records | int64 | records | Sum of known values; null if none is known.
+-- column: bytes | int64 | bytes | Sum of known values; null if none is known.
+-- column: first_access | timestamp[us, UTC] | UTC | First allowed, exercised event, floored to the microsecond.
+-- column: last_access | timestamp[us, UTC] | UTC | Last allowed, exercised event, floored to the microsecond.
+-- column: active_days | int64 | UTC days | Days with an allowed, exercised event.
+-- column: requests_in_grace | int64 | requests | Requests within the grace of the app.
+-- column: subjects_in_grace | int64 | people | Distinct people within the grace of the app.
+-- column: requests_after_grace | int64 | requests | Requests at or after the end of the grace, or of the restriction without one.
+-- column: subjects_after_grace | int64 | people | Distinct people at or after the end of the grace, or of the restriction without one.
+-- column: requests_in_brownout | int64 | requests | null: No brownouts are read yet.
+-- column: subjects_in_brownout | int64 | people | null: No brownouts are read yet.
+-- column: requests_after_revocation | int64 | requests | null: No revocations are read yet.
+-- column: subjects_after_revocation | int64 | people | null: No revocations are read yet.
+-- column: requests_after_attestation | int64 | requests | null: No attestations are read yet.
+-- column: subjects_after_attestation | int64 | people | null: No attestations are read yet.
+-- column: requests_lookback | int64 | requests | Requests in the lookback before as_of.
+-- column: subjects_lookback | int64 | people | Distinct people in the lookback before as_of.
+-- column: groups_lookback | int64 | groups | Distinct groups in the lookback before as_of.
+
+SELECT e.grain, e.scope, e.developer_id, e.developer_name,
+       COALESCE(u.apps, 0) AS apps_used_after_restriction, e.restricted_at,
+       e.requests_allowed,
+       e.requests_denied,
+       e.requests_unknown,
+       e.requests_held_only,
+       e.subjects_observed,
+       e.subjects_unknown_rows,
+       e.actors,
+       e.groups,
+       e.records,
+       e.bytes,
+       e.first_access,
+       e.last_access,
+       e.active_days,
+       g.requests_in_grace, g.subjects_in_grace, a.requests_after_grace, a.subjects_after_grace,
+       l.requests_lookback, l.subjects_lookback, l.groups_lookback
+FROM exposure AS e
+JOIN (SELECT cell, requests_allowed AS requests_in_grace, subjects_observed AS subjects_in_grace
+      FROM exposure WHERE window = 'in_grace') AS g ON e.cell = g.cell
+JOIN (SELECT cell, requests_allowed AS requests_after_grace, subjects_observed AS subjects_after_grace
+      FROM exposure WHERE window = 'after_grace') AS a ON e.cell = a.cell
+JOIN (SELECT cell, requests_allowed AS requests_lookback, subjects_observed AS subjects_lookback,
+             groups AS groups_lookback
+      FROM exposure WHERE window = 'lookback') AS l ON e.cell = l.cell
+LEFT JOIN (SELECT scope, developer_id, COUNT(*) AS apps FROM exposure
+           WHERE window = 'after_restriction' AND grain IN ('scope_app', 'app')
+             AND events_allowed > 0 AND app_id IS NOT NULL AND developer_id IS NOT NULL
+           GROUP BY scope, developer_id) AS u
+  ON e.scope = u.scope AND e.developer_id = u.developer_id
+WHERE e.window = 'after_restriction' AND e.grain IN ('scope_developer', 'developer')

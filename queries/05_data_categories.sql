@@ -1,0 +1,15 @@
+-- One row for each restricted scope and each data category that it gives access to.
+-- key: grain, scope, data_category
+-- column: grain | string |  | scope_category.
+-- column: scope | string |  | Scope.
+-- column: data_category | string |  | From data_fields of the registry.
+-- column: fields_returned | string |  | null: Fields of single calls are kept in the ledger and not reported yet.
+-- column: special_category | bool |  | null: The registry does not say yet which categories are special.
+-- column: subjects_observed | int64 | people | Distinct people reached through the scope: each may have had this category read.
+-- column: records | int64 | records | Records returned through the scope; null if none is known.
+
+SELECT 'scope_category' AS grain, f.scope, f.data_category,
+       COALESCE(e.subjects_observed, 0) AS subjects_observed, e.records
+FROM scope_fields AS f
+LEFT JOIN (SELECT scope, subjects_observed, records FROM exposure
+           WHERE grain = 'scope' AND window = 'after_restriction') AS e ON f.scope = e.scope

@@ -1,0 +1,80 @@
+-- Where every row of the input went. One row for each source and file day, for each source, and for all.
+-- key: grain, source, file_day
+-- column: grain | string |  | source_day, source or all.
+-- column: source | string |  | Source, or (all).
+-- column: file_day | date | UTC day | The declared partition day; else the day that all times of a file share; null where there is none, and on totals.
+-- column: files_expected | int64 | files | null: Expected files are not declared yet.
+-- column: files_read | int64 | files | Files whose every row is accounted for.
+-- column: files_missing | int64 | files | null: Expected files are not declared yet.
+-- column: files_unverified | int64 | files | null: Published checksums are not compared yet.
+-- column: files_changed | int64 | files | null: Runs are not compared yet.
+-- column: files_late | int64 | files | null: Runs are not compared yet.
+-- column: files_unreadable | int64 | files | Left out with --allow-incomplete.
+-- column: rows_in_metadata | int64 | rows | Rows that the metadata of the files declare: the sum of all the following.
+-- column: rows_outside | int64 | rows | Pruned, without an asked scope, or before the restriction of every asked scope of the row.
+-- column: rows_deleted | int64 | rows | Deleted in the table format; 0 for plain files.
+-- column: rows_rejected | int64 | rows | Null or unreadable time, negative weight, or a scope value that cannot be parsed.
+-- column: rows_deduplicated | int64 | rows | Repeats of an event that is counted elsewhere.
+-- column: rows_after_as_of | int64 | rows | At or after as_of.
+-- column: rows_denied | int64 | rows | Denied calls.
+-- column: rows_unknown | int64 | rows | Calls whose outcome is unknown.
+-- column: rows_held_only | int64 | rows | Allowed calls that exercised none of the scopes that count.
+-- column: rows_counted | int64 | rows | Allowed, exercised events: the basis of every figure.
+-- column: event_id_conflicts | int64 | event ids | Ids whose rows contradict each other (all are kept); on the rows of sources and all.
+-- column: periods_expected | int64 | periods | Declared periods; null where none are declared, and on source_day rows.
+-- column: periods_covered | int64 | periods | Of them, those with rows in readable files.
+-- column: coverage_pct | float64 | percent | periods_covered of periods_expected; null where none are declared.
+-- column: verdict | string |  | complete, or incomplete: files were left out.
+
+WITH rows_of AS (
+  SELECT 'source_day' AS grain, source, file_day, files_read, files_unreadable,
+         rows_in_metadata, rows_outside, rows_deleted, rows_rejected, rows_deduplicated,
+         rows_after_as_of, rows_denied, rows_unknown, rows_held_only, rows_counted
+  FROM coverage_days
+  UNION ALL
+  SELECT 'source' AS grain, source, CAST(NULL AS DATE) AS file_day,
+         SUM(files_read) AS files_read, SUM(files_unreadable) AS files_unreadable,
+         SUM(rows_in_metadata) AS rows_in_metadata,
+         SUM(rows_outside) AS rows_outside,
+         SUM(rows_deleted) AS rows_deleted,
+         SUM(rows_rejected) AS rows_rejected,
+         SUM(rows_deduplicated) AS rows_deduplicated,
+         SUM(rows_after_as_of) AS rows_after_as_of,
+         SUM(rows_denied) AS rows_denied,
+         SUM(rows_unknown) AS rows_unknown,
+         SUM(rows_held_only) AS rows_held_only,
+         SUM(rows_counted) AS rows_counted
+  FROM coverage_days GROUP BY source
+  UNION ALL
+  SELECT 'all' AS grain, '(all)' AS source, CAST(NULL AS DATE) AS file_day,
+         SUM(files_read) AS files_read, SUM(files_unreadable) AS files_unreadable,
+         SUM(rows_in_metadata) AS rows_in_metadata,
+         SUM(rows_outside) AS rows_outside,
+         SUM(rows_deleted) AS rows_deleted,
+         SUM(rows_rejected) AS rows_rejected,
+         SUM(rows_deduplicated) AS rows_deduplicated,
+         SUM(rows_after_as_of) AS rows_after_as_of,
+         SUM(rows_denied) AS rows_denied,
+         SUM(rows_unknown) AS rows_unknown,
+         SUM(rows_held_only) AS rows_held_only,
+         SUM(rows_counted) AS rows_counted
+  FROM coverage_days
+)
+SELECT d.grain, d.source, d.file_day, d.files_read, d.files_unreadable,
+       d.rows_in_metadata,
+       d.rows_outside,
+       d.rows_deleted,
+       d.rows_rejected,
+       d.rows_deduplicated,
+       d.rows_after_as_of,
+       d.rows_denied,
+       d.rows_unknown,
+       d.rows_held_only,
+       d.rows_counted,
+       s.event_id_conflicts, s.periods_expected, s.periods_covered, s.coverage_pct,
+       CASE WHEN d.files_unreadable > 0 THEN 'incomplete' ELSE 'complete' END AS verdict
+FROM rows_of AS d
+LEFT JOIN (SELECT 'source' AS grain, * FROM coverage_sources WHERE source <> '(all)'
+           UNION ALL
+           SELECT 'all' AS grain, * FROM coverage_sources WHERE source = '(all)') AS s
+  ON d.grain = s.grain AND d.source = s.source

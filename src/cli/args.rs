@@ -1,0 +1,219 @@
+//! Arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Overrides;
+
+/// Who kept using a restricted access scope, how many people that reached, and the evidence.
+///
+/// Reads months of Parquet access logs from a folder or an S3 bucket, counts exactly, and writes
+/// impact tables for regulator reporting.
+#[derive(Debug, Parser)]
+#[command(name = "afterscope", version, max_term_width = 100)]
+#[command(after_help = "Examples:
+  afterscope sample groups-2019 demo        make a sample lake with its configuration
+  afterscope run --config demo/afterscope.toml --as-of 2019-11-06T00:00:00Z
+  afterscope plan --config demo/afterscope.toml --as-of 2019-11-06T00:00:00Z
+
+Exit codes: 0 complete, 1 configuration or user error, 2 usage, 3 input incomplete or changed,
+4 transient (try again), 130/143 interrupted (run again to go on), 101 a bug.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// How messages on stderr are written.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Say more; twice for requests to storage.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read the logs, count, and publish the impact tables.
+    #[command(after_help = "Examples:
+  afterscope run --config afterscope.toml --as-of 2019-11-06T00:00:00Z
+  afterscope run --config afterscope.toml --as-of 2019-11-06 --set report.lookback_days=30
+  afterscope run --config afterscope.toml --as-of 2019-11-06 --set source.0.url=s3://logs/2019/
+  afterscope run --config afterscope.toml --as-of 2019-11-06 --memory-limit 512MB --threads 2
+
+The last line on stdout is one line of JSON: run_id, verdict, tables, totals, reused.
+All else goes to stderr. A run that stands already is used again.")]
+    Run(RunArgs),
+
+    /// Show what a run would read, leave out and reuse; touches nothing.
+    #[command(after_help = "Examples:
+  afterscope plan --config afterscope.toml --as-of 2019-11-06T00:00:00Z
+  afterscope plan --config afterscope.toml --as-of 2019-11-06 --json | jq .sources")]
+    Plan(PlanArgs),
+
+    /// Make a sample lake with its configuration and its true answers.
+    #[command(after_help = "Examples:
+  afterscope sample groups-2019 demo
+  afterscope sample groups-2019 demo --rows 10000000")]
+    Sample(SampleArgs),
+
+    /// Print the configuration's JSON Schema, or the columns of all tables or frames.
+    #[command(after_help = "Examples:
+  afterscope schema config > afterscope.schema.json
+  afterscope schema tables --markdown
+  afterscope schema frames                  what your own queries can read")]
+    Schema(SchemaArgs),
+
+    /// Look at the ledger that runs keep between them, or tidy it.
+    #[command(after_help = "Examples:
+  afterscope state show --config afterscope.toml --as-of 2019-11-06
+  afterscope state gc --config afterscope.toml --as-of 2019-11-06 --dry-run")]
+    State(StateArgs),
+
+    /// Print a completion script.
+    #[command(after_help = "Example:
+  afterscope completions bash > ~/.local/share/bash-completion/completions/afterscope")]
+    Completions {
+        shell: clap_complete::Shell,
+    },
+
+    /// Write man pages to a folder.
+    #[command(hide = true)]
+    Man { folder: PathBuf },
+}
+
+/// What decides a run.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The configuration.
+    #[arg(long, short, default_value = "afterscope.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// End of the report (not included): RFC 3339, or a date for its midnight in UTC. Never taken
+    /// from the clock.
+    #[arg(long, value_name = "TIME")]
+    pub as_of: String,
+    /// Set a key of the configuration: report.lookback_days=30, source.0.url=s3://…
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where results go, instead of output.url (relative to the working folder).
+    #[arg(long, value_name = "URL")]
+    pub output: Option<String>,
+    /// Where the ledger is kept, instead of state.url. Default: state/ under the output.
+    #[arg(long, value_name = "URL")]
+    pub state: Option<String>,
+    /// Key all ids with a secret, by reference: env:NAME or file:PATH.
+    #[arg(long, value_name = "REFERENCE")]
+    pub id_key: Option<String>,
+    /// Memory to stay within: 512MB, 4GiB. Default: a quarter of the machine.
+    #[arg(long, value_name = "BYTES")]
+    pub memory_limit: Option<String>,
+    /// Threads that decode and count. Default: the machine's cores.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
+    /// Publish without files that cannot be read; the verdict is then `incomplete`.
+    #[arg(long)]
+    pub allow_incomplete: bool,
+    /// Read everything, to show that leaving out changes nothing.
+    #[arg(long, hide = true)]
+    pub no_pruning: bool,
+}
+
+impl RunArgs {
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            as_of: self.as_of.clone(),
+            set: self.set.clone(),
+            output: self.output.clone(),
+            state: self.state.clone(),
+            id_key: self.id_key.clone(),
+            memory_limit: self.memory_limit.clone(),
+            threads: self.threads,
+            allow_incomplete: self.allow_incomplete,
+            no_pruning: self.no_pruning,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SampleArgs {
+    pub preset: Preset,
+    /// Folder to write; it must not exist, or be empty.
+    pub out: PathBuf,
+    /// Rows of log, about.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000_000))]
+    pub rows: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// The Groups API restriction of April 2018, as seen from November 2019.
+    #[value(name = "groups-2019")]
+    Groups2019,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SchemaArgs {
+    pub what: SchemaKind,
+    /// Markdown instead of JSON (tables and frames).
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaKind {
+    /// JSON Schema of afterscope.toml.
+    Config,
+    /// Columns, types, units and meaning of every table.
+    Tables,
+    /// The same for the frames that queries read.
+    Frames,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct StateArgs {
+    #[command(subcommand)]
+    pub command: StateCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum StateCommand {
+    /// List the packs.
+    Show {
+        #[command(flatten)]
+        run: RunArgs,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove packs that a run with this configuration would not use.
+    Gc {
+        #[command(flatten)]
+        run: RunArgs,
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}

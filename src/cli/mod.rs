@@ -1,0 +1,89 @@
+//! The command line: the only place that prints.
+
+mod args;
+mod plan;
+mod progress;
+mod reference;
+mod run;
+mod sample;
+mod schema;
+mod state;
+mod terminal;
+
+use std::io::Write;
+
+use clap::{CommandFactory, Parser};
+
+use crate::error::{Error, ExitCode};
+use args::{Cli, Command};
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // --help and --version are no mistakes.
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Complete };
+            let _ = error.print();
+            return code;
+        }
+    };
+    let outcome = match &cli.command {
+        Command::Run(args) => run::run(args, &cli.global),
+        Command::Plan(args) => plan::run(args, &cli.global),
+        Command::Sample(args) => sample::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::State(args) => state::run(args),
+        Command::Completions { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "afterscope", &mut out);
+            print_bytes(&out)
+        }
+        Command::Man { folder } => man(folder),
+    };
+    match outcome {
+        Ok(()) => ExitCode::Complete,
+        Err(Failure { error, code }) => {
+            terminal::error(&error.to_string(), &cli.global);
+            code
+        }
+    }
+}
+
+/// A failure and the exit code that it means; a signal changes the code.
+#[derive(Debug)]
+pub struct Failure {
+    pub error: Error,
+    pub code: ExitCode,
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let code = error.exit_code();
+        Self { error, code }
+    }
+}
+
+/// Writes to stdout; a reader that has gone away is no failure of ours.
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Folder {
+            folder: "standard output".into(),
+            reason: e.to_string(),
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn man(folder: &std::path::Path) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Error::Folder {
+        folder: folder.display().to_string(),
+        reason: format!("the man pages cannot be written there: {e}"),
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
+    Ok(())
+}

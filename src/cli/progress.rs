@@ -1,0 +1,140 @@
+//! A progress bar on a terminal, lines elsewhere, and signals.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::args::{Global, LogFormat};
+use super::terminal;
+use crate::pipeline::Observer;
+use crate::scan::Progress;
+
+/// Shows a run as it goes.
+pub struct Shown {
+    global: Global,
+    bar: Mutex<Option<ProgressBar>>,
+    progress: Arc<Progress>,
+}
+
+impl Shown {
+    pub fn new(global: &Global, progress: &Arc<Progress>) -> Self {
+        Self { global: global.clone(), bar: Mutex::new(None), progress: progress.clone() }
+    }
+
+    fn wants_bar(&self) -> bool {
+        !self.global.quiet
+            && self.global.log_format == LogFormat::Text
+            && std::io::stderr().is_terminal()
+    }
+
+    fn clear(&self) {
+        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Moves the bar along; called by [`watch`].
+    fn tick(&self) {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = bar.as_ref() {
+            let files = self.progress.files.load(Ordering::Relaxed);
+            let rows = self.progress.rows.load(Ordering::Relaxed);
+            let read = self.progress.bytes.load(Ordering::Relaxed);
+            bar.set_position(files);
+            bar.set_message(format!(
+                "{} rows, {} read",
+                terminal::number(rows),
+                terminal::bytes(read)
+            ));
+        }
+    }
+}
+
+impl Observer for Shown {
+    fn stage(&self, name: &str) {
+        self.clear();
+        if self.wants_bar() {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(ProgressStyle::default_spinner());
+            bar.set_message(name.to_string());
+            bar.enable_steady_tick(Duration::from_millis(200));
+            *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+        } else if self.global.verbose > 0 {
+            terminal::info(name, &self.global);
+        }
+    }
+
+    fn scanning(&self, source: &str, files: u64, bytes: u64, reused: u64) {
+        self.clear();
+        let text = format!(
+            "source {source}: {} files to read ({}), {} in the ledger already",
+            terminal::number(files),
+            terminal::bytes(bytes),
+            terminal::number(reused)
+        );
+        if self.wants_bar() && files > 0 {
+            let bar = ProgressBar::with_draw_target(Some(files), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template(
+                "{prefix} {wide_bar} {pos}/{len} files  {msg}  {elapsed} (left {eta})",
+            );
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_prefix(terminal::tame(source));
+            *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+        } else if self.global.verbose > 0 {
+            terminal::info(&text, &self.global);
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        match bar.as_ref() {
+            Some(bar) => bar.suspend(|| terminal::warning(text, &self.global)),
+            None => terminal::warning(text, &self.global),
+        }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Keeps the bar moving until the returned handle is aborted.
+pub fn watch(shown: &Arc<Shown>, runtime: &tokio::runtime::Handle) -> tokio::task::JoinHandle<()> {
+    let shown = shown.clone();
+    runtime.spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            shown.tick();
+        }
+    })
+}
+
+/// Asks the run to stop on SIGINT or SIGTERM; `signal` then holds which. A second one ends the
+/// process at once.
+pub fn on_signals(
+    runtime: &tokio::runtime::Handle,
+    progress: &Arc<Progress>,
+    signal: &Arc<AtomicI32>,
+) {
+    use tokio::signal::unix::{SignalKind, signal as listen};
+    for (kind, number) in [(SignalKind::interrupt(), 2), (SignalKind::terminate(), 15)] {
+        let (progress, signal) = (progress.clone(), signal.clone());
+        let _guard = runtime.enter();
+        // Without a listener the signal ends the process, as it does by default.
+        let Ok(mut stream) = listen(kind) else { continue };
+        runtime.spawn(async move {
+            while stream.recv().await.is_some() {
+                if signal.swap(number, Ordering::SeqCst) != 0 {
+                    std::process::exit(128 + number);
+                }
+                progress.stop.store(true, Ordering::SeqCst);
+            }
+        });
+    }
+}

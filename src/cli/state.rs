@@ -1,0 +1,90 @@
+//! `afterscope state`.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::args::{RunArgs, StateArgs, StateCommand};
+use super::run::Runtime;
+use super::terminal::{bytes, number};
+use super::{Failure, print_bytes};
+use crate::config;
+use crate::ledger::{Ledger, Pack};
+use crate::pipeline;
+
+pub fn run(args: &StateArgs) -> Result<(), Failure> {
+    match &args.command {
+        StateCommand::Show { run, json } => show(run, *json),
+        StateCommand::Gc { run, dry_run } => gc(run, *dry_run),
+    }
+}
+
+fn show(run: &RunArgs, as_json: bool) -> Result<(), Failure> {
+    let plan = config::load(&run.config, &run.overrides())?;
+    let runtime = Runtime::new()?;
+    let ledger = Ledger::read_only(plan.state.open(&runtime.io)?);
+    let packs = ledger.packs()?;
+    let text = if as_json {
+        let lines: Vec<_> = packs
+            .iter()
+            .map(|p| {
+                json!({
+                    "pack": p.name,
+                    "bytes": p.size,
+                    "rows": p.footer.rows,
+                    "units": p.footer.units.len(),
+                    "scopes": p.footer.asked.scopes,
+                    "lineage": p.footer.lineage,
+                })
+            })
+            .collect();
+        let mut text = serde_json::to_string_pretty(&lines).unwrap_or_default();
+        text.push('\n');
+        text
+    } else {
+        table(&plan.state.to_string(), &packs)
+    };
+    print_bytes(text.as_bytes())
+}
+
+fn table(address: &str, packs: &[Pack]) -> String {
+    let mut out = format!("{address}\n");
+    let rows: u64 = packs.iter().map(|p| p.footer.rows).sum();
+    let size: u64 = packs.iter().map(|p| p.size).sum();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{} packs, {} rows, {}", packs.len(), number(rows), bytes(size));
+    for pack in packs {
+        let footer = &pack.footer;
+        let _ = writeln!(
+            out,
+            "  {}  {:>12} rows  {:>10}  {:>8} row groups of input  {} scopes",
+            pack.name,
+            number(footer.rows),
+            bytes(pack.size),
+            number(footer.units.len() as u64),
+            footer.asked.scopes.len()
+        );
+    }
+    out
+}
+
+fn gc(run: &RunArgs, dry_run: bool) -> Result<(), Failure> {
+    let plan = config::load(&run.config, &run.overrides())?;
+    let runtime = Runtime::new()?;
+    let (ledger, packs, unused) = pipeline::unused_packs(&plan, &runtime.io)?;
+    let mut out = String::new();
+    for pack in &unused {
+        let verb = if dry_run { "would remove" } else { "removed" };
+        if !dry_run {
+            ledger.remove(&pack.name)?;
+        }
+        let _ = writeln!(out, "{verb} {} ({})", pack.name, bytes(pack.size));
+    }
+    if !dry_run && !unused.is_empty() {
+        let left: Vec<Pack> = packs.into_iter().filter(|p| !unused.contains(p)).collect();
+        ledger.write_index(&left)?;
+    }
+    let size: u64 = unused.iter().map(|p| p.size).sum();
+    let _ = writeln!(out, "{} packs, {}", unused.len(), bytes(size));
+    print_bytes(out.as_bytes())
+}

@@ -1,0 +1,90 @@
+//! Messages on stderr: plain or JSON, coloured where that is wanted, never with control characters
+//! from outside.
+
+use std::io::{IsTerminal, Write};
+
+use super::args::{Global, LogFormat};
+
+/// Replaces control characters: names from logs and listings must not move the cursor.
+pub fn tame(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            let hidden = c.is_control() && c != '\n'
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            if hidden { '\u{fffd}' } else { c }
+        })
+        .collect()
+}
+
+fn coloured() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && std::io::stderr().is_terminal()
+}
+
+fn say(level: &str, colour: &str, text: &str, global: &Global) {
+    let mut out = std::io::stderr().lock();
+    let line = match global.log_format {
+        LogFormat::Json => serde_json::json!({ "level": level, "message": text }).to_string(),
+        LogFormat::Text if coloured() => format!("\x1b[{colour}m{level}:\x1b[0m {}", tame(text)),
+        LogFormat::Text => format!("{level}: {}", tame(text)),
+    };
+    // Where nobody listens there is nobody to tell.
+    let _ = writeln!(out, "{line}");
+}
+
+pub fn error(text: &str, global: &Global) {
+    say("error", "1;31", text, global);
+}
+
+pub fn warning(text: &str, global: &Global) {
+    if !global.quiet {
+        say("warning", "1;33", text, global);
+    }
+}
+
+pub fn info(text: &str, global: &Global) {
+    if !global.quiet {
+        say("info", "1;32", text, global);
+    }
+}
+
+/// `12.3 MB`.
+pub fn bytes(count: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let name = units.get(unit).copied().unwrap_or("B");
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {name}") }
+}
+
+/// `1,234,567`.
+pub fn number(count: impl Into<i128>) -> String {
+    let count: i128 = count.into();
+    let digits = count.unsigned_abs().to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    if count < 0 { format!("-{out}") } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_cannot_move_the_cursor() {
+        assert_eq!(tame("a\x1b[2Jb\u{202e}c\nd"), "a\u{fffd}[2Jb\u{fffd}c\nd");
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!((number(1_234_567), number(-12), bytes(1_500_000)), ("1,234,567".into(), "-12".into(), "1.5 MB".into()));
+    }
+}

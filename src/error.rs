@@ -1,0 +1,140 @@
+//! What can end a run, and the exit code that it means.
+
+use thiserror::Error;
+
+use crate::config::ConfigError;
+use crate::exposure::ExposureError;
+use crate::impact::ImpactError;
+use crate::ledger::LedgerError;
+use crate::publish::PublishError;
+use crate::registry::RegistryError;
+use crate::sample::SampleError;
+use crate::scan::ScanError;
+use crate::snapshot::SnapshotError;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Any failure of a run. Its text says what, which object, which numbers, and what to do.
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Registry(#[from] RegistryError),
+    #[error("{0}")]
+    Snapshot(#[from] SnapshotError),
+    #[error("{0}")]
+    Scan(#[from] ScanError),
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Exposure(#[from] ExposureError),
+    #[error("{0}")]
+    Impact(#[from] ImpactError),
+    #[error("{0}")]
+    Publish(#[from] PublishError),
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Sample(#[from] SampleError),
+
+    #[error("the memory limit is {limit} and at least {needed} are needed for {threads} threads\ngive more with --memory-limit, or use fewer threads with --threads")]
+    Memory { limit: String, needed: String, threads: usize },
+
+    #[error("{rejected} rows are rejected and {allowed} are allowed (report.max_rejected_rows)\n{shown}\nmend the files, or allow as many")]
+    Rejected { rejected: u64, allowed: u64, shown: String },
+
+    #[error("{role} ids of namespace \"{namespace}\" are of two kinds: {first} and {second}\nmap one of the columns with kind = \"text\", or give the sources namespaces of their own")]
+    MixedKinds { role: &'static str, namespace: String, first: String, second: String },
+
+    #[error("rows are not conserved in source `{source_name}`, file {file}: {rows} in its metadata, {found} accounted for\nthis is a bug in afterscope; please report it")]
+    Conservation { source_name: String, file: String, rows: u64, found: u64 },
+
+    #[error("{folder}: {reason}")]
+    Folder { folder: String, reason: String },
+
+    #[error("interrupted; run the same command again to go on from here")]
+    Interrupted,
+}
+
+/// Exit codes (docs/design.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    Complete = 0,
+    User = 1,
+    Usage = 2,
+    Input = 3,
+    Transient = 4,
+    Bug = 101,
+    Interrupted = 130,
+    Terminated = 143,
+}
+
+/// A failure of storage, seen where nothing had been read before.
+fn of_store(kind: StoreErrorKind) -> ExitCode {
+    match kind {
+        StoreErrorKind::Changed => ExitCode::Input,
+        StoreErrorKind::Transient | StoreErrorKind::Full | StoreErrorKind::Conflict => {
+            ExitCode::Transient
+        }
+        StoreErrorKind::NotFound | StoreErrorKind::Denied | StoreErrorKind::Settings => {
+            ExitCode::User
+        }
+    }
+}
+
+impl Error {
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_)
+            | Self::Sample(_)
+            | Self::Memory { .. }
+            | Self::Folder { .. }
+            | Self::MixedKinds { .. } => ExitCode::User,
+            Self::Registry(e) => e.store_kind().map_or(ExitCode::User, of_store),
+            Self::Snapshot(SnapshotError::Store { error, .. }) => of_store(error.kind),
+            Self::Snapshot(_) => ExitCode::User,
+            Self::Scan(e) => of_scan(e),
+            Self::Ledger(e) => of_ledger(e),
+            Self::Exposure(ExposureError::Ledger(e)) => of_ledger(e),
+            Self::Exposure(ExposureError::Spill { .. }) => ExitCode::Transient,
+            Self::Exposure(ExposureError::Overflow) => ExitCode::Input,
+            Self::Exposure(ExposureError::Interrupted) | Self::Interrupted => ExitCode::Interrupted,
+            Self::Exposure(ExposureError::Internal { .. }) | Self::Conservation { .. } => {
+                ExitCode::Bug
+            }
+            Self::Impact(ImpactError::Repeated { .. }) => ExitCode::Bug,
+            Self::Impact(_) => ExitCode::User,
+            Self::Publish(PublishError::Store(e)) | Self::Store(e) => of_store(e.kind),
+            Self::Publish(_) => ExitCode::User,
+            Self::Rejected { .. } => ExitCode::Input,
+        }
+    }
+}
+
+fn of_scan(error: &ScanError) -> ExitCode {
+    match error {
+        ScanError::Store(e) if e.kind == StoreErrorKind::Denied => ExitCode::Input,
+        ScanError::Store(e) => of_store(e.kind),
+        ScanError::Unreadable { .. }
+        | ScanError::OutsidePartition { .. }
+        | ScanError::BadId { .. }
+        | ScanError::MixedKinds { .. } => ExitCode::Input,
+        ScanError::MissingColumn { .. }
+        | ScanError::WrongType { .. }
+        | ScanError::NoZone { .. }
+        | ScanError::NoFormat { .. }
+        | ScanError::NoMeaning { .. }
+        | ScanError::BadPartition { .. } => ExitCode::User,
+        ScanError::Interrupted => ExitCode::Interrupted,
+        ScanError::Internal { .. } => ExitCode::Bug,
+    }
+}
+
+fn of_ledger(error: &LedgerError) -> ExitCode {
+    match error {
+        LedgerError::Store(e) => of_store(e.kind),
+        LedgerError::Damaged { .. } | LedgerError::MixedKinds { .. } => ExitCode::Input,
+        LedgerError::Foreign { .. } => ExitCode::User,
+        LedgerError::Internal { .. } => ExitCode::Bug,
+    }
+}

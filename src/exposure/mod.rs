@@ -1,0 +1,330 @@
+//! Merged rows to measures, for every grain and window, in one pass over the ledger.
+
+mod groups;
+mod policy;
+mod sorter;
+mod tally;
+mod totals;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use thiserror::Error;
+
+use crate::key::{IdKind, Keyer};
+use crate::ledger::pack::PersonColumn;
+use crate::ledger::{Input, KeyRange, LedgerError, Merge, Names, OpenPack};
+use crate::memory::Budget;
+use crate::scan::Asked;
+
+pub use groups::{GroupRow, RestGroups};
+pub use policy::{CellKey, Grain, Rules, Window};
+pub use tally::{SourceSpaces, Term, Terms};
+pub use totals::{Cell, Day, Exposure, Measures};
+
+use groups::{GroupCounter, TopGroups};
+use policy::{Policy, WindowSet};
+use sorter::{Sorted, Sorter};
+use tally::{Counter, Projections, Tally};
+
+#[derive(Debug, Error)]
+pub enum ExposureError {
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+
+    #[error("{folder}: temporary files cannot be written or read: {error}\nfree some space, or name another folder with run.temp_dir")]
+    Spill { folder: String, error: std::io::Error },
+
+    #[error("a sum does not fit 64 bits; weights or bytes in the log are wrong")]
+    Overflow,
+
+    #[error("interrupted")]
+    Interrupted,
+
+    #[error("{what}\nthis is a bug in afterscope; please report it")]
+    Internal { what: String },
+}
+
+/// One source's rows, and the namespaces of its ids.
+#[derive(Clone, Debug)]
+pub struct SourceRows {
+    pub packs: Vec<Arc<OpenPack>>,
+    pub asked: Arc<Asked>,
+    /// Units that the packs refer to.
+    pub units: usize,
+    pub person_space: usize,
+    pub group_space: usize,
+    pub event_space: usize,
+}
+
+/// What a count needs beside the rows.
+pub struct Settings<'a> {
+    pub rules: Rules,
+    pub keyer: &'a Keyer,
+    pub group_kinds: Vec<Option<IdKind>>,
+    pub groups_limit: Option<u64>,
+    pub budget: Budget,
+    pub threads: usize,
+    /// For temporary files; removed by the caller.
+    pub temp: &'a Path,
+    pub stop: &'a AtomicBool,
+}
+
+/// Bits of the key that make a partition of the second pass.
+const PARTITION_BITS: u32 = 6;
+
+/// Rows between two looks at the stop flag.
+const CHECK_EVERY: u64 = 1 << 14;
+
+/// A stretch of keys of one person namespace.
+struct Job {
+    person_space: usize,
+    range: KeyRange,
+    first_ordinal: u64,
+}
+
+/// Counts everything.
+///
+/// # Errors
+/// Storage failures, damaged packs, sums that overflow, interruption.
+pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure, ExposureError> {
+    let policy = Mutex::new(Policy::new(settings.rules.clone()));
+    let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
+    let group_spaces = sources.iter().map(|s| s.group_space + 1).max().unwrap_or(0);
+    let wide: Vec<bool> = (0..group_spaces)
+        .map(|space| {
+            let plain_int = settings.group_kinds.get(space).copied().flatten() == Some(IdKind::Int);
+            !plain_int || settings.keyer.is_keyed()
+        })
+        .collect();
+    // Where nothing tells them apart, the people are the actors (docs/counting.md, rule 5).
+    let actors_are_people = person_columns(sources).all(|c| c == PersonColumn::Actor);
+    let actors = vec![!actors_are_people; person_spaces];
+    let jobs = plan_jobs(sources, person_spaces, settings.threads);
+    let asked: Vec<Arc<Asked>> = sources.iter().map(|s| s.asked.clone()).collect();
+    let spaces: Vec<SourceSpaces> = sources
+        .iter()
+        .map(|s| SourceSpaces { group_space: s.group_space, event_space: s.event_space })
+        .collect();
+    let units: Vec<usize> = sources.iter().map(|s| s.units).collect();
+    let sorters = group_spaces + actors.iter().filter(|a| **a).count();
+    let sort_budget = settings.budget.sort_buffer / u64::try_from(sorters.max(1)).unwrap_or(1);
+    let temp: Arc<Path> = settings.temp.into();
+    let new_sorter = || Sorter::new(temp.clone(), sort_budget, PARTITION_BITS);
+
+    let next = AtomicUsize::new(0);
+    let counted = in_threads(settings.threads.min(jobs.len().max(1)), |_| {
+        let projections = Projections {
+            groups: wide.iter().map(|wide| (new_sorter(), *wide)).collect(),
+            actors: actors.iter().map(|differ| differ.then(new_sorter)).collect(),
+        };
+        let mut counter = Counter::new(&policy, &spaces, &units, projections);
+        let mut names = Names::default();
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let inputs: Vec<Input> = sources
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| s.person_space == job.person_space)
+                .map(|(source, s)| Input { source, packs: s.packs.clone() })
+                .collect();
+            names = run_job(job, &inputs, &asked, names, &mut counter, settings)?;
+        }
+        Ok((counter.tally, counter.projections))
+    })?;
+
+    let mut tally = Tally::default();
+    let mut groups: Vec<Sorted> = wide.iter().map(|_| Sorted::new(PARTITION_BITS)).collect();
+    let mut actor_runs: Vec<Sorted> = actors.iter().map(|_| Sorted::new(PARTITION_BITS)).collect();
+    for (part, projections) in counted {
+        tally.merge(part)?;
+        for (all, (sorter, _)) in groups.iter_mut().zip(projections.groups) {
+            sorter.finish(all)?;
+        }
+        for (all, sorter) in actor_runs.iter_mut().zip(projections.actors) {
+            if let Some(sorter) = sorter {
+                sorter.finish(all)?;
+            }
+        }
+    }
+    let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (group_counts, top) = count_groups(&policy, &groups, &wide, settings)?;
+    drop(groups);
+    let mut actor_counts = vec![[0; Window::COUNT]; policy.cells.len()];
+    for (space, runs) in actor_runs.iter().enumerate() {
+        if actors.get(space) == Some(&true) {
+            count_actors(&policy, runs, &mut actor_counts, settings)?;
+        }
+    }
+    totals::roll_up(policy, tally, group_counts, actor_counts, actors_are_people, top)
+}
+
+fn run_job(
+    job: &Job,
+    inputs: &[Input],
+    asked: &[Arc<Asked>],
+    names: Names,
+    counter: &mut Counter<'_>,
+    settings: &Settings<'_>,
+) -> Result<Names, ExposureError> {
+    // About 64 bytes a row and cursor.
+    let rows = usize::try_from(settings.budget.cursor / 64).unwrap_or(8192).clamp(1024, 32 << 10);
+    let mut merge = Merge::new(inputs, asked, &job.range, rows, names)?;
+    counter.begin(job.person_space, job.first_ordinal);
+    let mut seen = 0u64;
+    while let Some((person, source, unit, row)) = merge.next_row()? {
+        counter.take(person, source, unit, row, &merge.names)?;
+        seen += 1;
+        if seen % CHECK_EVERY == 0 && settings.stop.load(Ordering::Relaxed) {
+            return Err(ExposureError::Interrupted);
+        }
+    }
+    counter.end(&merge.names)?;
+    Ok(merge.names)
+}
+
+fn person_columns(sources: &[SourceRows]) -> impl Iterator<Item = PersonColumn> {
+    sources
+        .iter()
+        .flat_map(|s| s.packs.iter())
+        .filter(|p| p.pack.footer.rows > 0)
+        .map(|p| p.pack.footer.person)
+}
+
+fn plan_jobs(sources: &[SourceRows], person_spaces: usize, threads: usize) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for person_space in 0..person_spaces {
+        let rows: u64 = sources
+            .iter()
+            .filter(|s| s.person_space == person_space)
+            .flat_map(|s| &s.packs)
+            .map(|p| p.pack.footer.rows)
+            .sum();
+        // A stretch costs a row group of each pack at its ends; few rows need no parallel work.
+        let wanted = usize::try_from(rows / 200_000).unwrap_or(usize::MAX);
+        let count = wanted.clamp(1, (threads * 2).max(1)) as u64;
+        let step = u64::MAX / count;
+        for i in 0..count {
+            let from = i * step;
+            let to = if i + 1 == count { u64::MAX } else { (i + 1) * step - 1 };
+            let first_ordinal = (jobs.len() as u64 + 1) << 40;
+            jobs.push(Job { person_space, range: from..=to, first_ordinal });
+        }
+    }
+    jobs
+}
+
+/// Runs `work` on `threads` threads; the first error wins.
+fn in_threads<T: Send>(
+    threads: usize,
+    work: impl Fn(usize) -> Result<T, ExposureError> + Sync,
+) -> Result<Vec<T>, ExposureError> {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let handles: Vec<_> =
+            (0..threads.max(1)).map(|i| scope.spawn(move || work(i))).collect();
+        handles
+            .into_iter()
+            .map(|handle| {
+                handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
+}
+
+type Counts = Vec<[u64; Window::COUNT]>;
+
+fn count_groups(
+    policy: &Policy,
+    groups: &[Sorted],
+    wide: &[bool],
+    settings: &Settings<'_>,
+) -> Result<(Counts, TopGroups), ExposureError> {
+    let scopes = policy.scope_names.len();
+    let cells = policy.cells.len();
+    let jobs: Vec<(usize, usize)> = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(space, sorted)| (0..sorted.partitions).map(move |p| (space, p)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let parts = in_threads(settings.threads, |_| {
+        let mut counter = GroupCounter::new(
+            &policy.leaves,
+            cells,
+            scopes,
+            settings.groups_limit,
+            settings.keyer,
+        );
+        while let Some((space, partition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if settings.stop.load(Ordering::Relaxed) {
+                return Err(ExposureError::Interrupted);
+            }
+            let (Some(sorted), Some(wide)) = (groups.get(*space), wide.get(*space)) else {
+                continue;
+            };
+            let kind = settings.group_kinds.get(*space).copied().flatten();
+            counter.partition(sorted, *partition, *space, kind, *wide)?;
+        }
+        Ok((counter.groups, counter.top))
+    })?;
+    let mut counts = vec![[0; Window::COUNT]; cells];
+    let mut top = TopGroups::new(settings.groups_limit, scopes);
+    for (part, part_top) in parts {
+        totals::add_counts(&mut counts, &part);
+        top.merge(part_top)?;
+    }
+    Ok((counts, top))
+}
+
+fn count_actors(
+    policy: &Policy,
+    runs: &Sorted,
+    counts: &mut Counts,
+    settings: &Settings<'_>,
+) -> Result<(), ExposureError> {
+    let next = AtomicUsize::new(0);
+    let parts = in_threads(settings.threads, |_| {
+        let mut stamps: Vec<(u64, WindowSet)> = vec![(0, 0); policy.cells.len()];
+        let mut own = vec![[0u64; Window::COUNT]; policy.cells.len()];
+        let mut number = 0u64;
+        loop {
+            let partition = next.fetch_add(1, Ordering::Relaxed);
+            if partition >= runs.partitions {
+                break;
+            }
+            let mut at: Option<[u8; 16]> = None;
+            runs.each(partition, |record| {
+                let bad = || ExposureError::Internal { what: "a sorted actor cannot be read".into() };
+                let (key, leaf) = record.split_first_chunk::<16>().ok_or_else(bad)?;
+                let leaf = leaf.first_chunk::<4>().map(|b| u32::from_be_bytes(*b)).ok_or_else(bad)?;
+                if at != Some(*key) {
+                    at = Some(*key);
+                    number += 1;
+                }
+                let leaf = usize::try_from(leaf).ok().and_then(|i| policy.leaves.get(i));
+                for (cell, windows) in leaf.map(|l| l.exposed.as_slice()).unwrap_or_default() {
+                    let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
+                    let (Some(stamp), Some(counts)) = (stamps.get_mut(cell), own.get_mut(cell))
+                    else {
+                        continue;
+                    };
+                    if stamp.0 != number {
+                        *stamp = (number, 0);
+                    }
+                    let fresh = windows & !stamp.1;
+                    stamp.1 |= windows;
+                    for (window, count) in counts.iter_mut().enumerate() {
+                        *count += u64::from(fresh >> window & 1);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(own)
+    })?;
+    for part in parts {
+        totals::add_counts(counts, &part);
+    }
+    Ok(())
+}

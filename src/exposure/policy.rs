@@ -1,0 +1,341 @@
+//! What a moment means for an app and its scopes: the registry, made ready for look-ups.
+//!
+//! For each pair of app and scope set that occurs, time is cut at every moment at which anything
+//! changes (restriction, grace end, lookback, `as_of`). Between two cuts all is constant, so a row
+//! needs one search among a few cuts, and all else is known beforehand for that *leaf*.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::moment::Moment;
+use crate::registry::Registry;
+use crate::scan::batch::{Interner, NONE, ScopeSet};
+
+/// A stretch of time that matters for an app and a scope (docs/counting.md, rule 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Window {
+    AfterRestriction,
+    InGrace,
+    AfterGrace,
+    InBrownout,
+    AfterRevocation,
+    AfterAttestation,
+    Lookback,
+}
+
+impl Window {
+    pub const COUNT: usize = 7;
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::AfterRestriction,
+        Self::InGrace,
+        Self::AfterGrace,
+        Self::InBrownout,
+        Self::AfterRevocation,
+        Self::AfterAttestation,
+        Self::Lookback,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AfterRestriction => "after_restriction",
+            Self::InGrace => "in_grace",
+            Self::AfterGrace => "after_grace",
+            Self::InBrownout => "in_brownout",
+            Self::AfterRevocation => "after_revocation",
+            Self::AfterAttestation => "after_attestation",
+            Self::Lookback => "lookback",
+        }
+    }
+
+    /// The window's bit in a [`WindowSet`].
+    pub const fn bit(self) -> WindowSet {
+        1 << self as u8
+    }
+}
+
+/// Windows as bits.
+pub type WindowSet = u8;
+
+/// What a figure is grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grain {
+    ScopeApp,
+    ScopeDeveloper,
+    Scope,
+    App,
+    Developer,
+    All,
+}
+
+impl Grain {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ScopeApp => "scope_app",
+            Self::ScopeDeveloper => "scope_developer",
+            Self::Scope => "scope",
+            Self::App => "app",
+            Self::Developer => "developer",
+            Self::All => "all",
+        }
+    }
+}
+
+/// One figure's group. `None` stands for "names none" (an event without an app), a grain that has
+/// no such part holds `None` too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CellKey {
+    pub grain: Grain,
+    pub scope: Option<String>,
+    pub app: Option<String>,
+    pub developer: Option<String>,
+}
+
+/// Which terms of row conservation a row falls into, before its outcome is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Before the restriction of every scope of the row.
+    Outside,
+    /// At or after `as_of`.
+    AfterAsOf,
+    Counts,
+}
+
+/// All that is known of an app, a scope set and a stretch of time.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    pub standing: Standing,
+    /// Cells for which an allowed event is exposure.
+    pub exposed: Vec<(u32, WindowSet)>,
+    /// Cells for which an allowed event is held only.
+    pub held_only: Vec<(u32, WindowSet)>,
+    /// Cells for which a denied or unknown event counts.
+    pub refused: Vec<(u32, WindowSet)>,
+    /// Exercised scopes that count, as indexes into [`Policy::scope_names`].
+    pub scopes: Vec<u32>,
+    /// A number for the app; [`NONE`] where the event names none.
+    pub app: u32,
+}
+
+/// The leaves of one app and scope set.
+#[derive(Debug)]
+pub struct Pair {
+    /// Ascending; segment `i` lies before cut `i`.
+    cuts: Vec<Moment>,
+    /// Number of each segment's leaf, and the leaf.
+    leaves: Vec<(u32, Arc<Leaf>)>,
+}
+
+impl Pair {
+    #[inline]
+    pub fn at(&self, at: Moment) -> Option<&(u32, Arc<Leaf>)> {
+        self.leaves.get(self.cuts.partition_point(|cut| *cut <= at))
+    }
+}
+
+/// A hash for pairs of small numbers: one multiplication chain, no secrets.
+#[derive(Default)]
+pub struct MixHasher(u64);
+
+impl std::hash::Hasher for MixHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+    fn write_u64(&mut self, value: u64) {
+        self.0 = crate::key::mix(self.0 ^ value);
+    }
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+}
+
+pub type MixMap<K, V> = HashMap<K, V, std::hash::BuildHasherDefault<MixHasher>>;
+
+/// The registry's dates by name.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub as_of: Moment,
+    pub lookback_from: Moment,
+    pub restricted: BTreeMap<String, Moment>,
+    pub grace: BTreeMap<(String, String), Moment>,
+    pub developers: BTreeMap<String, Option<String>>,
+}
+
+impl Rules {
+    pub fn new(registry: &Registry, as_of: Moment, lookback_days: u32) -> Self {
+        let back = i64::from(lookback_days).saturating_mul(crate::moment::DAY_MICROS);
+        Self {
+            as_of,
+            lookback_from: as_of.plus_micros(-back),
+            restricted: registry.scopes.iter().map(|(n, s)| (n.clone(), s.restricted_at)).collect(),
+            grace: registry.grace.clone(),
+            developers: registry
+                .apps
+                .iter()
+                .map(|(id, app)| (id.clone(), app.developer_id.clone()))
+                .collect(),
+        }
+    }
+
+    /// The windows of (app, scope) that hold `at`; empty outside [restricted_at, as_of).
+    fn windows(&self, app: Option<&str>, scope: &str, at: Moment) -> WindowSet {
+        let Some(restricted) = self.restricted.get(scope) else { return 0 };
+        if at < *restricted || at >= self.as_of {
+            return 0;
+        }
+        let grace = app.and_then(|app| self.grace.get(&(app.to_string(), scope.to_string())));
+        let mut windows = Window::AfterRestriction.bit();
+        windows |= match grace {
+            Some(until) if at < *until => Window::InGrace.bit(),
+            _ => Window::AfterGrace.bit(),
+        };
+        if at >= self.lookback_from {
+            windows |= Window::Lookback.bit();
+        }
+        windows
+    }
+
+    fn cuts(&self, app: Option<&str>, set: &ScopeSet) -> Vec<Moment> {
+        let mut cuts = vec![self.as_of, self.lookback_from];
+        for scope in &set.scopes {
+            cuts.extend(self.restricted.get(scope));
+            cuts.extend(app.and_then(|app| self.grace.get(&(app.to_string(), scope.clone()))));
+        }
+        cuts.sort_unstable();
+        cuts.dedup();
+        cuts
+    }
+}
+
+/// Leaves and cells, made as they are met; one for all threads, so that their numbers agree.
+#[derive(Debug)]
+pub struct Policy {
+    rules: Rules,
+    pairs: HashMap<(Option<String>, ScopeSet), Arc<Pair>>,
+    pub leaves: Vec<Arc<Leaf>>,
+    pub cells: Vec<CellKey>,
+    by_key: HashMap<CellKey, u32>,
+    apps: Interner,
+    pub scope_names: Vec<String>,
+}
+
+impl Policy {
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            scope_names: rules.restricted.keys().cloned().collect(),
+            rules,
+            pairs: HashMap::new(),
+            leaves: Vec::new(),
+            cells: Vec::new(),
+            by_key: HashMap::new(),
+            apps: Interner::default(),
+        }
+    }
+
+    /// The leaves of an app and a scope set.
+    pub fn pair(&mut self, app: Option<&str>, set: &ScopeSet) -> Arc<Pair> {
+        let key = (app.map(str::to_string), set.clone());
+        if let Some(pair) = self.pairs.get(&key) {
+            return pair.clone();
+        }
+        let code = app.map_or(NONE, |app| self.apps.code(app));
+        let cuts = self.rules.cuts(app, set);
+        let mut leaves = Vec::with_capacity(cuts.len() + 1);
+        for segment in 0..=cuts.len() {
+            // Every moment of a segment is alike; its first one stands for all.
+            let at = match segment.checked_sub(1) {
+                None => Moment::MIN,
+                Some(i) => cuts.get(i).copied().unwrap_or(Moment::MAX),
+            };
+            let leaf = Arc::new(self.make_leaf(code, app, set, at));
+            leaves.push((u32::try_from(self.leaves.len()).unwrap_or(NONE), leaf.clone()));
+            self.leaves.push(leaf);
+        }
+        let pair = Arc::new(Pair { cuts, leaves });
+        self.pairs.insert(key, pair.clone());
+        pair
+    }
+
+    fn make_leaf(&mut self, code: u32, app: Option<&str>, set: &ScopeSet, at: Moment) -> Leaf {
+        let mut leaf = Leaf {
+            standing: Standing::Counts,
+            exposed: Vec::new(),
+            held_only: Vec::new(),
+            refused: Vec::new(),
+            scopes: Vec::new(),
+            app: code,
+        };
+        let begun = |scope: &String| self.rules.restricted.get(scope).is_some_and(|r| *r <= at);
+        if !set.scopes.iter().any(begun) {
+            leaf.standing = Standing::Outside;
+            return leaf;
+        }
+        if at >= self.rules.as_of {
+            leaf.standing = Standing::AfterAsOf;
+            return leaf;
+        }
+        let developer = app.and_then(|a| self.rules.developers.get(a).cloned().flatten());
+        let has_developer = developer.is_some();
+        let key = |grain: Grain, scope: Option<&String>| CellKey {
+            grain,
+            scope: scope.cloned(),
+            app: matches!(grain, Grain::ScopeApp | Grain::App)
+                .then(|| app.map(str::to_string))
+                .flatten(),
+            developer: matches!(grain, Grain::ScopeDeveloper | Grain::Developer)
+                .then(|| developer.clone())
+                .flatten(),
+        };
+        let (mut all, mut exercised) = (0, 0);
+        for scope in &set.scopes {
+            let windows = self.rules.windows(app, scope, at);
+            if windows == 0 {
+                continue;
+            }
+            all |= windows;
+            let used = set.exercised.contains(scope);
+            if used {
+                exercised |= windows;
+                if let Ok(index) = self.scope_names.binary_search(scope) {
+                    leaf.scopes.push(u32::try_from(index).unwrap_or(NONE));
+                }
+            }
+            for grain in [Grain::ScopeApp, Grain::ScopeDeveloper, Grain::Scope] {
+                if grain == Grain::ScopeDeveloper && !has_developer {
+                    continue;
+                }
+                let cell = self.cell(key(grain, Some(scope)));
+                leaf.refused.push((cell, windows));
+                let allowed = if used { &mut leaf.exposed } else { &mut leaf.held_only };
+                allowed.push((cell, windows));
+            }
+        }
+        for grain in [Grain::App, Grain::Developer, Grain::All] {
+            if grain == Grain::Developer && !has_developer {
+                continue;
+            }
+            let cell = self.cell(key(grain, None));
+            leaf.refused.push((cell, all));
+            if exercised != 0 {
+                leaf.exposed.push((cell, exercised));
+            } else {
+                leaf.held_only.push((cell, all));
+            }
+        }
+        leaf
+    }
+
+    fn cell(&mut self, key: CellKey) -> u32 {
+        if let Some(cell) = self.by_key.get(&key) {
+            return *cell;
+        }
+        let cell = u32::try_from(self.cells.len()).unwrap_or(NONE);
+        self.by_key.insert(key.clone(), cell);
+        self.cells.push(key);
+        cell
+    }
+}

@@ -1,0 +1,300 @@
+//! Everything counted, by cell.
+
+use std::collections::BTreeMap;
+
+use super::ExposureError;
+use super::groups::{GroupRow, RestGroups, TopGroups};
+use super::policy::{CellKey, Grain, Policy, Window, WindowSet};
+use super::tally::{DayPeople, DaySums, Days, People, Sums, Tally, Terms};
+use crate::moment::Moment;
+
+/// The result of a count.
+#[derive(Clone, Debug, Default)]
+pub struct Exposure {
+    /// Cells with at least one event, sorted by key.
+    pub cells: Vec<Cell>,
+    pub groups: Vec<GroupRow>,
+    /// By scope, in the order of `scope_names`.
+    pub rest_groups: Vec<RestGroups>,
+    pub scope_names: Vec<String>,
+    /// By source and unit.
+    pub terms: Vec<Vec<Terms>>,
+    /// By source.
+    pub conflicts: Vec<u64>,
+}
+
+/// One grain's group with its figures.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    pub key: CellKey,
+    /// By window.
+    pub windows: [Measures; Window::COUNT],
+    /// Days with an event, ascending; only for grains without a developer.
+    pub days: Vec<Day>,
+}
+
+/// The measures of docs/counting.md, rule 5.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measures {
+    pub events: u64,
+    pub requests: i64,
+    pub denied: i64,
+    pub unknown: i64,
+    pub held_only: i64,
+    pub bytes: Option<i64>,
+    pub records: Option<i64>,
+    pub subjects: u64,
+    pub actors: u64,
+    pub groups: u64,
+    pub subjects_unknown_rows: u64,
+    pub first: Option<Moment>,
+    pub last: Option<Moment>,
+    pub active_days: u64,
+}
+
+/// One day of a cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Day {
+    /// Days since 1970-01-01, UTC.
+    pub day: i64,
+    pub requests: i64,
+    pub subjects: u64,
+    /// People never seen in the cell before that day.
+    pub new: u64,
+}
+
+fn add(sum: &mut i64, value: i64) -> Result<(), ExposureError> {
+    *sum = sum.checked_add(value).ok_or(ExposureError::Overflow)?;
+    Ok(())
+}
+
+/// Adds counts cell by cell.
+pub fn add_counts(into: &mut [[u64; Window::COUNT]], from: &[[u64; Window::COUNT]]) {
+    for (into, from) in into.iter_mut().zip(from) {
+        for (a, b) in into.iter_mut().zip(from) {
+            *a += b;
+        }
+    }
+}
+
+impl Sums {
+    fn merge(&mut self, other: &Self) -> Result<(), ExposureError> {
+        self.rows += other.rows;
+        self.events += other.events;
+        add(&mut self.requests, other.requests)?;
+        add(&mut self.bytes, other.bytes)?;
+        self.bytes_known += other.bytes_known;
+        add(&mut self.records, other.records)?;
+        self.records_known += other.records_known;
+        self.subjects_unknown_rows += other.subjects_unknown_rows;
+        self.first = least(self.first, other.first);
+        self.last = self.last.max(other.last);
+        add(&mut self.denied, other.denied)?;
+        add(&mut self.unknown, other.unknown)?;
+        add(&mut self.held_only, other.held_only)?;
+        for (day, sums) in other.days.iter().filter(|(_, s)| s.events > 0) {
+            if let Some(mine) = self.days.entry(day) {
+                mine.events += sums.events;
+                add(&mut mine.requests, sums.requests)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn least(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+impl People {
+    fn merge(&mut self, other: &Self) {
+        for (a, b) in self.subjects.iter_mut().zip(other.subjects) {
+            *a += b;
+        }
+        for (day, people) in other.days.iter().filter(|(_, p)| p.subjects > 0) {
+            if let Some(mine) = self.days.entry(day) {
+                mine.subjects += people.subjects;
+                mine.new += people.new;
+            }
+        }
+    }
+}
+
+impl Tally {
+    /// Adds what another thread counted. Associative and commutative.
+    ///
+    /// # Errors
+    /// [`ExposureError::Overflow`].
+    pub fn merge(&mut self, other: Self) -> Result<(), ExposureError> {
+        if self.sums.len() < other.sums.len() {
+            self.sums.resize_with(other.sums.len(), Sums::default);
+        }
+        for (mine, theirs) in self.sums.iter_mut().zip(&other.sums) {
+            mine.merge(theirs)?;
+        }
+        if self.people.len() < other.people.len() {
+            self.people.resize_with(other.people.len(), People::default);
+        }
+        for (mine, theirs) in self.people.iter_mut().zip(&other.people) {
+            mine.merge(theirs);
+        }
+        if self.terms.is_empty() {
+            self.terms = other.terms;
+        } else {
+            for (mine, theirs) in self.terms.iter_mut().flatten().zip(other.terms.iter().flatten()) {
+                for (a, b) in mine.iter_mut().zip(theirs) {
+                    *a += b;
+                }
+            }
+        }
+        if self.conflicts.is_empty() {
+            self.conflicts = other.conflicts;
+        } else {
+            for (a, b) in self.conflicts.iter_mut().zip(other.conflicts) {
+                *a += b;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct CellSums {
+    rows: u64,
+    windows: [Measures; Window::COUNT],
+    days: Days<DaySums>,
+    day_windows: Days<WindowSet>,
+}
+
+/// Sums of leaves to figures of cells.
+///
+/// # Errors
+/// [`ExposureError::Overflow`].
+pub fn roll_up(
+    policy: Policy,
+    tally: Tally,
+    groups: Vec<[u64; Window::COUNT]>,
+    actors: Vec<[u64; Window::COUNT]>,
+    actors_are_people: bool,
+    top: TopGroups,
+) -> Result<Exposure, ExposureError> {
+    let mut sums: Vec<CellSums> = Vec::new();
+    sums.resize_with(policy.cells.len(), CellSums::default);
+    for (leaf, part) in policy.leaves.iter().zip(&tally.sums) {
+        if part.rows == 0 {
+            continue;
+        }
+        for (cell, windows) in &leaf.refused {
+            let Some(cell) = at(&mut sums, *cell) else { continue };
+            cell.rows += part.rows;
+            for measures in chosen(&mut cell.windows, *windows) {
+                add(&mut measures.denied, part.denied)?;
+                add(&mut measures.unknown, part.unknown)?;
+            }
+        }
+        for (cell, windows) in &leaf.held_only {
+            let Some(cell) = at(&mut sums, *cell) else { continue };
+            // An allowed event of a leaf with any exercised scope is in `requests`.
+            let held = if leaf.scopes.is_empty() { part.held_only } else { part.requests };
+            for measures in chosen(&mut cell.windows, *windows) {
+                add(&mut measures.held_only, held)?;
+            }
+        }
+        if part.events == 0 {
+            continue;
+        }
+        for (cell, windows) in &leaf.exposed {
+            let Some(cell) = at(&mut sums, *cell) else { continue };
+            for measures in chosen(&mut cell.windows, *windows) {
+                measures.add_exposed(part)?;
+            }
+            for (day, sums) in part.days.iter().filter(|(_, s)| s.events > 0) {
+                if let Some(set) = cell.day_windows.entry(day) {
+                    *set |= windows;
+                }
+                if let Some(mine) = cell.days.entry(day) {
+                    mine.events += sums.events;
+                    add(&mut mine.requests, sums.requests)?;
+                }
+            }
+        }
+    }
+    let mut people = tally.people;
+    people.resize_with(policy.cells.len(), People::default);
+    let mut cells = BTreeMap::new();
+    for ((((key, sums), people), groups), actors) in
+        policy.cells.into_iter().zip(sums).zip(people).zip(groups).zip(actors)
+    {
+        if sums.rows == 0 {
+            continue;
+        }
+        let mut windows = sums.windows;
+        for (_, set) in sums.day_windows.iter() {
+            for measures in chosen(&mut windows, set) {
+                measures.active_days += 1;
+            }
+        }
+        for (i, measures) in windows.iter_mut().enumerate() {
+            let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
+            measures.subjects = count(&people.subjects);
+            measures.groups = count(&groups);
+            measures.actors = if actors_are_people { measures.subjects } else { count(&actors) };
+        }
+        let with_days = !matches!(key.grain, Grain::ScopeDeveloper | Grain::Developer);
+        let days = if with_days { days_of(&sums.days, &people.days) } else { Vec::new() };
+        cells.insert(key.clone(), Cell { key, windows, days });
+    }
+    let (groups, rest_groups) = top.finish();
+    Ok(Exposure {
+        cells: cells.into_values().collect(),
+        groups,
+        rest_groups,
+        scope_names: policy.scope_names,
+        terms: tally.terms,
+        conflicts: tally.conflicts,
+    })
+}
+
+impl Measures {
+    fn add_exposed(&mut self, part: &Sums) -> Result<(), ExposureError> {
+        self.events += part.events;
+        add(&mut self.requests, part.requests)?;
+        if part.bytes_known > 0 {
+            add(self.bytes.get_or_insert(0), part.bytes)?;
+        }
+        if part.records_known > 0 {
+            add(self.records.get_or_insert(0), part.records)?;
+        }
+        self.subjects_unknown_rows += part.subjects_unknown_rows;
+        self.first = least(self.first, part.first);
+        self.last = self.last.max(part.last);
+        Ok(())
+    }
+}
+
+fn days_of(sums: &Days<DaySums>, people: &Days<DayPeople>) -> Vec<Day> {
+    let mut days: BTreeMap<i64, Day> = BTreeMap::new();
+    for (day, sums) in sums.iter().filter(|(_, s)| s.events > 0) {
+        days.entry(day).or_default().requests = sums.requests;
+    }
+    for (day, people) in people.iter().filter(|(_, p)| p.subjects > 0) {
+        let entry = days.entry(day).or_default();
+        entry.subjects = people.subjects;
+        entry.new = people.new;
+    }
+    days.into_iter().map(|(day, figures)| Day { day, ..figures }).collect()
+}
+
+fn at(sums: &mut [CellSums], cell: u32) -> Option<&mut CellSums> {
+    usize::try_from(cell).ok().and_then(|i| sums.get_mut(i))
+}
+
+fn chosen(
+    windows: &mut [Measures; Window::COUNT],
+    set: WindowSet,
+) -> impl Iterator<Item = &mut Measures> {
+    windows.iter_mut().enumerate().filter(move |(i, _)| set >> i & 1 == 1).map(|(_, m)| m)
+}

@@ -1,0 +1,144 @@
+//! Measures to impact tables: frames that already hold every grain, and one SQL query for each
+//! table.
+
+mod frames;
+mod header;
+mod output;
+
+use std::path::PathBuf;
+
+use polars::prelude::{DataFrame, IntoLazy, PolarsError, SortMultipleOptions};
+use polars::sql::SQLContext;
+use thiserror::Error;
+
+pub use frames::{
+    DayCoverage, FRAMES, FRAMES_VERSION, FrameSpec, Report, SourceCoverage, build as build_frames,
+};
+pub use header::{ColumnSpec, ColumnType, TableSpec};
+pub use output::{Table, TableFile};
+
+/// The built-in tables: file name and query.
+pub const QUERIES: [(&str, &str); 7] = [
+    ("01_scope_summary", include_str!("../../queries/01_scope_summary.sql")),
+    ("02_app_scope_exposure", include_str!("../../queries/02_app_scope_exposure.sql")),
+    ("03_developer_exposure", include_str!("../../queries/03_developer_exposure.sql")),
+    ("05_data_categories", include_str!("../../queries/05_data_categories.sql")),
+    ("06_daily_timeline", include_str!("../../queries/06_daily_timeline.sql")),
+    ("07_groups_exposed", include_str!("../../queries/07_groups_exposed.sql")),
+    ("09_coverage", include_str!("../../queries/09_coverage.sql")),
+];
+
+#[derive(Debug, Error)]
+pub enum ImpactError {
+    #[error("query {file}: {reason}\nafterscope schema frames lists the frames and columns that a query may use")]
+    Query { file: String, reason: String },
+
+    #[error("query file {file} cannot be read: {reason}\ncheck report.queries in the configuration")]
+    Unreadable { file: String, reason: String },
+
+    #[error("query file {file} would make the table `{table}`, which is there already\nrename the file")]
+    Taken { file: String, table: String },
+
+    #[error("query {file}: its result repeats the key {key} ({values})\nthis is a bug in afterscope; please report it")]
+    Repeated { file: String, key: String, values: String },
+
+    #[error("table {table}: {reason}")]
+    Output { table: String, reason: String },
+}
+
+impl ImpactError {
+    fn query(file: &str, error: &PolarsError) -> Self {
+        Self::Query { file: file.to_string(), reason: error.to_string() }
+    }
+}
+
+/// A query and where it came from.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// `02_app_scope_exposure.sql`, or the user's path.
+    pub file: String,
+    pub table: String,
+    pub sql: String,
+    /// `None` for a user's query: its columns are as they come out.
+    pub spec: Option<TableSpec>,
+}
+
+/// The built-in queries.
+///
+/// # Errors
+/// Never in a released program: a test reads every header.
+pub fn built_in() -> Result<Vec<Query>, ImpactError> {
+    QUERIES
+        .iter()
+        .map(|(file, sql)| {
+            let spec = TableSpec::parse(file, sql)
+                .map_err(|reason| ImpactError::Query { file: (*file).to_string(), reason })?;
+            Ok(Query {
+                file: format!("{file}.sql"),
+                table: spec.name.clone(),
+                sql: (*sql).to_string(),
+                spec: Some(spec),
+            })
+        })
+        .collect()
+}
+
+/// The user's queries; each table is named after its file, without a leading number.
+///
+/// # Errors
+/// Files that cannot be read or whose table exists already.
+pub fn user_queries(files: &[PathBuf], taken: &[Query]) -> Result<Vec<Query>, ImpactError> {
+    let mut queries: Vec<Query> = Vec::new();
+    for path in files {
+        let file = path.display().to_string();
+        let sql = std::fs::read_to_string(path).map_err(|e| ImpactError::Unreadable {
+            file: file.clone(),
+            reason: e.to_string(),
+        })?;
+        let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+        let table = stem.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_').to_string();
+        let valid = !table.is_empty()
+            && table.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        if !valid {
+            return Err(ImpactError::Unreadable {
+                file,
+                reason: "its name makes no table name; use letters, digits and _".into(),
+            });
+        }
+        if taken.iter().chain(&queries).any(|q| q.table == table) {
+            return Err(ImpactError::Taken { file, table });
+        }
+        queries.push(Query { file, table, sql, spec: None });
+    }
+    Ok(queries)
+}
+
+/// Runs the queries over the frames.
+///
+/// # Errors
+/// Queries that fail, with the engine's reason.
+pub fn run(queries: &[Query], frames: &[(&'static str, DataFrame)]) -> Result<Vec<Table>, ImpactError> {
+    let mut context = SQLContext::new();
+    for (name, frame) in frames {
+        context.register(name, frame.clone().lazy());
+    }
+    queries
+        .iter()
+        .map(|query| {
+            let frame = context
+                .execute(&query.sql)
+                .and_then(polars::prelude::LazyFrame::collect)
+                .map_err(|e| ImpactError::query(&query.file, &e))?;
+            let Some(spec) = &query.spec else {
+                return Table::from_frame(&query.table, &frame);
+            };
+            let options = SortMultipleOptions::default().with_nulls_last(false);
+            let frame = frame
+                .sort(spec.key.iter().map(String::as_str), options)
+                .map_err(|e| ImpactError::query(&query.file, &e))?;
+            let table = Table::typed(spec, &frame)?;
+            table.check_key(&query.file, &spec.key)?;
+            Ok(table)
+        })
+        .collect()
+}

@@ -1,0 +1,226 @@
+//! Query results as files: Parquet and CSV, the same bytes for the same rows.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
+    TimestampMicrosecondArray, new_null_array,
+};
+use arrow::csv::WriterBuilder;
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as PolarsUnit};
+
+use super::header::{ColumnType, TableSpec};
+use super::{ImpactError, frames};
+
+/// A finished table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub name: String,
+    pub batch: RecordBatch,
+}
+
+/// A table as a file.
+#[derive(Clone, Debug)]
+pub struct TableFile {
+    /// `scope_summary.parquet`.
+    pub name: String,
+    pub bytes: bytes::Bytes,
+    pub rows: usize,
+}
+
+fn arrow_type(column: ColumnType) -> DataType {
+    match column {
+        ColumnType::Text => DataType::Utf8,
+        ColumnType::Int => DataType::Int64,
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::Date => DataType::Date32,
+        ColumnType::Bool => DataType::Boolean,
+    }
+}
+
+fn type_of(column: &Column) -> Option<ColumnType> {
+    Some(match column.dtype() {
+        PolarsType::String | PolarsType::Null => ColumnType::Text,
+        t if t.is_integer() => ColumnType::Int,
+        PolarsType::Float32 | PolarsType::Float64 => ColumnType::Float,
+        PolarsType::Datetime(..) => ColumnType::Time,
+        PolarsType::Date => ColumnType::Date,
+        PolarsType::Boolean => ColumnType::Bool,
+        _ => return None,
+    })
+}
+
+fn convert(column: &Column, wanted: ColumnType) -> Result<ArrayRef, polars::prelude::PolarsError> {
+    let series = column.as_materialized_series();
+    Ok(match wanted {
+        ColumnType::Text => {
+            let cast = series.cast(&PolarsType::String)?;
+            Arc::new(StringArray::from_iter(cast.str()?.iter()))
+        }
+        ColumnType::Int => {
+            let cast = series.strict_cast(&PolarsType::Int64)?;
+            Arc::new(Int64Array::from_iter(cast.i64()?.iter()))
+        }
+        ColumnType::Float => {
+            let cast = series.cast(&PolarsType::Float64)?;
+            Arc::new(Float64Array::from_iter(cast.f64()?.iter()))
+        }
+        ColumnType::Time => {
+            let cast = series.cast(&PolarsType::Datetime(PolarsUnit::Microseconds, None))?;
+            let micros = cast.cast(&PolarsType::Int64)?;
+            let array = TimestampMicrosecondArray::from_iter(micros.i64()?.iter());
+            Arc::new(array.with_timezone("UTC"))
+        }
+        ColumnType::Date => {
+            let days = series.cast(&PolarsType::Date)?.cast(&PolarsType::Int32)?;
+            Arc::new(Date32Array::from_iter(days.i32()?.iter()))
+        }
+        ColumnType::Bool => Arc::new(BooleanArray::from_iter(series.bool()?.iter())),
+    })
+}
+
+impl Table {
+    /// A table with exactly the columns of `spec`.
+    ///
+    /// # Errors
+    /// A column that the query did not give, or of another type.
+    pub fn typed(spec: &TableSpec, frame: &DataFrame) -> Result<Self, ImpactError> {
+        let failed = |reason: String| ImpactError::Output { table: spec.name.clone(), reason };
+        let mut fields = Vec::new();
+        let mut arrays = Vec::new();
+        for column in &spec.columns {
+            let data_type = arrow_type(column.data_type);
+            let array = if column.always_null {
+                new_null_array(&data_type, frame.height())
+            } else {
+                let found = frame.column(&column.name).map_err(|e| failed(e.to_string()))?;
+                convert(found, column.data_type)
+                    .map_err(|e| failed(format!("column `{}`: {e}", column.name)))?
+            };
+            fields.push(Field::new(&column.name, data_type, true));
+            arrays.push(array);
+        }
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+            .map_err(|e| failed(e.to_string()))?;
+        Ok(Self { name: spec.name.clone(), batch })
+    }
+
+    /// A table with the columns of a user's query.
+    ///
+    /// # Errors
+    /// A column of a type that tables do not hold.
+    pub fn from_frame(name: &str, frame: &DataFrame) -> Result<Self, ImpactError> {
+        let failed = |reason: String| ImpactError::Output { table: name.to_string(), reason };
+        let mut fields = Vec::new();
+        let mut arrays = Vec::new();
+        for column in frame.columns() {
+            let wanted = type_of(column).ok_or_else(|| {
+                failed(format!(
+                    "column `{}` has type {}; cast it to a text, a number or a time",
+                    column.name(),
+                    column.dtype()
+                ))
+            })?;
+            arrays.push(convert(column, wanted).map_err(|e| failed(e.to_string()))?);
+            fields.push(Field::new(column.name().as_str(), arrow_type(wanted), true));
+        }
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+            .map_err(|e| failed(e.to_string()))?;
+        Ok(Self { name: name.to_string(), batch })
+    }
+
+    /// Looks for neighbours with the same key; the table is sorted by it.
+    ///
+    /// # Errors
+    /// [`ImpactError::Repeated`].
+    pub fn check_key(&self, file: &str, key: &[String]) -> Result<(), ImpactError> {
+        let options = FormatOptions::default().with_null("null");
+        let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
+        let columns = key
+            .iter()
+            .filter_map(|name| self.batch.column_by_name(name))
+            .map(|array| ArrayFormatter::try_new(array.as_ref(), &options))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| failed(e.to_string()))?;
+        let mut last: Option<Vec<String>> = None;
+        for row in 0..self.batch.num_rows() {
+            let values: Vec<String> =
+                columns.iter().map(|f| f.value(row).to_string()).collect();
+            if last.as_ref() == Some(&values) {
+                return Err(ImpactError::Repeated {
+                    file: file.to_string(),
+                    key: key.join(", "),
+                    values: values.join(", "),
+                });
+            }
+            last = Some(values);
+        }
+        Ok(())
+    }
+
+    /// The table as Parquet.
+    ///
+    /// # Errors
+    /// [`ImpactError::Output`].
+    pub fn parquet(&self) -> Result<TableFile, ImpactError> {
+        let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
+        let level = ZstdLevel::try_new(3).map_err(|e| failed(e.to_string()))?;
+        // No version here: the same rows are the same bytes, whichever release wrote them.
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_created_by("afterscope".into())
+            .build();
+        let mut out = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut out, self.batch.schema(), Some(properties))
+            .map_err(|e| failed(e.to_string()))?;
+        writer.write(&self.batch).map_err(|e| failed(e.to_string()))?;
+        writer.close().map_err(|e| failed(e.to_string()))?;
+        Ok(self.file("parquet", out))
+    }
+
+    /// The table as CSV: RFC 4180 quoting, `\n` ends, nulls empty. A text that a spreadsheet would
+    /// take for a formula gets a quote mark in front.
+    ///
+    /// # Errors
+    /// [`ImpactError::Output`].
+    pub fn csv(&self) -> Result<TableFile, ImpactError> {
+        let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
+        let columns = self.batch.columns().iter().map(without_formulas).collect();
+        let batch = RecordBatch::try_new(self.batch.schema(), columns)
+            .map_err(|e| failed(e.to_string()))?;
+        let mut out = Vec::new();
+        let mut writer = WriterBuilder::new()
+            .with_header(true)
+            .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.6fZ".into())
+            .build(&mut out);
+        writer.write(&batch).map_err(|e| failed(e.to_string()))?;
+        drop(writer);
+        Ok(self.file("csv", out))
+    }
+
+    fn file(&self, extension: &str, bytes: Vec<u8>) -> TableFile {
+        TableFile {
+            name: format!("{}.{extension}", self.name),
+            bytes: bytes.into(),
+            rows: self.batch.num_rows(),
+        }
+    }
+}
+
+/// Spreadsheets evaluate cells that begin with these, also behind blanks (OWASP, CSV Injection).
+fn without_formulas(array: &ArrayRef) -> ArrayRef {
+    let Some(texts) = array.as_any().downcast_ref::<StringArray>() else { return array.clone() };
+    if !texts.iter().flatten().any(frames::is_formula) {
+        return array.clone();
+    }
+    Arc::new(StringArray::from_iter(texts.iter().map(|text| {
+        text.map(|t| if frames::is_formula(t) { format!("'{t}") } else { t.to_string() })
+    })))
+}

@@ -1,0 +1,296 @@
+//! What a pack looks like: plain Parquet, readable by any tool.
+//!
+//! | column | type | |
+//! |---|---|---|
+//! | `unit` | uint32 | index into the footer's `units`: file and row group |
+//! | `time` | timestamp\[µs, UTC\] | floored; 1970-01-01 where the row is rejected for its time |
+//! | `time_nanos` | uint16 | nanoseconds beyond, where a source has them |
+//! | `app` | string | null where the event names none |
+//! | `scopes`, `exercised` | string | JSON arrays of asked scopes, sorted |
+//! | `outcome` | string | allowed, denied, unknown |
+//! | `reject` | string | why the row cannot be counted: time, weight, scope |
+//! | `subject_hi`, `_lo`, `actor_…`, `group_…`, `event_…` | uint64 | 128-bit keys; `_lo` where it is not zero |
+//! | `group_id` | binary | the group's own id where the key does not give it back (veiled under an id key) |
+//! | `weight`, `bytes`, `records` | int64 | |
+//! | `fields` | string | JSON array of field names |
+//!
+//! Only mapped columns are there. Rows are sorted by (person, event id, time); the person is the
+//! subject where one is mapped, else the actor. The footer's key `afterscope.pack` holds a
+//! [`PackFooter`] as JSON.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryBuilder, DictionaryArray, Int32Array, Int64Array, StringArray,
+    TimestampMicrosecondArray, UInt16Array, UInt32Array, UInt64Array,
+};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::record_batch::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+use super::LedgerError;
+use crate::key::{IdKind, KEY_FORMAT, hex};
+use crate::scan::batch::{AccessBatch, IntColumn, KeyColumn, NONE, Outcome, Reject, ScopeSet};
+use crate::scan::{Asked, UnitRecord};
+use crate::store::Pin;
+
+/// Version of this format; part of every pack's name.
+pub const FORMAT: u32 = 1;
+
+/// The footer's key.
+pub const FOOTER_KEY: &str = "afterscope.pack";
+
+/// What the rows of a pack were read with: packs of one lineage can stand in for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    pub format: u32,
+    pub key_format: u32,
+    /// BLAKE3 of the mapping and the endpoint table.
+    pub mapping: String,
+    /// Name of the id key; empty without one.
+    pub key_id: String,
+}
+
+impl Lineage {
+    pub fn new(mapping: &str, endpoints: &str, key_id: String) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(mapping.as_bytes()).update(&[0]).update(endpoints.as_bytes());
+        let mapping = hex(hasher.finalize().as_bytes().get(..16).unwrap_or_default());
+        Self { format: FORMAT, key_format: KEY_FORMAT, mapping, key_id }
+    }
+}
+
+/// A row group of an input file that a pack covers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackUnit {
+    /// Address of the file, without credentials.
+    pub file: String,
+    pub pin: Pin,
+    #[serde(flatten)]
+    pub record: UnitRecord,
+}
+
+/// Kinds of the ids in a pack, by role.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kinds {
+    /// Subjects and actors.
+    pub person: Option<IdKind>,
+    pub group: Option<IdKind>,
+    pub event: Option<IdKind>,
+}
+
+/// What a pack says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackFooter {
+    pub lineage: Lineage,
+    pub asked: Asked,
+    pub kinds: Kinds,
+    /// Whether people are the subject column or, where none is mapped, the actor.
+    pub person: PersonColumn,
+    pub rows: u64,
+    pub units: Vec<PackUnit>,
+    /// BLAKE3 (first 16 bytes) of each row group's bytes.
+    pub checksums: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PersonColumn {
+    Subject,
+    Actor,
+    None,
+}
+
+impl PersonColumn {
+    pub fn of(batch: &AccessBatch) -> Self {
+        match (batch.subject.is_empty(), batch.actor.is_empty()) {
+            (false, _) => Self::Subject,
+            (true, false) => Self::Actor,
+            (true, true) => Self::None,
+        }
+    }
+
+    /// The column that holds the person.
+    pub fn keys(self, batch: &AccessBatch) -> Option<&KeyColumn> {
+        match self {
+            Self::Subject => Some(&batch.subject),
+            Self::Actor => Some(&batch.actor),
+            Self::None => None,
+        }
+    }
+}
+
+impl PackFooter {
+    /// The name of a pack made from these units: a hash of what it was made from, not of when.
+    ///
+    /// # Errors
+    /// Never in practice: the parts are plain data.
+    pub fn name(&self) -> Result<String, LedgerError> {
+        let mut units: Vec<(&str, &Pin, u32)> =
+            self.units.iter().map(|u| (u.file.as_str(), &u.pin, u.record.row_group)).collect();
+        units.sort_by(|a, b| (a.0, a.2).cmp(&(b.0, b.2)));
+        let identity = serde_json::to_vec(&(&self.lineage, &self.asked, units))
+            .map_err(|e| LedgerError::Internal { what: e.to_string() })?;
+        let hash = blake3::hash(&identity);
+        Ok(format!("{}.parquet", hex(hash.as_bytes().get(..16).unwrap_or_default())))
+    }
+}
+
+fn texts(codes: impl Iterator<Item = u32>, names: &[impl AsRef<str>]) -> Result<ArrayRef, LedgerError> {
+    let keys: Int32Array =
+        codes.map(|c| if c == NONE { None } else { i32::try_from(c).ok() }).collect();
+    let values = StringArray::from_iter_values(names.iter().map(AsRef::as_ref));
+    DictionaryArray::try_new(keys, Arc::new(values))
+        .map(|d| Arc::new(d) as ArrayRef)
+        .map_err(|e| LedgerError::Internal { what: e.to_string() })
+}
+
+fn nulls(valid: &[bool], order: &[usize]) -> Option<NullBuffer> {
+    (!valid.is_empty())
+        .then(|| order.iter().map(|i| valid.get(*i).copied().unwrap_or(false)).collect::<Vec<_>>())
+        .map(NullBuffer::from)
+}
+
+struct Columns {
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Columns {
+    fn push(&mut self, name: &str, array: ArrayRef) {
+        self.fields.push(Field::new(name, array.data_type().clone(), true));
+        self.arrays.push(array);
+    }
+
+    fn keys(&mut self, role: &str, keys: &KeyColumn, order: &[usize]) {
+        if keys.is_empty() {
+            return;
+        }
+        let valid = nulls(&keys.valid, order);
+        let pick = |from: &[u64]| -> Vec<u64> {
+            order.iter().map(|i| from.get(*i).copied().unwrap_or(0)).collect()
+        };
+        let hi = UInt64Array::new(pick(&keys.hi).into(), valid.clone());
+        self.push(&format!("{role}_hi"), Arc::new(hi));
+        if !keys.lo.is_empty() {
+            let lo = UInt64Array::new(pick(&keys.lo).into(), valid);
+            self.push(&format!("{role}_lo"), Arc::new(lo));
+        }
+    }
+
+    fn ints(&mut self, name: &str, column: &IntColumn, order: &[usize]) {
+        if column.values.is_empty() {
+            return;
+        }
+        let values: Vec<i64> =
+            order.iter().map(|i| column.values.get(*i).copied().unwrap_or(0)).collect();
+        let array = Int64Array::new(values.into(), nulls(&column.valid, order));
+        self.push(name, Arc::new(array));
+    }
+}
+
+/// The JSON array of scope names.
+fn json_array(names: &[String]) -> Result<String, LedgerError> {
+    serde_json::to_string(names).map_err(|e| LedgerError::Internal { what: e.to_string() })
+}
+
+/// Rows `order` of `batch` as a pack's columns.
+///
+/// # Errors
+/// [`LedgerError::Internal`] only.
+pub fn to_arrow(batch: &AccessBatch, order: &[usize]) -> Result<RecordBatch, LedgerError> {
+    let code = |from: &[u32], i: usize| from.get(i).copied().unwrap_or(NONE);
+    let mut out = Columns { fields: Vec::new(), arrays: Vec::new() };
+    let unit: Vec<u32> = order.iter().map(|i| code(&batch.unit, *i)).collect();
+    out.push("unit", Arc::new(UInt32Array::from(unit)));
+    let micros: Vec<i64> =
+        order.iter().map(|i| batch.micros.get(*i).copied().unwrap_or_default()).collect();
+    let time = TimestampMicrosecondArray::from(micros).with_timezone("UTC");
+    out.push("time", Arc::new(time));
+    if !batch.nanos.is_empty() {
+        let nanos: Vec<u16> =
+            order.iter().map(|i| batch.nanos.get(*i).copied().unwrap_or_default()).collect();
+        out.push("time_nanos", Arc::new(UInt16Array::from(nanos)));
+    }
+    let app = order.iter().map(|i| code(&batch.app, *i));
+    out.push("app", texts(app, batch.app_names.names())?);
+
+    let sets = batch.scope_sets.sets();
+    let scopes = sets.iter().map(|s| json_array(&s.scopes)).collect::<Result<Vec<_>, _>>()?;
+    let exercised = sets.iter().map(|s| json_array(&s.exercised)).collect::<Result<Vec<_>, _>>()?;
+    let codes = || order.iter().map(|i| code(&batch.scopes, *i));
+    out.push("scopes", texts(codes(), &scopes)?);
+    out.push("exercised", texts(codes(), &exercised)?);
+
+    let outcomes = Outcome::ALL.map(Outcome::name);
+    let outcome = order.iter().map(|i| match batch.outcome.get(*i) {
+        Some(Outcome::Allowed) => 0,
+        Some(Outcome::Denied) => 1,
+        Some(Outcome::Unknown) | None => 2,
+    });
+    out.push("outcome", texts(outcome, &outcomes)?);
+    if !batch.reject.is_empty() {
+        let names = Reject::ALL.map(Reject::name);
+        let reject = order.iter().map(|i| match batch.reject.get(*i).copied().flatten() {
+            None => NONE,
+            Some(Reject::Time) => 0,
+            Some(Reject::Weight) => 1,
+            Some(Reject::Scope) => 2,
+        });
+        out.push("reject", texts(reject, &names)?);
+    }
+    out.keys("subject", &batch.subject, order);
+    out.keys("actor", &batch.actor, order);
+    out.keys("group", &batch.group, order);
+    if !batch.group_id.is_empty() {
+        let mut ids = BinaryBuilder::new();
+        for i in order {
+            ids.append_option(batch.group_id.get(*i).and_then(Option::as_ref));
+        }
+        out.push("group_id", Arc::new(ids.finish()));
+    }
+    out.keys("event", &batch.event, order);
+    out.ints("weight", &batch.weight, order);
+    out.ints("bytes", &batch.bytes, order);
+    out.ints("records", &batch.records, order);
+    if !batch.fields.is_empty() {
+        let fields = order.iter().map(|i| code(&batch.fields, *i));
+        out.push("fields", texts(fields, batch.field_lists.names())?);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(out.fields)), out.arrays)
+        .map_err(|e| LedgerError::Internal { what: e.to_string() })
+}
+
+/// Types under which a pack's columns are read back: texts as dictionaries.
+pub fn read_schema(schema: &Schema) -> Schema {
+    let text = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let types: BTreeMap<&str, DataType> = [
+        ("app", text()),
+        ("scopes", text()),
+        ("exercised", text()),
+        ("outcome", text()),
+        ("reject", text()),
+        ("fields", text()),
+        ("time", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+    ]
+    .into();
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|f| {
+            let data_type = types.get(f.name().as_str()).unwrap_or(f.data_type());
+            Field::new(f.name(), data_type.clone(), f.is_nullable())
+        })
+        .collect();
+    Schema::new(fields)
+}
+
+/// A scope set from its two JSON arrays.
+pub fn scope_set(scopes: &str, exercised: &str) -> Option<ScopeSet> {
+    Some(ScopeSet {
+        scopes: serde_json::from_str(scopes).ok()?,
+        exercised: serde_json::from_str(exercised).ok()?,
+    })
+}

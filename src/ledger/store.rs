@@ -1,0 +1,290 @@
+//! The ledger's folder: packs, and an index that saves opening them all.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bytes::Bytes;
+use parquet::file::metadata::ParquetMetaDataReader;
+use serde::{Deserialize, Serialize};
+
+use super::LedgerError;
+use super::pack::{FOOTER_KEY, Kinds, Lineage, PackFooter};
+use crate::key::IdKind;
+use crate::scan::batch::NONE;
+use crate::scan::{Asked, UnitRecord};
+use crate::store::{Pin, Store};
+
+const INDEX: &str = "index.json";
+const PACKS: &str = "packs";
+/// Marks a folder as ours, so that nothing else's files are ever taken for packs or removed.
+const OWNER: &str = "afterscope-state.json";
+
+/// A place where packs are kept.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    store: Store,
+}
+
+/// A pack, as the index knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pack {
+    pub name: String,
+    pub size: u64,
+    pub footer: PackFooter,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Index {
+    format: u32,
+    packs: Vec<Pack>,
+}
+
+impl Ledger {
+    /// # Errors
+    /// Storage failures, and a folder that holds something else.
+    pub fn open(store: Store) -> Result<Self, LedgerError> {
+        if store.head(OWNER)?.is_none() {
+            let listed = store.list("")?;
+            if let Some(first) = listed.first()
+                && !listed.iter().any(|l| l.path == OWNER)
+            {
+                return Err(LedgerError::Foreign {
+                    folder: store.shown("").trim_end_matches('/').to_string(),
+                    example: first.path.clone(),
+                });
+            }
+            let text = format!("{{\"afterscope_state\":{}}}\n", super::pack::FORMAT);
+            store.create(OWNER, Bytes::from(text))?;
+        }
+        Ok(Self { store })
+    }
+
+    /// The ledger as it is; nothing is written.
+    pub fn read_only(store: Store) -> Self {
+        Self { store }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn path(name: &str) -> String {
+        format!("{PACKS}/{name}")
+    }
+
+    /// The address of a pack.
+    pub fn shown(&self, name: &str) -> String {
+        self.store.shown(&Self::path(name))
+    }
+
+    /// Keeps a pack. One of that name is made from the same rows: it may stand.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn put(&self, name: &str, bytes: Bytes) -> Result<(), LedgerError> {
+        self.store.create(&Self::path(name), bytes)?;
+        Ok(())
+    }
+
+    /// All packs, sorted by name. Packs that the index does not know (a run was cut short) are opened.
+    ///
+    /// # Errors
+    /// Storage failures and damaged packs.
+    pub fn packs(&self) -> Result<Vec<Pack>, LedgerError> {
+        let listed = self.store.list(PACKS)?;
+        let mut known: HashMap<String, Pack> = HashMap::new();
+        if let Some((bytes, _)) = self.store.read(INDEX)?
+            && let Ok(index) = serde_json::from_slice::<Index>(&bytes)
+            && index.format == super::pack::FORMAT
+        {
+            known = index.packs.into_iter().map(|p| (p.name.clone(), p)).collect();
+        }
+        let mut packs = Vec::with_capacity(listed.len());
+        for object in listed {
+            let Some(name) = object.path.strip_prefix(&format!("{PACKS}/")) else { continue };
+            match known.remove(name) {
+                Some(pack) if pack.size == object.pin.size => packs.push(pack),
+                _ => packs.push(self.read_footer(name, &object.pin)?),
+            }
+        }
+        packs.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(packs)
+    }
+
+    /// Writes the index anew. It only saves time: without it the packs' footers are read.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn write_index(&self, packs: &[Pack]) -> Result<(), LedgerError> {
+        let index = Index { format: super::pack::FORMAT, packs: packs.to_vec() };
+        let bytes =
+            serde_json::to_vec(&index).map_err(|e| LedgerError::Internal { what: e.to_string() })?;
+        self.store.replace(INDEX, Bytes::from(bytes))?;
+        Ok(())
+    }
+
+    fn read_footer(&self, name: &str, pin: &Pin) -> Result<Pack, LedgerError> {
+        let damaged = |reason: String| LedgerError::Damaged { pack: self.shown(name), reason };
+        let metadata = self.metadata(name, pin.size)?;
+        let json = metadata
+            .file_metadata()
+            .key_value_metadata()
+            .and_then(|all| all.iter().find(|kv| kv.key == FOOTER_KEY))
+            .and_then(|kv| kv.value.as_deref())
+            .ok_or_else(|| damaged("it has no afterscope footer".into()))?;
+        let footer = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
+        Ok(Pack { name: name.to_string(), size: pin.size, footer })
+    }
+
+    /// A pack's Parquet metadata.
+    ///
+    /// # Errors
+    /// Storage failures and damaged packs.
+    pub fn metadata(
+        &self,
+        name: &str,
+        size: u64,
+    ) -> Result<parquet::file::metadata::ParquetMetaData, LedgerError> {
+        let damaged = |reason: String| LedgerError::Damaged { pack: self.shown(name), reason };
+        let mut wanted = (64 << 10).min(size);
+        let mut reader = ParquetMetaDataReader::new();
+        loop {
+            let bytes = self.read(name, size, size - wanted..size)?;
+            match reader.try_parse_sized(&bytes, size) {
+                Ok(()) => return reader.finish().map_err(|e| damaged(e.to_string())),
+                Err(parquet::errors::ParquetError::NeedMoreData(needed))
+                    if needed as u64 > wanted && needed as u64 <= size =>
+                {
+                    wanted = needed as u64;
+                }
+                Err(e) => return Err(damaged(e.to_string())),
+            }
+        }
+    }
+
+    /// Bytes of a pack.
+    ///
+    /// # Errors
+    /// Storage failures; a pack that is gone or has another size is damaged.
+    pub fn read(
+        &self,
+        name: &str,
+        size: u64,
+        range: std::ops::Range<u64>,
+    ) -> Result<Bytes, LedgerError> {
+        // Packs never change: their name and size say which version is meant.
+        let pin = Pin { size, e_tag: None, version: None };
+        let path = Self::path(name);
+        let ranges = [range];
+        let read = self.store.io().wait(self.store.read_ranges(&path, &pin, &ranges));
+        match read {
+            Ok(parts) => Ok(parts.into_iter().next().unwrap_or_default()),
+            Err(e) if e.kind == crate::store::StoreErrorKind::Changed => {
+                Err(LedgerError::Damaged { pack: self.shown(name), reason: e.reason })
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Removes a pack.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn remove(&self, name: &str) -> Result<(), LedgerError> {
+        Ok(self.store.remove(&Self::path(name))?)
+    }
+}
+
+/// The files that a run needs of one source, and with what they must have been read.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub lineage: Lineage,
+    pub asked: Asked,
+    /// Address and pin, in the order of the snapshot.
+    pub files: Vec<(String, Pin)>,
+}
+
+/// Which packs serve which row groups.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Units that count: file (index into [`Wanted::files`]) and record; sorted.
+    pub units: Vec<(usize, UnitRecord)>,
+    /// Packs that hold them; for each, its units' positions in `units`, [`NONE`] for those to skip.
+    pub packs: Vec<(Pack, Vec<u32>)>,
+    /// Files that no pack, or not all of whose row groups a pack, covers.
+    pub missing: Vec<usize>,
+}
+
+impl Wanted {
+    /// Finds what the packs already cover. Where two packs hold one row group (two runs at once, a
+    /// crash between two steps), the first by name serves.
+    pub fn select(&self, packs: &[Pack]) -> Selection {
+        let by_address: HashMap<(&str, &Pin), usize> =
+            self.files.iter().enumerate().map(|(i, (a, p))| ((a.as_str(), p), i)).collect();
+        let serving: Vec<&Pack> = packs
+            .iter()
+            .filter(|p| p.footer.lineage == self.lineage && p.footer.asked.serves(&self.asked))
+            .collect();
+        // Row groups by file: which pack, which of its units.
+        let mut found: BTreeMap<(usize, u32), (usize, usize)> = BTreeMap::new();
+        for (p, pack) in serving.iter().enumerate() {
+            for (u, unit) in pack.footer.units.iter().enumerate() {
+                if let Some(file) = by_address.get(&(unit.file.as_str(), &unit.pin)) {
+                    found.entry((*file, unit.record.row_group)).or_insert((p, u));
+                }
+            }
+        }
+        let record = |at: &(usize, usize)| {
+            serving.get(at.0).and_then(|p| p.footer.units.get(at.1)).map(|u| u.record.clone())
+        };
+        let mut covered: Vec<(u32, u32)> = vec![(0, 1); self.files.len()];
+        for ((file, _), at) in &found {
+            if let (Some(slot), Some(record)) = (covered.get_mut(*file), record(at)) {
+                *slot = (slot.0 + 1, record.of.max(1));
+            }
+        }
+        let complete: HashSet<usize> = covered
+            .iter()
+            .enumerate()
+            .filter(|(_, (have, of))| have == of)
+            .map(|(i, _)| i)
+            .collect();
+        let mut selection = Selection {
+            missing: (0..self.files.len()).filter(|i| !complete.contains(i)).collect(),
+            ..Default::default()
+        };
+        let mut maps: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for ((file, _), at) in &found {
+            let (true, Some(record), Some(pack)) =
+                (complete.contains(file), record(at), serving.get(at.0))
+            else {
+                continue;
+            };
+            let position = u32::try_from(selection.units.len()).unwrap_or(NONE);
+            let map =
+                maps.entry(at.0).or_insert_with(|| vec![NONE; pack.footer.units.len()]);
+            if let Some(slot) = map.get_mut(at.1) {
+                *slot = position;
+            }
+            selection.units.push((*file, record));
+        }
+        selection.packs = maps
+            .into_iter()
+            .filter_map(|(p, map)| Some(((*serving.get(p)?).clone(), map)))
+            .collect();
+        selection
+    }
+}
+
+/// The one kind that ids of a role have in all `packs`, with a file that shows it.
+pub fn kind_of(packs: &[(Pack, Vec<u32>)], role: impl Fn(&Kinds) -> Option<IdKind>) -> Vec<(IdKind, String)> {
+    let mut seen: Vec<(IdKind, String)> = Vec::new();
+    for (pack, _) in packs {
+        if let Some(kind) = role(&pack.footer.kinds)
+            && !seen.iter().any(|(k, _)| *k == kind)
+        {
+            let file = pack.footer.units.first().map(|u| u.file.clone()).unwrap_or_default();
+            seen.push((kind, file));
+        }
+    }
+    seen
+}

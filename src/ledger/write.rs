@@ -1,0 +1,290 @@
+//! From decoded batches to sorted packs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::pack::{self, FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit, PersonColumn};
+use super::store::Ledger;
+use super::LedgerError;
+use crate::key::{IdKind, hex};
+use crate::scan::batch::{AccessBatch, NONE};
+use crate::scan::{Asked, ScanError, Sink, UnitRecord};
+use crate::snapshot::SnapshotFile;
+use crate::store::Pin;
+
+/// Rows of a pack's row group: what a merge decodes at the ends of its range in vain.
+const GROUP_ROWS: usize = 32 << 10;
+
+/// A crash loses at most the work of this time.
+const FLUSH_AFTER: Duration = Duration::from_secs(20);
+
+/// Packs with nothing but units (files without a match) are kept small in number.
+const FLUSH_UNITS: usize = 100_000;
+
+/// Collects rows on one decoding thread and writes them out as packs.
+pub struct PackWriter {
+    ledger: Ledger,
+    lineage: Lineage,
+    asked: Asked,
+    person_namespace: String,
+    group_namespace: String,
+    /// Address and pin of each file of the job.
+    files: Arc<Vec<(String, Pin)>>,
+    budget: usize,
+    rows: AccessBatch,
+    units: Vec<PackUnit>,
+    kinds: Kinds,
+    begun: Instant,
+    written: Arc<Mutex<Vec<(String, u64, PackFooter)>>>,
+}
+
+/// What every writer of one scan shares.
+#[derive(Clone)]
+pub struct WriterSettings {
+    pub ledger: Ledger,
+    pub lineage: Lineage,
+    pub asked: Asked,
+    pub person_namespace: String,
+    pub group_namespace: String,
+    /// Bytes of rows that a writer may hold.
+    pub budget: u64,
+}
+
+impl PackWriter {
+    /// One writer for each thread; together they hand their packs to `written`.
+    pub fn many(
+        settings: &WriterSettings,
+        files: &[SnapshotFile],
+        shown: impl Fn(&str) -> String,
+        threads: usize,
+        written: &Arc<Mutex<Vec<(String, u64, PackFooter)>>>,
+    ) -> Vec<Self> {
+        let files: Arc<Vec<(String, Pin)>> =
+            Arc::new(files.iter().map(|f| (shown(&f.path), f.pin.clone())).collect());
+        (0..threads)
+            .map(|_| Self {
+                ledger: settings.ledger.clone(),
+                lineage: settings.lineage.clone(),
+                asked: settings.asked.clone(),
+                person_namespace: settings.person_namespace.clone(),
+                group_namespace: settings.group_namespace.clone(),
+                files: files.clone(),
+                budget: usize::try_from(settings.budget).unwrap_or(usize::MAX),
+                rows: AccessBatch::default(),
+                units: Vec::new(),
+                kinds: Kinds::default(),
+                begun: Instant::now(),
+                written: written.clone(),
+            })
+            .collect()
+    }
+
+    fn check_kinds(&mut self, file: &str, batch: &AccessBatch) -> Result<(), ScanError> {
+        let check = |role, namespace: &str, known: &mut Option<IdKind>, found: Option<IdKind>| {
+            match (*known, found) {
+                (Some(before), Some(found)) if before != found => Err(ScanError::MixedKinds {
+                    file: file.to_string(),
+                    role,
+                    namespace: namespace.to_string(),
+                    found,
+                    before,
+                }),
+                _ => {
+                    *known = known.or(found);
+                    Ok(())
+                }
+            }
+        };
+        check("subject", &self.person_namespace, &mut self.kinds.person, batch.subject.kind)?;
+        check("actor", &self.person_namespace, &mut self.kinds.person, batch.actor.kind)?;
+        check("group", &self.group_namespace, &mut self.kinds.group, batch.group.kind)?;
+        check("event", "event", &mut self.kinds.event, batch.event.kind)
+    }
+
+    fn flush(&mut self) -> Result<(), ScanError> {
+        if self.units.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut self.rows);
+        let footer = PackFooter {
+            lineage: self.lineage.clone(),
+            asked: self.asked.clone(),
+            kinds: std::mem::take(&mut self.kinds),
+            person: PersonColumn::of(&rows),
+            rows: rows.len() as u64,
+            units: std::mem::take(&mut self.units),
+            checksums: Vec::new(),
+        };
+        let stored = encode(&rows, footer).and_then(|(footer, bytes)| {
+            let name = footer.name()?;
+            let size = bytes.len() as u64;
+            self.ledger.put(&name, bytes)?;
+            Ok((name, size, footer))
+        });
+        let pack = stored.map_err(into_scan)?;
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
+        self.begun = Instant::now();
+        Ok(())
+    }
+}
+
+fn into_scan(error: LedgerError) -> ScanError {
+    match error {
+        LedgerError::Store(e) => ScanError::Store(e),
+        other => ScanError::Internal { what: other.to_string() },
+    }
+}
+
+impl Sink for PackWriter {
+    fn take(&mut self, file: usize, unit: UnitRecord, batch: AccessBatch) -> Result<(), ScanError> {
+        let Some((address, pin)) = self.files.get(file).cloned() else {
+            return Err(ScanError::Internal { what: format!("file {file} is in no list") });
+        };
+        self.check_kinds(&address, &batch)?;
+        let index = u32::try_from(self.units.len()).unwrap_or(NONE);
+        self.units.push(PackUnit { file: address, pin, record: unit });
+        self.rows.append(&batch, index);
+        if self.rows.bytes_held() >= self.budget
+            || self.units.len() >= FLUSH_UNITS
+            || self.begun.elapsed() >= FLUSH_AFTER
+        {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), ScanError> {
+        self.flush()
+    }
+}
+
+/// Row numbers in the order of (person, event id, time); rows without a person first.
+fn order(rows: &AccessBatch, person: PersonColumn) -> Vec<usize> {
+    let rest = |i: &usize| (rows.event.get(*i), rows.micros.get(*i), rows.nanos.get(*i));
+    let keys = person.keys(rows);
+    let mut nobody: Vec<usize> = Vec::new();
+    let mut people: Vec<(u64, u32)> = Vec::with_capacity(rows.len());
+    for i in 0..rows.len() {
+        match (keys.and_then(|k| k.get(i)), u32::try_from(i)) {
+            (Some(key), Ok(index)) => people.push((key.hi, index)),
+            _ => nobody.push(i),
+        }
+    }
+    nobody.sort_by_key(|i| rest(i));
+    people.sort_unstable();
+    let mut order = nobody;
+    let first = order.len();
+    order.extend(people.iter().map(|(_, i)| usize::try_from(*i).unwrap_or(usize::MAX)));
+    let sorted = order.get_mut(first..).unwrap_or_default();
+    // Runs of one `hi` are short; only they need the rest of the key.
+    let lo = |i: &usize| keys.and_then(|k| k.get(*i)).map(|k| k.lo);
+    let mut from = 0;
+    for run in people.chunk_by(|a, b| a.0 == b.0) {
+        let range = from..from + run.len();
+        from = range.end;
+        if let Some(slots) = sorted.get_mut(range)
+            && slots.len() > 1
+        {
+            slots.sort_by(|a, b| (lo(a), rest(a)).cmp(&(lo(b), rest(b))));
+        }
+    }
+    order
+}
+
+/// How packs are written: keys are noise that no encoding makes smaller; texts are few.
+pub fn properties() -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::PLAIN)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_size_limit(1 << 20)
+        .set_data_page_row_count_limit(usize::MAX)
+        .set_write_batch_size(8192)
+        .set_created_by(format!("afterscope {}", env!("CARGO_PKG_VERSION")));
+    for text in ["app", "scopes", "exercised", "outcome", "reject", "fields", "unit"] {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::from(text), true);
+    }
+    for key in ["subject_hi", "actor_hi"] {
+        builder = builder
+            .set_column_statistics_enabled(ColumnPath::from(key), EnabledStatistics::Chunk);
+    }
+    builder.build()
+}
+
+/// A pack's bytes, and its footer with checksums.
+fn encode(rows: &AccessBatch, footer: PackFooter) -> Result<(PackFooter, Bytes), LedgerError> {
+    let order = order(rows, footer.person);
+    let first = pack::to_arrow(rows, &[])?;
+    let mut out = PackEncoder::new(&first, footer)?;
+    for chunk in order.chunks(GROUP_ROWS) {
+        out.write(&pack::to_arrow(rows, chunk)?)?;
+    }
+    out.finish()
+}
+
+/// Writes sorted row groups, each with its checksum.
+pub struct PackEncoder {
+    writer: ArrowWriter<Vec<u8>>,
+    footer: PackFooter,
+    hashed: usize,
+}
+
+impl PackEncoder {
+    /// `shape` is a batch with the pack's columns.
+    ///
+    /// # Errors
+    /// [`LedgerError::Internal`] only.
+    pub fn new(
+        shape: &arrow::record_batch::RecordBatch,
+        footer: PackFooter,
+    ) -> Result<Self, LedgerError> {
+        let writer = ArrowWriter::try_new(Vec::new(), shape.schema(), Some(properties()))
+            .map_err(|e| internal(&e))?;
+        Ok(Self { writer, footer, hashed: 0 })
+    }
+
+    /// Writes one row group.
+    ///
+    /// # Errors
+    /// [`LedgerError::Internal`] only.
+    pub fn write(&mut self, batch: &arrow::record_batch::RecordBatch) -> Result<(), LedgerError> {
+        self.writer.write(batch).map_err(|e| internal(&e))?;
+        self.writer.flush().map_err(|e| internal(&e))?;
+        let written = self.writer.inner();
+        let fresh = written.get(self.hashed..).unwrap_or_default();
+        // The magic number in front belongs to no row group.
+        let fresh = if self.hashed == 0 { fresh.get(4..).unwrap_or_default() } else { fresh };
+        self.footer.checksums.push(checksum(fresh));
+        self.hashed = written.len();
+        Ok(())
+    }
+
+    /// The finished pack.
+    ///
+    /// # Errors
+    /// [`LedgerError::Internal`] only.
+    pub fn finish(mut self) -> Result<(PackFooter, Bytes), LedgerError> {
+        let json = serde_json::to_string(&self.footer).map_err(|e| internal(&e))?;
+        self.writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_string(), json));
+        let bytes = self.writer.into_inner().map_err(|e| internal(&e))?;
+        Ok((self.footer, Bytes::from(bytes)))
+    }
+}
+
+fn internal(error: &impl std::fmt::Display) -> LedgerError {
+    LedgerError::Internal { what: error.to_string() }
+}
+
+pub fn checksum(bytes: &[u8]) -> String {
+    hex(blake3::hash(bytes).as_bytes().get(..16).unwrap_or_default())
+}

@@ -1,0 +1,152 @@
+//! `latest.json`, an atomic pointer, and `latest/`, the same tables under a stable name.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::manifest::Manifest;
+use super::{PublishError, Publisher, sha256};
+use crate::moment::Moment;
+use crate::store::{Pin, Store, StoreError, StoreErrorKind};
+
+const POINTER: &str = "latest.json";
+const FOLDER: &str = "latest";
+const LOCK: &str = ".latest.lock";
+
+/// How often a pointer that others move at the same time is tried.
+const ATTEMPTS: u32 = 64;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    pub run_id: String,
+    pub as_of: String,
+    pub manifest: String,
+    pub manifest_sha256: String,
+}
+
+pub fn read(store: &Store) -> Result<Option<(Latest, Pin)>, PublishError> {
+    let Some((bytes, pin)) = store.read(POINTER)? else { return Ok(None) };
+    match serde_json::from_slice(&bytes) {
+        Ok(latest) => Ok(Some((latest, pin))),
+        Err(error) => Err(PublishError::Damaged {
+            object: store.shown(POINTER),
+            reason: format!("{error}\nremove it; the next run writes it anew"),
+        }),
+    }
+}
+
+pub fn point(store: &Store, run_id: &str, as_of: Moment) -> Result<(), PublishError> {
+    let path = Publisher::manifest_path(run_id);
+    let Some((manifest, _)) = store.read(&path)? else {
+        return Err(PublishError::Damaged {
+            object: store.shown(&path),
+            reason: "is gone since it was written".into(),
+        });
+    };
+    let ours = Latest {
+        run_id: run_id.to_string(),
+        as_of: as_of.to_rfc3339(),
+        manifest: path,
+        manifest_sha256: sha256(&manifest),
+    };
+    match store.local_root() {
+        Some(root) => {
+            // A local folder has no conditional replace; a lock file stands in. The system drops the
+            // lock when its holder dies.
+            let lock = root.join(LOCK);
+            let failed = |e: std::io::Error| {
+                PublishError::Store(StoreError::new(
+                    StoreErrorKind::Denied,
+                    lock.display().to_string(),
+                    e.to_string(),
+                ))
+            };
+            let file = std::fs::File::create(&lock).map_err(failed)?;
+            file.lock().map_err(failed)?;
+            let current = read(store)?;
+            if !moves(current.as_ref().map(|c| &c.0), &ours) {
+                return Ok(());
+            }
+            copy_tables(store, &ours)?;
+            store.replace(POINTER, render(&ours))?;
+            Ok(())
+        }
+        None => point_remote(store, &ours),
+    }
+}
+
+/// Whether the pointer moves: the greatest `as_of` wins, of equals the last published.
+fn moves(current: Option<&Latest>, ours: &Latest) -> bool {
+    let as_of = |l: &Latest| Moment::parse_rfc3339(&l.as_of);
+    current.is_none_or(|current| as_of(current) <= as_of(ours))
+}
+
+fn render(latest: &Latest) -> Bytes {
+    let mut text = serde_json::to_string_pretty(latest).unwrap_or_default();
+    text.push('\n');
+    Bytes::from(text)
+}
+
+fn point_remote(store: &Store, ours: &Latest) -> Result<(), PublishError> {
+    for _ in 0..ATTEMPTS {
+        let moved = match read(store)? {
+            None => store.create(POINTER, render(ours))?,
+            Some((current, _)) if !moves(Some(&current), ours) => return Ok(()),
+            Some((current, _)) if current == *ours => true,
+            Some((_, pin)) => store.replace_if(POINTER, render(ours), &pin)?,
+        };
+        if moved {
+            return settle(store);
+        }
+    }
+    Err(PublishError::Store(StoreError::new(
+        StoreErrorKind::Conflict,
+        store.shown(POINTER),
+        "other runs keep moving it; try again",
+    )))
+}
+
+/// Copies tables until they are those of the pointer: whoever writes last looks again, so that runs
+/// that publish at once leave one consistent folder.
+fn settle(store: &Store) -> Result<(), PublishError> {
+    for _ in 0..ATTEMPTS {
+        let Some((before, _)) = read(store)? else { return Ok(()) };
+        copy_tables(store, &before)?;
+        if read(store)?.is_some_and(|(after, _)| after == before) {
+            return Ok(());
+        }
+    }
+    Err(PublishError::Store(StoreError::new(
+        StoreErrorKind::Conflict,
+        store.shown(FOLDER),
+        "other runs keep changing it; try again",
+    )))
+}
+
+fn copy_tables(store: &Store, latest: &Latest) -> Result<(), PublishError> {
+    let damaged = |object: &str, reason: String| PublishError::Damaged {
+        object: store.shown(object),
+        reason,
+    };
+    let Some((bytes, _)) = store.read(&latest.manifest)? else {
+        return Err(damaged(&latest.manifest, "is gone".into()));
+    };
+    let manifest = Manifest::parse(&bytes).map_err(|e| damaged(&latest.manifest, e))?;
+    let mut names = Vec::new();
+    for output in manifest.outputs.iter().filter(|o| o.path.ends_with(".parquet")) {
+        let path = format!("{}/{}", Publisher::run_path(&latest.run_id), output.path);
+        let Some((bytes, _)) = store.read(&path)? else {
+            return Err(damaged(&path, "is gone".into()));
+        };
+        let name = output.path.rsplit('/').next().unwrap_or_default();
+        let target = format!("{FOLDER}/{name}");
+        store.replace(&target, bytes)?;
+        names.push(target);
+    }
+    // Tables of an earlier run that this one does not have must not be taken for its own.
+    for listed in store.list(FOLDER)? {
+        if !names.contains(&listed.path) {
+            store.remove(&listed.path)?;
+        }
+    }
+    Ok(())
+}

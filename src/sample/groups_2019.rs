@@ -1,0 +1,320 @@
+//! The story of November 2019: four scopes of a Groups API were restricted on 2018-04-04; a hundred
+//! partner apps may have kept access, eleven used it in the last sixty days.
+//!
+//! Every number follows from the plan below; nothing is drawn at random.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Int16Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+
+use super::truth::{Call, Truth};
+use super::{Made, SampleError};
+use crate::key::mix;
+use crate::moment::{DAY_MICROS, Moment, day_to_date};
+
+const AS_OF: &str = "2019-11-06T00:00:00Z";
+const RESTRICTED: &str = "2018-04-04T00:00:00Z";
+/// 2018-05-06: eighteen months before `AS_OF`.
+const FIRST_DAY: i64 = 17_657;
+/// 2019-11-06.
+const END_DAY: i64 = 18_206;
+const LOOKBACK_DAYS: i64 = 60;
+
+const SCOPES: [(&str, &str); 4] = [
+    ("groups_access_member_info", "name;profile_picture"),
+    ("publish_to_groups", "posts"),
+    ("user_managed_groups", "group_list"),
+    ("groups_feed_members", "name;posts;comments"),
+];
+const LIVE: [&str; 6] =
+    ["public_profile", "email", "pages_show_list", "user_posts", "user_photos", "pages_read"];
+
+/// Apps whose grant was never taken back.
+const CAPABLE: usize = 100;
+/// Of them, those that called after the restriction, and those that still did in the last 60 days.
+const USED: usize = 34;
+const USED_LATELY: usize = 11;
+const UNREGISTERED: usize = 3;
+/// Apps that only use scopes which are not restricted.
+const OTHERS: usize = 250;
+
+/// One app's use of one scope.
+struct Use {
+    app: String,
+    scope: usize,
+    from_day: i64,
+    /// Not included.
+    to_day: i64,
+    calls: u64,
+    /// Every n-th call is denied; 0 for none.
+    denied_every: u64,
+    first_person: i64,
+    people: i64,
+    grace_until: Option<i64>,
+}
+
+fn app_id(number: usize) -> String {
+    format!("{}", 1_140_000_000_000 + number * 7_919)
+}
+
+fn grace_of(number: usize) -> Option<&'static str> {
+    match number {
+        0..12 => Some("2018-07-04T00:00:00Z"),
+        12..17 => Some("2019-01-04T00:00:00Z"),
+        17..19 => Some("2019-12-31T00:00:00Z"),
+        _ => None,
+    }
+}
+
+/// Makes the lake below `out`.
+///
+/// # Errors
+/// A folder that is not empty, and files that cannot be written.
+pub fn groups_2019(out: &Path, rows: u64) -> Result<Made, SampleError> {
+    let failed = |path: &Path, e: &dyn std::fmt::Display| SampleError::Write {
+        object: path.display().to_string(),
+        reason: e.to_string(),
+    };
+    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(SampleError::NotEmpty { folder: out.display().to_string() });
+    }
+    let uses = plan(rows / 8);
+    let used: u64 = uses.iter().map(|u| u.calls).sum();
+    // One use in 200 is written a second time.
+    let noise = rows.saturating_sub(used + used / 200);
+    let mut truth = Truth::new(Moment::from_micros((END_DAY - LOOKBACK_DAYS) * DAY_MICROS));
+    let mut written = 0;
+    for day in FIRST_DAY..END_DAY {
+        let mut batch = Rows::default();
+        for (number, of) in uses.iter().enumerate() {
+            add_use(&mut batch, &mut truth, number as u64, of, day);
+        }
+        add_noise(&mut batch, day, noise);
+        let folder = out.join(format!("logs/dt={}", day_to_date(day)));
+        fs::create_dir_all(&folder).map_err(|e| failed(&folder, &e))?;
+        let path = folder.join("part-0.parquet");
+        written += batch.write(&path).map_err(|e| failed(&path, &e))?;
+    }
+    for (name, text) in registry() {
+        let path = out.join(name);
+        fs::write(&path, text).map_err(|e| failed(&path, &e))?;
+    }
+    let story = serde_json::json!({
+        "as_of": AS_OF,
+        "restricted_at": RESTRICTED,
+        "apps_capable": CAPABLE,
+        "apps_used_lookback": USED_LATELY,
+        "apps_used_without_grant": 1 + UNREGISTERED,
+        "rows": written,
+    });
+    let path = out.join("truth.json");
+    let mut text = serde_json::to_string_pretty(&truth.to_json(story)).unwrap_or_default();
+    text.push('\n');
+    fs::write(&path, text).map_err(|e| failed(&path, &e))?;
+    let files = u64::try_from(END_DAY - FIRST_DAY).unwrap_or(0);
+    Ok(Made { rows: written, files, as_of: AS_OF.into() })
+}
+
+/// Who uses what, when, and whom it reaches; `calls` in all, about.
+fn plan(calls: u64) -> Vec<Use> {
+    let mut uses = Vec::new();
+    let lookback = END_DAY - LOOKBACK_DAYS;
+    let weight = |number: usize| 1 + (number * 13 % 9) as u64;
+    let share: u64 = (0..USED + 1 + UNREGISTERED).map(|n| weight(n) * (1 + n as u64 % 3)).sum();
+    let unit = (calls / share).max(1);
+    for number in 0..USED + 1 + UNREGISTERED {
+        let scopes = 1 + number % 3;
+        // Eleven go on to the end; all others stopped before the lookback begins.
+        let to_day = if number < USED_LATELY { END_DAY } else { lookback - 7 * (number as i64 - 10) };
+        let app = if number < USED {
+            app_id(number)
+        } else if number == USED {
+            // Registered, without a grant.
+            app_id(CAPABLE)
+        } else {
+            format!("unregistered-{}", number - USED)
+        };
+        let grace = grace_of(number).filter(|_| number < USED);
+        let grace_until = grace.and_then(Moment::parse_rfc3339).map(|m| m.micros);
+        for i in 0..scopes {
+            let calls = unit * weight(number);
+            uses.push(Use {
+                app: app.clone(),
+                scope: (number + i) % SCOPES.len(),
+                from_day: FIRST_DAY + number as i64,
+                to_day,
+                calls,
+                denied_every: if number % 4 == 3 { 5 } else { 0 },
+                // Neighbouring apps reach some of the same people.
+                first_person: 100_000 + (number * 700) as i64,
+                people: i64::try_from(calls / 3 + 1).unwrap_or(i64::MAX),
+                grace_until,
+            });
+        }
+    }
+    uses
+}
+
+/// Calls of a use on a day: numbers [from, to).
+fn calls_on(of: &Use, day: i64) -> std::ops::Range<u64> {
+    if day < of.from_day || day >= of.to_day {
+        return 0..0;
+    }
+    let days = (of.to_day - of.from_day).unsigned_abs();
+    let at = (day - of.from_day).unsigned_abs();
+    let until = |n: u64| u64::try_from(u128::from(n) * u128::from(of.calls) / u128::from(days)).unwrap_or(0);
+    until(at)..until(at + 1)
+}
+
+fn add_use(batch: &mut Rows, truth: &mut Truth, number: u64, of: &Use, day: i64) {
+    let Some((scope, _)) = SCOPES.get(of.scope) else { return };
+    for call in calls_on(of, day) {
+        let hash = mix(number << 40 | call);
+        let micros = day * DAY_MICROS + i64::try_from(hash % DAY_MICROS as u64).unwrap_or(0);
+        let person = of.first_person + i64::try_from(call).unwrap_or(0) % of.people;
+        let made = Call {
+            scope,
+            app: &of.app,
+            micros,
+            person,
+            group: (call % 10 != 7).then_some(5_000 + person % 997 * 31),
+            bytes: 200 + i64::try_from(hash % 4_000).unwrap_or(0),
+            allowed: of.denied_every == 0 || call % of.denied_every != 1,
+            in_grace: of.grace_until.is_some_and(|until| micros < until),
+        };
+        truth.count(&made);
+        let id = format!("{hash:016x}{number:04x}");
+        batch.push(&made, &id);
+        // The collector delivers some events twice.
+        if call % 200 == 50 {
+            batch.push(&made, &id);
+        }
+    }
+}
+
+/// Calls of scopes that are not restricted.
+fn add_noise(batch: &mut Rows, day: i64, rows: u64) {
+    let days = (END_DAY - FIRST_DAY).unsigned_abs();
+    let at = (day - FIRST_DAY).unsigned_abs();
+    for call in rows * at / days..rows * (at + 1) / days {
+        let hash = mix(call ^ 0x5eed << 48);
+        let pick = |of: u64, shift: u32| (hash >> shift) % of;
+        let scope = LIVE.get(usize::try_from(pick(LIVE.len() as u64, 3)).unwrap_or(0));
+        let app = app_id(usize::try_from(pick((CAPABLE + 1 + OTHERS) as u64, 7)).unwrap_or(0));
+        let person = i64::try_from(pick(2_000_000, 11)).unwrap_or(0);
+        let micros = day * DAY_MICROS + i64::try_from(hash % DAY_MICROS as u64).unwrap_or(0);
+        let made = Call {
+            scope: scope.copied().unwrap_or("email"),
+            app: &app,
+            micros,
+            person,
+            group: None,
+            bytes: 100 + i64::try_from(pick(9_000, 20)).unwrap_or(0),
+            allowed: pick(20, 30) != 0,
+            in_grace: false,
+        };
+        batch.push(&made, &format!("{hash:016x}ffff"));
+    }
+}
+
+fn registry() -> Vec<(&'static str, String)> {
+    let mut scopes = String::from("scope,deprecated_at,data_fields\n");
+    for (scope, fields) in SCOPES {
+        scopes.push_str(&format!("{scope},{RESTRICTED},{fields}\n"));
+    }
+    let mut apps = String::from("app_id,app_name,developer_id,developer_name\n");
+    for number in 0..CAPABLE + 1 + OTHERS {
+        let (kind, developer) =
+            if number <= CAPABLE { ("Group Tool", number % 63) } else { ("App", 63 + number % 140) };
+        apps.push_str(&format!(
+            "{},{kind} {number},dev-{developer:03},Developer {developer}\n",
+            app_id(number)
+        ));
+    }
+    let mut grants = String::from("app_id,scope,granted_at,revoked_at\n");
+    for number in 0..CAPABLE {
+        for (scope, _) in SCOPES {
+            grants.push_str(&format!("{},{scope},2016-01-01T00:00:00Z,\n", app_id(number)));
+        }
+    }
+    let mut extensions = String::from("app_id,scope,grace_until\n");
+    for (number, until) in (0..CAPABLE).filter_map(|n| Some((n, grace_of(n)?))) {
+        for (scope, _) in SCOPES {
+            extensions.push_str(&format!("{},{scope},{until}\n", app_id(number)));
+        }
+    }
+    vec![
+        ("scopes.csv", scopes),
+        ("apps.csv", apps),
+        ("grants.csv", grants),
+        ("extensions.csv", extensions),
+        ("afterscope.toml", include_str!("groups_2019.toml").to_string()),
+    ]
+}
+
+/// Rows of one file.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<(i64, String, String, i64, Option<i64>, String, i16, i64)>,
+}
+
+impl Rows {
+    fn push(&mut self, call: &Call<'_>, id: &str) {
+        self.rows.push((
+            call.micros,
+            id.to_string(),
+            call.app.to_string(),
+            call.person,
+            call.group,
+            call.scope.to_string(),
+            if call.allowed { 200 } else { 403 },
+            call.bytes,
+        ));
+    }
+
+    fn write(mut self, path: &Path) -> Result<u64, Box<dyn std::error::Error>> {
+        self.rows.sort();
+        let rows = &self.rows;
+        let time = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|r| r.0));
+        let columns: Vec<(&str, ArrayRef, bool)> = vec![
+            ("event_time", Arc::new(time.with_timezone("UTC")), false),
+            ("request_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.1))), false),
+            ("app_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.2))), false),
+            ("user_id", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.3))), false),
+            ("group_id", Arc::new(Int64Array::from_iter(rows.iter().map(|r| r.4))), true),
+            ("scope", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.5))), false),
+            ("status", Arc::new(Int16Array::from_iter_values(rows.iter().map(|r| r.6))), false),
+            ("bytes", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.7))), false),
+        ];
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|(name, array, nullable)| {
+                let data_type = match *name {
+                    "event_time" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+                    _ => array.data_type().clone(),
+                };
+                Field::new(*name, data_type, *nullable)
+            })
+            .collect();
+        let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_created_by("afterscope sample".into())
+            .build();
+        let file = fs::File::create(path)?;
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
+        writer.write(&batch)?;
+        writer.close()?;
+        Ok(batch.num_rows() as u64)
+    }
+}
