@@ -192,13 +192,15 @@ impl Table {
     /// [`ImpactError::Output`].
     pub fn csv(&self) -> Result<TableFile, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let columns = self.batch.columns().iter().map(without_formulas).collect();
-        let batch = RecordBatch::try_new(self.batch.schema(), columns)
+        let named = self.batch.schema();
+        let named = named.fields().iter().map(|f| f.name().clone());
+        let columns = named.zip(self.batch.columns().iter().map(for_csv));
+        let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true)))
             .map_err(|e| failed(e.to_string()))?;
         let mut out = Vec::new();
         let mut writer = WriterBuilder::new()
             .with_header(true)
-            .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.6fZ".into())
+            .with_timestamp_format("%Y-%m-%dT%H:%M:%S%.6fZ".into())
             .build(&mut out);
         writer.write(&batch).map_err(|e| failed(e.to_string()))?;
         drop(writer);
@@ -214,8 +216,12 @@ impl Table {
     }
 }
 
-/// Spreadsheets evaluate cells that begin with these, also behind blanks (OWASP, CSV Injection).
-fn without_formulas(array: &ArrayRef) -> ArrayRef {
+/// Times as UTC wall times (the format adds the `Z`), texts without formulas: spreadsheets evaluate
+/// cells that begin like one, also behind blanks (OWASP, CSV Injection).
+fn for_csv(array: &ArrayRef) -> ArrayRef {
+    if let Some(times) = array.as_any().downcast_ref::<TimestampMicrosecondArray>() {
+        return Arc::new(times.clone().with_timezone_opt(None::<Arc<str>>));
+    }
     let Some(texts) = array.as_any().downcast_ref::<StringArray>() else { return array.clone() };
     if !texts.iter().flatten().any(frames::is_formula) {
         return array.clone();

@@ -21,7 +21,7 @@ use parquet::file::statistics::Statistics;
 use super::merge::Names;
 use super::pack::{PersonColumn, read_schema, scope_set};
 use super::store::{Ledger, Pack};
-use super::write::checksum;
+use super::write::{checksum, group_bytes};
 use super::LedgerError;
 use crate::key::Key;
 use crate::scan::Asked;
@@ -56,17 +56,7 @@ impl OpenPack {
         let options = options.with_schema(Arc::new(read_schema(plain.schema())));
         let metadata = ArrowReaderMetadata::try_new(plain.metadata().clone(), options)
             .map_err(|e| damaged(e.to_string()))?;
-        let groups: Vec<std::ops::Range<u64>> = metadata
-            .metadata()
-            .row_groups()
-            .iter()
-            .map(|g| {
-                let ranges = g.columns().iter().map(|c| c.byte_range());
-                let from = ranges.clone().map(|r| r.0).min().unwrap_or(0);
-                let to = ranges.map(|r| r.0 + r.1).max().unwrap_or(0);
-                from..to
-            })
-            .collect();
+        let groups: Vec<_> = metadata.metadata().row_groups().iter().map(group_bytes).collect();
         if groups.len() != pack.footer.checksums.len() {
             return Err(damaged(format!(
                 "it has {} row groups and {} checksums",

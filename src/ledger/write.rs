@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
@@ -236,7 +236,6 @@ fn encode(rows: &AccessBatch, footer: PackFooter) -> Result<(PackFooter, Bytes),
 pub struct PackEncoder {
     writer: ArrowWriter<Vec<u8>>,
     footer: PackFooter,
-    hashed: usize,
 }
 
 impl PackEncoder {
@@ -250,7 +249,7 @@ impl PackEncoder {
     ) -> Result<Self, LedgerError> {
         let writer = ArrowWriter::try_new(Vec::new(), shape.schema(), Some(properties()))
             .map_err(|e| internal(&e))?;
-        Ok(Self { writer, footer, hashed: 0 })
+        Ok(Self { writer, footer })
     }
 
     /// Writes one row group.
@@ -260,12 +259,14 @@ impl PackEncoder {
     pub fn write(&mut self, batch: &arrow::record_batch::RecordBatch) -> Result<(), LedgerError> {
         self.writer.write(batch).map_err(|e| internal(&e))?;
         self.writer.flush().map_err(|e| internal(&e))?;
-        let written = self.writer.inner();
-        let fresh = written.get(self.hashed..).unwrap_or_default();
-        // The magic number in front belongs to no row group.
-        let fresh = if self.hashed == 0 { fresh.get(4..).unwrap_or_default() } else { fresh };
-        self.footer.checksums.push(checksum(fresh));
-        self.hashed = written.len();
+        self.writer.sync().map_err(|e| internal(&e))?;
+        let range = self.writer.flushed_row_groups().last().map(group_bytes).unwrap_or_default();
+        let from = usize::try_from(range.start).unwrap_or(usize::MAX);
+        let to = usize::try_from(range.end).unwrap_or(usize::MAX);
+        let bytes = self.writer.inner().get(from..to).ok_or_else(|| LedgerError::Internal {
+            what: "a row group's bytes are not where its metadata says".into(),
+        })?;
+        self.footer.checksums.push(checksum(bytes));
         Ok(())
     }
 
@@ -283,6 +284,14 @@ impl PackEncoder {
 
 fn internal(error: &impl std::fmt::Display) -> LedgerError {
     LedgerError::Internal { what: error.to_string() }
+}
+
+/// The bytes of a row group: all its columns.
+pub fn group_bytes(group: &RowGroupMetaData) -> std::ops::Range<u64> {
+    let ranges = group.columns().iter().map(|c| c.byte_range());
+    let from = ranges.clone().map(|r| r.0).min().unwrap_or(0);
+    let to = ranges.map(|r| r.0.saturating_add(r.1)).max().unwrap_or(0);
+    from..to
 }
 
 pub fn checksum(bytes: &[u8]) -> String {

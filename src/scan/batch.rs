@@ -127,6 +127,17 @@ impl ScopeSets {
     }
 }
 
+/// Appends a column that stays empty while all its values are `usual`: `mine` stands for `rows` rows,
+/// `theirs` for `more`.
+fn append_sparse<T: Clone>(mine: &mut Vec<T>, theirs: &[T], rows: usize, more: usize, usual: T) {
+    if mine.is_empty() && theirs.is_empty() {
+        return;
+    }
+    mine.resize(rows, usual.clone());
+    mine.extend_from_slice(theirs);
+    mine.resize(rows + more, usual);
+}
+
 /// Ids as keys; null where the row has none. A column that no source column fills stays empty.
 #[derive(Clone, Debug, Default)]
 pub struct KeyColumn {
@@ -187,21 +198,9 @@ impl KeyColumn {
     /// Appends all rows of `other`.
     pub fn append(&mut self, other: &Self) {
         self.kind = self.kind.or(other.kind);
-        let rows = self.hi.len();
-        if !other.lo.is_empty() && self.lo.is_empty() {
-            self.lo.resize(rows, 0);
-        }
-        if !self.lo.is_empty() {
-            self.lo.extend_from_slice(&other.lo);
-            self.lo.resize(rows + other.len(), 0);
-        }
-        if !other.valid.is_empty() && self.valid.is_empty() {
-            self.valid.resize(rows, true);
-        }
-        if !self.valid.is_empty() {
-            self.valid.extend_from_slice(&other.valid);
-            self.valid.resize(rows + other.len(), true);
-        }
+        let (rows, more) = (self.hi.len(), other.len());
+        append_sparse(&mut self.lo, &other.lo, rows, more, 0);
+        append_sparse(&mut self.valid, &other.valid, rows, more, true);
         self.hi.extend_from_slice(&other.hi);
     }
 }
@@ -234,14 +233,8 @@ impl IntColumn {
     }
 
     pub fn append(&mut self, other: &Self) {
-        let rows = self.values.len();
-        if !other.valid.is_empty() && self.valid.is_empty() {
-            self.valid.resize(rows, true);
-        }
-        if !self.valid.is_empty() {
-            self.valid.extend_from_slice(&other.valid);
-            self.valid.resize(rows + other.values.len(), true);
-        }
+        let (rows, more) = (self.values.len(), other.values.len());
+        append_sparse(&mut self.valid, &other.valid, rows, more, true);
         self.values.extend_from_slice(&other.values);
     }
 }
@@ -302,26 +295,14 @@ impl AccessBatch {
         let (rows, more) = (self.len(), other.len());
         self.unit.resize(rows + more, unit);
         self.micros.extend_from_slice(&other.micros);
-        if !other.nanos.is_empty() && self.nanos.is_empty() {
-            self.nanos.resize(rows, 0);
-        }
-        if !self.nanos.is_empty() {
-            self.nanos.extend_from_slice(&other.nanos);
-            self.nanos.resize(rows + more, 0);
-        }
+        append_sparse(&mut self.nanos, &other.nanos, rows, more, 0);
         let apps = other.app_names.translate(&mut self.app_names);
         self.app.extend(other.app.iter().map(|c| translated(&apps, *c)));
         let sets: Vec<u32> =
             other.scope_sets.sets.iter().map(|s| self.scope_sets.code(s.clone())).collect();
         self.scopes.extend(other.scopes.iter().map(|c| translated(&sets, *c)));
         self.outcome.extend_from_slice(&other.outcome);
-        if !other.reject.is_empty() && self.reject.is_empty() {
-            self.reject.resize(rows, None);
-        }
-        if !self.reject.is_empty() {
-            self.reject.extend_from_slice(&other.reject);
-            self.reject.resize(rows + more, None);
-        }
+        append_sparse(&mut self.reject, &other.reject, rows, more, None);
         for (mine, theirs) in [
             (&mut self.subject, &other.subject),
             (&mut self.actor, &other.actor),
@@ -332,13 +313,7 @@ impl AccessBatch {
                 mine.append(theirs);
             }
         }
-        if !other.group_id.is_empty() && self.group_id.is_empty() {
-            self.group_id.resize(rows, None);
-        }
-        if !self.group_id.is_empty() {
-            self.group_id.extend_from_slice(&other.group_id);
-            self.group_id.resize(rows + more, None);
-        }
+        append_sparse(&mut self.group_id, &other.group_id, rows, more, None);
         self.weight.append(&other.weight);
         self.bytes.append(&other.bytes);
         self.records.append(&other.records);
