@@ -37,16 +37,24 @@ pub enum Error {
     #[error("{0}")]
     Sample(#[from] SampleError),
 
-    #[error("the memory limit is {limit} and at least {needed} are needed for {threads} threads\ngive more with --memory-limit, or use fewer threads with --threads")]
+    #[error(
+        "the memory limit is {limit} and at least {needed} are needed for {threads} threads\ngive more with --memory-limit, or use fewer threads with --threads"
+    )]
     Memory { limit: String, needed: String, threads: usize },
 
-    #[error("{rejected} rows are rejected and {allowed} are allowed (report.max_rejected_rows)\n{shown}\nmend the files, or allow as many")]
+    #[error(
+        "{rejected} rows are rejected and {allowed} are allowed (report.max_rejected_rows)\n{shown}\nmend the files, or allow as many"
+    )]
     Rejected { rejected: u64, allowed: u64, shown: String },
 
-    #[error("{role} ids of namespace \"{namespace}\" are of two kinds: {first} and {second}\nmap one of the columns with kind = \"text\", or give the sources namespaces of their own")]
+    #[error(
+        "{role} ids of namespace \"{namespace}\" are of two kinds: {first} and {second}\nmap one of the columns with kind = \"text\", or give the sources namespaces of their own"
+    )]
     MixedKinds { role: &'static str, namespace: String, first: String, second: String },
 
-    #[error("rows are not conserved in source `{source_name}`, file {file}: {rows} in its metadata, {found} accounted for\nthis is a bug in afterscope; please report it")]
+    #[error(
+        "rows are not conserved in source `{source_name}`, file {file}: {rows} in its metadata, {found} accounted for\nthis is a bug in afterscope; please report it"
+    )]
     Conservation { source_name: String, file: String, rows: u64, found: u64 },
 
     #[error("{folder}: {reason}")]

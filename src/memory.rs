@@ -31,9 +31,12 @@ pub struct Budget {
     pub pack_buffer: u64,
     /// Keys that wait to be sorted (groups, actors), per thread.
     pub sort_buffer: u64,
-    /// What one open pack may decode at once while merging.
-    pub cursor: u64,
+    /// What the packs that one thread merges may have decoded at once, together.
+    pub merge: u64,
 }
+
+/// Bytes of a ledger row while it waits in a merge, about.
+const MERGED_ROW: u64 = 64;
 
 /// The least that a run needs: below it, row groups of common size do not fit.
 pub const MINIMUM: u64 = 64 << 20;
@@ -51,8 +54,14 @@ impl Budget {
             prefetch: (rest / 4).clamp(4 << 20, 96 << 20),
             pack_buffer: (rest / 2 / threads).clamp(2 << 20, 96 << 20),
             sort_buffer: (rest / 4 / threads).clamp(2 << 20, 96 << 20),
-            cursor: (rest / 2 / threads / 64).clamp(64 << 10, 2 << 20),
+            merge: rest / 2 / threads,
         })
+    }
+
+    /// Rows that each of `packs` may decode at once while one thread merges them.
+    pub fn rows_at_once(&self, packs: usize) -> usize {
+        let rows = self.merge / MERGED_ROW / u64::try_from(packs).unwrap_or(1).max(1);
+        usize::try_from(rows).unwrap_or(usize::MAX).clamp(1024, 32 << 10)
     }
 
     /// Bytes that a run is expected to reach when it keeps up to `rows` rows.

@@ -54,7 +54,8 @@ impl Moment {
     fn from_datetime<Z: TimeZone>(at: &DateTime<Z>) -> Option<Self> {
         let nanos = at.timestamp_subsec_nanos();
         // A leap second (nanos past a billion) is folded into the second that follows.
-        let micros = at.timestamp().checked_mul(1_000_000)?.checked_add(i64::from(nanos / 1_000))?;
+        let micros =
+            at.timestamp().checked_mul(1_000_000)?.checked_add(i64::from(nanos / 1_000))?;
         Some(Self { micros, nanos: u16::try_from(nanos % 1_000).ok()? })
     }
 
@@ -151,7 +152,9 @@ impl Zone {
         if let Ok(offset) = text.parse::<chrono::FixedOffset>() {
             return Ok(Self::Fixed(offset));
         }
-        Err(format!("`{text}` is no time zone; use an IANA name (Europe/Dublin) or an offset (+02:00)"))
+        Err(format!(
+            "`{text}` is no time zone; use an IANA name (Europe/Dublin) or an offset (+02:00)"
+        ))
     }
 
     /// The one moment at which clocks in this zone show `naive`; `None` where there are none or two.
@@ -163,9 +166,9 @@ impl Zone {
                 LocalResult::Ambiguous(..) | LocalResult::None => return None,
             },
         };
-        let utc = naive.and_utc().checked_sub_signed(chrono::TimeDelta::seconds(i64::from(
-            offset.local_minus_utc(),
-        )))?;
+        let utc = naive
+            .and_utc()
+            .checked_sub_signed(chrono::TimeDelta::seconds(i64::from(offset.local_minus_utc())))?;
         Moment::from_datetime(&utc)
     }
 }

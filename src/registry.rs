@@ -75,13 +75,17 @@ pub enum RegistryError {
     #[error("registry file {file} ({role}): {reason}\ncheck registry.{role} in the configuration")]
     Unreadable { role: &'static str, file: String, reason: String, kind: StoreErrorKind },
 
-    #[error("registry file {file} has no column `{column}`; it has {found}\nadd the column, or correct its name")]
+    #[error(
+        "registry file {file} has no column `{column}`; it has {found}\nadd the column, or correct its name"
+    )]
     MissingColumn { file: String, column: &'static str, found: String },
 
     #[error("registry file {file}, {line}, column `{column}`: {reason}")]
     BadValue { file: String, line: String, column: String, reason: String },
 
-    #[error("registry file {file}, {line}: {what} stands there a second time with other values (first in {first})\nkeep the row that is true")]
+    #[error(
+        "registry file {file}, {line}: {what} stands there a second time with other values (first in {first})\nkeep the row that is true"
+    )]
     Contradiction { file: String, line: String, first: String, what: String },
 
     #[error("registry file {file} names no scope\na run needs at least one restricted scope")]

@@ -87,9 +87,7 @@ All else goes to stderr. A run that stands already is used again.")]
     /// Print a completion script.
     #[command(after_help = "Example:
   afterscope completions bash > ~/.local/share/bash-completion/completions/afterscope")]
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
 
     /// Write man pages to a folder.
     #[command(hide = true)]

@@ -69,11 +69,9 @@ impl<E: Into<Error>> From<E> for Failure {
 fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Folder {
-            folder: "standard output".into(),
-            reason: e.to_string(),
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::Folder { folder: "standard output".into(), reason: e.to_string() }.into())
         }
-        .into()),
         _ => Ok(()),
     }
 }

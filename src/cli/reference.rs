@@ -38,7 +38,11 @@ pub fn configuration(schema: &Value) -> String {
                 text => text,
             };
             let words = words(schema, property);
-            let words = if words.is_empty() { String::new() } else { format!(" One of: {}.", words.join(", ")) };
+            let words = if words.is_empty() {
+                String::new()
+            } else {
+                format!(" One of: {}.", words.join(", "))
+            };
             let default = property.get("default").filter(|d| !d.is_null() && !d.is_object());
             let default = match default {
                 Some(Value::Array(items)) if items.is_empty() => String::new(),

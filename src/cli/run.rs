@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::args::{Global, RunArgs};
+use super::args::{Global, LogFormat, RunArgs};
 use super::progress::{Shown, on_signals, watch};
-use super::{Failure, print_bytes};
-use crate::config;
+use super::{Failure, print_bytes, terminal};
+use crate::config::{self, RunPlan};
 use crate::error::{Error, ExitCode};
-use crate::pipeline;
+use crate::pipeline::{self, Summary};
+use crate::publish::Publisher;
 use crate::scan::Progress;
 use crate::store::Io;
 
@@ -52,6 +53,9 @@ pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
     drop(shown);
     match outcome {
         Ok(summary) => {
+            if !global.quiet && global.log_format == LogFormat::Text {
+                findings(&plan, &runtime.io, &summary)?;
+            }
             let mut line = serde_json::to_vec(&summary).map_err(|e| Error::Folder {
                 folder: "standard output".into(),
                 reason: e.to_string(),
@@ -70,4 +74,37 @@ pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
             Err(failure)
         }
     }
+}
+
+/// Columns of the short table on stderr: name in `scope_summary`, heading.
+const FINDINGS: [(&str, &str); 7] = [
+    ("scope", "scope"),
+    ("apps_used_after_restriction", "apps used"),
+    ("apps_used_lookback", "lately"),
+    ("subjects_observed", "people"),
+    ("groups", "groups"),
+    ("requests_allowed", "requests"),
+    ("last_access", "last access"),
+];
+
+/// Shows what was found, and where the tables lie.
+fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
+    let publisher = Publisher::look(plan.output.open(io)?);
+    let Some(bytes) = publisher.table(&summary.run_id, "scope_summary.csv")? else { return Ok(()) };
+    let mut reader = csv::Reader::from_reader(bytes.as_ref());
+    let headers = reader.headers().cloned().unwrap_or_default();
+    let at: Vec<Option<usize>> =
+        FINDINGS.iter().map(|(name, _)| headers.iter().position(|h| h == *name)).collect();
+    let mut lines = vec![FINDINGS.iter().map(|(_, heading)| (*heading).to_string()).collect()];
+    for record in reader.records().flatten() {
+        let cell = |i: &Option<usize>| i.and_then(|i| record.get(i)).unwrap_or_default();
+        let shown =
+            |text: &str| text.parse::<i64>().map_or_else(|_| text.to_string(), terminal::number);
+        lines.push(at.iter().map(|i| shown(cell(i))).collect::<Vec<String>>());
+    }
+    terminal::table(&lines);
+    let (verdict, again) =
+        (&summary.verdict, if summary.reused { ", published before" } else { "" });
+    terminal::plain(&format!("{verdict}{again}: {}", summary.tables));
+    Ok(())
 }

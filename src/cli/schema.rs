@@ -61,7 +61,14 @@ fn tables(specs: &[TableSpec]) -> String {
             spec.key.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
         );
         for c in &spec.columns {
-            let _ = writeln!(out, "| `{}` | {} | {} | {} |", c.name, c.data_type.name(), c.unit, c.meaning);
+            let _ = writeln!(
+                out,
+                "| `{}` | {} | {} | {} |",
+                c.name,
+                c.data_type.name(),
+                c.unit,
+                c.meaning
+            );
         }
     }
     out

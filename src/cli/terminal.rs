@@ -47,6 +47,29 @@ pub fn info(text: &str, global: &Global) {
     }
 }
 
+/// A line without a level.
+pub fn plain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", tame(text));
+}
+
+/// Lines in aligned columns: the first column to the left, the others to the right.
+pub fn table(lines: &[Vec<String>]) {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| lines.iter().filter_map(|l| l.get(c)).map(|t| t.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
+    for line in lines {
+        let mut out = String::new();
+        for (i, (text, width)) in line.iter().zip(&widths).enumerate() {
+            let gap = " ".repeat(width.saturating_sub(text.chars().count()));
+            let parts =
+                if i == 0 { [text.as_str(), gap.as_str()] } else { [gap.as_str(), text.as_str()] };
+            out.push_str(if i == 0 { "" } else { "  " });
+            out.push_str(&parts.concat());
+        }
+        plain(out.trim_end());
+    }
+}
+
 /// `12.3 MB`.
 pub fn bytes(count: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB", "PB"];
@@ -66,7 +89,7 @@ pub fn number(count: impl Into<i128>) -> String {
     let digits = count.unsigned_abs().to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);
@@ -85,6 +108,9 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!((number(1_234_567), number(-12), bytes(1_500_000)), ("1,234,567".into(), "-12".into(), "1.5 MB".into()));
+        assert_eq!(
+            (number(1_234_567), number(-12), bytes(1_500_000)),
+            ("1,234,567".into(), "-12".into(), "1.5 MB".into())
+        );
     }
 }

@@ -164,7 +164,9 @@ fn expand(
             Some(value) => out.push_str(&value),
             None => problems.push(Problem {
                 at: at.clone(),
-                message: format!("the environment variable {name} is not set; set it or remove ${{{name}}}"),
+                message: format!(
+                    "the environment variable {name} is not set; set it or remove ${{{name}}}"
+                ),
             }),
         }
         rest = tail;

@@ -3,10 +3,12 @@
 //! Everything that can be wrong without touching data is found here, and all of it at once.
 //! Nothing downstream sees an unchecked text.
 
+mod build;
 pub mod document;
 mod plan;
 pub mod raw;
 pub mod shape;
+mod values;
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +37,9 @@ pub struct Overrides {
 /// Why there is no plan.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    #[error("cannot read the configuration {path}: {reason}\nname the file with --config, or write one: afterscope sample groups-2019 OUT makes an example")]
+    #[error(
+        "cannot read the configuration {path}: {reason}\nname the file with --config, or write one: afterscope sample groups-2019 OUT makes an example"
+    )]
     Unreadable { path: String, reason: String },
 
     #[error("{}", render(.path, .problems))]
@@ -69,10 +73,10 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<RunPlan, ConfigError> 
         path: shown.clone(),
         reason: error.to_string(),
     })?;
-    let base = path.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(
-        || PathBuf::from("."),
-        Path::to_path_buf,
-    );
+    let base = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     from_text(&text, &base, overrides, &|name| std::env::var(name).ok())
         .map_err(|problems| ConfigError::Invalid { path: shown, problems })
 }
@@ -107,7 +111,7 @@ pub fn from_text(
     } else {
         None
     };
-    let plan = document.and_then(|d| plan::build(&d, &node, base, overrides, env, &mut problems));
+    let plan = document.and_then(|d| build::build(&d, &node, base, overrides, env, &mut problems));
     problems.sort();
     problems.dedup();
     match plan {

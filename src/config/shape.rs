@@ -20,7 +20,9 @@ pub fn check(document: &Node, problems: &mut Vec<Problem>) {
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate)
+        })
         .filter(|(score, _)| *score > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map_or_else(String::new, |(_, candidate)| format!("; did you mean `{candidate}`?"))
@@ -193,6 +195,10 @@ fn wrong_type(node: &Node, name: &str, options: &[&Value]) -> Problem {
         .collect();
     Problem {
         at: node.at.clone(),
-        message: format!("`{name}` is {}; it must be {}", node.item.type_name(), wanted.join(" or ")),
+        message: format!(
+            "`{name}` is {}; it must be {}",
+            node.item.type_name(),
+            wanted.join(" or ")
+        ),
     }
 }

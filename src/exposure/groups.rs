@@ -193,8 +193,8 @@ impl<'a> GroupCounter<'a> {
     ) -> Result<(), ExposureError> {
         let mut at: Option<(Key, Option<Box<[u8]>>)> = None;
         sorted.each(partition, |bytes| {
-            let record = GroupRecord::decode(wide, bytes).ok_or_else(|| ExposureError::Internal {
-                what: "a sorted record cannot be read back".into(),
+            let record = GroupRecord::decode(wide, bytes).ok_or_else(|| {
+                ExposureError::Internal { what: "a sorted record cannot be read back".into() }
             })?;
             if at.as_ref().map(|(key, _)| *key) != Some(record.group) {
                 if let Some((key, id)) = at.take() {
@@ -218,7 +218,8 @@ impl<'a> GroupCounter<'a> {
         };
         for (cell, windows) in &leaf.exposed {
             let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
-            let (Some(stamp), Some(counts)) = (self.stamps.get_mut(cell), self.groups.get_mut(cell))
+            let (Some(stamp), Some(counts)) =
+                (self.stamps.get_mut(cell), self.groups.get_mut(cell))
             else {
                 continue;
             };

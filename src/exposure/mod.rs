@@ -33,7 +33,9 @@ pub enum ExposureError {
     #[error("{0}")]
     Ledger(#[from] LedgerError),
 
-    #[error("{folder}: temporary files cannot be written or read: {error}\nfree some space, or name another folder with run.temp_dir")]
+    #[error(
+        "{folder}: temporary files cannot be written or read: {error}\nfree some space, or name another folder with run.temp_dir"
+    )]
     Spill { folder: String, error: std::io::Error },
 
     #[error("a sum does not fit 64 bits; weights or bytes in the log are wrong")]
@@ -167,15 +169,14 @@ fn run_job(
     counter: &mut Counter<'_>,
     settings: &Settings<'_>,
 ) -> Result<Names, ExposureError> {
-    // About 64 bytes a row and cursor.
-    let rows = usize::try_from(settings.budget.cursor / 64).unwrap_or(8192).clamp(1024, 32 << 10);
+    let rows = settings.budget.rows_at_once(inputs.iter().map(|i| i.packs.len()).sum());
     let mut merge = Merge::new(inputs, asked, &job.range, rows, names)?;
     counter.begin(job.person_space, job.first_ordinal);
     let mut seen = 0u64;
-    while let Some((person, source, unit, row)) = merge.next_row()? {
-        counter.take(person, source, unit, row, &merge.names)?;
+    while let Some(merged) = merge.next_row()? {
+        counter.take(merged, &merge.names)?;
         seen += 1;
-        if seen % CHECK_EVERY == 0 && settings.stop.load(Ordering::Relaxed) {
+        if seen.is_multiple_of(CHECK_EVERY) && settings.stop.load(Ordering::Relaxed) {
             return Err(ExposureError::Interrupted);
         }
     }
@@ -221,13 +222,10 @@ fn in_threads<T: Send>(
 ) -> Result<Vec<T>, ExposureError> {
     std::thread::scope(|scope| {
         let work = &work;
-        let handles: Vec<_> =
-            (0..threads.max(1)).map(|i| scope.spawn(move || work(i))).collect();
+        let handles: Vec<_> = (0..threads.max(1)).map(|i| scope.spawn(move || work(i))).collect();
         handles
             .into_iter()
-            .map(|handle| {
-                handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
+            .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     })
 }
@@ -249,13 +247,8 @@ fn count_groups(
         .collect();
     let next = AtomicUsize::new(0);
     let parts = in_threads(settings.threads, |_| {
-        let mut counter = GroupCounter::new(
-            &policy.leaves,
-            cells,
-            scopes,
-            settings.groups_limit,
-            settings.keyer,
-        );
+        let mut counter =
+            GroupCounter::new(&policy.leaves, cells, scopes, settings.groups_limit, settings.keyer);
         while let Some((space, partition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);
@@ -295,9 +288,11 @@ fn count_actors(
             }
             let mut at: Option<[u8; 16]> = None;
             runs.each(partition, |record| {
-                let bad = || ExposureError::Internal { what: "a sorted actor cannot be read".into() };
+                let bad =
+                    || ExposureError::Internal { what: "a sorted actor cannot be read".into() };
                 let (key, leaf) = record.split_first_chunk::<16>().ok_or_else(bad)?;
-                let leaf = leaf.first_chunk::<4>().map(|b| u32::from_be_bytes(*b)).ok_or_else(bad)?;
+                let leaf =
+                    leaf.first_chunk::<4>().map(|b| u32::from_be_bytes(*b)).ok_or_else(bad)?;
                 if at != Some(*key) {
                     at = Some(*key);
                     number += 1;

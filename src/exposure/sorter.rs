@@ -59,26 +59,24 @@ impl Sorter {
     /// # Errors
     /// Where the temporary folder cannot take a full buffer.
     pub fn push(&mut self, record: &[u8]) -> Result<(), ExposureError> {
-        let held = self.arena.len() + record.len() + 2 + (self.index.len() + 1) * 16;
+        let held = self.arena.len() + record.len() + LONG + (self.index.len() + 1) * 16;
         if held > self.budget && !self.index.is_empty() {
             self.spill()?;
         }
         let prefix = record.first_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b));
         let at = u32::try_from(self.arena.len()).unwrap_or(u32::MAX);
-        let length = u16::try_from(record.len()).map_err(|_| ExposureError::Internal {
-            what: format!("a group id of {} bytes cannot be sorted", record.len()),
-        })?;
-        self.arena.extend_from_slice(&length.to_be_bytes());
-        self.arena.extend_from_slice(record);
+        frame(record, |part| {
+            self.arena.extend_from_slice(part);
+            Ok(())
+        })
+        .map_err(|error| ExposureError::Spill { folder: "memory".into(), error })?;
         self.index.push((prefix, at));
         Ok(())
     }
 
     fn record(arena: &[u8], at: u32) -> &[u8] {
         let at = usize::try_from(at).unwrap_or(usize::MAX);
-        let rest = arena.get(at..).unwrap_or_default();
-        let length = rest.first_chunk::<2>().map_or(0, |b| usize::from(u16::from_be_bytes(*b)));
-        rest.get(2..2 + length).unwrap_or_default()
+        unframe(arena.get(at..).unwrap_or_default()).map_or(&[], |(record, _)| record)
     }
 
     /// Sorts the buffer and hands its records, framed, to `out`; gives each partition's bytes.
@@ -101,10 +99,7 @@ impl Sorter {
                 from = at;
             }
             let record = Self::record(&arena, *record);
-            let length = u16::try_from(record.len()).unwrap_or(u16::MAX);
-            out(&length.to_be_bytes())?;
-            out(record)?;
-            at += record.len() as u64 + 2;
+            at += frame(record, &mut out)?;
         }
         while partitions.len() < count {
             partitions.push(from..at);
@@ -148,6 +143,45 @@ impl Sorter {
     }
 }
 
+/// Stands before records that two bytes cannot measure; four bytes of length follow.
+const LONG_MARK: u16 = u16::MAX;
+/// Bytes before a record at most.
+const LONG: usize = 6;
+
+/// Hands on a record with its length before it; gives the bytes of both.
+fn frame(
+    record: &[u8],
+    mut out: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<u64> {
+    let before = match u16::try_from(record.len()) {
+        Ok(short) if short != LONG_MARK => {
+            out(&short.to_be_bytes())?;
+            2
+        }
+        _ => {
+            let length = u32::try_from(record.len()).map_err(std::io::Error::other)?;
+            out(&LONG_MARK.to_be_bytes())?;
+            out(&length.to_be_bytes())?;
+            LONG
+        }
+    };
+    out(record)?;
+    Ok((before + record.len()) as u64)
+}
+
+/// The first record of framed bytes, and the rest.
+fn unframe(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (short, rest) = bytes.split_first_chunk::<2>()?;
+    let (length, rest) = match u16::from_be_bytes(*short) {
+        LONG_MARK => {
+            let (long, rest) = rest.split_first_chunk::<4>()?;
+            (usize::try_from(u32::from_be_bytes(*long)).ok()?, rest)
+        }
+        short => (usize::from(short), rest),
+    };
+    rest.split_at_checked(length)
+}
+
 fn partition_of(prefix: u64, bits: u32) -> usize {
     if bits == 0 { 0 } else { usize::try_from(prefix >> (64 - bits)).unwrap_or(0) }
 }
@@ -178,9 +212,9 @@ impl Sorted {
         }
         while heads.len() > 1 {
             // Few runs are open at once: the least is found by looking at all.
-            let Some(least) = (0..heads.len())
-                .min_by(|a, b| heads.get(*a).map(Head::record).cmp(&heads.get(*b).map(Head::record)))
-            else {
+            let Some(least) = (0..heads.len()).min_by(|a, b| {
+                heads.get(*a).map(Head::record).cmp(&heads.get(*b).map(Head::record))
+            }) else {
                 break;
             };
             let Some(head) = heads.get_mut(least) else { break };
@@ -243,22 +277,28 @@ impl<'a> Head<'a> {
     fn next(&mut self) -> Result<bool, ExposureError> {
         match &mut self.source {
             Source::Memory(rest) => {
-                let Some((length, tail)) = rest.split_first_chunk::<2>() else { return Ok(false) };
-                let length = usize::from(u16::from_be_bytes(*length));
-                let (record, tail) = tail.split_at_checked(length).unwrap_or((tail, &[]));
+                let Some((record, tail)) = unframe(rest) else { return Ok(false) };
                 self.borrowed = record;
                 *rest = tail;
                 Ok(true)
             }
             Source::File(reader, name) => {
                 let failed = |error| ExposureError::Spill { folder: name.clone(), error };
-                let mut length = [0; 2];
-                match reader.read_exact(&mut length) {
+                let mut short = [0; 2];
+                match reader.read_exact(&mut short) {
                     Ok(()) => {}
                     Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
                     Err(e) => return Err(failed(e)),
                 }
-                self.current.resize(usize::from(u16::from_be_bytes(length)), 0);
+                let length = match u16::from_be_bytes(short) {
+                    LONG_MARK => {
+                        let mut long = [0; 4];
+                        reader.read_exact(&mut long).map_err(failed)?;
+                        usize::try_from(u32::from_be_bytes(long)).unwrap_or(usize::MAX)
+                    }
+                    short => usize::from(short),
+                };
+                self.current.resize(length, 0);
                 reader.read_exact(&mut self.current).map_err(failed)?;
                 Ok(true)
             }
@@ -280,6 +320,10 @@ mod tests {
             for i in 0..500u64 {
                 let mut record = crate::key::mix(i % 97).to_be_bytes().to_vec();
                 record.extend_from_slice(&(i * 2 + thread).to_be_bytes());
+                if i % 50 == 0 {
+                    // Past what two bytes can measure.
+                    record.resize(65_520 + usize::try_from(i).unwrap(), 7);
+                }
                 sorter.push(&record).unwrap();
                 expected.push(record);
             }

@@ -10,7 +10,7 @@ use super::ExposureError;
 use super::policy::{Leaf, MixMap, Pair, Policy, Standing, Window, WindowSet};
 use super::sorter::Sorter;
 use crate::key::Key;
-use crate::ledger::{Names, Repeats, Row};
+use crate::ledger::{Merged, Names, Repeats, Row};
 use crate::moment::{DAY_MICROS, Moment};
 use crate::scan::batch::{Outcome, Reject};
 
@@ -100,7 +100,8 @@ impl<T: Copy + Default> Days<T> {
         while self.chunks.len() <= index {
             self.chunks.push_back(None);
         }
-        let days = self.chunks.get_mut(index)?.get_or_insert_with(|| Box::new([T::default(); CHUNK]));
+        let days =
+            self.chunks.get_mut(index)?.get_or_insert_with(|| Box::new([T::default(); CHUNK]));
         days.get_mut(usize::try_from(day.rem_euclid(CHUNK as i64)).ok()?)
     }
 
@@ -108,9 +109,9 @@ impl<T: Copy + Default> Days<T> {
     pub fn iter(&self) -> impl Iterator<Item = (i64, T)> {
         self.chunks.iter().enumerate().flat_map(move |(i, chunk)| {
             let first = (self.first_chunk + i as i64) * CHUNK as i64;
-            chunk
-                .iter()
-                .flat_map(move |days| days.iter().enumerate().map(move |(d, v)| (first + d as i64, *v)))
+            chunk.iter().flat_map(move |days| {
+                days.iter().enumerate().map(move |(d, v)| (first + d as i64, *v))
+            })
         })
     }
 }
@@ -235,14 +236,8 @@ impl<'a> Counter<'a> {
     ///
     /// # Errors
     /// Sums that overflow, temporary files that cannot be written.
-    pub fn take(
-        &mut self,
-        person: Option<Key>,
-        source: usize,
-        unit: u32,
-        row: Row,
-        names: &Names,
-    ) -> Result<(), ExposureError> {
+    pub fn take(&mut self, merged: Merged, names: &Names) -> Result<(), ExposureError> {
+        let Merged { person, source, unit, row } = merged;
         let place = pack(source, unit);
         if person != self.person {
             self.flush_event(names)?;
@@ -256,7 +251,8 @@ impl<'a> Counter<'a> {
         }
         let Some(pair) = self.pair(&row, names) else {
             // None of its scopes is asked for by this run: the pack held more.
-            let term = if row.reject == Some(Reject::Scope) { Term::Rejected } else { Term::Outside };
+            let term =
+                if row.reject == Some(Reject::Scope) { Term::Rejected } else { Term::Outside };
             self.term(place, term);
             return Ok(());
         };

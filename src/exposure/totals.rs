@@ -144,7 +144,8 @@ impl Tally {
         if self.terms.is_empty() {
             self.terms = other.terms;
         } else {
-            for (mine, theirs) in self.terms.iter_mut().flatten().zip(other.terms.iter().flatten()) {
+            for (mine, theirs) in self.terms.iter_mut().flatten().zip(other.terms.iter().flatten())
+            {
                 for (a, b) in mine.iter_mut().zip(theirs) {
                     *a += b;
                 }
@@ -297,4 +298,99 @@ fn chosen(
     set: WindowSet,
 ) -> impl Iterator<Item = &mut Measures> {
     windows.iter_mut().enumerate().filter(move |(i, _)| set >> i & 1 == 1).map(|(_, m)| m)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposure::tally::Term;
+    use proptest::prelude::*;
+
+    /// One thread's count of a few events: leaf, cell, day, weight.
+    type Events = Vec<(usize, usize, i64, i64)>;
+
+    fn tally(events: &Events) -> Tally {
+        let mut tally = Tally {
+            terms: vec![vec![[0; Term::COUNT]; 2], vec![[0; Term::COUNT]; 1]],
+            conflicts: vec![0, 0],
+            ..Default::default()
+        };
+        for (leaf, cell, day, weight) in events {
+            tally.sums.resize_with(tally.sums.len().max(leaf + 1), Sums::default);
+            let sums = &mut tally.sums[*leaf];
+            sums.rows += 1;
+            sums.events += 1;
+            sums.requests += weight;
+            let at = Moment::from_micros(*day * 86_400_000_000 + weight);
+            sums.first = least(sums.first, Some(at));
+            sums.last = sums.last.max(Some(at));
+            let on = sums.days.entry(*day).unwrap();
+            on.events += 1;
+            on.requests += weight;
+            tally.people.resize_with(tally.people.len().max(cell + 1), People::default);
+            let people = &mut tally.people[*cell];
+            people.subjects[cell % Window::COUNT] += 1;
+            let on = people.days.entry(*day).unwrap();
+            on.subjects += 1;
+            on.new += u64::from(weight % 2 == 0);
+            tally.terms[leaf % 2][0][cell % Term::COUNT] += 1;
+            tally.conflicts[leaf % 2] += 1;
+        }
+        tally
+    }
+
+    /// All that a tally says, however its days are kept.
+    fn said(mut tally: Tally) -> String {
+        tally.sums.resize_with(8, Sums::default);
+        tally.people.resize_with(8, People::default);
+        let sums: Vec<_> = tally
+            .sums
+            .iter()
+            .map(|s| {
+                let days: Vec<_> = s.days.iter().filter(|d| d.1.events > 0).collect();
+                (s.rows, s.events, s.requests, s.first, s.last, format!("{days:?}"))
+            })
+            .collect();
+        let people: Vec<_> = tally
+            .people
+            .iter()
+            .map(|p| {
+                let days: Vec<_> = p.days.iter().filter(|d| d.1.subjects > 0).collect();
+                (p.subjects, format!("{days:?}"))
+            })
+            .collect();
+        format!("{sums:?} {people:?} {:?} {:?}", tally.terms, tally.conflicts)
+    }
+
+    fn merged(mut a: Tally, b: Tally) -> Tally {
+        a.merge(b).unwrap();
+        a
+    }
+
+    fn events() -> impl Strategy<Value = Events> {
+        proptest::collection::vec((0..6usize, 0..6usize, -40..400i64, 0..1000i64), 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn merging_counts_is_commutative(a in events(), b in events()) {
+            prop_assert_eq!(
+                said(merged(tally(&a), tally(&b))),
+                said(merged(tally(&b), tally(&a)))
+            );
+        }
+
+        #[test]
+        fn merging_counts_is_associative(a in events(), b in events(), c in events()) {
+            let left = merged(merged(tally(&a), tally(&b)), tally(&c));
+            let right = merged(tally(&a), merged(tally(&b), tally(&c)));
+            prop_assert_eq!(said(left), said(right));
+        }
+
+        #[test]
+        fn merging_counts_is_counting_all_at_once(a in events(), b in events()) {
+            let all: Events = a.iter().chain(&b).copied().collect();
+            prop_assert_eq!(said(merged(tally(&a), tally(&b))), said(tally(&all)));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The frames that queries read: a versioned contract (`afterscope schema frames`).
+//! The frames that queries read, made from what was counted.
 
 use std::collections::BTreeMap;
 
@@ -10,142 +10,6 @@ use crate::exposure::{CellKey, Exposure, Grain, Window};
 use crate::moment::Moment;
 use crate::registry::Registry;
 use crate::scan::Pruned;
-
-/// Version of the frames' names and columns.
-pub const FRAMES_VERSION: u32 = 1;
-
-/// A frame and what its columns hold.
-#[derive(Clone, Copy, Debug)]
-pub struct FrameSpec {
-    pub name: &'static str,
-    pub about: &'static str,
-    /// Name, type, unit, meaning.
-    pub columns: &'static [(&'static str, &'static str, &'static str, &'static str)],
-}
-
-/// All frames. Times are timestamps in microseconds, UTC.
-pub const FRAMES: &[FrameSpec] = &[
-    FrameSpec {
-        name: "exposure",
-        about: "Every measure for every grain and window. One row for each cell with an event and each window.",
-        columns: &[
-            ("cell", "int64", "", "Number of the cell: joins rows of one cell, also where its app is null."),
-            ("grain", "string", "", "scope_app, scope_developer, scope, app, developer or all."),
-            ("scope", "string", "", "Scope, or (all)."),
-            ("app_id", "string", "", "App, (all), or null: events that name no app."),
-            ("app_name", "string", "", "From the registry."),
-            ("developer_id", "string", "", "Developer, (all), or null: not known."),
-            ("developer_name", "string", "", "From the registry."),
-            ("restricted_at", "timestamp", "UTC", "Null where the scope is (all)."),
-            ("grace_until", "timestamp", "UTC", "End of the app's grace for the scope; null without one."),
-            ("window", "string", "", "after_restriction, in_grace, after_grace, in_brownout, after_revocation, after_attestation or lookback."),
-            ("events_allowed", "int64", "events", "Allowed, exercised events, unweighted."),
-            ("requests_allowed", "int64", "requests", "Sum of weights of allowed, exercised events."),
-            ("requests_denied", "int64", "requests", "Of denied events, whatever was exercised."),
-            ("requests_unknown", "int64", "requests", "Of events whose outcome is unknown."),
-            ("requests_held_only", "int64", "requests", "Of allowed events none of whose scopes was exercised."),
-            ("subjects_observed", "int64", "people", "Distinct people whose data was reached."),
-            ("subjects_unknown_rows", "int64", "events", "Events that name no subject and no group with a known member."),
-            ("actors", "int64", "people", "Distinct holders of tokens."),
-            ("groups", "int64", "groups", "Distinct groups read."),
-            ("bytes", "int64", "bytes", "Sum of known values; null if none is known."),
-            ("records", "int64", "records", "Sum of known values; null if none is known."),
-            ("first_access", "timestamp", "UTC", "First allowed, exercised event."),
-            ("last_access", "timestamp", "UTC", "Last allowed, exercised event."),
-            ("active_days", "int64", "UTC days", "Days with such an event."),
-        ],
-    },
-    FrameSpec {
-        name: "exposure_days",
-        about: "Figures by UTC day for the grains scope_app, scope, app and all. One row for each day with an allowed, exercised event.",
-        columns: &[
-            ("cell", "int64", "", "As in `exposure`."),
-            ("grain", "string", "", ""),
-            ("scope", "string", "", "Scope, or (all)."),
-            ("app_id", "string", "", "App, (all), or null."),
-            ("app_name", "string", "", "From the registry."),
-            ("day", "date", "UTC day", ""),
-            ("requests_allowed", "int64", "requests", "On that day."),
-            ("subjects_observed", "int64", "people", "Distinct on that day."),
-            ("subjects_new", "int64", "people", "Seen on that day and never before it."),
-            ("subjects_cumulative", "int64", "people", "Distinct up to and with that day."),
-        ],
-    },
-    FrameSpec {
-        name: "exposure_groups",
-        about: "Groups reached, for each scope the first by people (report.groups), and a row (rest).",
-        columns: &[
-            ("grain", "string", "", "scope_group, or scope_rest for what is not listed."),
-            ("scope", "string", "", ""),
-            ("namespace", "string", "", "Namespace of the group's id; (rest) on the rest row."),
-            ("group_id", "string", "", "The group's own id; (rest) on the rest row."),
-            ("groups", "int64", "groups", "1, or the number of groups in the rest."),
-            ("apps", "int64", "apps", "Distinct apps that read it; null for the rest."),
-            ("subjects_observed", "int64", "people", "Distinct; null for the rest."),
-            ("requests_allowed", "int64", "requests", ""),
-            ("first_access", "timestamp", "UTC", "Null for the rest."),
-            ("last_access", "timestamp", "UTC", "Null for the rest."),
-        ],
-    },
-    FrameSpec {
-        name: "scopes",
-        about: "The restricted scopes of the registry.",
-        columns: &[
-            ("scope", "string", "", ""),
-            ("restricted_at", "timestamp", "UTC", ""),
-            ("status", "string", "", "restricted, or not_yet_restricted: at or after as_of."),
-        ],
-    },
-    FrameSpec {
-        name: "scope_fields",
-        about: "Data categories that a scope gives access to. One row for each scope and category.",
-        columns: &[("scope", "string", "", ""), ("data_category", "string", "", "")],
-    },
-    FrameSpec {
-        name: "coverage_days",
-        about: "Where every row of the input went (docs/counting.md, rule 12). One row for each source and file day.",
-        columns: &[
-            ("source", "string", "", ""),
-            ("file_day", "date", "UTC day", "Declared partition day, or the day that all of a file's times share, or null."),
-            ("files_read", "int64", "files", ""),
-            ("files_unreadable", "int64", "files", "Left out with --allow-incomplete."),
-            ("rows_in_metadata", "int64", "rows", ""),
-            ("rows_outside", "int64", "rows", "Pruned, without an asked scope, or before the restriction of all its scopes."),
-            ("rows_deleted", "int64", "rows", "Deleted in the table format; 0 for plain files."),
-            ("rows_rejected", "int64", "rows", ""),
-            ("rows_deduplicated", "int64", "rows", ""),
-            ("rows_after_as_of", "int64", "rows", ""),
-            ("rows_denied", "int64", "rows", ""),
-            ("rows_unknown", "int64", "rows", ""),
-            ("rows_held_only", "int64", "rows", ""),
-            ("rows_counted", "int64", "rows", ""),
-        ],
-    },
-    FrameSpec {
-        name: "coverage_sources",
-        about: "Declared periods of each source, and one row (all).",
-        columns: &[
-            ("source", "string", "", "Source, or (all)."),
-            ("periods_expected", "int64", "periods", "Null where the source declares none."),
-            ("periods_covered", "int64", "periods", "Of them, those with rows in readable files."),
-            ("coverage_pct", "float64", "percent", "Null where the source declares none."),
-            ("event_id_conflicts", "int64", "event ids", "Ids whose rows contradict each other."),
-            ("deduplicates", "bool", "", "Whether the source maps an event id."),
-            ("has_status", "bool", "", "Whether the source maps a status; without one all is allowed."),
-        ],
-    },
-    FrameSpec {
-        name: "run",
-        about: "The run, in one row.",
-        columns: &[
-            ("as_of", "timestamp", "UTC", ""),
-            ("lookback_from", "timestamp", "UTC", ""),
-            ("lookback_days", "int64", "days", ""),
-            ("coverage_pct", "float64", "percent", "Over all sources that declare periods."),
-            ("verdict", "string", "", "complete or incomplete."),
-        ],
-    },
-];
 
 /// What became of the files of one source and file day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -275,7 +139,8 @@ impl<'a> Names<'a> {
 
     fn shown(&self, key: &CellKey) -> Shown {
         let all = || Some("(all)".to_string());
-        let with_scope = matches!(key.grain, Grain::ScopeApp | Grain::ScopeDeveloper | Grain::Scope);
+        let with_scope =
+            matches!(key.grain, Grain::ScopeApp | Grain::ScopeDeveloper | Grain::Scope);
         let with_app = matches!(key.grain, Grain::ScopeApp | Grain::App);
         let with_developer = matches!(key.grain, Grain::ScopeDeveloper | Grain::Developer);
         let app = key.app.as_ref().and_then(|id| self.registry.apps.get(id));
@@ -285,8 +150,10 @@ impl<'a> Names<'a> {
             (_, true) => key.developer.clone(),
             _ => None,
         };
-        let developer_name =
-            developer.as_ref().and_then(|d| self.developer_names.get(d.as_str())).map(|n| (*n).to_string());
+        let developer_name = developer
+            .as_ref()
+            .and_then(|d| self.developer_names.get(d.as_str()))
+            .map(|n| (*n).to_string());
         let scope = key.scope.as_ref().and_then(|s| self.registry.scopes.get(s));
         let grace = match (&key.app, &key.scope) {
             (Some(app), Some(scope)) => {
@@ -341,7 +208,10 @@ fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let rows = || cells.iter().flat_map(|c| c.windows.iter());
     let number = |i: usize| i64::try_from(i).ok();
     Builder::default()
-        .int("cell", (0..cells.len()).flat_map(|i| std::iter::repeat_n(number(i), windows)).collect())
+        .int(
+            "cell",
+            (0..cells.len()).flat_map(|i| std::iter::repeat_n(number(i), windows)).collect(),
+        )
         .text(
             "grain",
             cells
@@ -439,10 +309,20 @@ fn groups(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .text("grain", word("scope_group", listed.len()).chain(word("scope_rest", rests)).collect())
         .text(
             "scope",
-            listed.iter().map(|g| scope_of(g.scope)).chain(rest.iter().map(|r| scope_of(r.0))).collect(),
+            listed
+                .iter()
+                .map(|g| scope_of(g.scope))
+                .chain(rest.iter().map(|r| scope_of(r.0)))
+                .collect(),
         )
-        .text("namespace", listed.iter().map(|g| namespace(g.space)).chain(word("(rest)", rests)).collect())
-        .text("group_id", listed.iter().map(|g| Some(escaped(&g.id))).chain(word("(rest)", rests)).collect())
+        .text(
+            "namespace",
+            listed.iter().map(|g| namespace(g.space)).chain(word("(rest)", rests)).collect(),
+        )
+        .text(
+            "group_id",
+            listed.iter().map(|g| Some(escaped(&g.id))).chain(word("(rest)", rests)).collect(),
+        )
         .count("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
         .int(
             "apps",
@@ -485,7 +365,10 @@ fn scopes(report: &Report<'_>) -> PolarsResult<DataFrame> {
     Builder::default()
         .text("scope", scopes.keys().map(|s| Some(escaped(s))).collect())
         .time("restricted_at", scopes.values().map(|s| Some(s.restricted_at)).collect())?
-        .text("status", scopes.values().map(|s| Some(status(s.restricted_at).to_string())).collect())
+        .text(
+            "status",
+            scopes.values().map(|s| Some(status(s.restricted_at).to_string())).collect(),
+        )
         .finish()
 }
 
@@ -511,7 +394,9 @@ fn coverage_days(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .flat_map(|s| s.days.iter().map(|(day, c)| (s.source.as_str(), *day, c)))
         .collect();
     let term = |t: Term| {
-        rows.iter().map(move |r| r.2.terms.get(t as usize).copied().unwrap_or(0)).collect::<Vec<_>>()
+        rows.iter()
+            .map(move |r| r.2.terms.get(t as usize).copied().unwrap_or(0))
+            .collect::<Vec<_>>()
     };
     let outside = rows.iter().map(|r| {
         let before = r.2.terms.get(Term::Outside as usize).copied().unwrap_or(0);

@@ -103,7 +103,8 @@ impl ColumnSpec {
         let [name, data_type, unit, meaning] = parts.as_slice() else {
             return Err(format!("write `column: name | type | unit | meaning`, not `{text}`"));
         };
-        let data_type = ColumnType::parse(data_type).ok_or(format!("unknown type `{data_type}`"))?;
+        let data_type =
+            ColumnType::parse(data_type).ok_or(format!("unknown type `{data_type}`"))?;
         let (always_null, meaning) = match meaning.strip_prefix("null:") {
             Some(reason) => (true, format!("Null in this version: {}", reason.trim())),
             None => (false, (*meaning).to_string()),

@@ -1,6 +1,7 @@
 //! Measures to impact tables: frames that already hold every grain, and one SQL query for each
 //! table.
 
+mod frame_specs;
 mod frames;
 mod header;
 mod output;
@@ -11,9 +12,8 @@ use polars::prelude::{DataFrame, IntoLazy, PolarsError, SortMultipleOptions};
 use polars::sql::SQLContext;
 use thiserror::Error;
 
-pub use frames::{
-    DayCoverage, FRAMES, FRAMES_VERSION, FrameSpec, Report, SourceCoverage, build as build_frames,
-};
+pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
+pub use frames::{DayCoverage, Report, SourceCoverage, build as build_frames};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile};
 
@@ -30,16 +30,24 @@ pub const QUERIES: [(&str, &str); 7] = [
 
 #[derive(Debug, Error)]
 pub enum ImpactError {
-    #[error("query {file}: {reason}\nafterscope schema frames lists the frames and columns that a query may use")]
+    #[error(
+        "query {file}: {reason}\nafterscope schema frames lists the frames and columns that a query may use"
+    )]
     Query { file: String, reason: String },
 
-    #[error("query file {file} cannot be read: {reason}\ncheck report.queries in the configuration")]
+    #[error(
+        "query file {file} cannot be read: {reason}\ncheck report.queries in the configuration"
+    )]
     Unreadable { file: String, reason: String },
 
-    #[error("query file {file} would make the table `{table}`, which is there already\nrename the file")]
+    #[error(
+        "query file {file} would make the table `{table}`, which is there already\nrename the file"
+    )]
     Taken { file: String, table: String },
 
-    #[error("query {file}: its result repeats the key {key} ({values})\nthis is a bug in afterscope; please report it")]
+    #[error(
+        "query {file}: its result repeats the key {key} ({values})\nthis is a bug in afterscope; please report it"
+    )]
     Repeated { file: String, key: String, values: String },
 
     #[error("table {table}: {reason}")]
@@ -91,10 +99,8 @@ pub fn user_queries(files: &[PathBuf], taken: &[Query]) -> Result<Vec<Query>, Im
     let mut queries: Vec<Query> = Vec::new();
     for path in files {
         let file = path.display().to_string();
-        let sql = std::fs::read_to_string(path).map_err(|e| ImpactError::Unreadable {
-            file: file.clone(),
-            reason: e.to_string(),
-        })?;
+        let sql = std::fs::read_to_string(path)
+            .map_err(|e| ImpactError::Unreadable { file: file.clone(), reason: e.to_string() })?;
         let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
         let table = stem.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_').to_string();
         let valid = !table.is_empty()
@@ -117,7 +123,10 @@ pub fn user_queries(files: &[PathBuf], taken: &[Query]) -> Result<Vec<Query>, Im
 ///
 /// # Errors
 /// Queries that fail, with the engine's reason.
-pub fn run(queries: &[Query], frames: &[(&'static str, DataFrame)]) -> Result<Vec<Table>, ImpactError> {
+pub fn run(
+    queries: &[Query],
+    frames: &[(&'static str, DataFrame)],
+) -> Result<Vec<Table>, ImpactError> {
     let mut context = SQLContext::new();
     for (name, frame) in frames {
         context.register(name, frame.clone().lazy());

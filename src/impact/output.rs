@@ -151,8 +151,7 @@ impl Table {
             .map_err(|e| failed(e.to_string()))?;
         let mut last: Option<Vec<String>> = None;
         for row in 0..self.batch.num_rows() {
-            let values: Vec<String> =
-                columns.iter().map(|f| f.value(row).to_string()).collect();
+            let values: Vec<String> = columns.iter().map(|f| f.value(row).to_string()).collect();
             if last.as_ref() == Some(&values) {
                 return Err(ImpactError::Repeated {
                     file: file.to_string(),

@@ -4,9 +4,9 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
+use super::LedgerError;
 use super::pack::PersonColumn;
 use super::read::{Cursor, KeyRange, OpenPack};
-use super::LedgerError;
 use crate::key::Key;
 use crate::moment::Moment;
 use crate::scan::Asked;
@@ -38,6 +38,17 @@ pub struct Row {
     pub records: Option<i64>,
     pub fields: u32,
     pub event: Option<Key>,
+}
+
+/// A row where it stands in the merge.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// The subject where one is mapped, else the actor.
+    pub person: Option<Key>,
+    pub source: usize,
+    /// Position of the row's unit among the source's.
+    pub unit: u32,
+    pub row: Row,
 }
 
 /// A source's packs for a merge.
@@ -106,17 +117,16 @@ impl Merge {
                 cursor.row += 1;
                 continue;
             }
-            let head =
-                Head { person: cursor.person(), event: cursor.block.event.get(cursor.row) };
+            let head = Head { person: cursor.person(), event: cursor.block.event.get(cursor.row) };
             return Ok(Some(head));
         }
     }
 
-    /// The next row in order of (person, event id), with the person's key, its source and unit.
+    /// The next row in order of (person, event id).
     ///
     /// # Errors
     /// Storage failures and damaged packs.
-    pub fn next_row(&mut self) -> Result<Option<(Option<Key>, usize, u32, Row)>, LedgerError> {
+    pub fn next_row(&mut self) -> Result<Option<Merged>, LedgerError> {
         let Some(Reverse((head, index))) = self.heap.peek().copied() else { return Ok(None) };
         let Some(cursor) = self.cursors.get_mut(index) else { return Ok(None) };
         let (source, unit, row) = take(cursor);
@@ -136,7 +146,7 @@ impl Merge {
                 self.heap.pop();
             }
         }
-        Ok(Some((head.person, source, unit, row)))
+        Ok(Some(Merged { person: head.person, source, unit, row }))
     }
 }
 

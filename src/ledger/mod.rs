@@ -3,6 +3,7 @@
 //! A pack holds facts only: it knows no restriction, no grace, no `as_of`. So a changed registry
 //! needs no rescan, and a pack that a crashed run left behind serves the next one.
 
+mod compact;
 mod merge;
 pub mod pack;
 mod read;
@@ -14,13 +15,14 @@ use thiserror::Error;
 use crate::key::IdKind;
 use crate::store::StoreError;
 
-pub use merge::{Input, Merge, Names, Repeats, Row};
+pub use compact::compact;
+pub use merge::{Input, Merge, Merged, Names, Repeats, Row};
 pub use pack::{Lineage, PackFooter, PackUnit};
 pub use read::{KeyRange, OpenPack};
 pub use store::{Ledger, Pack, Selection, Wanted, kind_of};
 pub use write::{PackWriter, WriterSettings};
 
-/// Packs that one merge may have open.
+/// Packs that a run opens at most; beyond it they are merged first.
 pub const FAN_IN: usize = 64;
 
 #[derive(Debug, Error)]
@@ -28,13 +30,17 @@ pub enum LedgerError {
     #[error("{0}")]
     Store(#[from] StoreError),
 
-    #[error("pack {pack}: {reason}\ndelete it (afterscope state gc --damaged) and run again; its rows are then read anew")]
+    #[error("pack {pack}: {reason}\ndelete that file and run again; its rows are then read anew")]
     Damaged { pack: String, reason: String },
 
-    #[error("the state folder {folder} holds files that afterscope did not write ({example})\nname an empty folder with --state, or one that afterscope has written to before")]
+    #[error(
+        "the state folder {folder} holds files that afterscope did not write ({example})\nname an empty folder with --state, or one that afterscope has written to before"
+    )]
     Foreign { folder: String, example: String },
 
-    #[error("{role} ids of namespace \"{namespace}\" are {first} in {first_file} and {second} in {second_file}\nids of two kinds are never the same; map one of the columns with kind = \"text\", or give the sources namespaces of their own")]
+    #[error(
+        "{role} ids of namespace \"{namespace}\" are {first} in {first_file} and {second} in {second_file}\nids of two kinds are never the same; map one of the columns with kind = \"text\", or give the sources namespaces of their own"
+    )]
     MixedKinds {
         role: &'static str,
         namespace: String,

@@ -138,7 +138,10 @@ impl PackFooter {
     }
 }
 
-fn texts(codes: impl Iterator<Item = u32>, names: &[impl AsRef<str>]) -> Result<ArrayRef, LedgerError> {
+fn texts(
+    codes: impl Iterator<Item = u32>,
+    names: &[impl AsRef<str>],
+) -> Result<ArrayRef, LedgerError> {
     let keys: Int32Array =
         codes.map(|c| if c == NONE { None } else { i32::try_from(c).ok() }).collect();
     let values = StringArray::from_iter_values(names.iter().map(AsRef::as_ref));

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    DataType, Int32Type, Int64Type, TimestampMicrosecondType, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType, UInt16Type, UInt32Type,
+    UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
@@ -18,11 +19,11 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 
+use super::LedgerError;
 use super::merge::Names;
 use super::pack::{PersonColumn, read_schema, scope_set};
 use super::store::{Ledger, Pack};
 use super::write::{checksum, group_bytes};
-use super::LedgerError;
 use crate::key::Key;
 use crate::scan::Asked;
 use crate::scan::batch::{AccessBatch, IntColumn, KeyColumn, NONE, Outcome, Reject, translated};
@@ -67,6 +68,11 @@ impl OpenPack {
         Ok(Self { ledger: ledger.clone(), pack, units, metadata, groups })
     }
 
+    /// The pack's columns.
+    pub fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
     fn damaged(&self, reason: impl ToString) -> LedgerError {
         LedgerError::Damaged {
             pack: self.ledger.shown(&self.pack.name),
@@ -81,12 +87,7 @@ impl OpenPack {
             PersonColumn::Actor => "actor_hi",
             PersonColumn::None => "",
         };
-        let leaf = self
-            .metadata
-            .parquet_schema()
-            .columns()
-            .iter()
-            .position(|c| c.name() == column);
+        let leaf = self.metadata.parquet_schema().columns().iter().position(|c| c.name() == column);
         let rows = self.metadata.metadata().row_groups();
         (0..rows.len())
             .filter(|i| {
@@ -196,7 +197,11 @@ impl Cursor {
     }
 
     /// The rows of `batch` that lie in the range and belong to units that count.
-    fn decode(&mut self, batch: &RecordBatch, names: &mut Names) -> Result<AccessBatch, LedgerError> {
+    fn decode(
+        &mut self,
+        batch: &RecordBatch,
+        names: &mut Names,
+    ) -> Result<AccessBatch, LedgerError> {
         let column = |name: &str| batch.column_by_name(name);
         let keys = |role: &str| -> KeyColumn {
             let Some(hi) = column(&format!("{role}_hi")) else { return KeyColumn::default() };
@@ -236,8 +241,7 @@ impl Cursor {
             ..Default::default()
         };
         let (codes, texts) = column("app").and_then(dictionary).ok_or_else(|| missing("app"))?;
-        let map: Vec<u32> =
-            texts.iter().map(|t| t.map_or(NONE, |t| names.apps.code(t))).collect();
+        let map: Vec<u32> = texts.iter().map(|t| t.map_or(NONE, |t| names.apps.code(t))).collect();
         out.app = codes.map(|c| translated(&map, c)).collect();
         out.scopes = self.scope_codes(batch, names)?;
         let (codes, texts) =
@@ -272,13 +276,15 @@ impl Cursor {
         Ok(out)
     }
 
-    fn scope_codes(&mut self, batch: &RecordBatch, names: &mut Names) -> Result<Vec<u32>, LedgerError> {
+    fn scope_codes(
+        &mut self,
+        batch: &RecordBatch,
+        names: &mut Names,
+    ) -> Result<Vec<u32>, LedgerError> {
         let pack = self.pack.clone();
         let missing = |name: &str| pack.damaged(format!("it has no column `{name}` of its type"));
-        let (scopes, scope_texts) = batch
-            .column_by_name("scopes")
-            .and_then(dictionary)
-            .ok_or_else(|| missing("scopes"))?;
+        let (scopes, scope_texts) =
+            batch.column_by_name("scopes").and_then(dictionary).ok_or_else(|| missing("scopes"))?;
         let (exercised, exercised_texts) = batch
             .column_by_name("exercised")
             .and_then(dictionary)
@@ -358,10 +364,8 @@ fn dictionary(array: &ArrayRef) -> Option<(impl Iterator<Item = u32>, &arrow::ar
     }
     let dictionary = array.as_dictionary_opt::<Int32Type>()?;
     let values = dictionary.values().as_string_opt::<i32>()?;
-    let codes = dictionary
-        .keys()
-        .iter()
-        .map(|k| k.and_then(|k| u32::try_from(k).ok()).unwrap_or(NONE));
+    let codes =
+        dictionary.keys().iter().map(|k| k.and_then(|k| u32::try_from(k).ok()).unwrap_or(NONE));
     Some((codes, values))
 }
 

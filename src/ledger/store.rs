@@ -1,5 +1,6 @@
 //! The ledger's folder: packs, and an index that saves opening them all.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
@@ -7,11 +8,11 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
-use super::pack::{FOOTER_KEY, Kinds, Lineage, PackFooter};
+use super::pack::{FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit};
 use crate::key::IdKind;
 use crate::scan::batch::NONE;
 use crate::scan::{Asked, UnitRecord};
-use crate::store::{Pin, Store};
+use crate::store::{Pin, Store, Upload};
 
 const INDEX: &str = "index.json";
 const PACKS: &str = "packs";
@@ -85,6 +86,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// Begins a pack that is too large to be held whole.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn upload(&self, name: &str) -> Result<Upload, LedgerError> {
+        Ok(self.store.upload(&Self::path(name))?)
+    }
+
     /// All packs, sorted by name. Packs that the index does not know (a run was cut short) are opened.
     ///
     /// # Errors
@@ -116,8 +125,8 @@ impl Ledger {
     /// Storage failures.
     pub fn write_index(&self, packs: &[Pack]) -> Result<(), LedgerError> {
         let index = Index { format: super::pack::FORMAT, packs: packs.to_vec() };
-        let bytes =
-            serde_json::to_vec(&index).map_err(|e| LedgerError::Internal { what: e.to_string() })?;
+        let bytes = serde_json::to_vec(&index)
+            .map_err(|e| LedgerError::Internal { what: e.to_string() })?;
         self.store.replace(INDEX, Bytes::from(bytes))?;
         Ok(())
     }
@@ -216,20 +225,24 @@ pub struct Selection {
 
 impl Wanted {
     /// Finds what the packs already cover. Where two packs hold one row group (two runs at once, a
-    /// crash between two steps), the first by name serves.
+    /// crash between two steps, a merge of packs), the one that holds most of what is wanted serves,
+    /// so that few packs are opened; of equals the first by name.
     pub fn select(&self, packs: &[Pack]) -> Selection {
         let by_address: HashMap<(&str, &Pin), usize> =
             self.files.iter().enumerate().map(|(i, (a, p))| ((a.as_str(), p), i)).collect();
-        let serving: Vec<&Pack> = packs
+        let file_of = |unit: &PackUnit| by_address.get(&(unit.file.as_str(), &unit.pin)).copied();
+        let mut serving: Vec<&Pack> = packs
             .iter()
             .filter(|p| p.footer.lineage == self.lineage && p.footer.asked.serves(&self.asked))
             .collect();
+        let held = |p: &&Pack| p.footer.units.iter().filter(|u| file_of(u).is_some()).count();
+        serving.sort_by_cached_key(|p| (Reverse(held(p)), p.name.clone()));
         // Row groups by file: which pack, which of its units.
         let mut found: BTreeMap<(usize, u32), (usize, usize)> = BTreeMap::new();
         for (p, pack) in serving.iter().enumerate() {
             for (u, unit) in pack.footer.units.iter().enumerate() {
-                if let Some(file) = by_address.get(&(unit.file.as_str(), &unit.pin)) {
-                    found.entry((*file, unit.record.row_group)).or_insert((p, u));
+                if let Some(file) = file_of(unit) {
+                    found.entry((file, unit.record.row_group)).or_insert((p, u));
                 }
             }
         }
@@ -260,8 +273,7 @@ impl Wanted {
                 continue;
             };
             let position = u32::try_from(selection.units.len()).unwrap_or(NONE);
-            let map =
-                maps.entry(at.0).or_insert_with(|| vec![NONE; pack.footer.units.len()]);
+            let map = maps.entry(at.0).or_insert_with(|| vec![NONE; pack.footer.units.len()]);
             if let Some(slot) = map.get_mut(at.1) {
                 *slot = position;
             }
@@ -276,7 +288,10 @@ impl Wanted {
 }
 
 /// The one kind that ids of a role have in all `packs`, with a file that shows it.
-pub fn kind_of(packs: &[(Pack, Vec<u32>)], role: impl Fn(&Kinds) -> Option<IdKind>) -> Vec<(IdKind, String)> {
+pub fn kind_of(
+    packs: &[(Pack, Vec<u32>)],
+    role: impl Fn(&Kinds) -> Option<IdKind>,
+) -> Vec<(IdKind, String)> {
     let mut seen: Vec<(IdKind, String)> = Vec::new();
     for (pack, _) in packs {
         if let Some(kind) = role(&pack.footer.kinds)

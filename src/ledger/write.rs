@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
@@ -10,9 +12,9 @@ use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::pack::{self, FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit, PersonColumn};
-use super::store::Ledger;
 use super::LedgerError;
+use super::pack::{self, FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit, PersonColumn};
+use super::store::{Ledger, Pack};
 use crate::key::{IdKind, hex};
 use crate::scan::batch::{AccessBatch, NONE};
 use crate::scan::{Asked, ScanError, Sink, UnitRecord};
@@ -20,7 +22,7 @@ use crate::snapshot::SnapshotFile;
 use crate::store::Pin;
 
 /// Rows of a pack's row group: what a merge decodes at the ends of its range in vain.
-const GROUP_ROWS: usize = 32 << 10;
+pub const GROUP_ROWS: usize = 32 << 10;
 
 /// A crash loses at most the work of this time.
 const FLUSH_AFTER: Duration = Duration::from_secs(20);
@@ -42,7 +44,7 @@ pub struct PackWriter {
     units: Vec<PackUnit>,
     kinds: Kinds,
     begun: Instant,
-    written: Arc<Mutex<Vec<(String, u64, PackFooter)>>>,
+    written: Arc<Mutex<Vec<Pack>>>,
 }
 
 /// What every writer of one scan shares.
@@ -64,7 +66,7 @@ impl PackWriter {
         files: &[SnapshotFile],
         shown: impl Fn(&str) -> String,
         threads: usize,
-        written: &Arc<Mutex<Vec<(String, u64, PackFooter)>>>,
+        written: &Arc<Mutex<Vec<Pack>>>,
     ) -> Vec<Self> {
         let files: Arc<Vec<(String, Pin)>> =
             Arc::new(files.iter().map(|f| (shown(&f.path), f.pin.clone())).collect());
@@ -87,8 +89,10 @@ impl PackWriter {
     }
 
     fn check_kinds(&mut self, file: &str, batch: &AccessBatch) -> Result<(), ScanError> {
-        let check = |role, namespace: &str, known: &mut Option<IdKind>, found: Option<IdKind>| {
-            match (*known, found) {
+        let check =
+            |role, namespace: &str, known: &mut Option<IdKind>, found: Option<IdKind>| match (
+                *known, found,
+            ) {
                 (Some(before), Some(found)) if before != found => Err(ScanError::MixedKinds {
                     file: file.to_string(),
                     role,
@@ -100,8 +104,7 @@ impl PackWriter {
                     *known = known.or(found);
                     Ok(())
                 }
-            }
-        };
+            };
         check("subject", &self.person_namespace, &mut self.kinds.person, batch.subject.kind)?;
         check("actor", &self.person_namespace, &mut self.kinds.person, batch.actor.kind)?;
         check("group", &self.group_namespace, &mut self.kinds.group, batch.group.kind)?;
@@ -126,7 +129,7 @@ impl PackWriter {
             let name = footer.name()?;
             let size = bytes.len() as u64;
             self.ledger.put(&name, bytes)?;
-            Ok((name, size, footer))
+            Ok(Pack { name, size, footer })
         });
         let pack = stored.map_err(into_scan)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
@@ -215,8 +218,8 @@ pub fn properties() -> WriterProperties {
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(text), true);
     }
     for key in ["subject_hi", "actor_hi"] {
-        builder = builder
-            .set_column_statistics_enabled(ColumnPath::from(key), EnabledStatistics::Chunk);
+        builder =
+            builder.set_column_statistics_enabled(ColumnPath::from(key), EnabledStatistics::Chunk);
     }
     builder.build()
 }
@@ -224,53 +227,56 @@ pub fn properties() -> WriterProperties {
 /// A pack's bytes, and its footer with checksums.
 fn encode(rows: &AccessBatch, footer: PackFooter) -> Result<(PackFooter, Bytes), LedgerError> {
     let order = order(rows, footer.person);
-    let first = pack::to_arrow(rows, &[])?;
-    let mut out = PackEncoder::new(&first, footer)?;
+    let mut out = PackEncoder::new(pack::to_arrow(rows, &[])?.schema(), footer)?;
+    let mut bytes = Vec::new();
     for chunk in order.chunks(GROUP_ROWS) {
-        out.write(&pack::to_arrow(rows, chunk)?)?;
+        bytes.extend_from_slice(&out.write(&pack::to_arrow(rows, chunk)?)?);
     }
-    out.finish()
+    let (footer, tail) = out.finish()?;
+    bytes.extend_from_slice(&tail);
+    Ok((footer, Bytes::from(bytes)))
 }
 
-/// Writes sorted row groups, each with its checksum.
+/// Writes sorted row groups, each with its checksum, and hands their bytes on at once.
 pub struct PackEncoder {
     writer: ArrowWriter<Vec<u8>>,
     footer: PackFooter,
+    /// Bytes handed on before.
+    written: u64,
 }
 
 impl PackEncoder {
-    /// `shape` is a batch with the pack's columns.
-    ///
     /// # Errors
     /// [`LedgerError::Internal`] only.
-    pub fn new(
-        shape: &arrow::record_batch::RecordBatch,
-        footer: PackFooter,
-    ) -> Result<Self, LedgerError> {
-        let writer = ArrowWriter::try_new(Vec::new(), shape.schema(), Some(properties()))
+    pub fn new(schema: SchemaRef, footer: PackFooter) -> Result<Self, LedgerError> {
+        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties()))
             .map_err(|e| internal(&e))?;
-        Ok(Self { writer, footer })
+        Ok(Self { writer, footer, written: 0 })
     }
 
-    /// Writes one row group.
+    /// The bytes of one more row group.
     ///
     /// # Errors
     /// [`LedgerError::Internal`] only.
-    pub fn write(&mut self, batch: &arrow::record_batch::RecordBatch) -> Result<(), LedgerError> {
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<Bytes, LedgerError> {
         self.writer.write(batch).map_err(|e| internal(&e))?;
         self.writer.flush().map_err(|e| internal(&e))?;
         self.writer.sync().map_err(|e| internal(&e))?;
         let range = self.writer.flushed_row_groups().last().map(group_bytes).unwrap_or_default();
-        let from = usize::try_from(range.start).unwrap_or(usize::MAX);
-        let to = usize::try_from(range.end).unwrap_or(usize::MAX);
-        let bytes = self.writer.inner().get(from..to).ok_or_else(|| LedgerError::Internal {
+        // Parquet's writer keeps its own count of bytes: what it has written may be taken away.
+        let bytes = std::mem::take(self.writer.inner_mut());
+        let at =
+            |offset: u64| offset.checked_sub(self.written).and_then(|at| usize::try_from(at).ok());
+        let group = at(range.start).zip(at(range.end)).and_then(|(from, to)| bytes.get(from..to));
+        let group = group.ok_or_else(|| LedgerError::Internal {
             what: "a row group's bytes are not where its metadata says".into(),
         })?;
-        self.footer.checksums.push(checksum(bytes));
-        Ok(())
+        self.footer.checksums.push(checksum(group));
+        self.written += bytes.len() as u64;
+        Ok(Bytes::from(bytes))
     }
 
-    /// The finished pack.
+    /// The footer, and the bytes that end the pack.
     ///
     /// # Errors
     /// [`LedgerError::Internal`] only.

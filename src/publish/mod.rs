@@ -26,7 +26,9 @@ pub enum PublishError {
     #[error("{0}")]
     Store(#[from] StoreError),
 
-    #[error("the output {output} holds files that afterscope did not write ({example})\nname an empty folder, or one that afterscope has written to before")]
+    #[error(
+        "the output {output} holds files that afterscope did not write ({example})\nname an empty folder, or one that afterscope has written to before"
+    )]
     Foreign { output: String, example: String },
 
     #[error("{object}: {reason}")]
@@ -120,7 +122,8 @@ impl Publisher {
         let mut outputs = Vec::with_capacity(files.len());
         for file in files {
             let path = format!("tables/{}", file.name);
-            self.store.replace(&format!("{}/{path}", Self::run_path(run_id)), file.bytes.clone())?;
+            self.store
+                .replace(&format!("{}/{path}", Self::run_path(run_id)), file.bytes.clone())?;
             outputs.push(Output {
                 path,
                 bytes: file.bytes.len() as u64,
@@ -141,6 +144,15 @@ impl Publisher {
         let published =
             Published { run_id: run_id.to_string(), tables: self.tables(run_id), reused };
         Ok((published, manifest))
+    }
+
+    /// A file of a run.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn table(&self, run_id: &str, file: &str) -> Result<Option<Bytes>, PublishError> {
+        let path = format!("{}/tables/{file}", Self::run_path(run_id));
+        Ok(self.store.read(&path)?.map(|(bytes, _)| bytes))
     }
 
     /// The run as it stands, for one that is used again.

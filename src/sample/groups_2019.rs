@@ -7,9 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Int16Array, Int64Array, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, Int16Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -134,7 +132,8 @@ fn plan(calls: u64) -> Vec<Use> {
     for number in 0..USED + 1 + UNREGISTERED {
         let scopes = 1 + number % 3;
         // Eleven go on to the end; all others stopped before the lookback begins.
-        let to_day = if number < USED_LATELY { END_DAY } else { lookback - 7 * (number as i64 - 10) };
+        let to_day =
+            if number < USED_LATELY { END_DAY } else { lookback - 7 * (number as i64 - 10) };
         let app = if number < USED {
             app_id(number)
         } else if number == USED {
@@ -171,7 +170,9 @@ fn calls_on(of: &Use, day: i64) -> std::ops::Range<u64> {
     }
     let days = (of.to_day - of.from_day).unsigned_abs();
     let at = (day - of.from_day).unsigned_abs();
-    let until = |n: u64| u64::try_from(u128::from(n) * u128::from(of.calls) / u128::from(days)).unwrap_or(0);
+    let until = |n: u64| {
+        u64::try_from(u128::from(n) * u128::from(of.calls) / u128::from(days)).unwrap_or(0)
+    };
     until(at)..until(at + 1)
 }
 
@@ -233,8 +234,11 @@ fn registry() -> Vec<(&'static str, String)> {
     }
     let mut apps = String::from("app_id,app_name,developer_id,developer_name\n");
     for number in 0..CAPABLE + 1 + OTHERS {
-        let (kind, developer) =
-            if number <= CAPABLE { ("Group Tool", number % 63) } else { ("App", 63 + number % 140) };
+        let (kind, developer) = if number <= CAPABLE {
+            ("Group Tool", number % 63)
+        } else {
+            ("App", 63 + number % 140)
+        };
         apps.push_str(&format!(
             "{},{kind} {number},dev-{developer:03},Developer {developer}\n",
             app_id(number)
@@ -264,36 +268,65 @@ fn registry() -> Vec<(&'static str, String)> {
 /// Rows of one file.
 #[derive(Default)]
 struct Rows {
-    rows: Vec<(i64, String, String, i64, Option<i64>, String, i16, i64)>,
+    rows: Vec<Row>,
+}
+
+/// Sorted by time, as logs are.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    micros: i64,
+    id: String,
+    app: String,
+    person: i64,
+    group: Option<i64>,
+    scope: String,
+    status: i16,
+    bytes: i64,
 }
 
 impl Rows {
     fn push(&mut self, call: &Call<'_>, id: &str) {
-        self.rows.push((
-            call.micros,
-            id.to_string(),
-            call.app.to_string(),
-            call.person,
-            call.group,
-            call.scope.to_string(),
-            if call.allowed { 200 } else { 403 },
-            call.bytes,
-        ));
+        self.rows.push(Row {
+            micros: call.micros,
+            id: id.to_string(),
+            app: call.app.to_string(),
+            person: call.person,
+            group: call.group,
+            scope: call.scope.to_string(),
+            status: if call.allowed { 200 } else { 403 },
+            bytes: call.bytes,
+        });
     }
 
     fn write(mut self, path: &Path) -> Result<u64, Box<dyn std::error::Error>> {
         self.rows.sort();
         let rows = &self.rows;
-        let time = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|r| r.0));
+        let time = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|r| r.micros));
         let columns: Vec<(&str, ArrayRef, bool)> = vec![
             ("event_time", Arc::new(time.with_timezone("UTC")), false),
-            ("request_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.1))), false),
-            ("app_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.2))), false),
-            ("user_id", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.3))), false),
-            ("group_id", Arc::new(Int64Array::from_iter(rows.iter().map(|r| r.4))), true),
-            ("scope", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.5))), false),
-            ("status", Arc::new(Int16Array::from_iter_values(rows.iter().map(|r| r.6))), false),
-            ("bytes", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.7))), false),
+            (
+                "request_id",
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.id))),
+                false,
+            ),
+            ("app_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.app))), false),
+            (
+                "user_id",
+                Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.person))),
+                false,
+            ),
+            ("group_id", Arc::new(Int64Array::from_iter(rows.iter().map(|r| r.group))), true),
+            (
+                "scope",
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.scope))),
+                false,
+            ),
+            (
+                "status",
+                Arc::new(Int16Array::from_iter_values(rows.iter().map(|r| r.status))),
+                false,
+            ),
+            ("bytes", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.bytes))), false),
         ];
         let fields: Vec<Field> = columns
             .iter()

@@ -369,6 +369,10 @@ impl AccessBatch {
             + ints(&self.bytes)
             + ints(&self.records)
             + self.fields.len() * 4
-            + self.group_id.iter().map(|g| 16 + g.as_ref().map_or(0, |b| b.len() + 16)).sum::<usize>()
+            + self
+                .group_id
+                .iter()
+                .map(|g| 16 + g.as_ref().map_or(0, |b| b.len() + 16))
+                .sum::<usize>()
     }
 }

@@ -31,8 +31,16 @@ enum Expr {
     Constant(Option<String>),
     Path(Vec<String>),
     Concat(Vec<Part>),
-    Entry { path: Vec<String>, name: String, equals: String, value: String },
-    Json { path: Vec<String>, pointer: Vec<String> },
+    Entry {
+        path: Vec<String>,
+        name: String,
+        equals: String,
+        value: String,
+    },
+    Json {
+        path: Vec<String>,
+        pointer: Vec<String>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -255,9 +263,11 @@ impl Bound {
                 let texts = self.to_text(&array, file)?;
                 let mut out = StringBuilder::new();
                 for row in 0..rows {
-                    out.append_option((!texts.is_null(row)).then(|| texts.value(row)).and_then(
-                        |text| json_at(text, pointer),
-                    ));
+                    out.append_option(
+                        (!texts.is_null(row))
+                            .then(|| texts.value(row))
+                            .and_then(|text| json_at(text, pointer)),
+                    );
                 }
                 Ok(Arc::new(out.finish()))
             }
@@ -288,13 +298,18 @@ impl Bound {
     pub fn to_text(&self, array: &ArrayRef, file: &str) -> Result<StringArray, ScanError> {
         let text = match array.data_type() {
             DataType::Utf8 => Ok(array.clone()),
-            DataType::Struct(_) | DataType::List(_) | DataType::LargeList(_) | DataType::Map(..) => {
+            DataType::Struct(_)
+            | DataType::List(_)
+            | DataType::LargeList(_)
+            | DataType::Map(..) => {
                 return Err(self.wrong_type(file, array.data_type(), "one value a row"));
             }
             DataType::FixedSizeBinary(16) => {
                 let mut out = StringBuilder::new();
                 for bytes in array.as_fixed_size_binary() {
-                    out.append_option(bytes.and_then(|b| uuid::Uuid::from_slice(b).ok()).map(|u| u.to_string()));
+                    out.append_option(
+                        bytes.and_then(|b| uuid::Uuid::from_slice(b).ok()).map(|u| u.to_string()),
+                    );
                 }
                 Ok(Arc::new(out.finish()) as ArrayRef)
             }

@@ -114,7 +114,8 @@ mod tests {
     #[test]
     fn a_url_with_doubled_slashes_and_a_query_matches_its_template() {
         let found = table();
-        let found = found.permits(Some("post"), "https://graph.example//groups//42/members/?$top=1");
+        let found =
+            found.permits(Some("post"), "https://graph.example//groups//42/members/?$top=1");
         assert_eq!(found, Some(["members".to_string()].as_slice()));
     }
 

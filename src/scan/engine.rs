@@ -12,7 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::decode::{Decoder, OpenFile, Selected, Step};
+use super::decode::{Decoder, Selected, Step};
+use super::file::OpenFile;
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord};
 use crate::store::StoreError;
 

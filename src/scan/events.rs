@@ -6,7 +6,9 @@ use arrow::record_batch::RecordBatch;
 use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, ScopeSet};
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
-use super::mapping::{encoding_of, folded, id_kind, ids, integers, list_rows, moments, split, text_codes};
+use super::mapping::{
+    encoding_of, folded, id_kind, ids, integers, list_rows, moments, split, text_codes,
+};
 use super::scopes::{Calls, Matches, Meaning};
 use super::{ScanContext, ScanError};
 use crate::config::StatusPlan;
@@ -127,7 +129,8 @@ impl<'a> EventBuilder<'a> {
             return *code;
         }
         let scopes = self.names(self.matches.sets.get(held));
-        let exercised = if self.meaning == Meaning::Exercised { scopes.clone() } else { Vec::new() };
+        let exercised =
+            if self.meaning == Meaning::Exercised { scopes.clone() } else { Vec::new() };
         let code = self.batch.scope_sets.code(ScopeSet { scopes, exercised });
         if Matches::reject(held).is_none() {
             if self.set_codes.len() <= index {
@@ -426,9 +429,9 @@ impl<'a> EventBuilder<'a> {
             }
         } else {
             for text in &bound.to_text(&array, self.file)? {
-                lists.push(text.map(|t| {
-                    split(&folded(bound, t), encoding).map(str::to_string).collect()
-                }));
+                lists.push(
+                    text.map(|t| split(&folded(bound, t), encoding).map(str::to_string).collect()),
+                );
             }
         }
         for list in lists {

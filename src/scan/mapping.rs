@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, GenericListArray, OffsetSizeTrait, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, GenericListArray, OffsetSizeTrait, StringArray,
+};
 use arrow::compute::cast_with_options;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, UInt64Type};
 use chrono::{DateTime, NaiveDateTime};
@@ -38,9 +40,14 @@ fn is_text(data_type: &DataType) -> bool {
 /// # Errors
 /// [`ScanError::WrongType`] where the column's type is no time, and [`ScanError::NoZone`] where its
 /// times carry no zone and none is declared.
-pub fn moments(bound: &Bound, array: &ArrayRef, file: &str) -> Result<Vec<Option<Moment>>, ScanError> {
+pub fn moments(
+    bound: &Bound,
+    array: &ArrayRef,
+    file: &str,
+) -> Result<Vec<Option<Moment>>, ScanError> {
     let zone = bound.plan.zone;
-    let no_zone = || ScanError::NoZone { file: file.to_string(), column: bound.plan.source.shown() };
+    let no_zone =
+        || ScanError::NoZone { file: file.to_string(), column: bound.plan.source.shown() };
     match (array.data_type(), &bound.plan.format) {
         (DataType::Null, _) => Ok(vec![None; array.len()]),
         (DataType::Timestamp(unit, tz), _) => {
@@ -88,10 +95,9 @@ pub fn moments(bound: &Bound, array: &ArrayRef, file: &str) -> Result<Vec<Option
                 })
                 .collect()
         }
-        (t, _) if t.is_integer() => Err(ScanError::NoFormat {
-            file: file.to_string(),
-            column: bound.plan.source.shown(),
-        }),
+        (t, _) if t.is_integer() => {
+            Err(ScanError::NoFormat { file: file.to_string(), column: bound.plan.source.shown() })
+        }
         (t, _) => Err(wrong(bound, file, t, "a time")),
     }
 }
@@ -155,7 +161,11 @@ impl ReinterpretAsI64 for ArrayRef {
 ///
 /// # Errors
 /// [`ScanError::WrongType`] for types that are no ids (fractions, times, nested columns).
-pub fn id_kind(bound: &Bound, data_type: &DataType, file: &str) -> Result<Option<IdKind>, ScanError> {
+pub fn id_kind(
+    bound: &Bound,
+    data_type: &DataType,
+    file: &str,
+) -> Result<Option<IdKind>, ScanError> {
     let declared_uuid = bound.plan.kind == Some(Kind::Uuid);
     let declared_text = bound.plan.kind == Some(Kind::Text);
     match data_type {
@@ -210,7 +220,8 @@ pub fn ids(
         }
         Some(IdKind::Uuid) if matches!(array.data_type(), DataType::FixedSizeBinary(16)) => {
             for value in array.as_fixed_size_binary() {
-                let bits = value.and_then(|b| <[u8; 16]>::try_from(b).ok()).map(u128::from_be_bytes);
+                let bits =
+                    value.and_then(|b| <[u8; 16]>::try_from(b).ok()).map(u128::from_be_bytes);
                 push(bits.map(|b| keyer.uuid(b)), None);
             }
         }
@@ -218,15 +229,17 @@ pub fn ids(
             for text in &bound.to_text(array, file)? {
                 let key = match text {
                     None => None,
-                    Some(text) => Some(keyer.uuid(
-                        uuid::Uuid::try_parse(text.trim())
-                            .map_err(|_| ScanError::BadId {
-                                file: file.to_string(),
-                                column: bound.plan.source.shown(),
-                                kind: IdKind::Uuid,
-                            })?
-                            .as_u128(),
-                    )),
+                    Some(text) => Some(
+                        keyer.uuid(
+                            uuid::Uuid::try_parse(text.trim())
+                                .map_err(|_| ScanError::BadId {
+                                    file: file.to_string(),
+                                    column: bound.plan.source.shown(),
+                                    kind: IdKind::Uuid,
+                                })?
+                                .as_u128(),
+                        ),
+                    ),
                 };
                 push(key, None);
             }
@@ -268,7 +281,9 @@ pub fn text_codes(
                     return NONE;
                 }
                 match known.get_mut(key) {
-                    Some(slot) => *slot.get_or_insert_with(|| names.code(&folded(bound, values.value(key)))),
+                    Some(slot) => {
+                        *slot.get_or_insert_with(|| names.code(&folded(bound, values.value(key))))
+                    }
                     None => NONE,
                 }
             })
@@ -294,7 +309,11 @@ pub fn as_text_dictionary(array: &ArrayRef) -> Option<&DictionaryArray<Int32Type
 ///
 /// # Errors
 /// [`ScanError::WrongType`] where a value is no whole number that fits 64 bits.
-pub fn integers(bound: &Bound, array: &ArrayRef, file: &str) -> Result<Vec<Option<i64>>, ScanError> {
+pub fn integers(
+    bound: &Bound,
+    array: &ArrayRef,
+    file: &str,
+) -> Result<Vec<Option<i64>>, ScanError> {
     let fits = match array.data_type() {
         DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::Boolean => false,
         other => !other.is_nested(),
@@ -327,9 +346,9 @@ pub fn split(text: &str, encoding: Encoding) -> impl Iterator<Item = &str> {
             _ => c.is_whitespace(),
         })
     });
-    whole.into_iter().chain(
-        parts.into_iter().flatten().map(str::trim).filter(|part| !part.is_empty()),
-    )
+    whole
+        .into_iter()
+        .chain(parts.into_iter().flatten().map(str::trim).filter(|part| !part.is_empty()))
 }
 
 /// The texts of each row of a list column, given to `row` as ranges of one text array.

@@ -11,8 +11,10 @@ mod decode;
 pub mod endpoint;
 mod engine;
 mod events;
+mod file;
 mod mapping;
 mod prune;
+mod ranges;
 mod scopes;
 
 use std::sync::Arc;
@@ -113,32 +115,64 @@ pub enum ScanError {
     #[error("{0}")]
     Store(#[from] StoreError),
 
-    #[error("{file}: {reason}\nthe file is damaged or no Parquet file; restore it, or leave it out with --allow-incomplete (the report will say so)")]
+    #[error(
+        "{file}: {reason}\nthe file is damaged or no Parquet file; restore it, or leave it out with --allow-incomplete (the report will say so)"
+    )]
     Unreadable { file: String, reason: String },
 
-    #[error("{file}: no column `{column}` (mapped as {role}){hint}\nits columns are: {found}\nif files without it are right, map it as {{ path = \"{column}\", missing = \"null\" }}")]
+    #[error(
+        "{file}: no column `{column}` (mapped as {role}){hint}\nits columns are: {found}\nif files without it are right, map it as {{ path = \"{column}\", missing = \"null\" }}"
+    )]
     MissingColumn { file: String, role: &'static str, column: String, hint: String, found: String },
 
-    #[error("{file}: column `{column}` (mapped as {role}) has type {found}; {wanted} needed\nmap another column, or correct the file")]
+    #[error(
+        "{file}: column `{column}` (mapped as {role}) has type {found}; {wanted} needed\nmap another column, or correct the file"
+    )]
     WrongType { file: String, role: &'static str, column: String, found: String, wanted: String },
 
-    #[error("{file}: times in column `{column}` carry no zone\nsay which with {{ path = \"{column}\", zone = \"UTC\" }}; it is never guessed")]
+    #[error(
+        "{file}: times in column `{column}` carry no zone\nsay which with {{ path = \"{column}\", zone = \"UTC\" }}; it is never guessed"
+    )]
     NoZone { file: String, column: String },
 
-    #[error("{file}: column `{column}` holds whole numbers as times\nsay what they count with {{ path = \"{column}\", format = \"epoch_ms\" }} (or epoch_s, epoch_us, epoch_ns)")]
+    #[error(
+        "{file}: column `{column}` holds whole numbers as times\nsay what they count with {{ path = \"{column}\", format = \"epoch_ms\" }} (or epoch_s, epoch_us, epoch_ns)"
+    )]
     NoFormat { file: String, column: String },
 
-    #[error("{file}: column `{column}` holds several scopes in a row\nsay what they mean with scopes_mean = \"exercised\" or \"held\", or map `endpoint` and give registry.endpoints")]
+    #[error(
+        "{file}: column `{column}` holds several scopes in a row\nsay what they mean with scopes_mean = \"exercised\" or \"held\", or map `endpoint` and give registry.endpoints"
+    )]
     NoMeaning { file: String, column: String },
 
-    #[error("{file}: a value of column `{column}` is no {kind}\ncorrect the file, or map the column as text")]
+    #[error(
+        "{file}: a value of column `{column}` is no {kind}\ncorrect the file, or map the column as text"
+    )]
     BadId { file: String, column: String, kind: IdKind },
 
-    #[error("{file}: {role} ids are {found} here and {before} in other files of the namespace \"{namespace}\"\nids of two kinds are never the same; correct the files, or map the column with kind = \"text\"")]
-    MixedKinds { file: String, role: &'static str, namespace: String, found: IdKind, before: IdKind },
+    #[error(
+        "{file}: {role} ids are {found} here and {before} in other files of the namespace \"{namespace}\"\nids of two kinds are never the same; correct the files, or map the column with kind = \"text\""
+    )]
+    MixedKinds {
+        file: String,
+        role: &'static str,
+        namespace: String,
+        found: IdKind,
+        before: IdKind,
+    },
 
-    #[error("{file}: {rows} rows lie outside the time that partition `{column}` = {value} declares (the first at {first}); the declared bound is [{from}, {to})\nwiden partition_time.slack")]
-    OutsidePartition { file: String, column: String, value: String, rows: u64, first: String, from: String, to: String },
+    #[error(
+        "{file}: {rows} rows lie outside the time that partition `{column}` = {value} declares (the first at {first}); the declared bound is [{from}, {to})\nwiden partition_time.slack"
+    )]
+    OutsidePartition {
+        file: String,
+        column: String,
+        value: String,
+        rows: u64,
+        first: String,
+        from: String,
+        to: String,
+    },
 
     #[error("{file}: partition_time: {reason}")]
     BadPartition { file: String, reason: String },

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use parquet::basic::{LogicalType, TimeUnit as ParquetTimeUnit, Type as PhysicalType};
+use parquet::basic::{Encoding, LogicalType, TimeUnit as ParquetTimeUnit, Type as PhysicalType};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
@@ -60,7 +60,11 @@ pub fn partition_bound(
     let Some(value) = value else { return Ok(None) };
     let text = if value.len() == 13 && value.get(10..11).is_some_and(|c| c == "-" || c == "T") {
         // An hour: 2019-07-01-13 or 2019-07-01T13.
-        format!("{}T{}:00:00", value.get(..10).unwrap_or_default(), value.get(11..).unwrap_or_default())
+        format!(
+            "{}T{}:00:00",
+            value.get(..10).unwrap_or_default(),
+            value.get(11..).unwrap_or_default()
+        )
     } else {
         value.clone()
     };
@@ -94,7 +98,11 @@ pub fn time_unit(metadata: &ParquetMetaData, leaf: usize, plan: &ColumnPlan) -> 
 }
 
 /// Least and greatest moment of a row group, where its statistics show them and no null.
-pub fn time_range(group: &RowGroupMetaData, leaf: usize, unit: EpochUnit) -> Option<(Moment, Moment)> {
+pub fn time_range(
+    group: &RowGroupMetaData,
+    leaf: usize,
+    unit: EpochUnit,
+) -> Option<(Moment, Moment)> {
     let statistics = group.columns().get(leaf)?.statistics()?;
     if statistics.null_count_opt() != Some(0) {
         return None;
@@ -132,6 +140,24 @@ pub fn scope_may_occur(group: &RowGroupMetaData, leaf: usize, asked: &Asked) -> 
     let (Some(least), Some(greatest)) = (s.min_opt(), s.max_opt()) else { return true };
     asked.scopes.iter().any(|scope| {
         scope.name.as_bytes() >= least.data() && scope.name.as_bytes() <= greatest.data()
+    })
+}
+
+/// Where the bloom filter of a column lies, if there is one.
+pub fn bloom_range(group: &RowGroupMetaData, leaf: usize) -> Option<Range<u64>> {
+    let column = group.columns().get(leaf)?;
+    let from = u64::try_from(column.bloom_filter_offset()?).ok()?;
+    let length = u64::try_from(column.bloom_filter_length()?).ok()?;
+    Some(from..from.checked_add(length)?)
+}
+
+/// Whether every page of a column refers to its dictionary.
+pub fn only_dictionary_pages(group: &RowGroupMetaData, leaf: usize) -> bool {
+    group.columns().get(leaf).is_some_and(|column| {
+        column.dictionary_page_offset().is_some()
+            && column.page_encoding_stats_mask().is_some_and(|mask| {
+                mask.is_only(Encoding::PLAIN_DICTIONARY) || mask.is_only(Encoding::RLE_DICTIONARY)
+            })
     })
 }
 

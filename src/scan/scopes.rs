@@ -85,15 +85,16 @@ pub fn meaning(
     let by_endpoint = context.endpoints.is_some() && context.mapping.endpoint.is_some();
     match (bound, encoding, context.mapping.scopes_mean) {
         (None, ..) => Ok(Meaning::Exercised),
-        (Some(_), Some(Encoding::Single), Some(ScopesMean::Held)) if !by_endpoint => Ok(Meaning::Held),
+        (Some(_), Some(Encoding::Single), Some(ScopesMean::Held)) if !by_endpoint => {
+            Ok(Meaning::Held)
+        }
         (Some(_), None | Some(Encoding::Single), _) => Ok(Meaning::Exercised),
         (Some(_), Some(_), _) if by_endpoint => Ok(Meaning::ByEndpoint),
         (Some(_), Some(_), Some(ScopesMean::Exercised)) => Ok(Meaning::Exercised),
         (Some(_), Some(_), Some(ScopesMean::Held)) => Ok(Meaning::Held),
-        (Some(bound), Some(_), None) => Err(ScanError::NoMeaning {
-            file: file.to_string(),
-            column: bound.plan.source.shown(),
-        }),
+        (Some(bound), Some(_), None) => {
+            Err(ScanError::NoMeaning { file: file.to_string(), column: bound.plan.source.shown() })
+        }
     }
 }
 
@@ -186,7 +187,8 @@ impl<'a> Matcher<'a> {
             }
             for (range, row) in rows.into_iter().zip(positions) {
                 let Some((from, to)) = range else { continue };
-                let set = codes.get(from..to).unwrap_or_default().iter().copied().flatten().collect();
+                let set =
+                    codes.get(from..to).unwrap_or_default().iter().copied().flatten().collect();
                 let code = self.matches.sets.code(set);
                 self.take(code, row);
             }
@@ -249,8 +251,10 @@ impl<'a> Matcher<'a> {
             let method = methods.as_ref().filter(|m| !m.is_null(i)).map(|m| m.value(i));
             match cache.permits(calls.table, method, endpoints.value(i)) {
                 Some(scopes) => {
-                    let set =
-                        scopes.iter().filter_map(|s| self.by_name.get(s.as_str()).copied()).collect();
+                    let set = scopes
+                        .iter()
+                        .filter_map(|s| self.by_name.get(s.as_str()).copied())
+                        .collect();
                     let code = self.matches.sets.code(set);
                     self.take(code, row);
                 }

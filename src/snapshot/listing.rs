@@ -33,7 +33,11 @@ pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotEr
         let listed = store.list("").map_err(failed)?;
         let matching = listed.into_iter().filter(|l| matcher.is_match(&l.path)).collect();
         let (files, ignored) = visible(matching);
-        return if files.is_empty() { Err(empty(ignored)) } else { Ok(Snapshot { store, files, ignored }) };
+        return if files.is_empty() {
+            Err(empty(ignored))
+        } else {
+            Ok(Snapshot { store, files, ignored })
+        };
     }
 
     match source.url.open(io) {
@@ -127,7 +131,8 @@ mod tests {
 
     #[test]
     fn partition_values_are_decoded_and_may_be_null() {
-        let found = partitions("dt=2019-07-01/app=a%2Fb/x=__HIVE_DEFAULT_PARTITION__/part=0.parquet");
+        let found =
+            partitions("dt=2019-07-01/app=a%2Fb/x=__HIVE_DEFAULT_PARTITION__/part=0.parquet");
         let expected = [("dt", Some("2019-07-01")), ("app", Some("a/b")), ("x", None)];
         let expected: Vec<_> =
             expected.iter().map(|(k, v)| (k.to_string(), v.map(str::to_string))).collect();

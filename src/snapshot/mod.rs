@@ -37,7 +37,9 @@ pub enum SnapshotError {
     #[error("source `{source_name}`: {error}\ncheck the source's url")]
     Store { source_name: String, error: StoreError },
 
-    #[error("source `{source_name}`: {url} holds no files ({ignored} whose names begin with _ or . were passed over)\ncheck the source's url; an empty log must still have a file")]
+    #[error(
+        "source `{source_name}`: {url} holds no files ({ignored} whose names begin with _ or . were passed over)\ncheck the source's url; an empty log must still have a file"
+    )]
     Empty { source_name: String, url: String, ignored: u64 },
 
     #[error("source `{source_name}`: the glob \"{glob}\" cannot be read: {reason}")]

@@ -1,0 +1,74 @@
+# Everything that a newcomer does is a target here. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+CARGO ?= cargo
+PYTHON ?= python3
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET_DIR)/release/afterscope
+VENV := .venv
+PY := $(VENV)/bin/python
+DEMO := demo
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## Build the program (release)
+	$(CARGO) build --release --locked
+
+.PHONY: demo
+demo: build ## Make a sample lake with the story of November 2019, run the job, show what was found
+	rm -rf $(DEMO)
+	$(BIN) sample groups-2019 $(DEMO)
+	$(BIN) run --config $(DEMO)/afterscope.toml --as-of 2019-11-06T00:00:00Z
+
+$(VENV)/ready: tests/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+$(VENV)/ready-slow: tests/requirements-slow.txt $(VENV)/ready
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-slow.txt
+	touch $@
+
+.PHONY: test
+test: build $(VENV)/ready ## Fast tests: unit, laws, command line, storage, oracle on 200 random lakes
+	AFTERSCOPE_PYTHON=$(abspath $(PY)) $(CARGO) test --release --locked
+	$(PY) tests/oracle/check.py --program $(BIN) --lakes 200
+
+.PHONY: test-slow
+test-slow: build $(VENV)/ready-slow ## The rest: kills, S3 on SeaweedFS, corpora, and with LAKES=10000 all random lakes
+	AFTERSCOPE_PYTHON=$(abspath $(PY)) $(CARGO) test --release --locked -- --ignored
+	$(PY) tests/oracle/check.py --program $(BIN) --lakes $(or $(LAKES),1000) --first 1000
+
+.PHONY: oracle
+oracle: build $(VENV)/ready ## The oracle on 10,000 random lakes
+	$(PY) tests/oracle/check.py --program $(BIN) --lakes 10000
+
+.PHONY: lint
+lint: ## Formatting and clippy
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets --locked -- -D warnings
+
+.PHONY: docs
+docs: build ## Write docs/tables.md, docs/frames.md and docs/configuration-keys.md anew
+	$(BIN) schema tables --markdown > docs/tables.md
+	$(BIN) schema frames --markdown > docs/frames.md
+	$(BIN) schema config --markdown > docs/configuration-keys.md
+
+.PHONY: man
+man: build ## Man pages in target/man
+	$(BIN) man $(TARGET_DIR)/man
+
+.PHONY: bench
+bench: build ## Time the job beside DuckDB, Polars and chDB (AFTERSCOPE_BENCH names the harness)
+	benches/side-by-side.sh $(BIN)
+
+.PHONY: clean
+clean: ## Remove what these targets made
+	rm -rf $(DEMO) $(VENV)
+	$(CARGO) clean

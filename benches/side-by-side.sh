@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Times a whole run beside DuckDB, Polars and chDB, on three lakes of 20 million rows:
+#   needle  2 % of the rows carry a restricted scope
+#   rare    0.001 %
+#   flood   60 %
+# Prints seconds, CPU seconds and peak memory of each, and the ratios; the totals must be equal.
+#
+#   benches/side-by-side.sh PROGRAM [LAKE…]
+#
+# AFTERSCOPE_BENCH names the folder with the lake generator (gen.py), the peers (peers.py) and the
+# timer (compare.py). AFTERSCOPE_BENCH_LAKES is where lakes are kept between calls.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+program=$(realpath "$1")
+shift
+harness=${AFTERSCOPE_BENCH:?name the folder with gen.py, peers.py and compare.py}
+lakes=${AFTERSCOPE_BENCH_LAKES:-${CARGO_TARGET_DIR:-target}/bench-lakes}
+runs=${AFTERSCOPE_BENCH_RUNS:-3}
+venv="$lakes/venv"
+
+mkdir -p "$lakes"
+if [ ! -e "$venv/ready" ]; then
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check duckdb polars chdb pyarrow numpy pytz
+  touch "$venv/ready"
+fi
+
+declare -A share=([needle]=0.02 [rare]=0.00001 [flood]=0.6)
+for lake in "${@:-needle rare flood}"; do
+  for name in $lake; do
+    folder="$lakes/$name"
+    if [ ! -e "$folder/apps.csv" ]; then
+      "$venv/bin/python" "$harness/gen.py" "$folder" --days 24 --rows-per-day 833334 \
+        --deprecated-share "${share[$name]}"
+    fi
+    cp benches/afterscope.toml "$folder/"
+    printf '\n%s\n' "$name"
+    "$venv/bin/python" "$harness/compare.py" "$folder" --runs "$runs" \
+      --prepare "rm -rf '$folder/out'" \
+      --ours "'$program' run --config '$folder/afterscope.toml' --as-of 2019-11-06T00:00:00Z"
+  done
+done

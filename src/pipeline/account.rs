@@ -1,0 +1,119 @@
+//! Accounts for every row of the input (docs/counting.md, rule 12).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fill::Filled;
+use super::prepare::{Prepared, Source};
+use crate::config::RunPlan;
+use crate::error::Error;
+use crate::exposure::{Exposure, Term};
+use crate::impact::{DayCoverage, SourceCoverage};
+use crate::scan::UnitRecord;
+
+/// The day that a file is accounted under.
+fn file_day(record: &UnitRecord) -> Option<i64> {
+    record.file_days.filter(|(from, to)| from == to).map(|(from, _)| from)
+}
+
+/// Accounts for every row of a source.
+///
+/// # Errors
+/// [`Error::Conservation`].
+pub fn cover(
+    index: usize,
+    source: &Source<'_>,
+    filled: &Filled,
+    exposure: &Exposure,
+) -> Result<SourceCoverage, Error> {
+    let mut days: BTreeMap<Option<i64>, DayCoverage> = BTreeMap::new();
+    let terms = exposure.terms.get(index).map(Vec::as_slice).unwrap_or_default();
+    let mut covered = BTreeSet::new();
+    let mut last_file = None;
+    for (unit, (file, record)) in filled.selection.units.iter().enumerate() {
+        let day = days.entry(file_day(record)).or_default();
+        if last_file != Some(*file) {
+            last_file = Some(*file);
+            day.files_read += 1;
+        }
+        let own = terms.get(unit).copied().unwrap_or_default();
+        let held: u64 = own.iter().sum();
+        let found = record.pruned.total() + record.not_matched + record.before + record.kept;
+        if found != record.rows || held != record.kept {
+            let name = source.wanted.files.get(*file).map(|f| f.0.clone()).unwrap_or_default();
+            return Err(Error::Conservation {
+                source_name: source.plan.name.clone(),
+                file: format!("{name}, row group {}", record.row_group),
+                rows: record.rows,
+                found: found - record.kept + held,
+            });
+        }
+        day.rows += record.rows;
+        day.pruned.add(&record.pruned);
+        day.not_matched += record.not_matched;
+        day.before += record.before;
+        for (sum, term) in day.terms.iter_mut().zip(own) {
+            *sum += term;
+        }
+        if record.rows > 0
+            && let Some((from, to)) = record.file_days
+        {
+            covered.insert(from);
+            covered.insert(to);
+        }
+    }
+    for _ in &filled.unreadable {
+        days.entry(None).or_default().files_unreadable += 1;
+    }
+    let periods = source.plan.expected.as_ref().map(|expected| {
+        let range = expected.from_day..expected.until_day.max(expected.from_day);
+        let have = covered.iter().filter(|day| range.contains(day)).count() as u64;
+        (have, u64::try_from(range.end - range.start).unwrap_or(0))
+    });
+    Ok(SourceCoverage {
+        source: source.plan.name.clone(),
+        days,
+        periods,
+        conflicts: exposure.conflicts.get(index).copied().unwrap_or(0),
+        deduplicates: source.plan.mapping.event_id.is_some(),
+        has_status: source.plan.mapping.status.is_some(),
+    })
+}
+
+/// # Errors
+/// [`Error::Rejected`] where more rows are rejected than the plan allows.
+pub fn check_rejects(
+    plan: &RunPlan,
+    prepared: &Prepared<'_>,
+    filled: &[Filled],
+    exposure: &Exposure,
+) -> Result<(), Error> {
+    let mut rejected = 0;
+    let mut files: Vec<(String, u64)> = Vec::new();
+    for ((source, filled), terms) in prepared.sources.iter().zip(filled).zip(&exposure.terms) {
+        for ((file, _), own) in filled.selection.units.iter().zip(terms) {
+            let rows = own.get(Term::Rejected as usize).copied().unwrap_or(0);
+            if rows == 0 {
+                continue;
+            }
+            rejected += rows;
+            let name = source.wanted.files.get(*file).map(|f| f.0.as_str()).unwrap_or_default();
+            match files.last_mut() {
+                Some((last, sum)) if last == name => *sum += rows,
+                _ => files.push((name.to_string(), rows)),
+            }
+        }
+    }
+    if rejected <= plan.max_rejected_rows {
+        return Ok(());
+    }
+    let mut shown: Vec<String> =
+        files.iter().take(5).map(|(name, rows)| format!("  {rows} in {name}")).collect();
+    if files.len() > 5 {
+        shown.push(format!("  and in {} more files", files.len() - 5));
+    }
+    shown.push(
+        "a row is rejected for a null or unreadable time, a negative weight, or a scope that cannot be parsed"
+            .into(),
+    );
+    Err(Error::Rejected { rejected, allowed: plan.max_rejected_rows, shown: shown.join("\n") })
+}

@@ -1,0 +1,142 @@
+//! Opens the ledger's packs and counts what they hold.
+
+use std::sync::Arc;
+
+use super::account::{check_rejects, cover};
+use super::fill::Filled;
+use super::prepare::Prepared;
+use crate::config::{RunPlan, SourcePlan};
+use crate::error::Error;
+use crate::exposure::{self, Exposure, Rules, Settings, SourceRows};
+use crate::impact::SourceCoverage;
+use crate::key::IdKind;
+use crate::ledger::pack::Kinds;
+use crate::ledger::{Ledger, OpenPack, kind_of};
+use crate::scan::Progress;
+
+/// Everything counted, and every row accounted for.
+pub struct Counted {
+    pub exposure: Exposure,
+    pub filled: Vec<Filled>,
+    pub coverage: Vec<SourceCoverage>,
+    pub group_namespaces: Vec<String>,
+}
+
+/// # Errors
+/// Damaged packs, ids of two kinds, sums that overflow, rows that are not conserved, too many rejects.
+pub fn count(
+    plan: &RunPlan,
+    prepared: &Prepared<'_>,
+    ledger: &Ledger,
+    filled: Vec<Filled>,
+    progress: &Arc<Progress>,
+) -> Result<Counted, Error> {
+    let of =
+        |f: fn(&SourcePlan) -> &String| prepared.sources.iter().map(move |s| f(s.plan).as_str());
+    let (person, person_names) = spaces(of(|s| &s.person_namespace));
+    let (group, group_names) = spaces(of(|s| &s.group_namespace));
+    let (event, event_names) = spaces(of(|s| &s.event_namespace));
+    one_kind("person", &filled, &person, &person_names, |k| k.person)?;
+    one_kind("event", &filled, &event, &event_names, |k| k.event)?;
+    let group_kinds = one_kind("group", &filled, &group, &group_names, |k| k.group)?;
+
+    let mut rows = Vec::with_capacity(filled.len());
+    for ((source, filled), i) in prepared.sources.iter().zip(&filled).zip(0..) {
+        let packs = filled
+            .selection
+            .packs
+            .iter()
+            .filter(|(pack, _)| pack.footer.rows > 0)
+            .map(|(pack, units)| OpenPack::open(ledger, pack.clone(), units.clone()).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        let number = |of: &[usize]| of.get(i).copied().unwrap_or(0);
+        rows.push(SourceRows {
+            packs,
+            asked: Arc::new(source.wanted.asked.clone()),
+            units: filled.selection.units.len(),
+            person_space: number(&person),
+            group_space: number(&group),
+            event_space: number(&event),
+        });
+    }
+    let temp = temp_dir(plan)?;
+    let settings = Settings {
+        rules: Rules::new(&prepared.registry, plan.as_of, plan.lookback_days),
+        keyer: &plan.keyer,
+        group_kinds,
+        groups_limit: plan.groups_limit,
+        budget: prepared.budget,
+        threads: plan.threads,
+        temp: temp.path(),
+        stop: &progress.stop,
+    };
+    let exposure = exposure::count(&rows, &settings)?;
+    let coverage = prepared
+        .sources
+        .iter()
+        .zip(&filled)
+        .enumerate()
+        .map(|(i, (source, filled))| cover(i, source, filled, &exposure))
+        .collect::<Result<Vec<_>, Error>>()?;
+    check_rejects(plan, prepared, &filled, &exposure)?;
+    Ok(Counted { exposure, filled, coverage, group_namespaces: group_names })
+}
+
+/// Numbers for names, in the order in which they are met.
+fn spaces<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<usize>, Vec<String>) {
+    let mut known: Vec<String> = Vec::new();
+    let numbers = names
+        .map(|name| {
+            known.iter().position(|k| k == name).unwrap_or_else(|| {
+                known.push(name.to_string());
+                known.len() - 1
+            })
+        })
+        .collect();
+    (numbers, known)
+}
+
+fn temp_dir(plan: &RunPlan) -> Result<tempfile::TempDir, Error> {
+    let made = match &plan.temp_dir {
+        Some(folder) => tempfile::Builder::new().prefix("afterscope-").tempdir_in(folder),
+        None => tempfile::Builder::new().prefix("afterscope-").tempdir(),
+    };
+    made.map_err(|error| Error::Folder {
+        folder: plan
+            .temp_dir
+            .as_ref()
+            .map_or_else(|| "the system's temporary folder".into(), |d| d.display().to_string()),
+        reason: format!(
+            "no temporary files can be made there: {error}\nname another with run.temp_dir"
+        ),
+    })
+}
+
+/// The kind of ids in each namespace; two kinds in one are an error.
+fn one_kind(
+    role: &'static str,
+    filled: &[Filled],
+    numbers: &[usize],
+    names: &[String],
+    kind: impl Fn(&Kinds) -> Option<IdKind> + Copy,
+) -> Result<Vec<Option<IdKind>>, Error> {
+    let mut found: Vec<Option<(IdKind, String)>> = vec![None; names.len()];
+    for (filled, number) in filled.iter().zip(numbers) {
+        for (kind, file) in kind_of(&filled.selection.packs, kind) {
+            let Some(slot) = found.get_mut(*number) else { continue };
+            match slot {
+                Some((known, first)) if *known != kind => {
+                    return Err(Error::MixedKinds {
+                        role,
+                        namespace: names.get(*number).cloned().unwrap_or_default(),
+                        first: format!("{known} in {first}"),
+                        second: format!("{kind} in {file}"),
+                    });
+                }
+                Some(_) => {}
+                None => *slot = Some((kind, file)),
+            }
+        }
+    }
+    Ok(found.into_iter().map(|k| k.map(|(kind, _)| kind)).collect())
+}

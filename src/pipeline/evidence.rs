@@ -1,0 +1,138 @@
+//! What the manifest says of a run.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::Totals;
+use super::count::Counted;
+use super::fill::Filled;
+use super::prepare::{Prepared, Source};
+use crate::config::RunPlan;
+use crate::exposure::{self, Exposure, Grain, Term, Window};
+use crate::impact::{SourceCoverage, Table};
+use crate::scan::Pruned;
+
+/// Figures of the `(all)` row.
+pub fn totals(exposure: &Exposure) -> Totals {
+    let all = exposure.cells.iter().find(|c| c.key.grain == Grain::All);
+    let measures = all.and_then(|c| c.windows.get(Window::AfterRestriction as usize));
+    let apps = exposure
+        .cells
+        .iter()
+        .filter(|c| c.key.grain == Grain::App && c.key.app.is_some())
+        .filter(|c| c.windows.first().is_some_and(|m| m.events > 0))
+        .count();
+    Totals {
+        requests_allowed: measures.map_or(0, |m| m.requests),
+        subjects_observed: measures.map_or(0, |m| m.subjects),
+        groups: measures.map_or(0, |m| m.groups),
+        apps: apps as u64,
+    }
+}
+
+/// Everything but the outputs.
+pub fn manifest_details(
+    plan: &RunPlan,
+    prepared: &Prepared<'_>,
+    counted: &Counted,
+    tables: &[Table],
+    totals: Totals,
+    verdict: &str,
+) -> Value {
+    let sources: Vec<Value> = prepared
+        .sources
+        .iter()
+        .zip(&counted.filled)
+        .zip(&counted.coverage)
+        .map(|((source, filled), coverage)| source_details(source, filled, coverage))
+        .collect();
+    json!({
+        "program": { "name": "afterscope", "version": env!("CARGO_PKG_VERSION") },
+        "as_of": plan.as_of.to_rfc3339(),
+        "verdict": verdict,
+        "totals": totals,
+        "configuration": plan.document,
+        "ids": {
+            "key_format": crate::key::KEY_FORMAT,
+            "text": "first 128 bits of BLAKE3",
+            "keyed": plan.keyer.is_keyed(),
+            "key_id": plan.keyer.key_id(),
+        },
+        "registry": prepared.registry.files,
+        "sources": sources,
+        "tables": tables
+            .iter()
+            .map(|t| json!({ "name": t.name, "rows": t.batch.num_rows() }))
+            .collect::<Vec<_>>(),
+    })
+}
+
+fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverage) -> Value {
+    let mut rows_of: BTreeMap<usize, u64> = BTreeMap::new();
+    for (file, record) in &filled.selection.units {
+        *rows_of.entry(*file).or_default() += record.rows;
+    }
+    let files: Vec<Value> = source
+        .wanted
+        .files
+        .iter()
+        .enumerate()
+        .map(|(i, (address, pin))| {
+            json!({
+                "url": address,
+                "bytes": pin.size,
+                "e_tag": pin.e_tag,
+                "version": pin.version,
+                "rows": rows_of.get(&i),
+            })
+        })
+        .collect();
+    let mut pruned = Pruned::default();
+    let (mut rows, mut not_matched, mut before, mut terms) = (0, 0, 0, exposure::Terms::default());
+    for day in coverage.days.values() {
+        pruned.add(&day.pruned);
+        rows += day.rows;
+        not_matched += day.not_matched;
+        before += day.before;
+        for (sum, term) in terms.iter_mut().zip(day.terms) {
+            *sum += term;
+        }
+    }
+    let term = |t: Term| terms.get(t as usize).copied().unwrap_or(0);
+    let unmatched: u64 = filled.selection.units.iter().map(|(_, r)| r.unmatched_endpoints).sum();
+    let packs: Vec<&str> = filled.selection.packs.iter().map(|(p, _)| p.name.as_str()).collect();
+    json!({
+        "name": source.plan.name,
+        "url": source.plan.url.to_string(),
+        "files": files,
+        "hidden_files_passed_over": source.snapshot.ignored,
+        "unreadable": filled
+            .unreadable
+            .iter()
+            .map(|u| json!({ "file": u.path, "reason": u.reason }))
+            .collect::<Vec<_>>(),
+        "packs": packs,
+        "rows": {
+            "in_metadata": rows,
+            "outside": {
+                "pruned": pruned,
+                "not_matched": not_matched,
+                "before_first_day": before,
+                "before_restriction": term(Term::Outside),
+            },
+            "deleted": 0,
+            "rejected": term(Term::Rejected),
+            "deduplicated": term(Term::Deduplicated),
+            "after_as_of": term(Term::AfterAsOf),
+            "denied": term(Term::Denied),
+            "unknown": term(Term::Unknown),
+            "held_only": term(Term::HeldOnly),
+            "counted": term(Term::Counted),
+        },
+        "calls_without_endpoint": unmatched,
+        "event_id_conflicts": coverage.conflicts,
+        "deduplicates": coverage.deduplicates,
+        "folds_case": source.plan.mapping.folded(),
+    })
+}

@@ -1,0 +1,125 @@
+//! Brings the rows of every source into the ledger.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Observer;
+use super::prepare::{Prepared, Source};
+use crate::config::RunPlan;
+use crate::error::Error;
+use crate::ledger::{FAN_IN, Ledger, Pack, PackWriter, Selection, WriterSettings, compact};
+use crate::scan::{self, Progress, ScanError, ScanJob, Unreadable};
+
+/// A source whose rows are in the ledger.
+pub struct Filled {
+    pub selection: Selection,
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// Reads what the ledger lacks.
+///
+/// # Errors
+/// Failures of the scan and of storage.
+pub fn fill_ledger(
+    plan: &RunPlan,
+    prepared: &Prepared<'_>,
+    ledger: &Ledger,
+    progress: &Arc<Progress>,
+    observer: &dyn Observer,
+) -> Result<Vec<Filled>, Error> {
+    let mut packs = ledger.packs()?;
+    let mut filled = Vec::with_capacity(prepared.sources.len());
+    for source in &prepared.sources {
+        let mut selection = source.wanted.select(&packs);
+        let mut unreadable = Vec::new();
+        let reused = source.wanted.files.len() - selection.missing.len();
+        if selection.missing.is_empty() {
+            observer.scanning(&source.plan.name, 0, 0, reused as u64);
+        } else {
+            let files: Vec<_> = selection
+                .missing
+                .iter()
+                .filter_map(|i| source.snapshot.files.get(*i).cloned())
+                .collect();
+            let bytes = files.iter().map(|f| f.pin.size).sum();
+            observer.scanning(&source.plan.name, files.len() as u64, bytes, reused as u64);
+            let written = Arc::new(Mutex::new(Vec::new()));
+            let settings = WriterSettings {
+                ledger: ledger.clone(),
+                lineage: source.wanted.lineage.clone(),
+                asked: source.wanted.asked.clone(),
+                person_namespace: source.plan.person_namespace.clone(),
+                group_namespace: source.plan.group_namespace.clone(),
+                budget: prepared.budget.pack_buffer,
+            };
+            let mut writers = PackWriter::many(
+                &settings,
+                &files,
+                |path| source.snapshot.store.shown(path),
+                plan.threads,
+                &written,
+            );
+            let job = ScanJob {
+                context: source.context.clone(),
+                store: source.snapshot.store.clone(),
+                files,
+            };
+            let outcome = scan::scan(
+                &job,
+                &mut writers,
+                prepared.budget.prefetch,
+                plan.allow_incomplete,
+                progress,
+            )?;
+            unreadable = outcome.unreadable;
+            let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+            add_packs(&mut packs, written.drain(..));
+            ledger.write_index(&packs)?;
+            selection = source.wanted.select(&packs);
+        }
+        compact_packs(prepared, ledger, source, &mut packs, &mut selection, progress)?;
+        for bad in &unreadable {
+            observer.warn(&format!("left out: {}", bad.reason));
+        }
+        if selection.missing.len() != unreadable.len() {
+            return Err(ScanError::Internal {
+                what: format!(
+                    "source `{}`: {} files are still unread after the scan",
+                    source.plan.name,
+                    selection.missing.len()
+                ),
+            }
+            .into());
+        }
+        filled.push(Filled { selection, unreadable });
+    }
+    Ok(filled)
+}
+
+fn add_packs(packs: &mut Vec<Pack>, new: impl IntoIterator<Item = Pack>) {
+    packs.extend(new);
+    packs.sort_by(|a, b| a.name.cmp(&b.name));
+    packs.dedup_by(|a, b| a.name == b.name);
+}
+
+/// Merges packs until few enough are left to be opened at once.
+fn compact_packs(
+    prepared: &Prepared<'_>,
+    ledger: &Ledger,
+    source: &Source<'_>,
+    packs: &mut Vec<Pack>,
+    selection: &mut Selection,
+    progress: &Progress,
+) -> Result<(), Error> {
+    let batch_rows = prepared.budget.rows_at_once(FAN_IN);
+    while let Some(merged) = compact(ledger, &selection.packs, batch_rows, &progress.stop)? {
+        add_packs(packs, [merged]);
+        ledger.write_index(packs)?;
+        let before = selection.packs.len();
+        *selection = source.wanted.select(packs);
+        if selection.packs.len() >= before {
+            // Packs overlap so that merging does not pay; the run opens them all.
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The order of the stages; nothing else knows it.
+
+mod account;
+mod count;
+mod evidence;
+mod fill;
+mod outlook;
+mod prepare;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::config::RunPlan;
+use crate::error::Error;
+use crate::impact::{self, Report};
+use crate::ledger::Ledger;
+use crate::moment::DAY_MICROS;
+use crate::publish::Publisher;
+use crate::scan::Progress;
+use crate::store::Io;
+
+use count::{Counted, count};
+use fill::fill_ledger;
+use prepare::{Prepared, prepare};
+
+pub use outlook::{Outlook, SourceOutlook, outlook, unused_packs};
+
+/// What a run tells as it goes; the command line shows it.
+pub trait Observer: Sync {
+    /// A stage begins.
+    fn stage(&self, name: &str);
+    /// Files of a source are about to be read: how many, their bytes, and how many the ledger holds
+    /// already.
+    fn scanning(&self, source: &str, files: u64, bytes: u64, reused: u64);
+    /// Something that the user should know and that does not end the run.
+    fn warn(&self, text: &str);
+}
+
+/// What a finished run says on its last line.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    pub run_id: String,
+    pub verdict: String,
+    pub tables: String,
+    pub totals: Totals,
+    pub reused: bool,
+}
+
+/// Figures of the `(all)` row.
+#[derive(Clone, Copy, Debug, Default, Serialize, serde::Deserialize)]
+pub struct Totals {
+    pub requests_allowed: i64,
+    pub subjects_observed: u64,
+    pub groups: u64,
+    pub apps: u64,
+}
+
+/// Runs the job.
+///
+/// # Errors
+/// Everything in [`Error`].
+pub fn run(
+    plan: &RunPlan,
+    io: &Io,
+    progress: &Arc<Progress>,
+    observer: &dyn Observer,
+) -> Result<Summary, Error> {
+    observer.stage("listing files");
+    let prepared = prepare(plan, io, false)?;
+    let publisher = Publisher::open(plan.output.open_or_create(io)?)?;
+    if let Some(manifest) = publisher.find(&prepared.run_id)? {
+        let published = publisher.standing(&prepared.run_id);
+        publisher.point_latest(&prepared.run_id, plan.as_of)?;
+        let totals = manifest.details.get("totals").cloned().unwrap_or_default();
+        let verdict = manifest.details.get("verdict").and_then(Value::as_str).unwrap_or("complete");
+        return Ok(Summary {
+            run_id: published.run_id,
+            verdict: verdict.to_string(),
+            tables: published.tables,
+            totals: serde_json::from_value(totals).unwrap_or_default(),
+            reused: true,
+        });
+    }
+    let ledger = Ledger::open(plan.state.open_or_create(io)?)?;
+    let scanned = fill_ledger(plan, &prepared, &ledger, progress, observer)?;
+    if progress.stop.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted);
+    }
+    observer.stage("counting");
+    let counted = count(plan, &prepared, &ledger, scanned, progress)?;
+    observer.stage("writing tables");
+    finish(plan, &prepared, &publisher, &counted, observer)
+}
+
+fn finish(
+    plan: &RunPlan,
+    prepared: &Prepared<'_>,
+    publisher: &Publisher,
+    counted: &Counted,
+    observer: &dyn Observer,
+) -> Result<Summary, Error> {
+    let complete = counted.filled.iter().all(|f| f.unreadable.is_empty());
+    let lookback = i64::from(plan.lookback_days).saturating_mul(DAY_MICROS);
+    let report = Report {
+        registry: &prepared.registry,
+        exposure: &counted.exposure,
+        coverage: &counted.coverage,
+        group_namespaces: &counted.group_namespaces,
+        as_of: plan.as_of,
+        lookback_from: plan.as_of.plus_micros(-lookback),
+        lookback_days: plan.lookback_days,
+        complete,
+    };
+    let frames = impact::build_frames(&report).map_err(|e| impact::ImpactError::Output {
+        table: "frames".into(),
+        reason: e.to_string(),
+    })?;
+    let tables = impact::run(&prepared.queries, &frames)?;
+    let mut files = Vec::with_capacity(tables.len() * 2);
+    for table in &tables {
+        files.push(table.parquet()?);
+        files.push(table.csv()?);
+    }
+    let totals = evidence::totals(&counted.exposure);
+    let verdict = if complete { "complete" } else { "incomplete" };
+    for coverage in &counted.coverage {
+        if !coverage.has_status {
+            observer.warn(&format!(
+                "source `{}` maps no status: every call counts as allowed",
+                coverage.source
+            ));
+        }
+    }
+    let details = evidence::manifest_details(plan, prepared, counted, &tables, totals, verdict);
+    let (published, _) = publisher.publish(&prepared.run_id, &files, details)?;
+    publisher.point_latest(&prepared.run_id, plan.as_of)?;
+    Ok(Summary {
+        run_id: published.run_id,
+        verdict: verdict.into(),
+        tables: published.tables,
+        totals,
+        reused: published.reused,
+    })
+}

@@ -1,0 +1,120 @@
+//! Everything that is looked up before a log is read: registry, queries, snapshots, the run's name.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::config::{RunPlan, SourcePlan};
+use crate::error::Error;
+use crate::impact::{self, Query};
+use crate::ledger::{Lineage, Wanted};
+use crate::memory::Budget;
+use crate::publish::sha256;
+use crate::registry::{self, Registry};
+use crate::scan::endpoint::EndpointTable;
+use crate::scan::{Asked, AskedScope, ScanContext};
+use crate::snapshot::{self, Snapshot};
+use crate::store::Io;
+
+/// One source, listed and compared with the ledger.
+pub struct Source<'a> {
+    pub plan: &'a SourcePlan,
+    pub snapshot: Snapshot,
+    pub wanted: Wanted,
+    pub context: Arc<ScanContext>,
+}
+
+pub struct Prepared<'a> {
+    pub registry: Registry,
+    pub sources: Vec<Source<'a>>,
+    pub queries: Vec<Query>,
+    pub run_id: String,
+    pub budget: Budget,
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes.div_ceil(1_000_000))
+}
+
+/// # Errors
+/// Settings, registry, queries or snapshots that cannot be used.
+pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<'a>, Error> {
+    let budget = Budget::new(plan.memory_limit, plan.threads).ok_or_else(|| Error::Memory {
+        limit: megabytes(plan.memory_limit),
+        needed: megabytes(Budget::needed(plan.threads as u64)),
+        threads: plan.threads,
+    })?;
+    let built_in = impact::built_in()?;
+    let mut queries = impact::user_queries(&plan.queries, &built_in)?;
+    let registry = registry::load(&plan.registry, io)?;
+    let endpoints = registry.endpoints.as_ref().map(|e| Arc::new(EndpointTable::new(e)));
+    let endpoints_text = registry.endpoints.as_ref().map(|e| format!("{e:?}")).unwrap_or_default();
+    let asked = Asked::new(
+        registry
+            .scopes
+            .iter()
+            .map(|(name, scope)| AskedScope {
+                name: name.clone(),
+                first_day: scope.restricted_at.day(),
+            })
+            .collect(),
+    );
+    let mut sources = Vec::with_capacity(plan.sources.len());
+    for source in &plan.sources {
+        let snapshot = snapshot::take(source, io)?;
+        let context = ScanContext {
+            source: source.name.clone(),
+            mapping: source.mapping.clone(),
+            partition_time: source.partition_time.clone(),
+            asked: asked.clone(),
+            keyer: plan.keyer.clone(),
+            endpoints: endpoints.clone(),
+            pruning: plan.pruning,
+            survey,
+        };
+        // Only a source that looks calls up depends on the endpoint table.
+        let endpoints =
+            if source.mapping.endpoint.is_some() { endpoints_text.as_str() } else { "" };
+        let pruning = if plan.pruning { "" } else { "\0no pruning" };
+        let mapping = format!("{}{pruning}", source.mapping.fingerprint);
+        let wanted = Wanted {
+            lineage: Lineage::new(&mapping, endpoints, plan.keyer.key_id()),
+            asked: asked.clone(),
+            files: snapshot
+                .files
+                .iter()
+                .map(|f| (snapshot.store.shown(&f.path), f.pin.clone()))
+                .collect(),
+        };
+        sources.push(Source { plan: source, snapshot, wanted, context: Arc::new(context) });
+    }
+    let run_id = run_id(plan, &registry, &sources, &queries);
+    queries.splice(0..0, built_in);
+    Ok(Prepared { registry, sources, queries, run_id, budget })
+}
+
+/// `as_of` and a hash of all that decides the tables.
+fn run_id(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &[Query]) -> String {
+    let mut document = plan.document.clone();
+    if let Some(keys) = document.as_object_mut() {
+        // Limits and places change no figure.
+        for key in ["run", "output", "state"] {
+            keys.remove(key);
+        }
+    }
+    let inputs: Vec<_> = sources.iter().map(|s| (&s.plan.name, &s.wanted.files)).collect();
+    let queries: Vec<_> = user.iter().map(|q| (&q.table, &q.sql)).collect();
+    let identity = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "as_of": plan.as_of.to_rfc3339(),
+        "document": document,
+        "inputs": inputs,
+        "registry": registry.files,
+        "queries": queries,
+        "key": plan.keyer.key_id(),
+        "pruning": plan.pruning,
+        "allow_incomplete": plan.allow_incomplete,
+    });
+    let hash = sha256(identity.to_string().as_bytes());
+    format!("{}-{}", plan.as_of.to_compact(), hash.get(..12).unwrap_or_default())
+}

@@ -1,0 +1,289 @@
+//! One file: its footer, and where the mapped columns are in it.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arrow::datatypes::{DataType, Field, Schema};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
+
+use super::columns::{Bound, FileShape};
+use super::decode::Step;
+use super::engine::Fetch;
+use super::events::Columns;
+use super::prune;
+use super::ranges::Fetched;
+use super::{ScanContext, ScanError};
+use crate::config::ColumnPlan;
+use crate::config::raw::Encoding;
+use crate::moment::{DAY_MICROS, Moment};
+use crate::snapshot::SnapshotFile;
+use crate::store::{Pin, Store};
+
+/// What a first read takes from the end of a file: most footers fit.
+const TAIL: u64 = 64 << 10;
+
+/// A file while it is read.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// Position in the job's list.
+    pub index: usize,
+    /// Path below the source's folder.
+    pub path: String,
+    pub pin: Pin,
+    /// The address, for messages.
+    pub shown: String,
+    pub file: SnapshotFile,
+    units_left: AtomicUsize,
+    abandoned: AtomicBool,
+    footer: OnceLock<Footer>,
+}
+
+impl OpenFile {
+    pub fn new(index: usize, file: &SnapshotFile, store: &Store) -> Self {
+        Self {
+            index,
+            path: file.path.clone(),
+            pin: file.pin.clone(),
+            shown: store.shown(&file.path),
+            file: file.clone(),
+            units_left: AtomicUsize::new(0),
+            abandoned: AtomicBool::new(false),
+            footer: OnceLock::new(),
+        }
+    }
+
+    pub fn first_fetch(file: Arc<Self>) -> Fetch {
+        let from = file.pin.size.saturating_sub(TAIL);
+        Self::tail(file, from)
+    }
+
+    /// The end of the file from byte `from` on.
+    pub fn tail(file: Arc<Self>, from: u64) -> Fetch {
+        // Nothing can be read of an empty file; opening it says what is wrong.
+        let ranges = if file.pin.size == 0 { Vec::new() } else { vec![from..file.pin.size] };
+        Fetch { file, ranges, step: Step::Open }
+    }
+
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Gives the file up; `true` for the first to do so.
+    pub fn abandon(&self) -> bool {
+        !self.abandoned.swap(true, Ordering::Relaxed)
+    }
+
+    /// Counts finished units; `true` when these were the last.
+    pub fn finish_units(&self, count: usize) -> bool {
+        if count == 0 || self.is_abandoned() {
+            return false;
+        }
+        self.units_left.fetch_sub(count, Ordering::AcqRel) == count
+    }
+
+    /// Reads the footer from the file's end, and finds the mapped columns.
+    ///
+    /// # Errors
+    /// Damaged files, and columns that are not as mapped.
+    pub fn open(&self, context: &ScanContext, fetched: Fetched) -> Result<Opened, ScanError> {
+        let size = self.pin.size;
+        if size < 12 {
+            return Err(
+                self.unreadable(&format!("it has {size} bytes; a Parquet file has at least 12"))
+            );
+        }
+        let from = fetched.parts.first().map_or(0, |(start, _)| *start);
+        let tail = fetched.parts.into_iter().next().map(|(_, b)| b).unwrap_or_default();
+        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(if context.pruning {
+            PageIndexPolicy::Optional
+        } else {
+            PageIndexPolicy::Skip
+        });
+        match reader.try_parse_sized(&tail, size) {
+            Ok(()) => {}
+            Err(ParquetError::NeedMoreData(needed)) => {
+                let from_needed = size.saturating_sub(needed as u64);
+                if from_needed >= from {
+                    return Err(self.unreadable(&"its footer is damaged"));
+                }
+                return Ok(Opened::NeedsFrom(from_needed));
+            }
+            Err(error) => return Err(self.unreadable(&error)),
+        }
+        let metadata = Arc::new(reader.finish().map_err(|e| self.unreadable(&e))?);
+        // The Arrow schema that writers add says nothing that Parquet's own does not; without it
+        // files of different writers look alike.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let plain = ArrowReaderMetadata::try_new(metadata, options.clone())
+            .map_err(|e| self.unreadable(&e))?;
+        let columns = self.bind(context, &plain)?;
+        let metadata = with_dictionaries(&plain, &columns, options);
+        let footer = self.footer_of(context, metadata, columns)?;
+        let groups = footer.metadata.metadata().num_row_groups();
+        self.units_left.store(groups.max(1), Ordering::Release);
+        // Set once: a file is opened once.
+        let _ = self.footer.set(footer);
+        Ok(Opened::Whole)
+    }
+
+    fn bind(
+        &self,
+        context: &ScanContext,
+        metadata: &ArrowReaderMetadata,
+    ) -> Result<Columns, ScanError> {
+        let shape = FileShape {
+            file: &self.shown,
+            schema: metadata.schema(),
+            leaves: metadata.parquet_schema(),
+            partitions: &self.file.partitions,
+        };
+        let m = &context.mapping;
+        let optional = |plan: &Option<ColumnPlan>| plan.as_ref().map(|p| shape.bind(p)).transpose();
+        Ok(Columns {
+            time: shape.bind(&m.time)?,
+            app: shape.bind(&m.app)?,
+            scopes: optional(&m.scopes)?,
+            subject: optional(&m.subject)?,
+            actor: optional(&m.actor)?,
+            group: optional(&m.group)?,
+            status: optional(&m.status)?,
+            bytes: optional(&m.bytes)?,
+            records: optional(&m.records)?,
+            fields: optional(&m.fields)?,
+            weight: optional(&m.weight)?,
+            event_id: optional(&m.event_id)?,
+            endpoint: optional(&m.endpoint)?,
+            method: optional(&m.method)?,
+        })
+    }
+
+    fn footer_of(
+        &self,
+        context: &ScanContext,
+        metadata: ArrowReaderMetadata,
+        columns: Columns,
+    ) -> Result<Footer, ScanError> {
+        let bad = |reason: String| ScanError::BadPartition { file: self.shown.clone(), reason };
+        let plan = context.partition_time.as_ref();
+        let bound = match plan {
+            Some(plan) => prune::partition_bound(plan, &self.file).map_err(bad)?,
+            None => None,
+        };
+        let file_days = match (plan, &bound) {
+            (Some(plan), Some(bound)) => {
+                // The day that the partition names, without the slack.
+                let from = bound.start.plus_micros(plan.slack);
+                let to = from.plus_micros(plan.grain.min(DAY_MICROS) - 1);
+                Some((from.day(), to.day()))
+            }
+            _ => file_days(&metadata, &columns.time),
+        };
+        let scope_leaf = columns.scopes.as_ref().and_then(|bound| {
+            let leaf = bound.single_leaf()?;
+            let column = metadata.parquet_schema().columns().get(leaf)?;
+            let single = match bound.plan.encoding {
+                None | Some(Encoding::Single) => true,
+                Some(Encoding::List) => column.max_rep_level() > 0,
+                Some(Encoding::Space | Encoding::Comma) => false,
+            };
+            (single && !bound.plan.fold_case).then_some(leaf)
+        });
+        Ok(Footer { metadata, columns, bound, file_days, scope_leaf })
+    }
+
+    pub fn unreadable(&self, error: &impl std::fmt::Display) -> ScanError {
+        ScanError::Unreadable { file: self.shown.clone(), reason: error.to_string() }
+    }
+
+    pub fn footer(&self) -> Result<&Footer, ScanError> {
+        self.footer.get().ok_or_else(|| ScanError::Internal {
+            what: format!("{} was read before it was opened", self.shown),
+        })
+    }
+}
+
+/// What opening a file found.
+#[derive(Debug)]
+pub struct Footer {
+    pub metadata: ArrowReaderMetadata,
+    pub columns: Columns,
+    /// The time that the file's partition declares.
+    pub bound: Option<Range<Moment>>,
+    /// Days of the file's least and greatest time, or of its partition.
+    pub file_days: Option<(i64, i64)>,
+    /// The scope column, where its statistics, bloom filters and pages speak for single scopes.
+    pub scope_leaf: Option<usize>,
+}
+
+impl Footer {
+    pub fn group(&self, group: usize) -> Option<&RowGroupMetaData> {
+        self.metadata.metadata().row_groups().get(group)
+    }
+}
+
+/// How far a file could be opened with the bytes at hand.
+pub(super) enum Opened {
+    Whole,
+    /// The footer begins before them: at this byte.
+    NeedsFrom(u64),
+}
+
+/// Days of the file's least and greatest time, where every row group's statistics show them.
+fn file_days(metadata: &ArrowReaderMetadata, time: &Bound) -> Option<(i64, i64)> {
+    let parquet = metadata.metadata();
+    let leaf = time.single_leaf()?;
+    let unit = prune::time_unit(parquet, leaf, &time.plan)?;
+    let mut days: Option<(i64, i64)> = None;
+    for group in parquet.row_groups().iter().filter(|g| g.num_rows() > 0) {
+        let (least, greatest) = prune::time_extremes(group, leaf, unit)?;
+        let (from, to) = days.unwrap_or((least.day(), greatest.day()));
+        days = Some((from.min(least.day()), to.max(greatest.day())));
+    }
+    days
+}
+
+/// Reads app and scope columns as dictionaries where the file has them so.
+fn with_dictionaries(
+    plain: &ArrowReaderMetadata,
+    columns: &Columns,
+    options: ArrowReaderOptions,
+) -> ArrowReaderMetadata {
+    let first = plain.metadata().row_groups().first();
+    let wanted: Vec<usize> = [Some(&columns.app), columns.scopes.as_ref()]
+        .into_iter()
+        .flatten()
+        .filter_map(Bound::single_leaf)
+        .filter(|leaf| {
+            first.is_some_and(|g| {
+                g.columns().get(*leaf).is_some_and(|c| c.dictionary_page_offset().is_some())
+            })
+        })
+        .filter_map(|leaf| {
+            let column = plain.parquet_schema().columns().get(leaf)?;
+            let [name] = column.path().parts() else { return None };
+            plain.schema().index_of(name).ok()
+        })
+        .collect();
+    let fields: Vec<Field> = plain
+        .schema()
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(i, field)| {
+            if wanted.contains(&i) && *field.data_type() == DataType::Utf8 {
+                let text =
+                    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                Field::new(field.name(), text, field.is_nullable())
+            } else {
+                field.as_ref().clone()
+            }
+        })
+        .collect();
+    let options = options.with_schema(Arc::new(Schema::new(fields)));
+    // Only a faster way to the same values: without it all is read as plain text.
+    ArrowReaderMetadata::try_new(plain.metadata().clone(), options)
+        .unwrap_or_else(|_| plain.clone())
+}

@@ -1,0 +1,144 @@
+//! Which bytes hold the wanted rows, and readers over bytes that were fetched.
+
+use std::ops::Range;
+
+use bytes::{Buf, Bytes};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::ScanError;
+use super::file::{Footer, OpenFile};
+
+/// Rows decoded at once.
+const BATCH_ROWS: usize = 32 << 10;
+
+/// Rows of a row group as a reader wants them.
+pub(super) fn selection_of_ranges(
+    footer: &Footer,
+    group: usize,
+    ranges: &[Range<usize>],
+) -> RowSelection {
+    let rows = footer.group(group).map_or(0, RowGroupMetaData::num_rows);
+    RowSelection::from_consecutive_ranges(
+        ranges.iter().cloned(),
+        usize::try_from(rows).unwrap_or(0),
+    )
+}
+
+/// `None` where every row is selected.
+pub(super) fn selection_of_rows(matching: &[u32], rows: usize) -> Option<RowSelection> {
+    if matching.len() == rows {
+        return None;
+    }
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for row in matching {
+        let row = usize::try_from(*row).unwrap_or(usize::MAX);
+        match ranges.last_mut() {
+            Some(last) if last.end == row => last.end = row + 1,
+            _ => ranges.push(row..row + 1),
+        }
+    }
+    Some(RowSelection::from_consecutive_ranges(ranges.into_iter(), rows))
+}
+
+/// The bytes of the columns: whole chunks, or the pages that the selection touches.
+pub(super) fn byte_ranges(
+    footer: &Footer,
+    group: usize,
+    leaves: &[usize],
+    selection: Option<&RowSelection>,
+) -> Vec<Range<u64>> {
+    let Some(details) = footer.group(group) else { return Vec::new() };
+    let offsets = footer.metadata.metadata().offset_index().and_then(|i| i.get(group));
+    let mut ranges = Vec::new();
+    let mut sorted = leaves.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    for leaf in sorted {
+        let Some(column) = details.columns().get(leaf) else { continue };
+        let (start, length) = column.byte_range();
+        let pages = offsets.and_then(|o| o.get(leaf)).map(|o| o.page_locations());
+        match (selection, pages) {
+            (Some(selection), Some(pages)) if !pages.is_empty() => {
+                let first = pages.first().and_then(|p| u64::try_from(p.offset).ok());
+                if let Some(first) = first.filter(|first| *first > start) {
+                    ranges.push(start..first);
+                }
+                ranges.extend(selection.scan_ranges(pages));
+            }
+            _ => ranges.push(start..start.saturating_add(length)),
+        }
+    }
+    ranges
+}
+
+pub(super) fn open_reader(
+    file: &OpenFile,
+    footer: &Footer,
+    group: usize,
+    leaves: &[usize],
+    selection: Option<RowSelection>,
+    fetched: Fetched,
+) -> Result<ParquetRecordBatchReader, ScanError> {
+    let mask = ProjectionMask::leaves(footer.metadata.parquet_schema(), leaves.iter().copied());
+    let mut builder =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, footer.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_projection(mask)
+            .with_batch_size(BATCH_ROWS);
+    if let Some(selection) = selection {
+        builder = builder.with_row_selection(selection);
+    }
+    builder.build().map_err(|e| file.unreadable(&e))
+}
+
+/// The parts of a file that were fetched.
+pub(super) struct Fetched {
+    pub size: u64,
+    /// Offset and bytes.
+    pub parts: Vec<(u64, Bytes)>,
+}
+
+impl Length for Fetched {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl Fetched {
+    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
+        self.parts
+            .iter()
+            .find_map(|(offset, bytes)| {
+                let at = usize::try_from(start.checked_sub(*offset)?).ok()?;
+                (at < bytes.len()).then(|| bytes.slice(at..))
+            })
+            .ok_or_else(|| ParquetError::EOF(format!("byte {start} belongs to no mapped column")))
+    }
+}
+
+impl ChunkReader for Fetched {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let bytes = self.from(start)?;
+        if bytes.len() < length {
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes from {start} reach past their column"
+            )));
+        }
+        Ok(bytes.slice(..length))
+    }
+}

@@ -1,0 +1,94 @@
+//! Failures of storage, sorted by what they mean for a run.
+
+use object_store::Error as OsError;
+use thiserror::Error;
+
+/// What a failure of storage means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// The object or folder is not there.
+    NotFound,
+    /// Credentials do not suffice, or the file system says no.
+    Denied,
+    /// An address or option is wrong.
+    Settings,
+    /// The object is not the version that was asked for.
+    Changed,
+    /// A conditional create found an object, or a conditional replace another version.
+    Conflict,
+    /// Network or service: worth a retry.
+    Transient,
+    /// No space is left.
+    Full,
+}
+
+/// A failure of storage.
+#[derive(Debug, Error)]
+#[error("{object}: {reason}")]
+pub struct StoreError {
+    pub kind: StoreErrorKind,
+    /// Address of the object, without credentials.
+    pub object: String,
+    pub reason: String,
+}
+
+impl StoreError {
+    pub fn new(kind: StoreErrorKind, object: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { kind, object: object.into(), reason: reason.into() }
+    }
+
+    pub(super) fn from_os(error: &OsError, object: String) -> Self {
+        let mut reason = innermost(error);
+        let kind = match error {
+            OsError::NotFound { .. } => StoreErrorKind::NotFound,
+            OsError::AlreadyExists { .. } => StoreErrorKind::Conflict,
+            OsError::Precondition { .. } | OsError::NotModified { .. } => StoreErrorKind::Changed,
+            OsError::PermissionDenied { .. } | OsError::Unauthenticated { .. } => {
+                StoreErrorKind::Denied
+            }
+            OsError::InvalidPath { .. }
+            | OsError::NotSupported { .. }
+            | OsError::NotImplemented { .. }
+            | OsError::UnknownConfigurationKey { .. } => StoreErrorKind::Settings,
+            _ => match io_kind(error) {
+                Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
+                    StoreErrorKind::Full
+                }
+                Some(
+                    std::io::ErrorKind::PermissionDenied
+                    | std::io::ErrorKind::ReadOnlyFilesystem
+                    | std::io::ErrorKind::NotADirectory
+                    | std::io::ErrorKind::IsADirectory,
+                ) => StoreErrorKind::Denied,
+                Some(std::io::ErrorKind::NotFound) => StoreErrorKind::NotFound,
+                _ => StoreErrorKind::Transient,
+            },
+        };
+        if kind == StoreErrorKind::NotFound && reason.contains("NoSuchBucket") {
+            reason = "the bucket does not exist".into();
+        }
+        Self { kind, object, reason }
+    }
+}
+
+/// The deepest cause, on one line: outer layers repeat it with request details.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    let text = if text.is_empty() { error.to_string() } else { text };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn io_kind(error: &OsError) -> Option<std::io::ErrorKind> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            return Some(io.kind());
+        }
+        cause = inner.source();
+    }
+    None
+}

@@ -1,0 +1,251 @@
+//! Where a URL leads. Credentials are found here and nowhere else, and are never printed.
+
+use std::fmt;
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, RetryConfig};
+
+use super::{Io, Store, StoreError, StoreErrorKind};
+use crate::config::raw;
+
+/// A checked address. Its `Display` never holds a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StoreUrl {
+    place: Place,
+    options: raw::Store,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Local(PathBuf),
+    S3 { bucket: String, key: String },
+}
+
+impl StoreUrl {
+    /// Reads a path (relative to `base`), `file://` or `s3://` URL.
+    ///
+    /// # Errors
+    /// What is wrong with it; a URL that carries credentials is refused without repeating them.
+    pub fn parse(text: &str, base: &FsPath, options: &raw::Store) -> Result<Self, String> {
+        let options = options.clone();
+        if text.trim().is_empty() {
+            return Err("the address is empty; write a path or s3://bucket/prefix".into());
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Ok(Self { place: Place::Local(base.join(text)), options });
+        };
+        let authority = rest.split('/').next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(format!(
+                "the {scheme}:// address carries credentials; take them out (and change them: they \
+                 stood in a file) and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
+            ));
+        }
+        match scheme {
+            "file" => {
+                let url = url::Url::parse(text).map_err(|e| format!("bad file:// address: {e}"))?;
+                let path = url
+                    .to_file_path()
+                    .map_err(|()| "a file:// address needs an absolute path: file:///data/logs/")?;
+                Ok(Self { place: Place::Local(path), options })
+            }
+            "s3" | "s3a" => {
+                if rest.contains(['?', '#']) {
+                    return Err("an s3:// address takes no ? or #; options stand in `store`".into());
+                }
+                let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+                if bucket.is_empty() {
+                    return Err(
+                        "the s3:// address names no bucket; write s3://bucket/prefix".into()
+                    );
+                }
+                let place = Place::S3 { bucket: bucket.into(), key: key.into() };
+                Ok(Self { place, options })
+            }
+            other => Err(format!(
+                "`{other}://` is no known kind of address; write a path, file:// or s3://"
+            )),
+        }
+    }
+
+    /// The address of something below.
+    pub fn join(&self, child: &str) -> Self {
+        let place = match &self.place {
+            Place::Local(path) => Place::Local(path.join(child)),
+            Place::S3 { bucket, key } => {
+                let key = key.trim_end_matches('/');
+                let key = if key.is_empty() { child.to_string() } else { format!("{key}/{child}") };
+                Place::S3 { bucket: bucket.clone(), key }
+            }
+        };
+        Self { place, options: self.options.clone() }
+    }
+
+    /// Folder and last segment: `logs/a.parquet` is `(logs, a.parquet)`.
+    pub fn split_last(&self) -> Option<(Self, String)> {
+        let (place, name) = match &self.place {
+            Place::Local(path) => {
+                let name = path.file_name()?.to_str()?.to_string();
+                (Place::Local(path.parent()?.to_path_buf()), name)
+            }
+            Place::S3 { bucket, key } => {
+                let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
+                (Place::S3 { bucket: bucket.clone(), key: folder.into() }, name.to_string())
+            }
+        };
+        (!name.is_empty()).then(|| (Self { place, options: self.options.clone() }, name))
+    }
+
+    /// Parts before and after the first segment with a glob character, where there is one.
+    pub fn split_glob(&self) -> Option<(Self, String)> {
+        let is_glob = |segment: &str| segment.contains(['*', '?', '[', '{']);
+        let text = match &self.place {
+            Place::Local(path) => path.to_str()?.to_string(),
+            Place::S3 { key, .. } => key.clone(),
+        };
+        let segments: Vec<&str> = text.split('/').collect();
+        let first = segments.iter().position(|s| is_glob(s))?;
+        let head = segments.get(..first)?.join("/");
+        let tail = segments.get(first..)?.join("/");
+        let place = match &self.place {
+            Place::Local(_) if head.is_empty() && text.starts_with('/') => {
+                Place::Local(PathBuf::from("/"))
+            }
+            Place::Local(_) if head.is_empty() => Place::Local(PathBuf::from(".")),
+            Place::Local(_) => Place::Local(PathBuf::from(head)),
+            Place::S3 { bucket, .. } => Place::S3 { bucket: bucket.clone(), key: head },
+        };
+        Some((Self { place, options: self.options.clone() }, tail))
+    }
+
+    /// The local path, where the address is one.
+    pub fn local(&self) -> Option<&FsPath> {
+        match &self.place {
+            Place::Local(path) => Some(path),
+            Place::S3 { .. } => None,
+        }
+    }
+
+    /// Opens the folder for reading.
+    ///
+    /// # Errors
+    /// Where it does not exist (local), or no credentials are at hand (S3).
+    pub fn open(&self, io: &Io) -> Result<Store, StoreError> {
+        match &self.place {
+            Place::Local(path) => {
+                if !path.is_dir() {
+                    let what = if path.exists() { "is not a folder" } else { "does not exist" };
+                    return Err(StoreError::new(StoreErrorKind::NotFound, self.to_string(), what));
+                }
+                let inner = LocalFileSystem::new_with_prefix(path)
+                    .map_err(|e| StoreError::from_os(&e, self.to_string()))?;
+                Ok(Store {
+                    inner: Arc::new(inner),
+                    prefix: Path::default(),
+                    root: Some(path.clone()),
+                    shown: self.to_string(),
+                    io: io.clone(),
+                })
+            }
+            Place::S3 { bucket, key } => {
+                let inner = self.s3(bucket)?;
+                let prefix = Path::parse(key).map_err(|e| {
+                    StoreError::new(StoreErrorKind::Settings, self.to_string(), e.to_string())
+                })?;
+                let shown = self.to_string();
+                Ok(Store { inner, prefix, root: None, shown, io: io.clone() })
+            }
+        }
+    }
+
+    /// Opens the folder for writing; a local one is made where it does not exist.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where the folder cannot be made.
+    pub fn open_or_create(&self, io: &Io) -> Result<Store, StoreError> {
+        if let Place::Local(path) = &self.place {
+            std::fs::create_dir_all(path).map_err(|e| {
+                StoreError::new(
+                    StoreErrorKind::Denied,
+                    self.to_string(),
+                    format!("cannot be made: {e}"),
+                )
+            })?;
+        }
+        self.open(io)
+    }
+
+    fn s3(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        let set = |name: &str| std::env::var(name).is_ok_and(|v| !v.is_empty());
+        let known = set("AWS_ACCESS_KEY_ID")
+            || set("AWS_WEB_IDENTITY_TOKEN_FILE")
+            || set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+            || set("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+            || set("AWS_SKIP_SIGNATURE");
+        if !known && !self.options.anonymous && !self.options.instance_metadata {
+            return Err(StoreError::new(
+                StoreErrorKind::Settings,
+                self.to_string(),
+                "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and \
+                 AWS_SESSION_TOKEN), or say store.instance_metadata = true to ask the machine's \
+                 metadata service, or store.anonymous = true for a public bucket",
+            ));
+        }
+        let endpoint = self
+            .options
+            .endpoint
+            .clone()
+            .or_else(|| std::env::var("AWS_ENDPOINT_URL_S3").ok())
+            .or_else(|| std::env::var("AWS_ENDPOINT_URL").ok())
+            .or_else(|| std::env::var("AWS_ENDPOINT").ok());
+        let mut builder =
+            AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(RetryConfig {
+                max_retries: 8,
+                retry_timeout: Duration::from_secs(90),
+                ..Default::default()
+            });
+        if let Some(endpoint) = endpoint {
+            // Plain HTTP only where the address says so in so many words.
+            builder =
+                builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
+        }
+        if let Some(region) = &self.options.region {
+            builder = builder.with_region(region);
+        }
+        if let Some(virtual_hosted) = self.options.virtual_hosted_style {
+            builder = builder.with_virtual_hosted_style_request(virtual_hosted);
+        }
+        if self.options.anonymous {
+            builder = builder.with_skip_signature(true);
+        }
+        let store = builder.build().map_err(|e| StoreError::from_os(&e, self.to_string()))?;
+        Ok(Arc::new(store))
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Local(path) => write!(f, "{}", path.display()),
+            Place::S3 { bucket, key } => write!(f, "s3://{bucket}/{key}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_an_address_are_refused_and_not_repeated() {
+        let error =
+            StoreUrl::parse("s3://AKIA:hunter2@bucket/x", FsPath::new("."), &raw::Store::default())
+                .unwrap_err();
+        assert!(!error.contains("hunter2") && !error.contains("AKIA:"), "{error}");
+    }
+}
