@@ -57,6 +57,9 @@ pub enum Error {
     )]
     Conservation { source_name: String, file: String, rows: u64, found: u64 },
 
+    #[error("{argument}: {reason}")]
+    Argument { argument: String, reason: String },
+
     #[error("{folder}: {reason}")]
     Folder { folder: String, reason: String },
 
@@ -96,6 +99,7 @@ impl Error {
             Self::Config(_)
             | Self::Sample(_)
             | Self::Memory { .. }
+            | Self::Argument { .. }
             | Self::Folder { .. }
             | Self::MixedKinds { .. } => ExitCode::User,
             Self::Registry(e) => e.store_kind().map_or(ExitCode::User, of_store),

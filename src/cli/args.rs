@@ -32,7 +32,7 @@ pub struct Global {
     /// How messages on stderr are written.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// Say more; twice for requests to storage.
+    /// Say which stage runs, and what is read and reused.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Say nothing but errors.
@@ -210,6 +210,9 @@ pub enum StateCommand {
     Gc {
         #[command(flatten)]
         run: RunArgs,
+        /// Leave packs alone that are younger than this: a run under way may be reading them.
+        #[arg(long, default_value = "1d", value_name = "TIME")]
+        keep: String,
         /// Only say what would be removed.
         #[arg(long)]
         dry_run: bool,

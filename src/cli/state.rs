@@ -1,6 +1,7 @@
 //! `afterscope state`.
 
 use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
@@ -9,13 +10,15 @@ use super::run::Runtime;
 use super::terminal::{bytes, number};
 use super::{Failure, print_bytes};
 use crate::config;
+use crate::error::Error;
 use crate::ledger::{Ledger, Pack};
-use crate::pipeline;
+use crate::moment::{Moment, parse_duration};
+use crate::pipeline::{self, Unused};
 
 pub fn run(args: &StateArgs) -> Result<(), Failure> {
     match &args.command {
         StateCommand::Show { run, json } => show(run, *json),
-        StateCommand::Gc { run, dry_run } => gc(run, *dry_run),
+        StateCommand::Gc { run, keep, dry_run } => gc(run, keep, *dry_run),
     }
 }
 
@@ -68,10 +71,16 @@ fn table(address: &str, packs: &[Pack]) -> String {
     out
 }
 
-fn gc(run: &RunArgs, dry_run: bool) -> Result<(), Failure> {
+fn gc(run: &RunArgs, keep: &str, dry_run: bool) -> Result<(), Failure> {
     let plan = config::load(&run.config, &run.overrides())?;
+    let keep = parse_duration(keep)
+        .map_err(|reason| Error::Argument { argument: format!("--keep {keep}"), reason })?;
+    // The only look at a clock: it decides what is tidied away, never what is counted.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
+    let now = Moment::from_micros(i64::try_from(now).unwrap_or(i64::MAX));
     let runtime = Runtime::new()?;
-    let (ledger, packs, unused) = pipeline::unused_packs(&plan, &runtime.io)?;
+    let Unused { ledger, kept, unused, recent } =
+        pipeline::unused_packs(&plan, &runtime.io, now.plus_micros(-keep))?;
     let mut out = String::new();
     for pack in &unused {
         let verb = if dry_run { "would remove" } else { "removed" };
@@ -81,10 +90,12 @@ fn gc(run: &RunArgs, dry_run: bool) -> Result<(), Failure> {
         let _ = writeln!(out, "{verb} {} ({})", pack.name, bytes(pack.size));
     }
     if !dry_run && !unused.is_empty() {
-        let left: Vec<Pack> = packs.into_iter().filter(|p| !unused.contains(p)).collect();
-        ledger.write_index(&left)?;
+        ledger.write_index(&kept)?;
     }
     let size: u64 = unused.iter().map(|p| p.size).sum();
     let _ = writeln!(out, "{} packs, {}", unused.len(), bytes(size));
+    if recent > 0 {
+        let _ = writeln!(out, "{recent} more are unused and too young to go (--keep)");
+    }
     print_bytes(out.as_bytes())
 }

@@ -1,13 +1,13 @@
 //! The second pass: events in the order of (group, person).
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ExposureError;
-use super::policy::{Leaf, Window, WindowSet};
+use super::policy::{Leaf, LeafScope, Window, WindowSet, count_windows};
+use super::records::{GroupName, GroupRecord, NOBODY};
 use super::sorter::Sorted;
-use super::tally::GroupRecord;
 use crate::key::{IdKind, Key, Keyer};
 use crate::moment::Moment;
 use crate::scan::batch::NONE;
@@ -35,47 +35,53 @@ pub struct RestGroups {
     pub requests: i64,
 }
 
-/// Groups ranked: most people first, ties by id.
-#[derive(PartialEq, Eq)]
-struct Ranked(GroupRow);
+/// Most people first, ties by id.
+type Rank<'a> = (Reverse<u64>, &'a str, usize);
 
-impl Ranked {
-    fn rank(&self) -> (Reverse<u64>, &str, usize) {
-        (Reverse(self.0.subjects), &self.0.id, self.0.space)
+fn rank(row: &GroupRow) -> Rank<'_> {
+    (Reverse(row.subjects), &row.id, row.space)
+}
+
+/// The first groups of one scope by rank, and how many there are in all.
+#[derive(Default)]
+struct Top {
+    /// At most twice the limit, in no order.
+    rows: Vec<GroupRow>,
+    /// Once the limit was reached: the last of those that counted then. Whoever ranks after it is out.
+    floor: Option<GroupRow>,
+    all: RestGroups,
+}
+
+impl Top {
+    fn prune(&mut self, limit: usize) {
+        if self.rows.len() <= limit || limit == 0 {
+            self.rows.truncate(limit);
+            return;
+        }
+        let (_, last, _) =
+            self.rows.select_nth_unstable_by(limit - 1, |a, b| rank(a).cmp(&rank(b)));
+        self.floor = Some(last.clone());
+        self.rows.truncate(limit);
     }
 }
 
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
-    }
-}
-
-/// The first groups of each scope by rank, and how many there are in all.
+/// The first groups of each scope by rank.
 #[derive(Default)]
 pub struct TopGroups {
     /// `None` keeps all.
     limit: Option<usize>,
-    /// By scope; the heap's top is the last in rank.
-    top: Vec<BinaryHeap<Ranked>>,
-    all: Vec<RestGroups>,
+    scopes: Vec<Top>,
 }
 
 impl TopGroups {
     pub fn new(limit: Option<u64>, scopes: usize) -> Self {
         Self {
             limit: limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-            top: (0..scopes).map(|_| BinaryHeap::new()).collect(),
-            all: vec![RestGroups::default(); scopes],
+            scopes: (0..scopes).map(|_| Top::default()).collect(),
         }
     }
 
+    /// `row` is made only where the group may be listed: its id as text costs something.
     fn offer(
         &mut self,
         scope: usize,
@@ -83,20 +89,21 @@ impl TopGroups {
         requests: i64,
         row: impl FnOnce() -> GroupRow,
     ) -> Result<(), ExposureError> {
-        let (Some(heap), Some(all)) = (self.top.get_mut(scope), self.all.get_mut(scope)) else {
-            return Ok(());
-        };
-        all.groups += 1;
-        all.requests = all.requests.checked_add(requests).ok_or(ExposureError::Overflow)?;
-        if let Some(limit) = self.limit
-            && heap.len() >= limit
-            && heap.peek().is_none_or(|last| last.0.subjects > subjects)
-        {
+        let Some(top) = self.scopes.get_mut(scope) else { return Ok(()) };
+        top.all.groups += 1;
+        top.all.requests = top.all.requests.checked_add(requests).ok_or(ExposureError::Overflow)?;
+        if top.floor.as_ref().is_some_and(|floor| subjects < floor.subjects) {
             return Ok(());
         }
-        heap.push(Ranked(row()));
-        if self.limit.is_some_and(|limit| heap.len() > limit) {
-            heap.pop();
+        let row = row();
+        if top.floor.as_ref().is_some_and(|floor| rank(&row) > rank(floor)) {
+            return Ok(());
+        }
+        top.rows.push(row);
+        if let Some(limit) = self.limit
+            && top.rows.len() >= limit.saturating_mul(2).max(64)
+        {
+            top.prune(limit);
         }
         Ok(())
     }
@@ -104,15 +111,16 @@ impl TopGroups {
     /// # Errors
     /// [`ExposureError::Overflow`].
     pub fn merge(&mut self, other: Self) -> Result<(), ExposureError> {
-        for (mine, theirs) in self.all.iter_mut().zip(&other.all) {
-            mine.groups += theirs.groups;
-            mine.requests =
-                mine.requests.checked_add(theirs.requests).ok_or(ExposureError::Overflow)?;
-        }
-        for (mine, theirs) in self.top.iter_mut().zip(other.top) {
-            mine.extend(theirs);
-            while self.limit.is_some_and(|limit| mine.len() > limit) {
-                mine.pop();
+        for (mine, theirs) in self.scopes.iter_mut().zip(other.scopes) {
+            mine.all.groups += theirs.all.groups;
+            mine.all.requests = mine
+                .all
+                .requests
+                .checked_add(theirs.all.requests)
+                .ok_or(ExposureError::Overflow)?;
+            mine.rows.extend(theirs.rows);
+            if let Some(limit) = self.limit {
+                mine.prune(limit);
             }
         }
         Ok(())
@@ -122,8 +130,10 @@ impl TopGroups {
     pub fn finish(self) -> (Vec<GroupRow>, Vec<RestGroups>) {
         let mut rows = Vec::new();
         let mut rest = Vec::new();
-        for (heap, mut all) in self.top.into_iter().zip(self.all) {
-            for Ranked(row) in heap.into_sorted_vec() {
+        for Top { rows: mut listed, mut all, .. } in self.scopes {
+            listed.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
+            listed.truncate(self.limit.unwrap_or(usize::MAX));
+            for row in listed {
                 all.groups -= 1;
                 all.requests -= row.requests;
                 rows.push(row);
@@ -140,10 +150,17 @@ struct Current {
     group: u64,
     subjects: u64,
     last_subject: Option<u64>,
-    apps: HashSet<u32>,
+    apps: u64,
     requests: i64,
     first: i64,
     last: i64,
+}
+
+/// Everything sorted of one group namespace.
+pub struct SortedGroups {
+    pub events: Sorted<GroupRecord>,
+    pub names: Sorted<GroupName>,
+    pub kind: Option<IdKind>,
 }
 
 /// Counts groups on one thread.
@@ -179,43 +196,67 @@ impl<'a> GroupCounter<'a> {
         }
     }
 
-    /// Counts one partition of one group namespace.
+    /// Counts one partition of group namespace `space`.
     ///
     /// # Errors
     /// Temporary files that cannot be read, sums that overflow.
     pub fn partition(
         &mut self,
-        sorted: &Sorted,
+        sorted: &SortedGroups,
         partition: usize,
         space: usize,
-        kind: Option<IdKind>,
-        wide: bool,
     ) -> Result<(), ExposureError> {
-        let mut at: Option<(Key, Option<Box<[u8]>>)> = None;
-        sorted.each(partition, |bytes| {
-            let record = GroupRecord::decode(wide, bytes).ok_or_else(|| {
-                ExposureError::Internal { what: "a sorted record cannot be read back".into() }
-            })?;
-            if at.as_ref().map(|(key, _)| *key) != Some(record.group) {
-                if let Some((key, id)) = at.take() {
-                    self.close(key, id.as_deref(), space, kind)?;
-                }
-                at = Some((record.group, record.id.map(Into::into)));
-                self.number += 1;
+        let mut names = sorted.names.partition(partition)?;
+        let mut name = names.next()?;
+        let mut events = sorted.events.partition(partition)?;
+        let mut next = events.next()?;
+        while let Some(first) = next {
+            let group = first.group;
+            self.number += 1;
+            next = Some(first);
+            while let Some(record) = next.filter(|record| record.group == group) {
+                self.take(&record)?;
+                next = events.next()?;
             }
-            self.take(&record)
-        })?;
-        if let Some((key, id)) = at.take() {
-            self.close(key, id.as_deref(), space, kind)?;
+            while name.as_ref().is_some_and(|name| name.group < group) {
+                name = names.next()?;
+            }
+            let own = name.as_ref().filter(|name| name.group == group).map(|name| name.id.as_ref());
+            self.close(group, own, space, sorted.kind)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, record: &GroupRecord<'_>) -> Result<(), ExposureError> {
+    fn take(&mut self, record: &GroupRecord) -> Result<(), ExposureError> {
         let leaves = self.leaves;
         let Some(leaf) = usize::try_from(record.leaf).ok().and_then(|i| leaves.get(i)) else {
             return Ok(());
         };
+        for LeafScope { scope, app_cell } in &leaf.scopes {
+            let index = usize::try_from(*scope).unwrap_or(usize::MAX);
+            let Some(current) = self.current.get_mut(index) else { continue };
+            if current.group != self.number {
+                *current = Current {
+                    group: self.number,
+                    first: record.micros,
+                    last: record.micros,
+                    ..Default::default()
+                };
+                self.open.insert(index);
+            }
+            if record.subject != NOBODY && current.last_subject != Some(record.subject) {
+                current.last_subject = Some(record.subject);
+                current.subjects += 1;
+            }
+            // An app is new to the group where the cell of app and scope is.
+            let stamp = app_cell
+                .and_then(|cell| self.stamps.get(usize::try_from(cell).unwrap_or(usize::MAX)));
+            current.apps += u64::from(stamp.is_some_and(|stamp| stamp.0 != self.number));
+            current.requests =
+                current.requests.checked_add(record.weight).ok_or(ExposureError::Overflow)?;
+            current.first = current.first.min(record.micros);
+            current.last = current.last.max(record.micros);
+        }
         for (cell, windows) in &leaf.exposed {
             let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
             let (Some(stamp), Some(counts)) =
@@ -226,38 +267,8 @@ impl<'a> GroupCounter<'a> {
             if stamp.0 != self.number {
                 *stamp = (self.number, 0);
             }
-            let fresh = windows & !stamp.1;
-            if fresh != 0 {
-                stamp.1 |= windows;
-                for (window, count) in counts.iter_mut().enumerate() {
-                    *count += u64::from(fresh >> window & 1);
-                }
-            }
-        }
-        for scope in &leaf.scopes {
-            let index = usize::try_from(*scope).unwrap_or(usize::MAX);
-            let Some(current) = self.current.get_mut(index) else { continue };
-            if current.group != self.number {
-                current.group = self.number;
-                current.subjects = 0;
-                current.last_subject = None;
-                current.apps.clear();
-                current.requests = 0;
-                current.first = record.micros;
-                current.last = record.micros;
-                self.open.insert(index);
-            }
-            if record.subject != u64::MAX && current.last_subject != Some(record.subject) {
-                current.last_subject = Some(record.subject);
-                current.subjects += 1;
-            }
-            if leaf.app != NONE {
-                current.apps.insert(leaf.app);
-            }
-            current.requests =
-                current.requests.checked_add(record.weight).ok_or(ExposureError::Overflow)?;
-            current.first = current.first.min(record.micros);
-            current.last = current.last.max(record.micros);
+            count_windows(counts, windows & !stamp.1);
+            stamp.1 |= windows;
         }
         Ok(())
     }
@@ -269,14 +280,14 @@ impl<'a> GroupCounter<'a> {
         space: usize,
         kind: Option<IdKind>,
     ) -> Result<(), ExposureError> {
-        for index in std::mem::take(&mut self.open) {
+        while let Some(index) = self.open.pop_first() {
             let Some(current) = self.current.get(index) else { continue };
             let keyer = self.keyer;
             self.top.offer(index, current.subjects, current.requests, || GroupRow {
                 scope: u32::try_from(index).unwrap_or(NONE),
                 id: own_id(keyer, key, id, kind),
                 space,
-                apps: current.apps.len() as u64,
+                apps: current.apps,
                 subjects: current.subjects,
                 requests: current.requests,
                 first: Moment::from_micros(current.first),

@@ -1,7 +1,9 @@
 //! Merged rows to measures, for every grain and window, in one pass over the ledger.
 
+mod counter;
 mod groups;
 mod policy;
+mod records;
 mod sorter;
 mod tally;
 mod totals;
@@ -20,13 +22,15 @@ use crate::scan::Asked;
 
 pub use groups::{GroupRow, RestGroups};
 pub use policy::{CellKey, Grain, Rules, Window};
-pub use tally::{SourceSpaces, Term, Terms};
+pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 
-use groups::{GroupCounter, TopGroups};
-use policy::{Policy, WindowSet};
+use counter::{Counter, GroupSorters, Projections, SourceSpaces};
+use groups::{GroupCounter, SortedGroups, TopGroups};
+use policy::{Policy, WindowSet, count_windows};
+use records::ActorRecord;
 use sorter::{Sorted, Sorter};
-use tally::{Counter, Projections, Tally};
+use tally::Tally;
 
 #[derive(Debug, Error)]
 pub enum ExposureError {
@@ -94,12 +98,6 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let policy = Mutex::new(Policy::new(settings.rules.clone()));
     let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
     let group_spaces = sources.iter().map(|s| s.group_space + 1).max().unwrap_or(0);
-    let wide: Vec<bool> = (0..group_spaces)
-        .map(|space| {
-            let plain_int = settings.group_kinds.get(space).copied().flatten() == Some(IdKind::Int);
-            !plain_int || settings.keyer.is_keyed()
-        })
-        .collect();
     // Where nothing tells them apart, the people are the actors (docs/counting.md, rule 5).
     let actors_are_people = person_columns(sources).all(|c| c == PersonColumn::Actor);
     let actors = vec![!actors_are_people; person_spaces];
@@ -113,13 +111,18 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let sorters = group_spaces + actors.iter().filter(|a| **a).count();
     let sort_budget = settings.budget.sort_buffer / u64::try_from(sorters.max(1)).unwrap_or(1);
     let temp: Arc<Path> = settings.temp.into();
-    let new_sorter = || Sorter::new(temp.clone(), sort_budget, PARTITION_BITS);
+    let groups_sorters = || {
+        // Ids take little beside the events that they belong to.
+        let names = Sorter::new(temp.clone(), sort_budget / 4, PARTITION_BITS);
+        GroupSorters::new(Sorter::new(temp.clone(), sort_budget / 4 * 3, PARTITION_BITS), names)
+    };
+    let actor_sorter = || Sorter::new(temp.clone(), sort_budget, PARTITION_BITS);
 
     let next = AtomicUsize::new(0);
     let counted = in_threads(settings.threads.min(jobs.len().max(1)), |_| {
         let projections = Projections {
-            groups: wide.iter().map(|wide| (new_sorter(), *wide)).collect(),
-            actors: actors.iter().map(|differ| differ.then(new_sorter)).collect(),
+            groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
+            actors: actors.iter().map(|differ| differ.then(actor_sorter)).collect(),
         };
         let mut counter = Counter::new(&policy, &spaces, &units, projections);
         let mut names = Names::default();
@@ -128,7 +131,11 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
                 .iter()
                 .enumerate()
                 .filter(|(_, s)| s.person_space == job.person_space)
-                .map(|(source, s)| Input { source, packs: s.packs.clone() })
+                .map(|(source, s)| Input {
+                    source,
+                    group_space: s.group_space,
+                    packs: s.packs.clone(),
+                })
                 .collect();
             names = run_job(job, &inputs, &asked, names, &mut counter, settings)?;
         }
@@ -136,21 +143,29 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     })?;
 
     let mut tally = Tally::default();
-    let mut groups: Vec<Sorted> = wide.iter().map(|_| Sorted::new(PARTITION_BITS)).collect();
-    let mut actor_runs: Vec<Sorted> = actors.iter().map(|_| Sorted::new(PARTITION_BITS)).collect();
+    let mut groups: Vec<SortedGroups> = (0..group_spaces)
+        .map(|space| SortedGroups {
+            events: Sorted::new(PARTITION_BITS),
+            names: Sorted::new(PARTITION_BITS),
+            kind: settings.group_kinds.get(space).copied().flatten(),
+        })
+        .collect();
+    let mut actor_runs: Vec<Sorted<ActorRecord>> =
+        actors.iter().map(|_| Sorted::new(PARTITION_BITS)).collect();
     for (part, projections) in counted {
         tally.merge(part)?;
-        for (all, (sorter, _)) in groups.iter_mut().zip(projections.groups) {
-            sorter.finish(all)?;
+        for (all, sorters) in groups.iter_mut().zip(projections.groups) {
+            sorters.events.finish(&mut all.events);
+            sorters.names.finish(&mut all.names);
         }
         for (all, sorter) in actor_runs.iter_mut().zip(projections.actors) {
             if let Some(sorter) = sorter {
-                sorter.finish(all)?;
+                sorter.finish(all);
             }
         }
     }
     let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (group_counts, top) = count_groups(&policy, &groups, &wide, settings)?;
+    let (group_counts, top) = count_groups(&policy, &groups, settings)?;
     drop(groups);
     let mut actor_counts = vec![[0; Window::COUNT]; policy.cells.len()];
     for (space, runs) in actor_runs.iter().enumerate() {
@@ -174,7 +189,7 @@ fn run_job(
     counter.begin(job.person_space, job.first_ordinal);
     let mut seen = 0u64;
     while let Some(merged) = merge.next_row()? {
-        counter.take(merged, &merge.names)?;
+        counter.take(&merged)?;
         seen += 1;
         if seen.is_multiple_of(CHECK_EVERY) && settings.stop.load(Ordering::Relaxed) {
             return Err(ExposureError::Interrupted);
@@ -234,8 +249,7 @@ type Counts = Vec<[u64; Window::COUNT]>;
 
 fn count_groups(
     policy: &Policy,
-    groups: &[Sorted],
-    wide: &[bool],
+    groups: &[SortedGroups],
     settings: &Settings<'_>,
 ) -> Result<(Counts, TopGroups), ExposureError> {
     let scopes = policy.scope_names.len();
@@ -243,7 +257,7 @@ fn count_groups(
     let jobs: Vec<(usize, usize)> = groups
         .iter()
         .enumerate()
-        .flat_map(|(space, sorted)| (0..sorted.partitions).map(move |p| (space, p)))
+        .flat_map(|(space, sorted)| (0..sorted.events.partitions).map(move |p| (space, p)))
         .collect();
     let next = AtomicUsize::new(0);
     let parts = in_threads(settings.threads, |_| {
@@ -253,11 +267,8 @@ fn count_groups(
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);
             }
-            let (Some(sorted), Some(wide)) = (groups.get(*space), wide.get(*space)) else {
-                continue;
-            };
-            let kind = settings.group_kinds.get(*space).copied().flatten();
-            counter.partition(sorted, *partition, *space, kind, *wide)?;
+            let Some(sorted) = groups.get(*space) else { continue };
+            counter.partition(sorted, *partition, *space)?;
         }
         Ok((counter.groups, counter.top))
     })?;
@@ -272,7 +283,7 @@ fn count_groups(
 
 fn count_actors(
     policy: &Policy,
-    runs: &Sorted,
+    runs: &Sorted<ActorRecord>,
     counts: &mut Counts,
     settings: &Settings<'_>,
 ) -> Result<(), ExposureError> {
@@ -286,18 +297,14 @@ fn count_actors(
             if partition >= runs.partitions {
                 break;
             }
-            let mut at: Option<[u8; 16]> = None;
-            runs.each(partition, |record| {
-                let bad =
-                    || ExposureError::Internal { what: "a sorted actor cannot be read".into() };
-                let (key, leaf) = record.split_first_chunk::<16>().ok_or_else(bad)?;
-                let leaf =
-                    leaf.first_chunk::<4>().map(|b| u32::from_be_bytes(*b)).ok_or_else(bad)?;
-                if at != Some(*key) {
-                    at = Some(*key);
+            let mut ordered = runs.partition(partition)?;
+            let mut at = None;
+            while let Some(record) = ordered.next()? {
+                if at != Some(record.actor) {
+                    at = Some(record.actor);
                     number += 1;
                 }
-                let leaf = usize::try_from(leaf).ok().and_then(|i| policy.leaves.get(i));
+                let leaf = usize::try_from(record.leaf).ok().and_then(|i| policy.leaves.get(i));
                 for (cell, windows) in leaf.map(|l| l.exposed.as_slice()).unwrap_or_default() {
                     let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
                     let (Some(stamp), Some(counts)) = (stamps.get_mut(cell), own.get_mut(cell))
@@ -307,14 +314,10 @@ fn count_actors(
                     if stamp.0 != number {
                         *stamp = (number, 0);
                     }
-                    let fresh = windows & !stamp.1;
+                    count_windows(counts, windows & !stamp.1);
                     stamp.1 |= windows;
-                    for (window, count) in counts.iter_mut().enumerate() {
-                        *count += u64::from(fresh >> window & 1);
-                    }
                 }
-                Ok(())
-            })?;
+            }
         }
         Ok(own)
     })?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::moment::Moment;
 use crate::registry::Registry;
-use crate::scan::batch::{Interner, NONE, ScopeSet};
+use crate::scan::batch::{NONE, ScopeSet};
 
 /// A stretch of time that matters for an app and a scope (docs/counting.md, rule 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +55,17 @@ impl Window {
 
 /// Windows as bits.
 pub type WindowSet = u8;
+
+/// Adds one to the count of each window of the set.
+#[inline]
+pub fn count_windows(counts: &mut [u64; Window::COUNT], mut set: WindowSet) {
+    while set != 0 {
+        if let Some(count) = counts.get_mut(set.trailing_zeros() as usize) {
+            *count += 1;
+        }
+        set &= set - 1;
+    }
+}
 
 /// What a figure is grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,10 +121,17 @@ pub struct Leaf {
     pub held_only: Vec<(u32, WindowSet)>,
     /// Cells for which a denied or unknown event counts.
     pub refused: Vec<(u32, WindowSet)>,
-    /// Exercised scopes that count, as indexes into [`Policy::scope_names`].
-    pub scopes: Vec<u32>,
-    /// A number for the app; [`NONE`] where the event names none.
-    pub app: u32,
+    /// Exercised scopes that count.
+    pub scopes: Vec<LeafScope>,
+}
+
+/// An exercised scope of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafScope {
+    /// Index into [`Policy::scope_names`].
+    pub scope: u32,
+    /// The cell of the scope and the leaf's app; `None` where the event names no app.
+    pub app_cell: Option<u32>,
 }
 
 /// The leaves of one app and scope set.
@@ -127,8 +145,17 @@ pub struct Pair {
 
 impl Pair {
     #[inline]
-    pub fn at(&self, at: Moment) -> Option<&(u32, Arc<Leaf>)> {
-        self.leaves.get(self.cuts.partition_point(|cut| *cut <= at))
+    pub fn at(&self, at: Moment) -> Option<(u32, &Leaf)> {
+        let (number, leaf) = self.leaves.get(self.cuts.partition_point(|cut| *cut <= at))?;
+        Some((*number, leaf))
+    }
+
+    pub fn cuts(&self) -> &[Moment] {
+        &self.cuts
+    }
+
+    pub fn leaves(&self) -> &[(u32, Arc<Leaf>)] {
+        &self.leaves
     }
 }
 
@@ -219,7 +246,6 @@ pub struct Policy {
     pub leaves: Vec<Arc<Leaf>>,
     pub cells: Vec<CellKey>,
     by_key: HashMap<CellKey, u32>,
-    apps: Interner,
     pub scope_names: Vec<String>,
 }
 
@@ -232,7 +258,6 @@ impl Policy {
             leaves: Vec::new(),
             cells: Vec::new(),
             by_key: HashMap::new(),
-            apps: Interner::default(),
         }
     }
 
@@ -242,7 +267,6 @@ impl Policy {
         if let Some(pair) = self.pairs.get(&key) {
             return pair.clone();
         }
-        let code = app.map_or(NONE, |app| self.apps.code(app));
         let cuts = self.rules.cuts(app, set);
         let mut leaves = Vec::with_capacity(cuts.len() + 1);
         for segment in 0..=cuts.len() {
@@ -251,7 +275,7 @@ impl Policy {
                 None => Moment::MIN,
                 Some(i) => cuts.get(i).copied().unwrap_or(Moment::MAX),
             };
-            let leaf = Arc::new(self.make_leaf(code, app, set, at));
+            let leaf = Arc::new(self.make_leaf(app, set, at));
             leaves.push((u32::try_from(self.leaves.len()).unwrap_or(NONE), leaf.clone()));
             self.leaves.push(leaf);
         }
@@ -260,14 +284,13 @@ impl Policy {
         pair
     }
 
-    fn make_leaf(&mut self, code: u32, app: Option<&str>, set: &ScopeSet, at: Moment) -> Leaf {
+    fn make_leaf(&mut self, app: Option<&str>, set: &ScopeSet, at: Moment) -> Leaf {
         let mut leaf = Leaf {
             standing: Standing::Counts,
             exposed: Vec::new(),
             held_only: Vec::new(),
             refused: Vec::new(),
             scopes: Vec::new(),
-            app: code,
         };
         let begun = |scope: &String| self.rules.restricted.get(scope).is_some_and(|r| *r <= at);
         if !set.scopes.iter().any(begun) {
@@ -301,7 +324,9 @@ impl Policy {
             if used {
                 exercised |= windows;
                 if let Ok(index) = self.scope_names.binary_search(scope) {
-                    leaf.scopes.push(u32::try_from(index).unwrap_or(NONE));
+                    let app_cell = app.map(|_| self.cell(key(Grain::ScopeApp, Some(scope))));
+                    let scope = u32::try_from(index).unwrap_or(NONE);
+                    leaf.scopes.push(LeafScope { scope, app_cell });
                 }
             }
             for grain in [Grain::ScopeApp, Grain::ScopeDeveloper, Grain::Scope] {

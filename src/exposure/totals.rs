@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ExposureError;
 use super::groups::{GroupRow, RestGroups, TopGroups};
 use super::policy::{CellKey, Grain, Policy, Window, WindowSet};
-use super::tally::{DayPeople, DaySums, Days, People, Sums, Tally, Terms};
+use super::tally::{DayPeople, DaySums, Days, Exposed, People, Sums, Tally, Terms};
 use crate::moment::Moment;
 
 /// The result of a count.
@@ -80,32 +80,39 @@ pub fn add_counts(into: &mut [[u64; Window::COUNT]], from: &[[u64; Window::COUNT
 impl Sums {
     fn merge(&mut self, other: &Self) -> Result<(), ExposureError> {
         self.rows += other.rows;
-        self.events += other.events;
-        add(&mut self.requests, other.requests)?;
-        add(&mut self.bytes, other.bytes)?;
-        self.bytes_known += other.bytes_known;
+        self.exposed.merge(&other.exposed)?;
         add(&mut self.records, other.records)?;
         self.records_known += other.records_known;
         self.subjects_unknown_rows += other.subjects_unknown_rows;
-        self.first = least(self.first, other.first);
-        self.last = self.last.max(other.last);
         add(&mut self.denied, other.denied)?;
         add(&mut self.unknown, other.unknown)?;
         add(&mut self.held_only, other.held_only)?;
+        self.people += other.people;
         for (day, sums) in other.days.iter().filter(|(_, s)| s.events > 0) {
-            if let Some(mine) = self.days.entry(day) {
-                mine.events += sums.events;
-                add(&mut mine.requests, sums.requests)?;
-            }
+            self.days.entry(day).merge(&sums)?;
         }
         Ok(())
     }
 }
 
-fn least(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
+impl Exposed {
+    fn merge(&mut self, other: &Self) -> Result<(), ExposureError> {
+        self.events += other.events;
+        add(&mut self.requests, other.requests)?;
+        add(&mut self.bytes, other.bytes)?;
+        self.bytes_known += other.bytes_known;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        Ok(())
+    }
+}
+
+impl DaySums {
+    fn merge(&mut self, other: &Self) -> Result<(), ExposureError> {
+        self.events += other.events;
+        self.people.subjects += other.people.subjects;
+        self.people.new += other.people.new;
+        add(&mut self.requests, other.requests)
     }
 }
 
@@ -115,10 +122,9 @@ impl People {
             *a += b;
         }
         for (day, people) in other.days.iter().filter(|(_, p)| p.subjects > 0) {
-            if let Some(mine) = self.days.entry(day) {
-                mine.subjects += people.subjects;
-                mine.new += people.new;
-            }
+            let mine = self.days.entry(day);
+            mine.subjects += people.subjects;
+            mine.new += people.new;
         }
     }
 }
@@ -199,27 +205,24 @@ pub fn roll_up(
         for (cell, windows) in &leaf.held_only {
             let Some(cell) = at(&mut sums, *cell) else { continue };
             // An allowed event of a leaf with any exercised scope is in `requests`.
-            let held = if leaf.scopes.is_empty() { part.held_only } else { part.requests };
+            let held = if leaf.scopes.is_empty() { part.held_only } else { part.exposed.requests };
             for measures in chosen(&mut cell.windows, *windows) {
                 add(&mut measures.held_only, held)?;
             }
         }
-        if part.events == 0 {
+        if part.exposed.events == 0 {
             continue;
         }
         for (cell, windows) in &leaf.exposed {
             let Some(cell) = at(&mut sums, *cell) else { continue };
             for measures in chosen(&mut cell.windows, *windows) {
                 measures.add_exposed(part)?;
+                // Others were counted cell by cell.
+                measures.subjects += part.people;
             }
             for (day, sums) in part.days.iter().filter(|(_, s)| s.events > 0) {
-                if let Some(set) = cell.day_windows.entry(day) {
-                    *set |= windows;
-                }
-                if let Some(mine) = cell.days.entry(day) {
-                    mine.events += sums.events;
-                    add(&mut mine.requests, sums.requests)?;
-                }
+                *cell.day_windows.entry(day) |= windows;
+                cell.days.entry(day).merge(&sums)?;
             }
         }
     }
@@ -240,7 +243,7 @@ pub fn roll_up(
         }
         for (i, measures) in windows.iter_mut().enumerate() {
             let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
-            measures.subjects = count(&people.subjects);
+            measures.subjects += count(&people.subjects);
             measures.groups = count(&groups);
             measures.actors = if actors_are_people { measures.subjects } else { count(&actors) };
         }
@@ -261,17 +264,18 @@ pub fn roll_up(
 
 impl Measures {
     fn add_exposed(&mut self, part: &Sums) -> Result<(), ExposureError> {
-        self.events += part.events;
-        add(&mut self.requests, part.requests)?;
-        if part.bytes_known > 0 {
-            add(self.bytes.get_or_insert(0), part.bytes)?;
+        let exposed = &part.exposed;
+        self.events += exposed.events;
+        add(&mut self.requests, exposed.requests)?;
+        if exposed.bytes_known > 0 {
+            add(self.bytes.get_or_insert(0), exposed.bytes)?;
         }
         if part.records_known > 0 {
             add(self.records.get_or_insert(0), part.records)?;
         }
         self.subjects_unknown_rows += part.subjects_unknown_rows;
-        self.first = least(self.first, part.first);
-        self.last = self.last.max(part.last);
+        self.first = Some(self.first.map_or(exposed.first, |first| first.min(exposed.first)));
+        self.last = self.last.max(Some(exposed.last));
         Ok(())
     }
 }
@@ -279,12 +283,15 @@ impl Measures {
 fn days_of(sums: &Days<DaySums>, people: &Days<DayPeople>) -> Vec<Day> {
     let mut days: BTreeMap<i64, Day> = BTreeMap::new();
     for (day, sums) in sums.iter().filter(|(_, s)| s.events > 0) {
-        days.entry(day).or_default().requests = sums.requests;
+        let entry = days.entry(day).or_default();
+        entry.requests = sums.requests;
+        entry.subjects = sums.people.subjects;
+        entry.new = sums.people.new;
     }
     for (day, people) in people.iter().filter(|(_, p)| p.subjects > 0) {
         let entry = days.entry(day).or_default();
-        entry.subjects = people.subjects;
-        entry.new = people.new;
+        entry.subjects += people.subjects;
+        entry.new += people.new;
     }
     days.into_iter().map(|(day, figures)| Day { day, ..figures }).collect()
 }
@@ -319,18 +326,20 @@ mod tests {
             tally.sums.resize_with(tally.sums.len().max(leaf + 1), Sums::default);
             let sums = &mut tally.sums[*leaf];
             sums.rows += 1;
-            sums.events += 1;
-            sums.requests += weight;
+            sums.exposed.events += 1;
+            sums.exposed.requests += weight;
             let at = Moment::from_micros(*day * 86_400_000_000 + weight);
-            sums.first = least(sums.first, Some(at));
-            sums.last = sums.last.max(Some(at));
-            let on = sums.days.entry(*day).unwrap();
+            sums.exposed.first = sums.exposed.first.min(at);
+            sums.exposed.last = sums.exposed.last.max(at);
+            sums.people += u64::from(weight % 3 == 0);
+            let on = sums.days.entry(*day);
             on.events += 1;
             on.requests += weight;
+            on.people.subjects += u64::from(weight % 3 == 0);
             tally.people.resize_with(tally.people.len().max(cell + 1), People::default);
             let people = &mut tally.people[*cell];
             people.subjects[cell % Window::COUNT] += 1;
-            let on = people.days.entry(*day).unwrap();
+            let on = people.days.entry(*day);
             on.subjects += 1;
             on.new += u64::from(weight % 2 == 0);
             tally.terms[leaf % 2][0][cell % Term::COUNT] += 1;
@@ -348,7 +357,7 @@ mod tests {
             .iter()
             .map(|s| {
                 let days: Vec<_> = s.days.iter().filter(|d| d.1.events > 0).collect();
-                (s.rows, s.events, s.requests, s.first, s.last, format!("{days:?}"))
+                (s.rows, s.people, s.exposed, format!("{days:?}"))
             })
             .collect();
         let people: Vec<_> = tally

@@ -60,13 +60,13 @@ pub fn compact(
     footer.rows = footer.units.iter().map(|u| u.record.kept).sum();
     let schema = union(&packs);
     let asked = [Arc::new(footer.asked.clone())];
-    let inputs = [Input { source: 0, packs }];
+    let inputs = [Input { source: 0, group_space: 0, packs }];
     let mut merge = Merge::new(&inputs, &asked, &(0..=u64::MAX), batch_rows, Names::default())?;
     let mut out = ledger.upload(&name)?;
     let mut encoder = PackEncoder::new(schema.clone(), footer)?;
     let mut group = Group::default();
     while let Some(merged) = merge.next_row()? {
-        group.push(merged, &merge.names);
+        group.push(&merged);
         if group.rows.len() == GROUP_ROWS {
             out.write(encoder.write(&group.drain(&schema)?)?)?;
             if stop.load(Ordering::Relaxed) {
@@ -183,11 +183,11 @@ impl Codes {
 }
 
 impl Group {
-    fn push(&mut self, merged: Merged, names: &Names) {
-        let Merged { unit, row, .. } = merged;
+    fn push(&mut self, merged: &Merged<'_>) {
+        let (names, row) = (merged.names, merged.row());
         let Row { at, app, set, outcome, reject, subject, actor, group, group_id, .. } = row;
         let out = &mut self.rows;
-        out.unit.push(unit);
+        out.unit.push(merged.unit());
         out.micros.push(at.micros);
         out.nanos.push(at.nanos);
         let apps = &mut out.app_names;

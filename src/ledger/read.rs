@@ -115,7 +115,8 @@ pub struct Cursor {
     /// Codes in the merge's names, by the text that the pack holds.
     sets: HashMap<(String, String), u32>,
     asked: Arc<Asked>,
-    pub source: usize,
+    /// The source, and the namespace of its groups.
+    pub source: (usize, usize),
     /// The current block; its codes are the merge's.
     pub block: AccessBatch,
     pub row: usize,
@@ -125,7 +126,7 @@ impl Cursor {
     /// A cursor before its first row; see [`Self::load`].
     pub fn new(
         pack: Arc<OpenPack>,
-        source: usize,
+        source: (usize, usize),
         range: KeyRange,
         asked: Arc<Asked>,
         batch_rows: usize,

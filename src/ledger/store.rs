@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::LedgerError;
 use super::pack::{FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit};
 use crate::key::IdKind;
+use crate::moment::Moment;
 use crate::scan::batch::NONE;
 use crate::scan::{Asked, UnitRecord};
 use crate::store::{Pin, Store, Upload};
@@ -192,6 +193,16 @@ impl Ledger {
             }
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// When each pack was written, by name.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn written(&self) -> Result<HashMap<String, Moment>, LedgerError> {
+        let listed = self.store.list(PACKS)?;
+        let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_string();
+        Ok(listed.into_iter().map(|l| (name(&l.path), l.written)).collect())
     }
 
     /// Removes a pack.

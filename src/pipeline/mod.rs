@@ -26,7 +26,7 @@ use count::{Counted, count};
 use fill::fill_ledger;
 use prepare::{Prepared, prepare};
 
-pub use outlook::{Outlook, SourceOutlook, outlook, unused_packs};
+pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
 
 /// What a run tells as it goes; the command line shows it.
 pub trait Observer: Sync {

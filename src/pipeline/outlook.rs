@@ -9,6 +9,7 @@ use super::prepare::prepare;
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::ledger::{Ledger, Pack};
+use crate::moment::Moment;
 use crate::publish::Publisher;
 use crate::scan::{self, AccessBatch, Progress, Pruned, ScanError, ScanJob, Sink, UnitRecord};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind};
@@ -133,20 +134,43 @@ fn existing(opened: Result<Store, StoreError>) -> Result<Option<Store>, StoreErr
     }
 }
 
-/// Packs that a run of this plan would not use.
+/// Which packs may go.
+pub struct Unused {
+    pub ledger: Ledger,
+    /// Packs to keep.
+    pub kept: Vec<Pack>,
+    /// Packs that a run of this plan would not use, written before the given moment.
+    pub unused: Vec<Pack>,
+    /// Of those kept, how many are unused and were written later.
+    pub recent: usize,
+}
+
+/// Packs that a run of this plan would not use, if they were written before `written_before`: a run
+/// under way may be reading younger ones.
 ///
 /// # Errors
-/// As [`run`], up to listing the files.
-pub fn unused_packs(plan: &RunPlan, io: &Io) -> Result<(Ledger, Vec<Pack>, Vec<Pack>), Error> {
+/// As [`super::run`], up to listing the files.
+pub fn unused_packs(plan: &RunPlan, io: &Io, written_before: Moment) -> Result<Unused, Error> {
     let prepared = prepare(plan, io, true)?;
     let ledger = Ledger::read_only(plan.state.open(io)?);
     let packs = ledger.packs()?;
+    let written = ledger.written()?;
     let used: BTreeSet<String> = prepared
         .sources
         .iter()
         .flat_map(|s| s.wanted.select(&packs).packs)
         .map(|(pack, _)| pack.name)
         .collect();
-    let unused = packs.iter().filter(|p| !used.contains(&p.name)).cloned().collect();
-    Ok((ledger, packs, unused))
+    let mut out = Unused { ledger, kept: Vec::new(), unused: Vec::new(), recent: 0 };
+    for pack in packs {
+        let old = written.get(&pack.name).is_some_and(|at| *at < written_before);
+        match (used.contains(&pack.name), old) {
+            (false, true) => out.unused.push(pack),
+            (in_use, _) => {
+                out.recent += usize::from(!in_use);
+                out.kept.push(pack);
+            }
+        }
+    }
+    Ok(out)
 }

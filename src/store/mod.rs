@@ -21,6 +21,8 @@ use object_store::{
 };
 use tokio::runtime::Handle;
 
+use crate::moment::Moment;
+
 pub use error::{StoreError, StoreErrorKind};
 pub use upload::Upload;
 pub use url::StoreUrl;
@@ -75,6 +77,8 @@ impl Pin {
 pub struct Listed {
     pub path: String,
     pub pin: Pin,
+    /// When it was last written, by the store's clock.
+    pub written: Moment,
 }
 
 impl Store {
@@ -118,6 +122,7 @@ impl Store {
             .map(|meta| Listed {
                 path: meta.location.parts().skip(depth).collect::<Path>().to_string(),
                 pin: Pin::of(meta),
+                written: Moment::from_micros(meta.last_modified.timestamp_micros()),
             })
             .collect();
         found.sort_by(|a, b| a.path.cmp(&b.path));

@@ -1,0 +1,550 @@
+//! Counting one stretch of people.
+//!
+//! What must be distinct is counted with a stamp per cell: the last person seen there, and in which
+//! windows. A person is forgotten as soon as the next one begins, so memory does not grow with people.
+
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::ExposureError;
+use super::policy::{Leaf, MixHasher, MixMap, Pair, Policy, Standing, WindowSet, count_windows};
+use super::records::{ActorRecord, GroupName, GroupRecord, NOBODY};
+use super::sorter::Sorter;
+use super::tally::{People, Sums, Tally, Term};
+use crate::key::Key;
+use crate::ledger::{Merged, Names, Repeats, Row};
+use crate::moment::{DAY_MICROS, Moment};
+use crate::scan::batch::{Outcome, Reject};
+
+/// Where records for the second pass go.
+pub struct Projections {
+    /// By group namespace.
+    pub groups: Vec<GroupSorters>,
+    /// Actor records by person namespace; none where every actor is the subject, or none is mapped.
+    pub actors: Vec<Option<Sorter<ActorRecord>>>,
+}
+
+/// Events in the order of groups, and the groups' own ids where keys do not give them back.
+pub struct GroupSorters {
+    pub events: Sorter<GroupRecord>,
+    pub names: Sorter<GroupName>,
+    /// Groups whose id was kept a moment ago.
+    named: HashSet<Key, BuildHasherDefault<MixHasher>>,
+}
+
+impl GroupSorters {
+    /// Groups remembered as named; above it the memory is cleared and ids are kept again.
+    const NAMED: usize = 1 << 16;
+
+    pub fn new(events: Sorter<GroupRecord>, names: Sorter<GroupName>) -> Self {
+        Self { events, names, named: HashSet::default() }
+    }
+
+    fn name(&mut self, group: Key, id: &[u8]) -> Result<(), ExposureError> {
+        if self.named.len() >= Self::NAMED {
+            self.named.clear();
+        }
+        if self.named.insert(group) {
+            self.names.push(GroupName { group, id: id.into() })?;
+        }
+        Ok(())
+    }
+}
+
+/// What a source's rows refer to.
+#[derive(Clone, Debug)]
+pub struct SourceSpaces {
+    pub group_space: usize,
+    pub event_space: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    person: u64,
+    seen: WindowSet,
+    day: i64,
+}
+
+/// Counts the rows of one merge.
+pub struct Counter<'a> {
+    policy: &'a Mutex<Policy>,
+    spaces: &'a [SourceSpaces],
+    /// Places in `known` by the codes of app and scope set.
+    by_codes: MixMap<u64, Option<u32>>,
+    known: Vec<Known>,
+    leaves: Vec<Option<Arc<Leaf>>>,
+    stamps: Vec<Stamp>,
+    pub tally: Tally,
+    pub projections: Projections,
+    person_space: usize,
+    person: Option<Key>,
+    /// Number of the person, unique over all threads.
+    ordinal: u64,
+    /// (day, leaf) of the person's counted events.
+    visits: Vec<(i64, u32)>,
+    visits_limit: usize,
+    event: Option<Key>,
+    repeats: Vec<Repeats>,
+    actors: Vec<ActorRecord>,
+}
+
+/// The measures of one event.
+struct Event<'a> {
+    place: u64,
+    at: Moment,
+    outcome: Outcome,
+    weight: i64,
+    bytes: Option<i64>,
+    records: Option<i64>,
+    actor: Option<Key>,
+    group: Option<Key>,
+    group_id: Option<&'a [u8]>,
+}
+
+impl<'a> Event<'a> {
+    fn of_merged(place: u64, merged: &'a Merged<'_>) -> Self {
+        Self {
+            place,
+            at: merged.at(),
+            outcome: merged.outcome(),
+            weight: merged.weight(),
+            bytes: merged.bytes(),
+            records: merged.records(),
+            actor: merged.actor(),
+            group: merged.group(),
+            group_id: merged.group_id(),
+        }
+    }
+
+    fn of_row(place: u64, row: &'a Row) -> Self {
+        Self {
+            place,
+            at: row.at,
+            outcome: row.outcome,
+            weight: row.weight.unwrap_or(1),
+            bytes: row.bytes,
+            records: row.records,
+            actor: row.actor,
+            group: row.group,
+            group_id: row.group_id.as_deref(),
+        }
+    }
+}
+
+impl<'a> Counter<'a> {
+    pub fn new(
+        policy: &'a Mutex<Policy>,
+        spaces: &'a [SourceSpaces],
+        units: &[usize],
+        projections: Projections,
+    ) -> Self {
+        let event_spaces = spaces.iter().map(|s| s.event_space + 1).max().unwrap_or(0);
+        Self {
+            policy,
+            spaces,
+            by_codes: MixMap::default(),
+            known: Vec::new(),
+            leaves: Vec::new(),
+            stamps: Vec::new(),
+            tally: Tally {
+                terms: units.iter().map(|n| vec![[0; Term::COUNT]; *n]).collect(),
+                conflicts: vec![0; units.len()],
+                ..Default::default()
+            },
+            projections,
+            person_space: 0,
+            person: None,
+            ordinal: NOBODY,
+            visits: Vec::new(),
+            visits_limit: 1 << 16,
+            event: None,
+            repeats: (0..event_spaces).map(|_| Repeats::default()).collect(),
+            actors: Vec::new(),
+        }
+    }
+
+    /// Begins a new stretch of keys: people have other numbers from here on.
+    pub fn begin(&mut self, person_space: usize, first_ordinal: u64) {
+        self.person_space = person_space;
+        self.ordinal = first_ordinal;
+        self.person = None;
+        self.event = None;
+    }
+
+    #[inline]
+    fn term(&mut self, place: u64, term: Term) {
+        let (source, unit) = unpack(place);
+        if let Some(terms) = self.tally.terms.get_mut(source).and_then(|s| s.get_mut(unit))
+            && let Some(count) = terms.get_mut(term as usize)
+        {
+            *count += 1;
+        }
+    }
+
+    /// Takes the next row in order of (person, event id).
+    ///
+    /// # Errors
+    /// Sums that overflow, temporary files that cannot be written.
+    pub fn take(&mut self, merged: &Merged<'_>) -> Result<(), ExposureError> {
+        let names = merged.names;
+        let place = pack(merged.source(), merged.unit());
+        if merged.person != self.person {
+            self.flush_event(names)?;
+            self.flush_person()?;
+            self.person = merged.person;
+            self.ordinal = self.ordinal.wrapping_add(1);
+            self.event = merged.event;
+        } else if merged.event != self.event || merged.event.is_none() {
+            self.flush_event(names)?;
+            self.event = merged.event;
+        }
+        let reject = merged.reject();
+        let Some(pair) = self.pair(merged.app(), merged.set(), names) else {
+            // None of its scopes is asked for by this run: the pack held more.
+            let term = if reject == Some(Reject::Scope) { Term::Rejected } else { Term::Outside };
+            self.term(place, term);
+            return Ok(());
+        };
+        let leaf = self.leaf(pair, merged.at());
+        if reject != Some(Reject::Time) && leaf.standing == Standing::Outside {
+            self.term(place, Term::Outside);
+            return Ok(());
+        }
+        if reject.is_some() {
+            self.term(place, Term::Rejected);
+            return Ok(());
+        }
+        if merged.event.is_none() {
+            return self.count(&Event::of_merged(place, merged), leaf);
+        }
+        let space = self.spaces.get(merged.source()).map_or(0, |s| s.event_space);
+        let repeat = self.repeats.get_mut(space).and_then(|r| r.add(place, merged.row()));
+        if let Some(repeat) = repeat {
+            self.term(repeat, Term::Deduplicated);
+        }
+        Ok(())
+    }
+
+    /// The place of the leaves of an app and a scope set.
+    #[inline]
+    fn pair(&mut self, app: u32, set: u32, names: &Names) -> Option<u32> {
+        let codes = u64::from(app) << 32 | u64::from(set);
+        match self.by_codes.get(&codes) {
+            Some(known) => *known,
+            None => self.learn(codes, app, set, names),
+        }
+    }
+
+    fn learn(&mut self, codes: u64, app: u32, set: u32, names: &Names) -> Option<u32> {
+        let set = usize::try_from(set).ok().and_then(|i| names.sets.sets().get(i))?;
+        let place = if set.scopes.is_empty() {
+            None
+        } else {
+            let pair = {
+                let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+                policy.pair(names.apps.name(app), set)
+            };
+            for (number, leaf) in pair.leaves() {
+                let index = usize::try_from(*number).unwrap_or(usize::MAX);
+                if self.leaves.len() <= index {
+                    self.leaves.resize(index + 1, None);
+                    self.tally.sums.resize_with(index + 1, Sums::default);
+                }
+                if let Some(slot) = self.leaves.get_mut(index) {
+                    *slot = Some(leaf.clone());
+                }
+            }
+            self.known.push(Known::new(pair));
+            u32::try_from(self.known.len() - 1).ok()
+        };
+        self.by_codes.insert(codes, place);
+        place
+    }
+
+    #[inline]
+    fn leaf(&self, pair: u32, at: Moment) -> LeafAt {
+        let known = usize::try_from(pair).ok().and_then(|i| self.known.get(i));
+        known.map_or(LeafAt::OUTSIDE, |known| known.at(at))
+    }
+
+    /// Counts what is left of the rows of one event id.
+    fn flush_event(&mut self, names: &Names) -> Result<(), ExposureError> {
+        for space in 0..self.repeats.len() {
+            let Some(repeats) = self.repeats.get_mut(space) else { continue };
+            if repeats.is_empty() {
+                continue;
+            }
+            let conflict = repeats.len() > 1;
+            let rows: Vec<(u64, Row)> = repeats.drain().collect();
+            if conflict {
+                let first = rows.iter().map(|(place, _)| unpack(*place).0).min().unwrap_or(0);
+                if let Some(count) = self.tally.conflicts.get_mut(first) {
+                    *count += 1;
+                }
+            }
+            for (place, row) in rows {
+                if let Some(pair) = self.pair(row.app, row.set, names) {
+                    let leaf = self.leaf(pair, row.at);
+                    self.count(&Event::of_row(place, &row), leaf)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, event: &Event<'_>, leaf: LeafAt) -> Result<(), ExposureError> {
+        if leaf.standing == Standing::AfterAsOf {
+            self.term(event.place, Term::AfterAsOf);
+            return Ok(());
+        }
+        let nobody = self.person.is_none();
+        let index = usize::try_from(leaf.number).unwrap_or(usize::MAX);
+        let Some(sums) = self.tally.sums.get_mut(index) else { return Ok(()) };
+        sums.rows += 1;
+        let term = match event.outcome {
+            Outcome::Denied => {
+                add(&mut sums.denied, event.weight)?;
+                Term::Denied
+            }
+            Outcome::Unknown => {
+                add(&mut sums.unknown, event.weight)?;
+                Term::Unknown
+            }
+            Outcome::Allowed if !leaf.exercised => {
+                add(&mut sums.held_only, event.weight)?;
+                Term::HeldOnly
+            }
+            Outcome::Allowed => {
+                let exposed = &mut sums.exposed;
+                exposed.events += 1;
+                add(&mut exposed.requests, event.weight)?;
+                if let Some(bytes) = event.bytes {
+                    add(&mut exposed.bytes, bytes)?;
+                    exposed.bytes_known += 1;
+                }
+                exposed.first = exposed.first.min(event.at);
+                exposed.last = exposed.last.max(event.at);
+                if let Some(records) = event.records {
+                    add(&mut sums.records, records)?;
+                    sums.records_known += 1;
+                }
+                sums.subjects_unknown_rows += u64::from(nobody);
+                let day = event.at.micros.div_euclid(DAY_MICROS);
+                let on = sums.days.entry(day);
+                on.events += 1;
+                add(&mut on.requests, event.weight)?;
+                if !nobody {
+                    self.visit(day, leaf.number);
+                }
+                self.project(event, leaf.number)?;
+                Term::Counted
+            }
+        };
+        self.term(event.place, term);
+        Ok(())
+    }
+
+    #[inline]
+    fn visit(&mut self, day: i64, leaf: u32) {
+        if self.visits.last() == Some(&(day, leaf)) {
+            return;
+        }
+        self.visits.push((day, leaf));
+        if self.visits.len() >= self.visits_limit {
+            // Somebody with very many events: days and leaves are few, events need not be kept.
+            self.visits.sort_unstable();
+            self.visits.dedup();
+            self.visits_limit = (self.visits.len() * 2).max(1 << 16);
+        }
+    }
+
+    fn project(&mut self, event: &Event<'_>, leaf: u32) -> Result<(), ExposureError> {
+        if let Some(actor) = event.actor
+            && matches!(self.projections.actors.get(self.person_space), Some(Some(_)))
+        {
+            let record = ActorRecord { actor, leaf };
+            if self.actors.last() != Some(&record) {
+                self.actors.push(record);
+                if self.actors.len() >= 1 << 16 {
+                    self.flush_actors()?;
+                }
+            }
+        }
+        let Some(group) = event.group else { return Ok(()) };
+        let space = self.spaces.get(unpack(event.place).0).map_or(0, |s| s.group_space);
+        let Some(sorters) = self.projections.groups.get_mut(space) else { return Ok(()) };
+        if let Some(id) = event.group_id {
+            sorters.name(group, id)?;
+        }
+        sorters.events.push(GroupRecord {
+            group,
+            subject: if self.person.is_none() { NOBODY } else { self.ordinal },
+            leaf,
+            micros: event.at.micros,
+            weight: event.weight,
+        })
+    }
+
+    fn flush_actors(&mut self) -> Result<(), ExposureError> {
+        self.actors.sort_unstable();
+        self.actors.dedup();
+        if let Some(Some(sorter)) = self.projections.actors.get_mut(self.person_space) {
+            for record in self.actors.drain(..) {
+                sorter.push(record)?;
+            }
+        }
+        self.actors.clear();
+        Ok(())
+    }
+
+    fn flush_person(&mut self) -> Result<(), ExposureError> {
+        if !self.actors.is_empty() {
+            self.flush_actors()?;
+        }
+        let Some((first_day, leaf)) = self.visits.first().copied() else { return Ok(()) };
+        if self.visits.iter().all(|visit| visit.1 == leaf) {
+            self.one_leaf(first_day, leaf);
+        } else {
+            self.many_leaves();
+        }
+        self.visits.clear();
+        Ok(())
+    }
+
+    /// A person all of whose events are of one leaf counts alike in all its cells: once, later.
+    fn one_leaf(&mut self, mut day: i64, leaf: u32) {
+        let index = usize::try_from(leaf).unwrap_or(usize::MAX);
+        let Some(sums) = self.tally.sums.get_mut(index) else { return };
+        sums.people += 1;
+        if self.visits.len() > 1 {
+            self.visits.sort_unstable();
+            self.visits.dedup();
+            day = self.visits.first().map_or(day, |v| v.0);
+        }
+        let on = sums.days.entry(day);
+        on.people.subjects += 1;
+        on.people.new += 1;
+        for (later, _) in self.visits.iter().skip(1) {
+            sums.days.entry(*later).people.subjects += 1;
+        }
+    }
+
+    fn many_leaves(&mut self) {
+        self.visits.sort_unstable();
+        self.visits.dedup();
+        for (day, number) in &self.visits {
+            let index = usize::try_from(*number).unwrap_or(usize::MAX);
+            let Some(Some(leaf)) = self.leaves.get(index) else { continue };
+            for (cell, windows) in &leaf.exposed {
+                let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
+                if self.stamps.len() <= cell {
+                    let empty = Stamp { person: NOBODY, seen: 0, day: i64::MIN };
+                    self.stamps.resize(cell + 1, empty);
+                    self.tally.people.resize_with(cell + 1, People::default);
+                }
+                let (Some(stamp), Some(people)) =
+                    (self.stamps.get_mut(cell), self.tally.people.get_mut(cell))
+                else {
+                    continue;
+                };
+                let first = stamp.person != self.ordinal;
+                if first {
+                    *stamp = Stamp { person: self.ordinal, seen: 0, day: i64::MIN };
+                }
+                let fresh = windows & !stamp.seen;
+                stamp.seen |= windows;
+                count_windows(&mut people.subjects, fresh);
+                if stamp.day != *day {
+                    stamp.day = *day;
+                    let on = people.days.entry(*day);
+                    on.subjects += 1;
+                    on.new += u64::from(first);
+                }
+            }
+        }
+    }
+
+    /// Ends a stretch of keys.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn end(&mut self, names: &Names) -> Result<(), ExposureError> {
+        self.flush_event(names)?;
+        self.flush_person()?;
+        self.person = None;
+        Ok(())
+    }
+}
+
+/// The leaf of a row, and what decides whether it counts.
+#[derive(Clone, Copy, Debug)]
+struct LeafAt {
+    number: u32,
+    standing: Standing,
+    exercised: bool,
+}
+
+impl LeafAt {
+    const OUTSIDE: Self = Self { number: 0, standing: Standing::Outside, exercised: false };
+
+    fn of(number: u32, leaf: &Leaf) -> Self {
+        Self { number, standing: leaf.standing, exercised: !leaf.scopes.is_empty() }
+    }
+}
+
+/// A pair, as a row needs it: in one place, without references to follow.
+struct Known {
+    /// Cuts that there are not lie at the end of time.
+    cuts: [Moment; Self::CUTS],
+    leaves: [LeafAt; Self::CUTS + 1],
+    /// A pair with more cuts.
+    long: Option<Arc<Pair>>,
+}
+
+impl Known {
+    /// `as_of`, the lookback, one restriction and one grace.
+    const CUTS: usize = 4;
+
+    fn new(pair: Arc<Pair>) -> Self {
+        let mut known = Self {
+            cuts: [Moment::MAX; Self::CUTS],
+            leaves: [LeafAt::OUTSIDE; Self::CUTS + 1],
+            long: None,
+        };
+        for (slot, cut) in known.cuts.iter_mut().zip(pair.cuts()) {
+            *slot = *cut;
+        }
+        for (slot, (number, leaf)) in known.leaves.iter_mut().zip(pair.leaves()) {
+            *slot = LeafAt::of(*number, leaf);
+        }
+        if pair.cuts().len() > Self::CUTS {
+            known.long = Some(pair);
+        }
+        known
+    }
+
+    #[inline]
+    fn at(&self, at: Moment) -> LeafAt {
+        if let Some(pair) = &self.long {
+            return pair.at(at).map_or(LeafAt::OUTSIDE, |(number, leaf)| LeafAt::of(number, leaf));
+        }
+        let segment = self.cuts.iter().filter(|cut| **cut <= at).count();
+        self.leaves.get(segment).copied().unwrap_or(LeafAt::OUTSIDE)
+    }
+}
+
+fn pack(source: usize, unit: u32) -> u64 {
+    (source as u64) << 32 | u64::from(unit)
+}
+
+fn unpack(place: u64) -> (usize, usize) {
+    let low = usize::try_from(place & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+    (usize::try_from(place >> 32).unwrap_or(usize::MAX), low)
+}
+
+#[inline]
+fn add(sum: &mut i64, value: i64) -> Result<(), ExposureError> {
+    *sum = sum.checked_add(value).ok_or(ExposureError::Overflow)?;
+    Ok(())
+}
