@@ -129,10 +129,10 @@ fn of_scan(error: &ScanError) -> ExitCode {
         ScanError::Store(e) => of_store(e.kind),
         ScanError::Unreadable { .. }
         | ScanError::OutsidePartition { .. }
-        | ScanError::BadId { .. }
-        | ScanError::MixedKinds { .. } => ExitCode::Input,
+        | ScanError::BadId { .. } => ExitCode::Input,
         ScanError::MissingColumn { .. }
         | ScanError::WrongType { .. }
+        | ScanError::MixedKinds { .. }
         | ScanError::NoZone { .. }
         | ScanError::NoFormat { .. }
         | ScanError::NoMeaning { .. }
@@ -145,7 +145,7 @@ fn of_scan(error: &ScanError) -> ExitCode {
 fn of_ledger(error: &LedgerError) -> ExitCode {
     match error {
         LedgerError::Store(e) => of_store(e.kind),
-        LedgerError::Damaged { .. } | LedgerError::MixedKinds { .. } => ExitCode::Input,
+        LedgerError::Damaged { .. } => ExitCode::Input,
         LedgerError::Foreign { .. } => ExitCode::User,
         LedgerError::Internal { .. } => ExitCode::Bug,
     }

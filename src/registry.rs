@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::config::RegistryPlan;
+use crate::config::{ColumnPlan, RegistryPlan, SourcePlan};
 use crate::key::hex;
 use crate::moment::{Moment, Zone};
 use crate::store::{Io, StoreError, StoreErrorKind, StoreUrl};
@@ -88,6 +88,11 @@ pub enum RegistryError {
     )]
     Contradiction { file: String, line: String, first: String, what: String },
 
+    #[error(
+        "registry: {role} `{value}` is not in lower case, and source `{source_name}` folds the case of its {role} column: it would never match\nwrite it in lower case, or take fold_case out of the mapping"
+    )]
+    NeverMatches { role: &'static str, value: String, source_name: String },
+
     #[error("registry file {file} names no scope\na run needs at least one restricted scope")]
     NoScopes { file: String },
 }
@@ -122,6 +127,49 @@ pub fn load(plan: &RegistryPlan, io: &Io) -> Result<Registry, RegistryError> {
         registry.endpoints = Some(read_endpoints(&table)?);
     }
     Ok(registry)
+}
+
+impl Registry {
+    /// A source that folds the case of a column can only meet registry values in lower case.
+    ///
+    /// # Errors
+    /// [`RegistryError::NeverMatches`] with the first value that could not match.
+    pub fn check_folding(&self, source: &SourcePlan) -> Result<(), RegistryError> {
+        let folds = |column: Option<&ColumnPlan>| column.is_some_and(|c| c.fold_case);
+        let refuse = |role, value: &String| RegistryError::NeverMatches {
+            role,
+            value: value.clone(),
+            source_name: source.name.clone(),
+        };
+        let unfolded = |value: &&String| value.to_lowercase() != **value;
+        if folds(source.mapping.scopes.as_ref())
+            && let Some(scope) = self.scopes.keys().find(unfolded)
+        {
+            return Err(refuse("scopes", scope));
+        }
+        let extended = self.grace.keys().map(|(app, _)| app);
+        if folds(Some(&source.mapping.app))
+            && let Some(app) = self.apps.keys().chain(extended).find(unfolded)
+        {
+            return Err(refuse("app", app));
+        }
+        Ok(())
+    }
+
+    /// What stands in the registry and has no effect, for the user to look at.
+    pub fn without_effect(&self) -> Vec<String> {
+        let lost: BTreeSet<&str> = self
+            .grace
+            .keys()
+            .map(|(_, scope)| scope.as_str())
+            .filter(|scope| !self.scopes.contains_key(*scope))
+            .collect();
+        lost.into_iter()
+            .map(|scope| {
+                format!("extensions name scope `{scope}`, which registry.scopes does not: they have no effect")
+            })
+            .collect()
+    }
 }
 
 fn read_scopes(table: &Table, zone: Zone) -> Result<BTreeMap<String, Scope>, RegistryError> {

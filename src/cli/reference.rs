@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-/// `docs/configuration.md`, the part that lists every key.
+/// `docs/configuration-keys.md`: every key.
 pub fn configuration(schema: &Value) -> String {
     let mut out = String::from(
         "# Configuration keys\n\n<!-- Generated: afterscope schema config --markdown. Do not edit. -->\n\n",

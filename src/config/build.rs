@@ -31,6 +31,10 @@ impl Builder<'_> {
         result.map_err(|message| self.problem(path, message)).ok()
     }
 
+    fn take_at<T>(&mut self, at: Place, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.problems.push(Problem { at, message })).ok()
+    }
+
     fn url(&mut self, path: &[&str], text: &str, store: &raw::Store) -> Option<StoreUrl> {
         let url = StoreUrl::parse(text, self.base, store);
         self.take(path, url)
@@ -72,6 +76,14 @@ impl Builder<'_> {
         let times = ["time"];
         if (table.format.is_some() || table.zone.is_some()) && !times.contains(&role) {
             self.problem(&path, "`format` and `zone` are for the time column");
+        }
+        let ids = ["subject", "actor", "group", "event_id"];
+        if table.kind.is_some() && !ids.contains(&role) {
+            self.problem(&path, "`kind` is for ids: subject, actor, group, event_id");
+        }
+        let folds = ["app", "scopes", "subject", "actor", "group", "event_id", "status", "fields"];
+        if table.fold_case && !folds.contains(&role) {
+            self.problem(&path, format!("`fold_case` is for texts: {}", folds.join(", ")));
         }
         if table.encoding.is_some() && !["scopes", "fields"].contains(&role) {
             self.problem(&path, "`encoding` is for the columns scopes and fields");
@@ -321,7 +333,10 @@ pub fn build(
         None => b.url(&["output", "url"], &document.output.url, &document.output.store),
     };
     let state = match (&overrides.state, &document.state) {
-        (Some(text), _) => flag_url(text, &document.output.store, "--state", b.problems),
+        (Some(text), state) => {
+            let store = state.as_ref().map_or(&document.output.store, |state| &state.store);
+            flag_url(text, store, "--state", b.problems)
+        }
         (None, Some(state)) => b.url(&["state", "url"], &state.url, &state.store),
         (None, None) => output.as_ref().map(|output| output.join("state")),
     };
@@ -340,20 +355,37 @@ pub fn build(
     let keyer = match overrides.id_key.as_ref().or(document.ids.key.as_ref()) {
         None => Some(Keyer::plain()),
         Some(reference) => {
-            b.take(&["ids", "key"], secret(reference, base, env)).map(|s| Keyer::with_secret(&s))
+            let at = flag_or(node, "--id-key", overrides.id_key.is_some(), &["ids", "key"]);
+            b.take_at(at, secret(reference, base, env)).map(|s| Keyer::with_secret(&s))
         }
     };
     let memory_limit = match overrides.memory_limit.as_ref().or(document.run.memory_limit.as_ref())
     {
         None => Some(crate::memory::default_limit()),
-        Some(text) => b.take(&["run", "memory_limit"], parse_bytes(text)),
+        Some(text) => {
+            let given = overrides.memory_limit.is_some();
+            let at = flag_or(node, "--memory-limit", given, &["run", "memory_limit"]);
+            b.take_at(at, parse_bytes(text))
+        }
     };
     let threads = overrides.threads.or(document.run.threads).map_or_else(
         || std::thread::available_parallelism().map_or(1, usize::from),
         |n| usize::try_from(n).unwrap_or(1),
     );
     if threads == 0 || threads > 1024 {
-        b.problem(&["run", "threads"], format!("`threads` is {threads}; it must be 1 to 1024"));
+        let at = flag_or(node, "--threads", overrides.threads.is_some(), &["run", "threads"]);
+        let message = format!("`threads` is {threads}; it must be 1 to 1024");
+        b.problems.push(Problem { at, message });
+    }
+    for source in &sources {
+        for (what, place) in [("output", &output), ("state", &state)] {
+            if place.as_ref().is_some_and(|place| source.url.contains(place)) {
+                b.problem(&[what], format!(
+                    "the {what} folder lies inside source `{}` ({}): the next run would read it as logs",
+                    source.name, source.url
+                ));
+            }
+        }
     }
     let queries = document.report.queries.iter().map(|q| base.join(q)).collect();
     Some(RunPlan {
@@ -380,6 +412,11 @@ pub fn build(
         pruning: !overrides.no_pruning,
         document: serde_json::to_value(document).unwrap_or(Value::Null),
     })
+}
+
+/// Where a setting was given: as a flag, or in the file.
+fn flag_or(node: &Node, flag: &str, given: bool, path: &[&str]) -> Place {
+    if given { Place::Argument(flag.into()) } else { node.place_of(path) }
 }
 
 /// A URL given as a flag is relative to the working folder.

@@ -1,7 +1,7 @@
 //! The configuration as it is written: one struct per table of `afterscope.toml`.
 //!
 //! These structs are the only description of the file's shape. `afterscope schema config` prints
-//! their JSON Schema, docs/configuration.md is generated from it, and [`super::shape`] checks a file
+//! their JSON Schema, docs/configuration-keys.md is generated from it, and [`super::shape`] checks a file
 //! against it. Field comments are the documentation that users read.
 
 use schemars::JsonSchema;
@@ -149,7 +149,7 @@ pub struct ColumnTable {
     /// the log stands for itself if it has no letter or digit, or is written `'like this'`.
     #[serde(default)]
     pub concat: Option<Vec<String>>,
-    /// In a list of name/value structs at `path`, or a JSON text: the entry to take.
+    /// In a list of name/value structs at `path`: the entry to take.
     #[serde(default)]
     pub entry: Option<Entry>,
     /// `path` holds JSON text; take the value at this path in it (`details.app.id`).

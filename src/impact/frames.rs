@@ -56,6 +56,10 @@ pub fn escaped(id: &str) -> String {
 
 /// Whether a spreadsheet would evaluate the text.
 pub fn is_formula(text: &str) -> bool {
+    // A negative number is evaluated to itself.
+    if text.parse::<i128>().is_ok() && !text.starts_with('+') {
+        return false;
+    }
     text.trim_start_matches([' ', '\u{a0}']).starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
 }
 

@@ -1,4 +1,5 @@
-//! Many packs to few: however many runs came before, a run opens at most [`FAN_IN`] packs.
+//! Many packs to few: however many runs came before, a run opens at most [`FAN_IN`] packs of a source,
+//! unless packs overlap so that merging does not pay.
 //!
 //! The smallest packs are merged first, and half the fan-in is left alone, so that a row is written
 //! anew a logarithmic number of times. Nothing is removed: another run may be reading the old packs.

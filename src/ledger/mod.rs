@@ -12,7 +12,6 @@ mod write;
 
 use thiserror::Error;
 
-use crate::key::IdKind;
 use crate::store::StoreError;
 
 pub use compact::compact;
@@ -22,7 +21,7 @@ pub use read::{KeyRange, OpenPack};
 pub use store::{Ledger, Pack, Selection, Wanted, kind_of};
 pub use write::{PackWriter, WriterSettings};
 
-/// Packs that a run opens at most; beyond it they are merged first.
+/// Packs of a source that a run opens; beyond it they are merged first.
 pub const FAN_IN: usize = 64;
 
 #[derive(Debug, Error)]
@@ -37,18 +36,6 @@ pub enum LedgerError {
         "the state folder {folder} holds files that afterscope did not write ({example})\nname an empty folder with --state, or one that afterscope has written to before"
     )]
     Foreign { folder: String, example: String },
-
-    #[error(
-        "{role} ids of namespace \"{namespace}\" are {first} in {first_file} and {second} in {second_file}\nids of two kinds are never the same; map one of the columns with kind = \"text\", or give the sources namespaces of their own"
-    )]
-    MixedKinds {
-        role: &'static str,
-        namespace: String,
-        first: IdKind,
-        first_file: String,
-        second: IdKind,
-        second_file: String,
-    },
 
     #[error("{what}\nthis is a bug in afterscope; please report it")]
     Internal { what: String },

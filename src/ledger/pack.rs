@@ -14,8 +14,8 @@
 //! | `weight`, `bytes`, `records` | int64 | |
 //! | `fields` | string | JSON array of field names |
 //!
-//! Only mapped columns are there. Rows are sorted by (person, event id, time); the person is the
-//! subject where one is mapped, else the actor. The footer's key `afterscope.pack` holds a
+//! Only mapped columns are there. Rows are sorted by (person, event id); the person is the subject
+//! where one is mapped, else the actor. The footer's key `afterscope.pack` holds a
 //! [`PackFooter`] as JSON.
 
 use std::collections::BTreeMap;

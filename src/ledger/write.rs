@@ -37,6 +37,7 @@ pub struct PackWriter {
     asked: Asked,
     person_namespace: String,
     group_namespace: String,
+    event_namespace: String,
     /// Address and pin of each file of the job.
     files: Arc<Vec<(String, Pin)>>,
     budget: usize,
@@ -55,6 +56,7 @@ pub struct WriterSettings {
     pub asked: Asked,
     pub person_namespace: String,
     pub group_namespace: String,
+    pub event_namespace: String,
     /// Bytes of rows that a writer may hold.
     pub budget: u64,
 }
@@ -77,6 +79,7 @@ impl PackWriter {
                 asked: settings.asked.clone(),
                 person_namespace: settings.person_namespace.clone(),
                 group_namespace: settings.group_namespace.clone(),
+                event_namespace: settings.event_namespace.clone(),
                 files: files.clone(),
                 budget: usize::try_from(settings.budget).unwrap_or(usize::MAX),
                 rows: AccessBatch::default(),
@@ -108,7 +111,7 @@ impl PackWriter {
         check("subject", &self.person_namespace, &mut self.kinds.person, batch.subject.kind)?;
         check("actor", &self.person_namespace, &mut self.kinds.person, batch.actor.kind)?;
         check("group", &self.group_namespace, &mut self.kinds.group, batch.group.kind)?;
-        check("event", "event", &mut self.kinds.event, batch.event.kind)
+        check("event", &self.event_namespace, &mut self.kinds.event, batch.event.kind)
     }
 
     fn flush(&mut self) -> Result<(), ScanError> {

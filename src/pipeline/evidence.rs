@@ -60,6 +60,7 @@ pub fn manifest_details(
             "key_id": plan.keyer.key_id(),
         },
         "registry": prepared.registry.files,
+        "registry_without_effect": prepared.registry.without_effect(),
         "sources": sources,
         "tables": tables
             .iter()
@@ -133,6 +134,7 @@ fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverag
         "calls_without_endpoint": unmatched,
         "event_id_conflicts": coverage.conflicts,
         "deduplicates": coverage.deduplicates,
+        "has_status": coverage.has_status,
         "folds_case": source.plan.mapping.folded(),
     })
 }

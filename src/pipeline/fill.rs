@@ -49,6 +49,7 @@ pub fn fill_ledger(
                 asked: source.wanted.asked.clone(),
                 person_namespace: source.plan.person_namespace.clone(),
                 group_namespace: source.plan.group_namespace.clone(),
+                event_namespace: source.plan.event_namespace.clone(),
                 budget: prepared.budget.pack_buffer,
             };
             let mut writers = PackWriter::many(

@@ -70,6 +70,9 @@ pub fn run(
 ) -> Result<Summary, Error> {
     observer.stage("listing files");
     let prepared = prepare(plan, io, false)?;
+    for text in prepared.registry.without_effect() {
+        observer.warn(&text);
+    }
     let publisher = Publisher::open(plan.output.open_or_create(io)?)?;
     if let Some(manifest) = publisher.find(&prepared.run_id)? {
         let published = publisher.standing(&prepared.run_id);
@@ -135,7 +138,7 @@ fn finish(
         }
     }
     let details = evidence::manifest_details(plan, prepared, counted, &tables, totals, verdict);
-    let (published, _) = publisher.publish(&prepared.run_id, &files, details)?;
+    let (published, _) = publisher.publish(&prepared.run_id, plan.as_of, &files, details)?;
     publisher.point_latest(&prepared.run_id, plan.as_of)?;
     Ok(Summary {
         run_id: published.run_id,

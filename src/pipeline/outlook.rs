@@ -155,16 +155,17 @@ pub fn unused_packs(plan: &RunPlan, io: &Io, written_before: Moment) -> Result<U
     let ledger = Ledger::read_only(plan.state.open(io)?);
     let packs = ledger.packs()?;
     let written = ledger.written()?;
-    let used: BTreeSet<String> = prepared
-        .sources
-        .iter()
-        .flat_map(|s| s.wanted.select(&packs).packs)
+    let old = |pack: &Pack| written.get(&pack.name).is_some_and(|at| *at < written_before);
+    // A run that began before the young packs were there reads what they were merged from.
+    let before: Vec<Pack> = packs.iter().filter(|p| old(p)).cloned().collect();
+    let used: BTreeSet<String> = [&packs, &before]
+        .into_iter()
+        .flat_map(|packs| prepared.sources.iter().flat_map(|s| s.wanted.select(packs).packs))
         .map(|(pack, _)| pack.name)
         .collect();
     let mut out = Unused { ledger, kept: Vec::new(), unused: Vec::new(), recent: 0 };
     for pack in packs {
-        let old = written.get(&pack.name).is_some_and(|at| *at < written_before);
-        match (used.contains(&pack.name), old) {
+        match (used.contains(&pack.name), old(&pack)) {
             (false, true) => out.unused.push(pack),
             (in_use, _) => {
                 out.recent += usize::from(!in_use);

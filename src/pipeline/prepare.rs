@@ -61,6 +61,7 @@ pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<
     );
     let mut sources = Vec::with_capacity(plan.sources.len());
     for source in &plan.sources {
+        registry.check_folding(source)?;
         let snapshot = snapshot::take(source, io)?;
         let context = ScanContext {
             source: source.name.clone(),

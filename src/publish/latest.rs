@@ -34,6 +34,19 @@ pub fn read(store: &Store) -> Result<Option<(Latest, Pin)>, PublishError> {
     }
 }
 
+/// Hash of the manifest that a run of `as_of` takes the place of; `None` where it is the first, or
+/// one with a later `as_of` stays the latest.
+pub fn superseded(store: &Store, as_of: Moment) -> Result<Option<String>, PublishError> {
+    let current = read(store)?.map(|(latest, _)| latest);
+    Ok(current.filter(|l| later(l, as_of)).map(|l| l.manifest_sha256))
+}
+
+/// Whether a run of `as_of` comes after the run that `current` names: the greatest `as_of` wins, of
+/// equals the last published.
+fn later(current: &Latest, as_of: Moment) -> bool {
+    Moment::parse_rfc3339(&current.as_of).is_none_or(|before| before <= as_of)
+}
+
 pub fn point(store: &Store, run_id: &str, as_of: Moment) -> Result<(), PublishError> {
     let path = Publisher::manifest_path(run_id);
     let Some((manifest, _)) = store.read(&path)? else {
@@ -63,21 +76,15 @@ pub fn point(store: &Store, run_id: &str, as_of: Moment) -> Result<(), PublishEr
             let file = std::fs::File::create(&lock).map_err(failed)?;
             file.lock().map_err(failed)?;
             let current = read(store)?;
-            if !moves(current.as_ref().map(|c| &c.0), &ours) {
+            if current.is_some_and(|(current, _)| !later(&current, as_of)) {
                 return Ok(());
             }
             copy_tables(store, &ours)?;
             store.replace(POINTER, render(&ours))?;
             Ok(())
         }
-        None => point_remote(store, &ours),
+        None => point_remote(store, &ours, as_of),
     }
-}
-
-/// Whether the pointer moves: the greatest `as_of` wins, of equals the last published.
-fn moves(current: Option<&Latest>, ours: &Latest) -> bool {
-    let as_of = |l: &Latest| Moment::parse_rfc3339(&l.as_of);
-    current.is_none_or(|current| as_of(current) <= as_of(ours))
 }
 
 fn render(latest: &Latest) -> Bytes {
@@ -86,11 +93,11 @@ fn render(latest: &Latest) -> Bytes {
     Bytes::from(text)
 }
 
-fn point_remote(store: &Store, ours: &Latest) -> Result<(), PublishError> {
+fn point_remote(store: &Store, ours: &Latest, as_of: Moment) -> Result<(), PublishError> {
     for _ in 0..ATTEMPTS {
         let moved = match read(store)? {
             None => store.create(POINTER, render(ours))?,
-            Some((current, _)) if !moves(Some(&current), ours) => return Ok(()),
+            Some((current, _)) if !later(&current, as_of) => return Ok(()),
             Some((current, _)) if current == *ours => true,
             Some((_, pin)) => store.replace_if(POINTER, render(ours), &pin)?,
         };

@@ -116,6 +116,7 @@ impl Publisher {
     pub fn publish(
         &self,
         run_id: &str,
+        as_of: Moment,
         files: &[TableFile],
         details: Value,
     ) -> Result<(Published, Manifest), PublishError> {
@@ -131,7 +132,7 @@ impl Publisher {
                 sha256: sha256(&file.bytes),
             });
         }
-        let supersedes = self.latest_manifest_hash()?;
+        let supersedes = latest::superseded(&self.store, as_of)?;
         let manifest = Manifest { run_id: run_id.to_string(), supersedes, outputs, details };
         let bytes = Bytes::from(manifest.render());
         let path = Self::manifest_path(run_id);
@@ -166,10 +167,6 @@ impl Publisher {
     /// Storage failures.
     pub fn point_latest(&self, run_id: &str, as_of: Moment) -> Result<(), PublishError> {
         latest::point(&self.store, run_id, as_of)
-    }
-
-    fn latest_manifest_hash(&self) -> Result<Option<String>, PublishError> {
-        Ok(latest::read(&self.store)?.map(|(latest, _)| latest.manifest_sha256))
     }
 }
 

@@ -16,6 +16,7 @@ use super::prune;
 use super::ranges::{Fetched, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
 use super::{ScanContext, ScanError, UnitRecord};
+use crate::moment::Moment;
 
 /// What to do with bytes that have arrived.
 pub(super) enum Step {
@@ -128,8 +129,6 @@ impl Decoder {
             } else if footer.scope_leaf.is_some_and(|l| !prune::scope_may_occur(details, l, asked))
             {
                 pruned.scope_statistics = rows;
-            } else if self.context.survey {
-                unit.not_matched = rows;
             } else if let Some(range) =
                 footer.scope_leaf.and_then(|l| prune::bloom_range(details, l))
             {
@@ -175,7 +174,13 @@ impl Decoder {
             footer.scope_leaf,
             &self.context.asked,
         );
-        if ranges.as_ref().is_some_and(Vec::is_empty) {
+        if self.context.survey {
+            let left =
+                ranges.as_ref().map_or(unit.rows, |r| r.iter().map(|r| r.len() as u64).sum());
+            unit.not_matched = left;
+            unit.pruned.page_index = unit.rows - left;
+            out.units.push((unit, AccessBatch::default()));
+        } else if ranges.as_ref().is_some_and(Vec::is_empty) {
             unit.pruned.page_index = unit.rows;
             out.units.push((unit, AccessBatch::default()));
         } else {
@@ -300,8 +305,13 @@ impl Decoder {
         let rows = usize::try_from(unit.rows).unwrap_or(0);
         let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
         let selection = selection_of_rows(&matches.rows, rows);
-        let mut events =
-            EventBuilder::new(&self.context, &footer.columns, matches, meaning, &file.shown);
+        let mut events = EventBuilder::new(
+            &self.context,
+            &footer.columns,
+            matches,
+            meaning,
+            (&file.shown, footer.bound.as_ref()),
+        );
         let mut read = 0;
         for batch in open_reader(file, footer, group, &leaves, selection, fetched)? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
@@ -317,37 +327,34 @@ impl Decoder {
         unit.before = events.before;
         unit.unmatched_endpoints += events.unmatched_endpoints;
         unit.kept = events.batch.len() as u64;
+        if let (rows, Some(first)) = events.outside {
+            return Err(self.outside_partition(file, footer, rows, first));
+        }
         let batch = events.batch;
-        self.check_bound(file, footer, &batch)?;
         Ok(Selected { next: Vec::new(), units: vec![(unit, batch)] })
     }
 
     /// Rows outside the time that the partition declares show that pruning by it would lose rows.
-    fn check_bound(
+    fn outside_partition(
         &self,
         file: &OpenFile,
         footer: &Footer,
-        batch: &AccessBatch,
-    ) -> Result<(), ScanError> {
-        let (Some(bound), Some(plan)) = (&footer.bound, &self.context.partition_time) else {
-            return Ok(());
-        };
-        let readable = |row: &usize| batch.reject.get(*row).copied().flatten().is_none();
-        let mut outside = (0..batch.len())
-            .filter(readable)
-            .map(|row| batch.moment(row))
-            .filter(|at| !bound.contains(at));
-        let Some(first) = outside.next() else { return Ok(()) };
-        let value = file.file.partitions.iter().find(|(k, _)| *k == plan.column);
-        Err(ScanError::OutsidePartition {
+        rows: u64,
+        first: Moment,
+    ) -> ScanError {
+        let column = self.context.partition_time.as_ref().map(|plan| plan.column.clone());
+        let column = column.unwrap_or_default();
+        let value = file.file.partitions.iter().find(|(k, _)| *k == column);
+        let bound = footer.bound.clone().unwrap_or(first..first);
+        ScanError::OutsidePartition {
             file: file.shown.clone(),
-            column: plan.column.clone(),
             value: value.and_then(|(_, v)| v.clone()).unwrap_or_default(),
-            rows: 1 + outside.count() as u64,
+            column,
+            rows,
             first: first.to_rfc3339(),
             from: bound.start.to_rfc3339(),
             to: bound.end.to_rfc3339(),
-        })
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which scopes a call needs, by method and path template.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::registry::Endpoint;
 
@@ -10,25 +10,34 @@ pub struct EndpointTable {
     rows: Vec<Row>,
 }
 
+/// `None` stands for a segment in braces.
+type Segments = Vec<Option<String>>;
+
 #[derive(Clone, Debug)]
 struct Row {
     method: Option<String>,
-    /// `None` stands for a segment in braces.
-    segments: Vec<Option<String>>,
+    segments: Segments,
     scopes: Vec<String>,
 }
 
 impl EndpointTable {
     pub fn new(endpoints: &[Endpoint]) -> Self {
-        let mut rows: Vec<Row> = endpoints
-            .iter()
-            .map(|e| Row {
-                method: e.method.clone(),
-                segments: segments(&e.path)
-                    .into_iter()
-                    .map(|s| (!(s.starts_with('{') && s.ends_with('}'))).then(|| s.to_string()))
-                    .collect(),
-                scopes: e.scopes.iter().cloned().collect(),
+        // Templates that differ in the names of their open segments only match the same calls.
+        let mut merged: BTreeMap<(Option<String>, Segments), BTreeSet<String>> = BTreeMap::new();
+        for endpoint in endpoints {
+            let segments = segments(&endpoint.path)
+                .into_iter()
+                .map(|s| (!(s.starts_with('{') && s.ends_with('}'))).then(|| s.to_string()))
+                .collect();
+            let scopes = merged.entry((endpoint.method.clone(), segments)).or_default();
+            scopes.extend(endpoint.scopes.iter().cloned());
+        }
+        let mut rows: Vec<Row> = merged
+            .into_iter()
+            .map(|((method, segments), scopes)| Row {
+                method,
+                segments,
+                scopes: scopes.into_iter().collect(),
             })
             .collect();
         // The most particular row comes first: fewest open segments, then a named method.
@@ -117,6 +126,18 @@ mod tests {
         let found =
             found.permits(Some("post"), "https://graph.example//groups//42/members/?$top=1");
         assert_eq!(found, Some(["members".to_string()].as_slice()));
+    }
+
+    #[test]
+    fn templates_that_match_the_same_calls_permit_the_scopes_of_all() {
+        let row = |path: &str, scope: &str| Endpoint {
+            method: None,
+            path: path.into(),
+            scopes: [scope.to_string()].into(),
+        };
+        let table = EndpointTable::new(&[row("/g/{id}", "a"), row("/g/{gid}", "b")]);
+        let found = table.permits(None, "/g/1").map(<[String]>::to_vec);
+        assert_eq!(found, Some(vec!["a".to_string(), "b".to_string()]));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::decode::{Decoder, Selected, Step};
 use super::file::OpenFile;
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// What is going on, for a progress bar. All counts only grow.
 #[derive(Debug, Default)]
@@ -84,6 +84,16 @@ struct State {
     busy: usize,
     failed: Option<ScanError>,
     outcome: ScanOutcome,
+}
+
+impl State {
+    /// Goes on without a file; the first reason stands.
+    fn give_up(&mut self, file: &OpenFile, reason: String) {
+        if file.abandon() {
+            self.outcome.unreadable.push(Unreadable { path: file.path.clone(), reason });
+            self.active = self.active.saturating_sub(1);
+        }
+    }
 }
 
 struct Engine<'a> {
@@ -195,13 +205,8 @@ impl Engine<'_> {
     }
 
     fn abandon(&self, file: &OpenFile, error: &ScanError) {
-        if file.abandon() {
-            let path = file.path.clone();
-            let reason = error.to_string().lines().next().unwrap_or_default().to_string();
-            let mut state = self.shared.lock();
-            state.outcome.unreadable.push(Unreadable { path, reason });
-            state.active = state.active.saturating_sub(1);
-        }
+        let reason = error.to_string().lines().next().unwrap_or_default().to_string();
+        self.shared.lock().give_up(file, reason);
     }
 
     /// Waits for work; `None` when all is done.
@@ -285,6 +290,7 @@ impl Engine<'_> {
     fn spawn(&self, fetch: Fetch, held: u64) {
         let store = self.job.store.clone();
         let shared = self.shared.clone();
+        let allow_incomplete = self.allow_incomplete;
         self.job.store.io().handle().spawn(async move {
             let file = fetch.file.clone();
             let result: Result<Vec<Bytes>, StoreError> =
@@ -297,6 +303,10 @@ impl Engine<'_> {
                     if let Some(queue) = state.ready.get_mut(rank) {
                         queue.push_back(Ready { fetch, bytes, held });
                     }
+                }
+                Err(error) if error.kind == StoreErrorKind::Denied && allow_incomplete => {
+                    state.held = state.held.saturating_sub(held);
+                    state.give_up(&file, error.to_string());
                 }
                 Err(error) => {
                     if state.failed.is_none() {

@@ -1,5 +1,7 @@
 //! Matching rows to events: every other mapped column, decided and keyed.
 
+use std::ops::Range;
+
 use arrow::array::{Array, StringArray};
 use arrow::record_batch::RecordBatch;
 
@@ -7,7 +9,7 @@ use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, ScopeSet};
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
 use super::mapping::{
-    encoding_of, folded, id_kind, ids, integers, list_rows, moments, split, text_codes,
+    encoding_of, floats, folded, id_kind, ids, integers, list_rows, moments, split, text_codes,
 };
 use super::scopes::{Calls, Matches, Meaning};
 use super::{ScanContext, ScanError};
@@ -78,10 +80,13 @@ pub struct EventBuilder<'a> {
     matches: &'a Matches,
     meaning: Meaning,
     file: &'a str,
+    bound: Option<&'a Range<Moment>>,
     pub batch: AccessBatch,
     /// Matching rows before the first kept day of each of their scopes.
     pub before: u64,
     pub unmatched_endpoints: u64,
+    /// Matching rows outside the time that the file's partition declares, and the first of them.
+    pub outside: (u64, Option<Moment>),
     /// Scope-set codes of `batch` by held set, where nothing else decides.
     set_codes: Vec<u32>,
     /// The first kept day of each held set.
@@ -95,7 +100,7 @@ impl<'a> EventBuilder<'a> {
         columns: &'a Columns,
         matches: &'a Matches,
         meaning: Meaning,
-        file: &'a str,
+        (file, bound): (&'a str, Option<&'a Range<Moment>>),
     ) -> Self {
         let batch = AccessBatch::default();
         Self {
@@ -104,9 +109,11 @@ impl<'a> EventBuilder<'a> {
             matches,
             meaning,
             file,
+            bound,
             batch,
             before: 0,
             unmatched_endpoints: 0,
+            outside: (0, None),
             set_codes: Vec::new(),
             first_days: Vec::new(),
             at: 0,
@@ -146,7 +153,8 @@ impl<'a> EventBuilder<'a> {
     fn first_day(&mut self, held: u32) -> i64 {
         let Ok(index) = usize::try_from(held) else { return i64::MIN };
         if Matches::reject(held).is_some() {
-            return i64::MIN;
+            // Whether such a row is read at all depends on what could be left out before this day.
+            return self.context.asked.first_day;
         }
         while self.first_days.len() <= index {
             let set = self.matches.sets.get(u32::try_from(self.first_days.len()).unwrap_or(NONE));
@@ -176,6 +184,12 @@ impl<'a> EventBuilder<'a> {
         // Which rows are kept is known from here on; all columns are filled for these alone.
         let mut keep = Vec::with_capacity(held.len());
         for (held, time) in held.iter().zip(&times) {
+            if let (Some(bound), Some(at)) = (self.bound, time)
+                && !bound.contains(at)
+            {
+                self.outside.0 += 1;
+                self.outside.1.get_or_insert(*at);
+            }
             let early = time.is_some_and(|t| t.day() < self.first_day(*held));
             self.before += u64::from(early);
             keep.push(!early);
@@ -310,6 +324,17 @@ impl<'a> EventBuilder<'a> {
             }
             return Ok(());
         }
+        if array.data_type().is_floating() {
+            // Some writers turn whole numbers into fractions where a column has nulls.
+            for value in floats(bound, &array, self.file)? {
+                self.batch.outcome.push(match value {
+                    None => of_null(rule),
+                    Some(v) if v.fract() == 0.0 && in_ranges(rule, v as i64) => Outcome::Allowed,
+                    Some(_) => Outcome::Denied,
+                });
+            }
+            return Ok(());
+        }
         let texts = bound.to_text(&array, self.file)?;
         for text in &texts {
             self.batch.outcome.push(match text {
@@ -417,7 +442,7 @@ impl<'a> EventBuilder<'a> {
     fn fields(&mut self, rows: &RecordBatch) -> Result<(), ScanError> {
         let Some(bound) = &self.columns.fields else { return Ok(()) };
         let array = bound.values(rows, self.file)?;
-        let encoding = encoding_of(bound, array.data_type());
+        let encoding = encoding_of(bound, array.data_type(), self.file)?;
         let mut lists: Vec<Option<Vec<String>>> = Vec::with_capacity(rows.num_rows());
         if encoding == Encoding::List && array.data_type().is_nested() {
             let mut ranges = Vec::new();

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
 
@@ -184,6 +185,10 @@ impl OpenFile {
         let scope_leaf = columns.scopes.as_ref().and_then(|bound| {
             let leaf = bound.single_leaf()?;
             let column = metadata.parquet_schema().columns().get(leaf)?;
+            // Statistics and bloom filters of other types speak of numbers, not of their texts.
+            if column.physical_type() != PhysicalType::BYTE_ARRAY {
+                return None;
+            }
             let single = match bound.plan.encoding {
                 None | Some(Encoding::Single) => true,
                 Some(Encoding::List) => column.max_rep_level() > 0,

@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, GenericListArray, OffsetSizeTrait, StringArray,
 };
 use arrow::compute::cast_with_options;
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, UInt64Type};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit, UInt64Type};
 use chrono::{DateTime, NaiveDateTime};
 
 use super::ScanError;
@@ -86,6 +86,10 @@ pub fn moments(
                         match (Moment::parse_rfc3339(text), zone) {
                             (Some(at), _) => Ok(Some(at)),
                             (None, Some(zone)) => Ok(Moment::parse_setting(text, zone).ok()),
+                            // A wall time needs its zone; anything else is no time at all.
+                            (None, None) if Moment::parse_setting(text, Zone::UTC).is_ok() => {
+                                Err(no_zone())
+                            }
                             (None, None) => Ok(None),
                         }
                     }
@@ -326,13 +330,30 @@ pub fn integers(
     Ok(values.as_primitive::<Int64Type>().iter().collect())
 }
 
+/// Fractions of a column; what is no number is null.
+///
+/// # Errors
+/// [`ScanError::WrongType`] where the column cannot be read so.
+pub fn floats(bound: &Bound, array: &ArrayRef, file: &str) -> Result<Vec<Option<f64>>, ScanError> {
+    let values = cast_with_options(array, &DataType::Float64, &strict())
+        .map_err(|_| wrong(bound, file, array.data_type(), "numbers"))?;
+    let values = values.as_primitive::<Float64Type>().iter();
+    Ok(values.map(|value| value.filter(|v| !v.is_nan())).collect())
+}
+
 /// How several values stand in the column: as configured, or as its type says.
-pub fn encoding_of(bound: &Bound, data_type: &DataType) -> Encoding {
+///
+/// # Errors
+/// [`ScanError::WrongType`] where a list column is declared to be something else.
+pub fn encoding_of(bound: &Bound, data_type: &DataType, file: &str) -> Result<Encoding, ScanError> {
     let is_list = matches!(data_type, DataType::List(_) | DataType::LargeList(_));
     match bound.plan.encoding {
-        Some(encoding) => encoding,
-        None if is_list => Encoding::List,
-        None => Encoding::Single,
+        Some(encoding) if is_list && encoding != Encoding::List => {
+            Err(wrong(bound, file, data_type, "text, as the column's `encoding` says,"))
+        }
+        Some(encoding) => Ok(encoding),
+        None if is_list => Ok(Encoding::List),
+        None => Ok(Encoding::Single),
     }
 }
 

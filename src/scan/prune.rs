@@ -4,7 +4,9 @@
 
 use std::ops::Range;
 
-use parquet::basic::{Encoding, LogicalType, TimeUnit as ParquetTimeUnit, Type as PhysicalType};
+use parquet::basic::{
+    ConvertedType, Encoding, LogicalType, TimeUnit as ParquetTimeUnit, Type as PhysicalType,
+};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
@@ -88,6 +90,13 @@ pub fn time_unit(metadata: &ParquetMetaData, leaf: usize, plan: &ColumnPlan) -> 
                 ParquetTimeUnit::MICROS => EpochUnit::Micros,
                 ParquetTimeUnit::NANOS => EpochUnit::Nanos,
             })
+        }
+        // Times of old writers are always in UTC.
+        None if column.converted_type() == ConvertedType::TIMESTAMP_MILLIS => {
+            Some(EpochUnit::Millis)
+        }
+        None if column.converted_type() == ConvertedType::TIMESTAMP_MICROS => {
+            Some(EpochUnit::Micros)
         }
         None if is_integer => match &plan.format {
             Some(TimeFormat::Epoch(unit)) => Some(*unit),

@@ -85,8 +85,8 @@ pub fn meaning(
     let by_endpoint = context.endpoints.is_some() && context.mapping.endpoint.is_some();
     match (bound, encoding, context.mapping.scopes_mean) {
         (None, ..) => Ok(Meaning::Exercised),
-        (Some(_), Some(Encoding::Single), Some(ScopesMean::Held)) if !by_endpoint => {
-            Ok(Meaning::Held)
+        (Some(_), Some(Encoding::Single), Some(ScopesMean::Held)) => {
+            Ok(if by_endpoint { Meaning::ByEndpoint } else { Meaning::Held })
         }
         (Some(_), None | Some(Encoding::Single), _) => Ok(Meaning::Exercised),
         (Some(_), Some(_), _) if by_endpoint => Ok(Meaning::ByEndpoint),
@@ -154,7 +154,7 @@ impl<'a> Matcher<'a> {
         file: &str,
     ) -> Result<(), ScanError> {
         let array = bound.values(batch, file)?;
-        let encoding = encoding_of(bound, array.data_type());
+        let encoding = encoding_of(bound, array.data_type(), file)?;
         self.encoding = Some(encoding);
         if let Some(dictionary) = as_text_dictionary(&array) {
             let values = dictionary.values();
@@ -246,6 +246,7 @@ impl<'a> Matcher<'a> {
         let mut unmatched = 0;
         for (i, row) in (0..endpoints.len()).zip(positions) {
             if endpoints.is_null(i) {
+                unmatched += 1;
                 continue;
             }
             let method = methods.as_ref().filter(|m| !m.is_null(i)).map(|m| m.value(i));

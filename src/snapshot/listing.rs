@@ -31,6 +31,7 @@ pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotEr
             .compile_matcher();
         let store = folder.open(io).map_err(failed)?;
         let listed = store.list("").map_err(failed)?;
+        refuse_tables(source, &listed)?;
         let matching = listed.into_iter().filter(|l| matcher.is_match(&l.path)).collect();
         let (files, ignored) = visible(matching);
         return if files.is_empty() {
@@ -42,7 +43,9 @@ pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotEr
 
     match source.url.open(io) {
         Ok(store) => {
-            let (files, ignored) = visible(store.list("").map_err(failed)?);
+            let listed = store.list("").map_err(failed)?;
+            refuse_tables(source, &listed)?;
+            let (files, ignored) = visible(listed);
             if !files.is_empty() {
                 return Ok(Snapshot { store, files, ignored });
             }
@@ -70,6 +73,29 @@ fn one_file(
     let Some(pin) = store.head(&name).map_err(failed)? else { return Ok(None) };
     let file = SnapshotFile { path: name, pin, partitions: Vec::new() };
     Ok(Some(Snapshot { store, files: vec![file], ignored: 0 }))
+}
+
+/// A table format's log says which of the files count; without it they must not be read.
+fn refuse_tables(source: &SourcePlan, listed: &[Listed]) -> Result<(), SnapshotError> {
+    for object in listed {
+        let folders: Vec<&str> = object.path.split('/').collect();
+        let format = if folders.contains(&"_delta_log") {
+            "a Delta"
+        } else if folders.contains(&".hoodie") {
+            "a Hudi"
+        } else if object.path.ends_with(".metadata.json") && folders.contains(&"metadata") {
+            "an Iceberg"
+        } else {
+            continue;
+        };
+        return Err(SnapshotError::TableFormat {
+            source_name: source.name.clone(),
+            url: source.url.to_string(),
+            format,
+            marker: object.path.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// Files that are data, and how many were passed over.

@@ -42,6 +42,11 @@ pub enum SnapshotError {
     )]
     Empty { source_name: String, url: String, ignored: u64 },
 
+    #[error(
+        "source `{source_name}`: {url} is {format} table ({marker} shows it); read as plain files it would give rows that the table has removed\nexport the version that you need as plain Parquet files, and name their folder"
+    )]
+    TableFormat { source_name: String, url: String, format: &'static str, marker: String },
+
     #[error("source `{source_name}`: the glob \"{glob}\" cannot be read: {reason}")]
     Glob { source_name: String, glob: String, reason: String },
 }

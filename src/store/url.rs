@@ -5,7 +5,7 @@ use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, RetryConfig};
@@ -37,7 +37,10 @@ impl StoreUrl {
             return Err("the address is empty; write a path or s3://bucket/prefix".into());
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Ok(Self { place: Place::Local(base.join(text)), options });
+            // Absolute, so that a ledger does not depend on the folder that a run was started in.
+            let path = std::path::absolute(base.join(text))
+                .map_err(|e| format!("the path {text} cannot be used: {e}"))?;
+            return Ok(Self { place: Place::Local(path), options });
         };
         let authority = rest.split('/').next().unwrap_or_default();
         if authority.contains('@') {
@@ -121,6 +124,20 @@ impl StoreUrl {
             Place::S3 { bucket, .. } => Place::S3 { bucket: bucket.clone(), key: head },
         };
         Some((Self { place, options: self.options.clone() }, tail))
+    }
+
+    /// Whether `other` is the same folder or lies below it.
+    pub fn contains(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Place::Local(own), Place::Local(other)) => other.starts_with(own),
+            (Place::S3 { bucket, key }, Place::S3 { bucket: other_bucket, key: other_key }) => {
+                let key = key.trim_matches('/');
+                let rest = other_key.trim_matches('/').strip_prefix(key);
+                bucket == other_bucket
+                    && rest.is_some_and(|r| key.is_empty() || r.is_empty() || r.starts_with('/'))
+            }
+            _ => false,
+        }
     }
 
     /// The local path, where the address is one.
@@ -211,8 +228,9 @@ impl StoreUrl {
             });
         if let Some(endpoint) = endpoint {
             // Plain HTTP only where the address says so in so many words.
-            builder =
-                builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
+            builder = builder
+                .with_allow_http(endpoint.starts_with("http://"))
+                .with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
         }
         if let Some(region) = &self.options.region {
             builder = builder.with_region(region);
