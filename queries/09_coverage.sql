@@ -18,8 +18,8 @@
 -- column: rows_after_as_of | int64 | rows | At or after as_of.
 -- column: rows_denied | int64 | rows | Denied calls.
 -- column: rows_unknown | int64 | rows | Calls whose outcome is unknown.
--- column: rows_held_only | int64 | rows | Allowed calls that exercised none of the scopes that count.
--- column: rows_counted | int64 | rows | Allowed, exercised events: the basis of every figure.
+-- column: rows_held_only | int64 | rows | Allowed calls that exercised none of their asked scopes.
+-- column: rows_counted | int64 | rows | Allowed calls that exercised one of their asked scopes: the basis of every figure.
 -- column: event_id_conflicts | int64 | event ids | Ids whose rows contradict each other (all are kept); on the rows of sources and all.
 -- column: periods_expected | int64 | periods | Declared periods; null where none are declared, and on source_day rows.
 -- column: periods_covered | int64 | periods | Of them, those with rows in readable files.

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 /// Microseconds in a UTC day.
@@ -49,6 +49,12 @@ impl Moment {
             }
         };
         Some(Self::from_micros(micros))
+    }
+
+    /// A moment of the system's clock or of a file; `None` before 1970.
+    pub fn from_system(at: std::time::SystemTime) -> Option<Self> {
+        let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_micros()).ok().map(Self::from_micros)
     }
 
     fn from_datetime<Z: TimeZone>(at: &DateTime<Z>) -> Option<Self> {
@@ -109,6 +115,21 @@ impl Moment {
             Some(at) => at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
             None => format!("{}µs", self.micros),
         }
+    }
+
+    /// RFC 3339 in UTC with six digits of a second: for columns of a table.
+    pub fn to_rfc3339_micros(self) -> String {
+        let Some(at) = DateTime::<Utc>::from_timestamp_micros(self.micros) else {
+            return self.to_rfc3339();
+        };
+        let (date, time) = (at.date_naive(), at.time());
+        format!(
+            "{date}T{:02}:{:02}:{:02}.{:06}Z",
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.nanosecond() / 1_000
+        )
     }
 
     /// `20191106T000000Z`, with a fraction where there is one: for names of folders.

@@ -314,6 +314,9 @@ impl Table {
             kind,
         };
         let from_store = |e: StoreError| unreadable(e.kind, e.reason);
+        if url.local().is_some_and(std::path::Path::is_dir) {
+            return Err(unreadable(StoreErrorKind::Settings, "is a folder, not a file".into()));
+        }
         let (folder, name) = url.split_last().ok_or_else(|| {
             unreadable(StoreErrorKind::Settings, "the address names no file".into())
         })?;
@@ -334,6 +337,10 @@ impl Table {
         } else {
             read_csv(&bytes).map_err(bad)?
         };
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = columns.iter().find(|column| !seen.insert(column.as_str())) {
+            return Err(bad(format!("the column `{twice}` stands in it twice")));
+        }
         Ok(Self { file, columns, rows })
     }
 
@@ -359,7 +366,15 @@ impl Table {
     }
 
     fn text(&self, row: &Row, index: usize, column: &str) -> Result<String, RegistryError> {
-        row.value(index).map(str::to_string).ok_or_else(|| self.bad(row, column, "is empty"))
+        let text = row.value(index).ok_or_else(|| self.bad(row, column, "is empty"))?;
+        if text.trim() != text {
+            return Err(self.bad(
+                row,
+                column,
+                format!("`{text}` has blanks around it; take them out"),
+            ));
+        }
+        Ok(text.to_string())
     }
 
     fn moment(

@@ -1,13 +1,13 @@
 //! `afterscope state`.
 
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde_json::json;
 
 use super::args::{RunArgs, StateArgs, StateCommand};
 use super::run::Runtime;
-use super::terminal::{bytes, number};
+use super::terminal::{bytes, number, tame};
 use super::{Failure, print_bytes};
 use crate::config;
 use crate::error::Error;
@@ -45,7 +45,7 @@ fn show(run: &RunArgs, as_json: bool) -> Result<(), Failure> {
         text.push('\n');
         text
     } else {
-        table(&plan.state.to_string(), &packs)
+        tame(&table(&plan.state.to_string(), &packs))
     };
     print_bytes(text.as_bytes())
 }
@@ -76,11 +76,11 @@ fn gc(run: &RunArgs, keep: &str, dry_run: bool) -> Result<(), Failure> {
     let keep = parse_duration(keep)
         .map_err(|reason| Error::Argument { argument: format!("--keep {keep}"), reason })?;
     // The only look at a clock: it decides what is tidied away, never what is counted.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
-    let now = Moment::from_micros(i64::try_from(now).unwrap_or(i64::MAX));
+    let now = Moment::from_system(SystemTime::now()).unwrap_or(Moment::MIN);
+    let before = now.plus_micros(-keep);
     let runtime = Runtime::new()?;
     let Unused { ledger, kept, unused, recent } =
-        pipeline::unused_packs(&plan, &runtime.io, now.plus_micros(-keep))?;
+        pipeline::unused_packs(&plan, &runtime.io, before)?;
     let mut out = String::new();
     for pack in &unused {
         let verb = if dry_run { "would remove" } else { "removed" };
@@ -92,10 +92,20 @@ fn gc(run: &RunArgs, keep: &str, dry_run: bool) -> Result<(), Failure> {
     if !dry_run && !unused.is_empty() {
         ledger.write_index(&kept)?;
     }
+    for path in ledger.leftovers(before) {
+        let verb = if dry_run { "would remove" } else { "removed" };
+        if !dry_run {
+            std::fs::remove_file(&path).map_err(|e| Error::Folder {
+                folder: path.display().to_string(),
+                reason: format!("cannot be removed: {e}"),
+            })?;
+        }
+        let _ = writeln!(out, "{verb} {} (left by a run that was killed)", path.display());
+    }
     let size: u64 = unused.iter().map(|p| p.size).sum();
     let _ = writeln!(out, "{} packs, {}", unused.len(), bytes(size));
     if recent > 0 {
         let _ = writeln!(out, "{recent} more are unused and too young to go (--keep)");
     }
-    print_bytes(out.as_bytes())
+    print_bytes(tame(&out).as_bytes())
 }

@@ -22,10 +22,11 @@ fn coloured() -> bool {
 
 fn say(level: &str, colour: &str, text: &str, global: &Global) {
     let mut out = std::io::stderr().lock();
+    let text = tame(text);
     let line = match global.log_format {
         LogFormat::Json => serde_json::json!({ "level": level, "message": text }).to_string(),
-        LogFormat::Text if coloured() => format!("\x1b[{colour}m{level}:\x1b[0m {}", tame(text)),
-        LogFormat::Text => format!("{level}: {}", tame(text)),
+        LogFormat::Text if coloured() => format!("\x1b[{colour}m{level}:\x1b[0m {text}"),
+        LogFormat::Text => format!("{level}: {text}"),
     };
     // Where nobody listens there is nobody to tell.
     let _ = writeln!(out, "{line}");

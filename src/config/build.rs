@@ -230,7 +230,7 @@ impl Builder<'_> {
         let (from, until, grace, as_of) = (from?, until?, grace?, as_of?);
         let settled = as_of.plus_micros(-grace).day();
         let plan = ExpectedPlan { from_day: from.day(), until_day: until.day().min(settled) };
-        if until <= from {
+        if raw.until.is_some() && until <= from {
             self.problem(&path, "`until` is not after `from`");
         }
         Some(plan)
@@ -287,12 +287,7 @@ pub fn build(
     env: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<RunPlan> {
-    let argument = |flag: &str, text: &str| Place::Argument(format!("{flag} {text}"));
-    let as_of = Moment::parse_setting(&overrides.as_of, Zone::UTC)
-        .map_err(|message| {
-            problems.push(Problem { at: argument("--as-of", &overrides.as_of), message });
-        })
-        .ok();
+    let as_of = as_of(overrides, problems);
     let mut b = Builder { node, base, problems };
     if document.source.is_empty() {
         b.problem(&["source"], "no [[source]] is given; there is nothing to read");
@@ -377,15 +372,29 @@ pub fn build(
         let message = format!("`threads` is {threads}; it must be 1 to 1024");
         b.problems.push(Problem { at, message });
     }
+    let output_at = flag_or(node, "--output", overrides.output.is_some(), &["output", "url"]);
+    let state_at = match (&overrides.state, &document.state) {
+        (Some(_), _) => Place::Argument("--state".into()),
+        (None, Some(_)) => node.place_of(&["state", "url"]),
+        // It follows from the output.
+        (None, None) => output_at.clone(),
+    };
     for source in &sources {
-        for (what, place) in [("output", &output), ("state", &state)] {
+        for (what, place, at) in [("output", &output, &output_at), ("state", &state, &state_at)] {
             if place.as_ref().is_some_and(|place| source.url.contains(place)) {
-                b.problem(&[what], format!(
-                    "the {what} folder lies inside source `{}` ({}): the next run would read it as logs",
+                let message = format!(
+                    "the {what} folder lies inside source `{}` ({}): the next run would read it as logs; name a folder outside",
                     source.name, source.url
-                ));
+                );
+                b.problems.push(Problem { at: at.clone(), message });
             }
         }
+    }
+    if let (Some(output), Some(state)) = (&output, &state)
+        && state.contains(output)
+    {
+        let message = "the state folder must not be the output folder or hold it; name one inside, or elsewhere";
+        b.problems.push(Problem { at: state_at, message: message.into() });
     }
     let queries = document.report.queries.iter().map(|q| base.join(q)).collect();
     Some(RunPlan {
@@ -412,6 +421,14 @@ pub fn build(
         pruning: !overrides.no_pruning,
         document: serde_json::to_value(document).unwrap_or(Value::Null),
     })
+}
+
+/// The end of the report.
+pub fn as_of(overrides: &Overrides, problems: &mut Vec<Problem>) -> Option<Moment> {
+    let at = || Place::Argument(format!("--as-of {}", overrides.as_of));
+    Moment::parse_setting(&overrides.as_of, Zone::UTC)
+        .map_err(|message| problems.push(Problem { at: at(), message }))
+        .ok()
 }
 
 /// Where a setting was given: as a flag, or in the file.

@@ -1,5 +1,7 @@
 //! A TOML file as a tree that remembers where each value stands.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -183,12 +185,14 @@ impl Node {
         env: &dyn Fn(&str) -> Option<String>,
         problems: &mut Vec<Problem>,
     ) {
-        let place = Place::Argument(format!("--set {assignment}"));
-        let Some((path, text)) = assignment.split_once('=') else {
+        let (path, value) = assignment.split_once('=').unzip();
+        // The value may hold a secret: a message names the key only.
+        let path = path.unwrap_or(assignment).trim();
+        let place = Place::Argument(format!("--set {path}"));
+        let Some(text) = value else {
             problems.push(Problem { at: place, message: "write --set key=value".into() });
             return;
         };
-        let path = path.trim();
         let mut ignored = Vec::new();
         let parsed = parse(&format!("v = {text}"), env, &mut ignored);
         let value = match parsed.item {
@@ -231,6 +235,24 @@ impl Node {
             node = next;
         }
         *node = Node { at: place, item };
+    }
+
+    /// The same without the entries whose key or value stands at one of `places`.
+    pub fn without(&self, places: &BTreeSet<Place>) -> Self {
+        let item = match &self.item {
+            Item::Table(entries) => Item::Table(
+                entries
+                    .iter()
+                    .filter(|(_, at, node)| !places.contains(at) && !places.contains(&node.at))
+                    .map(|(key, at, node)| (key.clone(), at.clone(), node.without(places)))
+                    .collect(),
+            ),
+            Item::Array(items) => {
+                Item::Array(items.iter().map(|item| item.without(places)).collect())
+            }
+            other => other.clone(),
+        };
+        Self { at: self.at.clone(), item }
     }
 
     /// The same value for serde.

@@ -100,18 +100,18 @@ pub fn from_text(
         node.set(assignment, env, &mut problems);
     }
     shape::check(&node, &mut problems);
-    let document = if problems.is_empty() {
-        match serde_json::from_value::<raw::Document>(node.to_json()) {
-            Ok(document) => Some(document),
-            Err(error) => {
+    // What has a wrong shape is taken out, so that the values beside it are looked at too.
+    let sound = node.without(&problems.iter().map(|p| p.at.clone()).collect());
+    let plan = match serde_json::from_value::<raw::Document>(sound.to_json()) {
+        Ok(document) => build::build(&document, &sound, base, overrides, env, &mut problems),
+        Err(error) => {
+            if problems.is_empty() {
                 problems.push(Problem { at: Place::File, message: error.to_string() });
-                None
             }
+            build::as_of(overrides, &mut problems);
+            None
         }
-    } else {
-        None
     };
-    let plan = document.and_then(|d| build::build(&d, &node, base, overrides, env, &mut problems));
     problems.sort();
     problems.dedup();
     match plan {

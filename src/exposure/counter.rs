@@ -313,7 +313,8 @@ impl<'a> Counter<'a> {
             }
             Outcome::Allowed if !leaf.exercised => {
                 add(&mut sums.held_only, event.weight)?;
-                Term::HeldOnly
+                // Rule 12 asks for every scope of the row, rule 3 for those that count.
+                if leaf.exercises { Term::Counted } else { Term::HeldOnly }
             }
             Outcome::Allowed => {
                 let exposed = &mut sums.exposed;
@@ -482,14 +483,22 @@ impl<'a> Counter<'a> {
 struct LeafAt {
     number: u32,
     standing: Standing,
+    /// Whether a scope that counts is exercised, and whether any scope is.
     exercised: bool,
+    exercises: bool,
 }
 
 impl LeafAt {
-    const OUTSIDE: Self = Self { number: 0, standing: Standing::Outside, exercised: false };
+    const OUTSIDE: Self =
+        Self { number: 0, standing: Standing::Outside, exercised: false, exercises: false };
 
     fn of(number: u32, leaf: &Leaf) -> Self {
-        Self { number, standing: leaf.standing, exercised: !leaf.scopes.is_empty() }
+        Self {
+            number,
+            standing: leaf.standing,
+            exercised: !leaf.scopes.is_empty(),
+            exercises: leaf.exercises,
+        }
     }
 }
 

@@ -123,6 +123,8 @@ pub struct Leaf {
     pub refused: Vec<(u32, WindowSet)>,
     /// Exercised scopes that count.
     pub scopes: Vec<LeafScope>,
+    /// Whether any of the event's scopes is exercised, restricted by now or not.
+    pub exercises: bool,
 }
 
 /// An exercised scope of a leaf.
@@ -291,6 +293,7 @@ impl Policy {
             held_only: Vec::new(),
             refused: Vec::new(),
             scopes: Vec::new(),
+            exercises: !set.exercised.is_empty(),
         };
         let begun = |scope: &String| self.rules.restricted.get(scope).is_some_and(|r| *r <= at);
         if !set.scopes.iter().any(begun) {

@@ -12,6 +12,10 @@ use polars::prelude::{DataFrame, IntoLazy, PolarsError, SortMultipleOptions};
 use polars::sql::SQLContext;
 use thiserror::Error;
 
+use crate::exposure::Exposure;
+use crate::moment::Moment;
+use crate::registry::Registry;
+
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
 pub use frames::{DayCoverage, Report, SourceCoverage, build as build_frames};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
@@ -117,6 +121,29 @@ pub fn user_queries(files: &[PathBuf], taken: &[Query]) -> Result<Vec<Query>, Im
         queries.push(Query { file, table, sql, spec: None });
     }
     Ok(queries)
+}
+
+/// Runs the queries over empty frames: a mistake shows before anything is read.
+///
+/// # Errors
+/// As [`run`].
+pub fn check(queries: &[Query]) -> Result<(), ImpactError> {
+    if queries.is_empty() {
+        return Ok(());
+    }
+    let empty = Report {
+        registry: &Registry::default(),
+        exposure: &Exposure::default(),
+        coverage: &[],
+        group_namespaces: &[],
+        as_of: Moment::from_micros(0),
+        lookback_from: Moment::from_micros(0),
+        lookback_days: 0,
+        complete: true,
+    };
+    let frames = build_frames(&empty)
+        .map_err(|e| ImpactError::Output { table: "frames".into(), reason: e.to_string() })?;
+    run(queries, &frames).map(|_| ())
 }
 
 /// Runs the queries over the frames.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use arrow::array::make_comparator;
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
     TimestampMicrosecondArray, new_null_array,
 };
+use arrow::compute::SortOptions;
 use arrow::csv::WriterBuilder;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
@@ -17,6 +19,7 @@ use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as Pol
 
 use super::header::{ColumnType, TableSpec};
 use super::{ImpactError, frames};
+use crate::moment::Moment;
 
 /// A finished table.
 #[derive(Clone, Debug)]
@@ -141,27 +144,32 @@ impl Table {
     /// # Errors
     /// [`ImpactError::Repeated`].
     pub fn check_key(&self, file: &str, key: &[String]) -> Result<(), ImpactError> {
-        let options = FormatOptions::default().with_null("null");
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let columns = key
+        let columns: Vec<&ArrayRef> =
+            key.iter().filter_map(|name| self.batch.column_by_name(name)).collect();
+        let equal = columns
             .iter()
-            .filter_map(|name| self.batch.column_by_name(name))
-            .map(|array| ArrayFormatter::try_new(array.as_ref(), &options))
+            .map(|array| make_comparator(array, array, SortOptions::default()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| failed(e.to_string()))?;
-        let mut last: Option<Vec<String>> = None;
-        for row in 0..self.batch.num_rows() {
-            let values: Vec<String> = columns.iter().map(|f| f.value(row).to_string()).collect();
-            if last.as_ref() == Some(&values) {
-                return Err(ImpactError::Repeated {
-                    file: file.to_string(),
-                    key: key.join(", "),
-                    values: values.join(", "),
-                });
-            }
-            last = Some(values);
-        }
-        Ok(())
+        let rows = self.batch.num_rows();
+        let Some(row) = (1..rows).find(|row| equal.iter().all(|same| same(row - 1, *row).is_eq()))
+        else {
+            return Ok(());
+        };
+        let options = FormatOptions::default().with_null("null");
+        let values = columns
+            .iter()
+            .map(|array| {
+                ArrayFormatter::try_new(array.as_ref(), &options).map(|f| f.value(row).to_string())
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| failed(e.to_string()))?;
+        Err(ImpactError::Repeated {
+            file: file.to_string(),
+            key: key.join(", "),
+            values: values.join(", "),
+        })
     }
 
     /// The table as Parquet.
@@ -197,10 +205,7 @@ impl Table {
         let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true)))
             .map_err(|e| failed(e.to_string()))?;
         let mut out = Vec::new();
-        let mut writer = WriterBuilder::new()
-            .with_header(true)
-            .with_timestamp_format("%Y-%m-%dT%H:%M:%S%.6fZ".into())
-            .build(&mut out);
+        let mut writer = WriterBuilder::new().with_header(true).build(&mut out);
         writer.write(&batch).map_err(|e| failed(e.to_string()))?;
         drop(writer);
         Ok(self.file("csv", out))
@@ -215,11 +220,12 @@ impl Table {
     }
 }
 
-/// Times as UTC wall times (the format adds the `Z`), texts without formulas: spreadsheets evaluate
-/// cells that begin like one, also behind blanks (OWASP, CSV Injection).
+/// Times in RFC 3339 with six digits, texts without formulas: spreadsheets evaluate cells that begin
+/// like one, also behind blanks (OWASP, CSV Injection).
 fn for_csv(array: &ArrayRef) -> ArrayRef {
     if let Some(times) = array.as_any().downcast_ref::<TimestampMicrosecondArray>() {
-        return Arc::new(times.clone().with_timezone_opt(None::<Arc<str>>));
+        let text = |micros: Option<i64>| micros.map(|m| Moment::from_micros(m).to_rfc3339_micros());
+        return Arc::new(StringArray::from_iter(times.iter().map(text)));
     }
     let Some(texts) = array.as_any().downcast_ref::<StringArray>() else { return array.clone() };
     if !texts.iter().flatten().any(frames::is_formula) {

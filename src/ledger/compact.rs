@@ -56,7 +56,9 @@ pub fn compact(
         .zip(maps)
         .map(|((pack, _), map)| OpenPack::open(ledger, pack.clone(), map).map(Arc::new))
         .collect::<Result<Vec<_>, _>>()?;
-    let name = footer.name()?;
+    // The bytes follow from the merged packs: another run that merges the same makes the same pack.
+    let merged: Vec<&str> = chosen.iter().map(|(pack, _)| pack.name.as_str()).collect();
+    let name = footer.name(&merged)?;
     // The rows are counted before they are written: the footer's place is at the end.
     footer.rows = footer.units.iter().map(|u| u.record.kept).sum();
     let schema = union(&packs);
@@ -224,9 +226,14 @@ impl Group {
         let columns = schema
             .fields()
             .iter()
-            .map(|field| match own.column_by_name(field.name()) {
-                Some(column) => column.clone(),
-                None => new_null_array(field.data_type(), rows.len()),
+            .map(|field| match (own.column_by_name(field.name()), field.name().as_str()) {
+                (Some(column), _) => column.clone(),
+                // All scopes of these rows were exercised.
+                (None, name) => match own.column_by_name("scopes") {
+                    // All scopes of these rows were exercised.
+                    Some(scopes) if name == "exercised" => scopes.clone(),
+                    _ => new_null_array(field.data_type(), rows.len()),
+                },
             })
             .collect();
         RecordBatch::try_new(schema.clone(), columns)

@@ -6,7 +6,8 @@
 //! | `time` | timestamp\[µs, UTC\] | floored; 1970-01-01 where the row is rejected for its time |
 //! | `time_nanos` | uint16 | nanoseconds beyond, where a source has them |
 //! | `app` | string | null where the event names none |
-//! | `scopes`, `exercised` | string | JSON arrays of asked scopes, sorted |
+//! | `scopes` | string | JSON array of asked scopes, sorted |
+//! | `exercised` | string | those of them that the call needed, likewise; missing where all are |
 //! | `outcome` | string | allowed, denied, unknown |
 //! | `reject` | string | why the row cannot be counted: time, weight, scope |
 //! | `subject_hi`, `_lo`, `actor_…`, `group_…`, `event_…` | uint64 | 128-bit keys; `_lo` where it is not zero |
@@ -123,15 +124,16 @@ impl PersonColumn {
 }
 
 impl PackFooter {
-    /// The name of a pack made from these units: a hash of what it was made from, not of when.
+    /// The name of a pack made from these units, and from the packs `merged`: a hash of what it was
+    /// made from, not of when.
     ///
     /// # Errors
     /// Never in practice: the parts are plain data.
-    pub fn name(&self) -> Result<String, LedgerError> {
+    pub fn name(&self, merged: &[&str]) -> Result<String, LedgerError> {
         let mut units: Vec<(&str, &Pin, u32)> =
             self.units.iter().map(|u| (u.file.as_str(), &u.pin, u.record.row_group)).collect();
         units.sort_by(|a, b| (a.0, a.2).cmp(&(b.0, b.2)));
-        let identity = serde_json::to_vec(&(&self.lineage, &self.asked, units))
+        let identity = serde_json::to_vec(&(&self.lineage, &self.asked, units, merged))
             .map_err(|e| LedgerError::Internal { what: e.to_string() })?;
         let hash = blake3::hash(&identity);
         Ok(format!("{}.parquet", hex(hash.as_bytes().get(..16).unwrap_or_default())))
@@ -225,7 +227,9 @@ pub fn to_arrow(batch: &AccessBatch, order: &[usize]) -> Result<RecordBatch, Led
     let exercised = sets.iter().map(|s| json_array(&s.exercised)).collect::<Result<Vec<_>, _>>()?;
     let codes = || order.iter().map(|i| code(&batch.scopes, *i));
     out.push("scopes", texts(codes(), &scopes)?);
-    out.push("exercised", texts(codes(), &exercised)?);
+    if sets.iter().any(|s| s.scopes != s.exercised) {
+        out.push("exercised", texts(codes(), &exercised)?);
+    }
 
     let outcomes = Outcome::ALL.map(Outcome::name);
     let outcome = order.iter().map(|i| match batch.outcome.get(*i) {

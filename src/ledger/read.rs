@@ -286,10 +286,14 @@ impl Cursor {
         let missing = |name: &str| pack.damaged(format!("it has no column `{name}` of its type"));
         let (scopes, scope_texts) =
             batch.column_by_name("scopes").and_then(dictionary).ok_or_else(|| missing("scopes"))?;
-        let (exercised, exercised_texts) = batch
-            .column_by_name("exercised")
-            .and_then(dictionary)
-            .ok_or_else(|| missing("exercised"))?;
+        // Where the column is missing, every scope was exercised.
+        let (exercised, exercised_texts) = match batch.column_by_name("exercised") {
+            Some(column) => dictionary(column).ok_or_else(|| missing("exercised"))?,
+            None => batch
+                .column_by_name("scopes")
+                .and_then(dictionary)
+                .ok_or_else(|| missing("scopes"))?,
+        };
         let text = |texts: &arrow::array::StringArray, code: u32| -> String {
             let code = usize::try_from(code).unwrap_or(usize::MAX);
             if code < texts.len() { texts.value(code).to_string() } else { "[]".into() }

@@ -2,10 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaDataReader;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::LedgerError;
 use super::pack::{FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit};
@@ -78,13 +80,23 @@ impl Ledger {
         self.store.shown(&Self::path(name))
     }
 
-    /// Keeps a pack. One of that name is made from the same rows: it may stand.
+    /// Keeps a pack. One of that name is made from the same rows and may stand; it is returned then,
+    /// because its rows need not lie in the same order.
     ///
     /// # Errors
-    /// Storage failures.
-    pub fn put(&self, name: &str, bytes: Bytes) -> Result<(), LedgerError> {
-        self.store.create(&Self::path(name), bytes)?;
-        Ok(())
+    /// Storage failures, and a standing pack that is damaged.
+    pub fn put(&self, footer: PackFooter, parts: Vec<Bytes>) -> Result<Pack, LedgerError> {
+        let name = footer.name(&[])?;
+        let size = parts.iter().map(|b| b.len() as u64).sum();
+        if self.store.create_of(&Self::path(&name), parts)? {
+            return Ok(Pack { name, size, footer });
+        }
+        let lost = || LedgerError::Damaged {
+            pack: self.shown(&name),
+            reason: "it was there a moment ago and is gone".into(),
+        };
+        let pin = self.store.head(&Self::path(&name))?.ok_or_else(lost)?;
+        self.read_footer(&name, &pin)?.ok_or_else(lost)
     }
 
     /// Begins a pack that is too large to be held whole.
@@ -113,7 +125,7 @@ impl Ledger {
             let Some(name) = object.path.strip_prefix(&format!("{PACKS}/")) else { continue };
             match known.remove(name) {
                 Some(pack) if pack.size == object.pin.size => packs.push(pack),
-                _ => packs.push(self.read_footer(name, &object.pin)?),
+                _ => packs.extend(self.read_footer(name, &object.pin)?),
             }
         }
         packs.sort_by(|a, b| a.name.cmp(&b.name));
@@ -132,7 +144,8 @@ impl Ledger {
         Ok(())
     }
 
-    fn read_footer(&self, name: &str, pin: &Pin) -> Result<Pack, LedgerError> {
+    /// `None` for a pack of another format: it serves other versions of the program.
+    fn read_footer(&self, name: &str, pin: &Pin) -> Result<Option<Pack>, LedgerError> {
         let damaged = |reason: String| LedgerError::Damaged { pack: self.shown(name), reason };
         let metadata = self.metadata(name, pin.size)?;
         let json = metadata
@@ -141,8 +154,13 @@ impl Ledger {
             .and_then(|all| all.iter().find(|kv| kv.key == FOOTER_KEY))
             .and_then(|kv| kv.value.as_deref())
             .ok_or_else(|| damaged("it has no afterscope footer".into()))?;
-        let footer = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
-        Ok(Pack { name: name.to_string(), size: pin.size, footer })
+        let plain: Value = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
+        let format = plain.pointer("/lineage/format").and_then(Value::as_u64);
+        if format != Some(u64::from(super::pack::FORMAT)) {
+            return Ok(None);
+        }
+        let footer = serde_json::from_value(plain).map_err(|e| damaged(e.to_string()))?;
+        Ok(Some(Pack { name: name.to_string(), size: pin.size, footer }))
     }
 
     /// A pack's Parquet metadata.
@@ -203,6 +221,27 @@ impl Ledger {
         let listed = self.store.list(PACKS)?;
         let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_string();
         Ok(listed.into_iter().map(|l| (name(&l.path), l.written)).collect())
+    }
+
+    /// Files that a killed run left half written in a local folder, older than `before`: the store
+    /// itself does not list them.
+    pub fn leftovers(&self, before: Moment) -> Vec<PathBuf> {
+        let Some(folder) = self.store.local_root().map(|root| root.join(PACKS)) else {
+            return Vec::new();
+        };
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| {
+                let name = entry.file_name();
+                let staged = name.to_str().and_then(|name| name.rsplit_once(".parquet#"));
+                staged.is_some_and(|(_, tail)| tail.bytes().all(|b| b.is_ascii_digit()))
+            })
+            .filter(|entry| {
+                let written = entry.metadata().and_then(|m| m.modified()).ok();
+                written.and_then(Moment::from_system).is_some_and(|at| at < before)
+            })
+            .map(|entry| entry.path())
+            .collect()
     }
 
     /// Removes a pack.

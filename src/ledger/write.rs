@@ -128,12 +128,8 @@ impl PackWriter {
             units: std::mem::take(&mut self.units),
             checksums: Vec::new(),
         };
-        let stored = encode(&rows, footer).and_then(|(footer, bytes)| {
-            let name = footer.name()?;
-            let size = bytes.len() as u64;
-            self.ledger.put(&name, bytes)?;
-            Ok(Pack { name, size, footer })
-        });
+        let stored =
+            encode(&rows, footer).and_then(|(footer, bytes)| self.ledger.put(footer, bytes));
         let pack = stored.map_err(into_scan)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
         self.begun = Instant::now();
@@ -217,7 +213,7 @@ pub fn properties() -> WriterProperties {
         .set_data_page_row_count_limit(usize::MAX)
         .set_write_batch_size(8192)
         .set_created_by(format!("afterscope {}", env!("CARGO_PKG_VERSION")));
-    for text in ["app", "scopes", "exercised", "outcome", "reject", "fields", "unit"] {
+    for text in ["app", "scopes", "exercised", "outcome", "reject", "fields"] {
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(text), true);
     }
     for key in ["subject_hi", "actor_hi"] {
@@ -228,16 +224,16 @@ pub fn properties() -> WriterProperties {
 }
 
 /// A pack's bytes, and its footer with checksums.
-fn encode(rows: &AccessBatch, footer: PackFooter) -> Result<(PackFooter, Bytes), LedgerError> {
+fn encode(rows: &AccessBatch, footer: PackFooter) -> Result<(PackFooter, Vec<Bytes>), LedgerError> {
     let order = order(rows, footer.person);
     let mut out = PackEncoder::new(pack::to_arrow(rows, &[])?.schema(), footer)?;
     let mut bytes = Vec::new();
     for chunk in order.chunks(GROUP_ROWS) {
-        bytes.extend_from_slice(&out.write(&pack::to_arrow(rows, chunk)?)?);
+        bytes.push(out.write(&pack::to_arrow(rows, chunk)?)?);
     }
     let (footer, tail) = out.finish()?;
-    bytes.extend_from_slice(&tail);
-    Ok((footer, Bytes::from(bytes)))
+    bytes.push(tail);
+    Ok((footer, bytes))
 }
 
 /// Writes sorted row groups, each with its checksum, and hands their bytes on at once.

@@ -8,12 +8,6 @@ use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::{Exposure, Term};
 use crate::impact::{DayCoverage, SourceCoverage};
-use crate::scan::UnitRecord;
-
-/// The day that a file is accounted under.
-fn file_day(record: &UnitRecord) -> Option<i64> {
-    record.file_days.filter(|(from, to)| from == to).map(|(from, _)| from)
-}
 
 /// Accounts for every row of a source.
 ///
@@ -27,10 +21,12 @@ pub fn cover(
 ) -> Result<SourceCoverage, Error> {
     let mut days: BTreeMap<Option<i64>, DayCoverage> = BTreeMap::new();
     let terms = exposure.terms.get(index).map(Vec::as_slice).unwrap_or_default();
-    let mut covered = BTreeSet::new();
+    let expected = source.plan.expected.as_ref();
+    let within = expected.map_or(0..0, |e| e.from_day..e.until_day.max(e.from_day));
+    let mut covered: BTreeSet<i64> = BTreeSet::new();
     let mut last_file = None;
     for (unit, (file, record)) in filled.selection.units.iter().enumerate() {
-        let day = days.entry(file_day(record)).or_default();
+        let day = days.entry(record.file_day).or_default();
         if last_file != Some(*file) {
             last_file = Some(*file);
             day.files_read += 1;
@@ -54,21 +50,20 @@ pub fn cover(
         for (sum, term) in day.terms.iter_mut().zip(own) {
             *sum += term;
         }
-        if record.rows > 0
-            && let Some((from, to)) = record.file_days
-        {
-            covered.insert(from);
-            covered.insert(to);
+        for (from, to) in &record.days {
+            covered.extend(*from.max(&within.start)..(*to + 1).min(within.end));
         }
     }
-    for _ in &filled.unreadable {
-        days.entry(None).or_default().files_unreadable += 1;
+    for bad in &filled.unreadable {
+        // What it holds is not known; where it belongs may be.
+        let day = source.partition_day(&bad.path);
+        days.entry(day).or_default().files_unreadable += 1;
     }
-    let periods = source.plan.expected.as_ref().map(|expected| {
-        let range = expected.from_day..expected.until_day.max(expected.from_day);
-        let have = covered.iter().filter(|day| range.contains(day)).count() as u64;
-        (have, u64::try_from(range.end - range.start).unwrap_or(0))
-    });
+    let periods = source
+        .plan
+        .expected
+        .as_ref()
+        .map(|_| (covered.len() as u64, u64::try_from(within.end - within.start).unwrap_or(0)));
     Ok(SourceCoverage {
         source: source.plan.name.clone(),
         days,

@@ -1,5 +1,6 @@
 //! Opens the ledger's packs and counts what they hold.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::account::{check_rejects, cover};
@@ -82,18 +83,11 @@ pub fn count(
     Ok(Counted { exposure, filled, coverage, group_namespaces: group_names })
 }
 
-/// Numbers for names, in the order in which they are met.
-fn spaces<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<usize>, Vec<String>) {
-    let mut known: Vec<String> = Vec::new();
-    let numbers = names
-        .map(|name| {
-            known.iter().position(|k| k == name).unwrap_or_else(|| {
-                known.push(name.to_string());
-                known.len() - 1
-            })
-        })
-        .collect();
-    (numbers, known)
+/// Numbers for names, in the order of the names: ties between ids of two namespaces go by it.
+fn spaces<'a>(names: impl Iterator<Item = &'a str> + Clone) -> (Vec<usize>, Vec<String>) {
+    let known: BTreeSet<&str> = names.clone().collect();
+    let numbers = names.map(|name| known.range(..name).count()).collect();
+    (numbers, known.into_iter().map(str::to_string).collect())
 }
 
 fn temp_dir(plan: &RunPlan) -> Result<tempfile::TempDir, Error> {

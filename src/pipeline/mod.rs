@@ -28,6 +28,10 @@ use prepare::{Prepared, prepare};
 
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
 
+/// What a folder is, for messages.
+const OUTPUT: &str = "the output: output.url or --output";
+const STATE: &str = "the ledger: state.url or --state";
+
 /// What a run tells as it goes; the command line shows it.
 pub trait Observer: Sync {
     /// A stage begins.
@@ -73,7 +77,7 @@ pub fn run(
     for text in prepared.registry.without_effect() {
         observer.warn(&text);
     }
-    let publisher = Publisher::open(plan.output.open_or_create(io)?)?;
+    let publisher = Publisher::open(plan.output.open_or_create(io).map_err(|e| e.of(OUTPUT))?)?;
     if let Some(manifest) = publisher.find(&prepared.run_id)? {
         let published = publisher.standing(&prepared.run_id);
         publisher.point_latest(&prepared.run_id, plan.as_of)?;
@@ -87,7 +91,7 @@ pub fn run(
             reused: true,
         });
     }
-    let ledger = Ledger::open(plan.state.open_or_create(io)?)?;
+    let ledger = Ledger::open(plan.state.open_or_create(io).map_err(|e| e.of(STATE))?)?;
     let scanned = fill_ledger(plan, &prepared, &ledger, progress, observer)?;
     if progress.stop.load(Ordering::Relaxed) {
         return Err(Error::Interrupted);

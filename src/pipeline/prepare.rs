@@ -12,7 +12,7 @@ use crate::memory::Budget;
 use crate::publish::sha256;
 use crate::registry::{self, Registry};
 use crate::scan::endpoint::EndpointTable;
-use crate::scan::{Asked, AskedScope, ScanContext};
+use crate::scan::{Asked, AskedScope, ScanContext, partition_day};
 use crate::snapshot::{self, Snapshot};
 use crate::store::Io;
 
@@ -22,6 +22,14 @@ pub struct Source<'a> {
     pub snapshot: Snapshot,
     pub wanted: Wanted,
     pub context: Arc<ScanContext>,
+}
+
+impl Source<'_> {
+    /// The day that the partition of a file names, where one is declared.
+    pub fn partition_day(&self, path: &str) -> Option<i64> {
+        let file = self.snapshot.files.iter().find(|file| file.path == path)?;
+        partition_day(self.plan.partition_time.as_ref()?, file).ok()?
+    }
 }
 
 pub struct Prepared<'a> {
@@ -46,6 +54,7 @@ pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<
     })?;
     let built_in = impact::built_in()?;
     let mut queries = impact::user_queries(&plan.queries, &built_in)?;
+    impact::check(&queries)?;
     let registry = registry::load(&plan.registry, io)?;
     let endpoints = registry.endpoints.as_ref().map(|e| Arc::new(EndpointTable::new(e)));
     let endpoints_text = registry.endpoints.as_ref().map(|e| format!("{e:?}")).unwrap_or_default();
@@ -71,13 +80,16 @@ pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<
             keyer: plan.keyer.clone(),
             endpoints: endpoints.clone(),
             pruning: plan.pruning,
+            all_days: source.expected.is_some(),
             survey,
         };
         // Only a source that looks calls up depends on the endpoint table.
         let endpoints =
             if source.mapping.endpoint.is_some() { endpoints_text.as_str() } else { "" };
         let pruning = if plan.pruning { "" } else { "\0no pruning" };
-        let mapping = format!("{}{pruning}", source.mapping.fingerprint);
+        // Days are known for all rows only where somebody asked.
+        let days = if source.expected.is_some() { "\0all days" } else { "" };
+        let mapping = format!("{}{pruning}{days}", source.mapping.fingerprint);
         let wanted = Wanted {
             lineage: Lineage::new(&mapping, endpoints, plan.keyer.key_id()),
             asked: asked.clone(),

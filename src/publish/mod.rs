@@ -136,14 +136,12 @@ impl Publisher {
         let manifest = Manifest { run_id: run_id.to_string(), supersedes, outputs, details };
         let bytes = Bytes::from(manifest.render());
         let path = Self::manifest_path(run_id);
-        let mut reused = !self.store.create(&path, bytes.clone())?;
-        if reused && self.find(run_id)?.is_none() {
+        if !self.store.create(&path, bytes.clone())? && self.find(run_id)?.is_none() {
             // One that does not hold (its files were damaged, or it never was whole) is replaced.
             self.store.replace(&path, bytes)?;
-            reused = false;
         }
         let published =
-            Published { run_id: run_id.to_string(), tables: self.tables(run_id), reused };
+            Published { run_id: run_id.to_string(), tables: self.tables(run_id), reused: false };
         Ok((published, manifest))
     }
 

@@ -215,11 +215,13 @@ pub struct IntColumn {
 
 impl IntColumn {
     pub fn push(&mut self, value: Option<i64>) {
-        if value.is_none() && self.valid.is_empty() {
-            self.valid.resize(self.values.len(), true);
-        }
-        if !self.valid.is_empty() {
-            self.valid.push(value.is_some());
+        if value.is_none() {
+            if self.valid.is_empty() {
+                self.valid.resize(self.values.len(), true);
+            }
+            self.valid.push(false);
+        } else if !self.valid.is_empty() {
+            self.valid.push(true);
         }
         self.values.push(value.unwrap_or(0));
     }
@@ -374,5 +376,48 @@ impl AccessBatch {
                 .iter()
                 .map(|g| 16 + g.as_ref().map_or(0, |b| b.len() + 16))
                 .sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whole_numbers_and_their_nulls_come_back(
+            first: Vec<Option<i64>>,
+            second: Vec<Option<i64>>,
+        ) {
+            let column = |values: &[Option<i64>]| {
+                let mut column = IntColumn::default();
+                values.iter().for_each(|v| column.push(*v));
+                column
+            };
+            let mut joined = column(&first);
+            joined.append(&column(&second));
+            let all: Vec<_> = first.iter().chain(&second).copied().collect();
+            let found: Vec<_> = (0..all.len()).map(|i| joined.get(i)).collect();
+            prop_assert_eq!(found, all);
+        }
+
+        #[test]
+        fn keys_and_their_nulls_come_back(
+            first in proptest::collection::vec(proptest::option::of((any::<u64>(), 0..2u64)), 0..9),
+            second in proptest::collection::vec(proptest::option::of((any::<u64>(), 0..2u64)), 0..9),
+        ) {
+            let key = |k: &Option<(u64, u64)>| k.map(|(hi, lo)| Key { hi, lo });
+            let column = |keys: &[Option<(u64, u64)>]| {
+                let mut column = KeyColumn::default();
+                keys.iter().for_each(|k| column.push(key(k)));
+                column
+            };
+            let mut joined = column(&first);
+            joined.append(&column(&second));
+            let all: Vec<_> = first.iter().chain(&second).map(key).collect();
+            let found: Vec<_> = (0..all.len()).map(|i| joined.get(i)).collect();
+            prop_assert_eq!(found, all);
+        }
     }
 }

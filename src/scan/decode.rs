@@ -1,5 +1,6 @@
 //! The steps of one file: open, look into bloom filters, select, read.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::endpoint::EndpointCache;
 use super::engine::Fetch;
 use super::events::EventBuilder;
 use super::file::{Footer, OpenFile, Opened};
+use super::mapping::moments;
 use super::prune;
 use super::ranges::{Fetched, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
@@ -22,6 +24,8 @@ use crate::moment::Moment;
 pub(super) enum Step {
     /// The tail is here: footer, pruning.
     Open,
+    /// A row group's times are here, for the days on which they lie.
+    Days { group: usize },
     /// A row group's bloom filter is here.
     Bloom { group: usize },
     /// A row group's scope columns are here.
@@ -31,14 +35,15 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub const RANKS: usize = 4;
+    pub const RANKS: usize = 5;
 
     pub fn rank(&self) -> usize {
         match self {
             Self::Open => 0,
-            Self::Bloom { .. } => 1,
-            Self::Select { .. } => 2,
-            Self::Read { .. } => 3,
+            Self::Days { .. } => 1,
+            Self::Bloom { .. } => 2,
+            Self::Select { .. } => 3,
+            Self::Read { .. } => 4,
         }
     }
 }
@@ -71,6 +76,7 @@ impl Decoder {
         };
         match step {
             Step::Open => self.open(&file, fetched),
+            Step::Days { group } => self.days(&file, group, fetched),
             Step::Bloom { group } => self.bloom(&file, group, &fetched),
             Step::Select { group, ranges } => self.select(&file, group, ranges, fetched),
             Step::Read { group, matches, unit, meaning } => {
@@ -91,57 +97,93 @@ impl Decoder {
     /// Decides for each row group what is needed of it.
     fn plan_groups(&self, file: &Arc<OpenFile>) -> Result<Selected, ScanError> {
         let footer = file.footer()?;
-        let parquet = footer.metadata.metadata();
+        let groups = footer.metadata.metadata().num_row_groups();
         let mut out = Selected::default();
-        if parquet.num_row_groups() == 0 {
-            let unit = UnitRecord { file_days: footer.file_days, ..Default::default() };
+        if groups == 0 {
+            let unit = UnitRecord { file_day: footer.file_day, ..Default::default() };
             out.units.push((unit, AccessBatch::default()));
-            return Ok(out);
         }
-        let asked = &self.context.asked;
-        let too_early = footer.bound.as_ref().is_some_and(|b| {
-            // Half-open: the last moment inside is one microsecond before the end.
-            b.end.plus_micros(-1).day() < asked.first_day
-        });
-        let time = footer.columns.time.single_leaf().and_then(|leaf| {
-            Some((leaf, prune::time_unit(parquet, leaf, &footer.columns.time.plan)?))
-        });
-        for (group, details) in parquet.row_groups().iter().enumerate() {
-            let rows = u64::try_from(details.num_rows()).unwrap_or(0);
-            let mut unit = self.unit(footer, group, rows);
-            if !self.context.pruning {
-                if self.context.survey {
-                    unit.not_matched = rows;
-                    out.units.push((unit, AccessBatch::default()));
-                    continue;
-                }
-                out.next.push(self.select_fetch(file, group, None)?);
+        for group in 0..groups {
+            let known = footer.days.get(group).is_none_or(|days| days.known().is_some());
+            if known || !self.context.all_days || self.context.survey {
+                self.plan_group(file, group, &mut out)?;
                 continue;
             }
-            let pruned = &mut unit.pruned;
-            if too_early {
-                pruned.partition = rows;
-            } else if time
-                .and_then(|(leaf, unit)| prune::time_range(details, leaf, unit))
-                .is_some_and(|(_, greatest)| greatest.day() < asked.first_day)
-            {
-                pruned.time_statistics = rows;
-            } else if footer.scope_leaf.is_some_and(|l| !prune::scope_may_occur(details, l, asked))
-            {
-                pruned.scope_statistics = rows;
-            } else if let Some(range) =
-                footer.scope_leaf.and_then(|l| prune::bloom_range(details, l))
-            {
-                let step = Step::Bloom { group };
-                out.next.push(Fetch { file: file.clone(), ranges: vec![range], step });
-                continue;
-            } else {
-                self.plan_pages(file, group, unit, &mut out)?;
-                continue;
-            }
-            out.units.push((unit, AccessBatch::default()));
+            let ranges = byte_ranges(footer, group, &footer.columns.time.leaves, None);
+            let step = Step::Days { group };
+            out.next.push(Fetch { file: file.clone(), ranges, step });
         }
         Ok(out)
+    }
+
+    /// Reads the times of a row group for the days on which they lie.
+    fn days(
+        &self,
+        file: &Arc<OpenFile>,
+        group: usize,
+        fetched: Fetched,
+    ) -> Result<Selected, ScanError> {
+        let footer = file.footer()?;
+        let time = &footer.columns.time;
+        let mut days = BTreeSet::new();
+        for batch in open_reader(file, footer, group, &time.leaves, None, fetched)? {
+            let batch = batch.map_err(|e| file.unreadable(&e))?;
+            let times = moments(time, &time.values(&batch, &file.shown)?, &file.shown)?;
+            days.extend(times.into_iter().flatten().map(Moment::day));
+        }
+        if let Some(slot) = footer.days.get(group) {
+            slot.learn(&days);
+        }
+        let mut out = Selected::default();
+        self.plan_group(file, group, &mut out)?;
+        Ok(out)
+    }
+
+    /// Leaves the row group out, or asks for what is needed to go on.
+    fn plan_group(
+        &self,
+        file: &Arc<OpenFile>,
+        group: usize,
+        out: &mut Selected,
+    ) -> Result<(), ScanError> {
+        let footer = file.footer()?;
+        let Some(details) = footer.group(group) else { return Ok(()) };
+        let asked = &self.context.asked;
+        let rows = u64::try_from(details.num_rows()).unwrap_or(0);
+        let mut unit = self.unit(footer, group, rows);
+        if rows == 0 {
+            out.units.push((unit, AccessBatch::default()));
+            return Ok(());
+        }
+        if !self.context.pruning {
+            if self.context.survey {
+                unit.not_matched = rows;
+                out.units.push((unit, AccessBatch::default()));
+            } else {
+                out.next.push(self.select_fetch(file, group, None)?);
+            }
+            return Ok(());
+        }
+        let pruned = &mut unit.pruned;
+        if footer.bound.as_ref().is_some_and(|b| prune::last_day(b) < asked.first_day) {
+            pruned.partition = rows;
+        } else if footer
+            .time
+            .and_then(|(leaf, unit)| prune::time_range(details, leaf, unit))
+            .is_some_and(|(_, greatest)| greatest.day() < asked.first_day)
+        {
+            pruned.time_statistics = rows;
+        } else if footer.scope_leaf.is_some_and(|l| !prune::scope_may_occur(details, l, asked)) {
+            pruned.scope_statistics = rows;
+        } else if let Some(range) = footer.scope_leaf.and_then(|l| prune::bloom_range(details, l)) {
+            let step = Step::Bloom { group };
+            out.next.push(Fetch { file: file.clone(), ranges: vec![range], step });
+            return Ok(());
+        } else {
+            return self.plan_pages(file, group, unit, out);
+        }
+        out.units.push((unit, AccessBatch::default()));
+        Ok(())
     }
 
     fn unit(&self, footer: &Footer, group: usize, rows: u64) -> UnitRecord {
@@ -149,7 +191,13 @@ impl Decoder {
             row_group: u32::try_from(group).unwrap_or(u32::MAX),
             of: u32::try_from(footer.metadata.metadata().num_row_groups()).unwrap_or(u32::MAX),
             rows,
-            file_days: footer.file_days,
+            file_day: footer.file_day,
+            days: footer
+                .days
+                .get(group)
+                .and_then(|days| days.known())
+                .map(<[_]>::to_vec)
+                .unwrap_or_default(),
             ..Default::default()
         }
     }
@@ -164,13 +212,10 @@ impl Decoder {
     ) -> Result<(), ScanError> {
         let footer = file.footer()?;
         let parquet = footer.metadata.metadata();
-        let time = footer.columns.time.single_leaf().and_then(|leaf| {
-            Some((leaf, prune::time_unit(parquet, leaf, &footer.columns.time.plan)?))
-        });
         let ranges = prune::pages_that_may_match(
             parquet,
             group,
-            time,
+            footer.time,
             footer.scope_leaf,
             &self.context.asked,
         );

@@ -40,31 +40,41 @@ impl EndpointTable {
                 scopes: scopes.into_iter().collect(),
             })
             .collect();
-        // The most particular row comes first: fewest open segments, then a named method.
-        rows.sort_by_key(|row| {
-            (row.segments.iter().filter(|s| s.is_none()).count(), row.method.is_none())
-        });
+        rows.sort_by_key(Row::rank);
         Self { rows }
     }
 
-    /// The scopes of which the call needs one; `None` where no row matches.
-    pub fn permits(&self, method: Option<&str>, endpoint: &str) -> Option<&[String]> {
+    /// The scopes of which the call needs one: those of the most particular rows that match it; `None`
+    /// where none does.
+    pub fn permits(&self, method: Option<&str>, endpoint: &str) -> Option<Vec<String>> {
         let called = segments(endpoint);
-        self.rows
-            .iter()
-            .find(|row| {
-                let method_fits = match (&row.method, method) {
-                    (None, _) => true,
-                    (Some(wanted), Some(method)) => wanted.eq_ignore_ascii_case(method),
-                    (Some(_), None) => false,
-                };
-                method_fits
-                    && row.segments.len() == called.len()
-                    && row.segments.iter().zip(&called).all(|(wanted, segment)| {
-                        wanted.as_ref().is_none_or(|wanted| wanted == segment)
-                    })
-            })
-            .map(|row| row.scopes.as_slice())
+        let mut matching = self.rows.iter().filter(|row| row.matches(method, &called)).peekable();
+        let rank = matching.peek()?.rank();
+        let nearest = matching.take_while(|row| row.rank() == rank);
+        let scopes: BTreeSet<&String> = nearest.flat_map(|row| &row.scopes).collect();
+        Some(scopes.into_iter().cloned().collect())
+    }
+}
+
+impl Row {
+    /// Open segments, and whether every method will do: the least comes first.
+    fn rank(&self) -> (usize, bool) {
+        (self.segments.iter().filter(|s| s.is_none()).count(), self.method.is_none())
+    }
+
+    fn matches(&self, method: Option<&str>, called: &[&str]) -> bool {
+        let method_fits = match (&self.method, method) {
+            (None, _) => true,
+            (Some(wanted), Some(method)) => wanted.eq_ignore_ascii_case(method),
+            (Some(_), None) => false,
+        };
+        method_fits
+            && self.segments.len() == called.len()
+            && self
+                .segments
+                .iter()
+                .zip(called)
+                .all(|(wanted, segment)| wanted.as_ref().is_none_or(|wanted| wanted == segment))
     }
 }
 
@@ -98,7 +108,7 @@ impl EndpointCache {
         }
         self.known
             .entry((method.map(str::to_string), endpoint.to_string()))
-            .or_insert_with(|| table.permits(method, endpoint).map(<[String]>::to_vec))
+            .or_insert_with(|| table.permits(method, endpoint))
             .as_deref()
     }
 }
@@ -125,7 +135,7 @@ mod tests {
         let found = table();
         let found =
             found.permits(Some("post"), "https://graph.example//groups//42/members/?$top=1");
-        assert_eq!(found, Some(["members".to_string()].as_slice()));
+        assert_eq!(found, Some(vec!["members".to_string()]));
     }
 
     #[test]
@@ -136,14 +146,14 @@ mod tests {
             scopes: [scope.to_string()].into(),
         };
         let table = EndpointTable::new(&[row("/g/{id}", "a"), row("/g/{gid}", "b")]);
-        let found = table.permits(None, "/g/1").map(<[String]>::to_vec);
+        let found = table.permits(None, "/g/1");
         assert_eq!(found, Some(vec!["a".to_string(), "b".to_string()]));
     }
 
     #[test]
     fn the_most_particular_template_wins_and_methods_count() {
         let table = table();
-        assert_eq!(table.permits(Some("GET"), "/groups/mine"), Some(["mine".into()].as_slice()));
+        assert_eq!(table.permits(Some("GET"), "/groups/mine"), Some(vec!["mine".into()]));
         assert_eq!(table.permits(Some("DELETE"), "/groups/7"), None);
         assert_eq!(table.permits(None, "/groups/7"), None);
     }

@@ -11,6 +11,7 @@ use super::endpoint::EndpointCache;
 use super::mapping::{
     encoding_of, floats, folded, id_kind, ids, integers, list_rows, moments, split, text_codes,
 };
+use super::prune;
 use super::scopes::{Calls, Matches, Meaning};
 use super::{ScanContext, ScanError};
 use crate::config::StatusPlan;
@@ -190,7 +191,13 @@ impl<'a> EventBuilder<'a> {
                 self.outside.0 += 1;
                 self.outside.1.get_or_insert(*at);
             }
-            let early = time.is_some_and(|t| t.day() < self.first_day(*held));
+            // A row without a readable time lies where its partition says: it may have been left out.
+            let early = match time {
+                Some(time) => time.day() < self.first_day(*held),
+                None => {
+                    self.bound.is_some_and(|b| prune::last_day(b) < self.context.asked.first_day)
+                }
+            };
             self.before += u64::from(early);
             keep.push(!early);
         }

@@ -1,5 +1,6 @@
 //! One file: its footer, and where the mapped columns are in it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -19,7 +20,7 @@ use super::ranges::Fetched;
 use super::{ScanContext, ScanError};
 use crate::config::ColumnPlan;
 use crate::config::raw::Encoding;
-use crate::moment::{DAY_MICROS, Moment};
+use crate::moment::{EpochUnit, Moment};
 use crate::snapshot::SnapshotFile;
 use crate::store::{Pin, Store};
 
@@ -173,15 +174,26 @@ impl OpenFile {
             Some(plan) => prune::partition_bound(plan, &self.file).map_err(bad)?,
             None => None,
         };
-        let file_days = match (plan, &bound) {
-            (Some(plan), Some(bound)) => {
-                // The day that the partition names, without the slack.
-                let from = bound.start.plus_micros(plan.slack);
-                let to = from.plus_micros(plan.grain.min(DAY_MICROS) - 1);
-                Some((from.day(), to.day()))
-            }
-            _ => file_days(&metadata, &columns.time),
+        let partition_day = match plan {
+            Some(plan) => prune::partition_day(plan, &self.file).map_err(bad)?,
+            None => None,
         };
+        let parquet = metadata.metadata();
+        let leaf = columns.time.single_leaf();
+        let unit = leaf.and_then(|leaf| prune::time_unit(parquet, leaf, &columns.time.plan));
+        let time = leaf.zip(unit);
+        let days: Vec<GroupDays> = parquet
+            .row_groups()
+            .iter()
+            .map(|group| GroupDays::new(group, partition_day, time))
+            .collect();
+        let file_day = partition_day.or_else(|| {
+            let with_rows =
+                parquet.row_groups().iter().zip(&days).filter(|(g, _)| g.num_rows() > 0);
+            let mut extremes = with_rows.map(|(_, days)| days.extremes);
+            let first = extremes.next().flatten()?;
+            (first.0 == first.1 && extremes.all(|days| days == Some(first))).then_some(first.0)
+        });
         let scope_leaf = columns.scopes.as_ref().and_then(|bound| {
             let leaf = bound.single_leaf()?;
             let column = metadata.parquet_schema().columns().get(leaf)?;
@@ -196,7 +208,7 @@ impl OpenFile {
             };
             (single && !bound.plan.fold_case).then_some(leaf)
         });
-        Ok(Footer { metadata, columns, bound, file_days, scope_leaf })
+        Ok(Footer { metadata, columns, bound, file_day, days, time, scope_leaf })
     }
 
     pub fn unreadable(&self, error: &impl std::fmt::Display) -> ScanError {
@@ -217,8 +229,11 @@ pub struct Footer {
     pub columns: Columns,
     /// The time that the file's partition declares.
     pub bound: Option<Range<Moment>>,
-    /// Days of the file's least and greatest time, or of its partition.
-    pub file_days: Option<(i64, i64)>,
+    pub file_day: Option<i64>,
+    /// By row group.
+    pub days: Vec<GroupDays>,
+    /// Leaf and unit of the time column, where its statistics speak of moments.
+    pub time: Option<(usize, EpochUnit)>,
     /// The scope column, where its statistics, bloom filters and pages speak for single scopes.
     pub scope_leaf: Option<usize>,
 }
@@ -236,18 +251,51 @@ pub(super) enum Opened {
     NeedsFrom(u64),
 }
 
-/// Days of the file's least and greatest time, where every row group's statistics show them.
-fn file_days(metadata: &ArrowReaderMetadata, time: &Bound) -> Option<(i64, i64)> {
-    let parquet = metadata.metadata();
-    let leaf = time.single_leaf()?;
-    let unit = prune::time_unit(parquet, leaf, &time.plan)?;
-    let mut days: Option<(i64, i64)> = None;
-    for group in parquet.row_groups().iter().filter(|g| g.num_rows() > 0) {
-        let (least, greatest) = prune::time_extremes(group, leaf, unit)?;
-        let (from, to) = days.unwrap_or((least.day(), greatest.day()));
-        days = Some((from.min(least.day()), to.max(greatest.day())));
+/// The days of a row group's times.
+#[derive(Debug)]
+pub struct GroupDays {
+    /// Of the least and the greatest.
+    extremes: Option<(i64, i64)>,
+    /// Known from the partition, from extremes that leave nothing between them, or by reading.
+    known: OnceLock<Vec<(i64, i64)>>,
+}
+
+impl GroupDays {
+    fn new(
+        group: &RowGroupMetaData,
+        partition_day: Option<i64>,
+        time: Option<(usize, EpochUnit)>,
+    ) -> Self {
+        let extremes = time
+            .and_then(|(leaf, unit)| prune::time_extremes(group, leaf, unit))
+            .map(|(least, greatest)| (least.day(), greatest.day()));
+        let known = OnceLock::new();
+        let day = partition_day.map(|day| (day, day));
+        if let Some(days) = day.or(extremes.filter(|(from, to)| to - from <= 1)) {
+            let _ = known.set(vec![days]);
+        }
+        if group.num_rows() == 0 {
+            let _ = known.set(Vec::new());
+        }
+        Self { extremes, known }
     }
-    days
+
+    pub fn known(&self) -> Option<&[(i64, i64)]> {
+        self.known.get().map(Vec::as_slice)
+    }
+
+    /// Keeps the days that were read, as ranges.
+    pub fn learn(&self, days: &BTreeSet<i64>) {
+        let mut ranges: Vec<(i64, i64)> = Vec::new();
+        for day in days {
+            match ranges.last_mut() {
+                Some(last) if last.1 + 1 == *day => last.1 = *day,
+                _ => ranges.push((*day, *day)),
+            }
+        }
+        // Read once: a row group is planned once.
+        let _ = self.known.set(ranges);
+    }
 }
 
 /// Reads app and scope columns as dictionaries where the file has them so.

@@ -29,7 +29,7 @@ use crate::store::{Store, StoreError};
 
 pub use batch::AccessBatch;
 pub use engine::{Progress, ScanOutcome, Sink, Unreadable, scan};
-pub use prune::Pruned;
+pub use prune::{Pruned, partition_day};
 
 /// What a scan looks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,8 @@ pub struct ScanContext {
     pub keyer: Keyer,
     pub endpoints: Option<Arc<endpoint::EndpointTable>>,
     pub pruning: bool,
+    /// Whether every day with a row must be known, at the price of reading times.
+    pub all_days: bool,
     /// Only open files and tell what would be pruned; rows that would be read count as not matched.
     pub survey: bool,
 }
@@ -106,8 +108,12 @@ pub struct UnitRecord {
     pub kept: u64,
     /// Rows whose endpoint is in no row of the endpoint table.
     pub unmatched_endpoints: u64,
-    /// Days of the file's least and greatest time, where its statistics show them.
-    pub file_days: Option<(i64, i64)>,
+    /// The day that the file is accounted under: its partition's, or the one on which all its times
+    /// lie, as far as statistics show.
+    pub file_day: Option<i64>,
+    /// Days of the row group's times, as ranges; empty where neither partition nor statistics show
+    /// them and nobody asked.
+    pub days: Vec<(i64, i64)>,
 }
 
 #[derive(Debug, Error)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Asked;
 use crate::config::{ColumnPlan, PartitionTimePlan, TimeFormat};
-use crate::moment::{EpochUnit, Moment, Zone};
+use crate::moment::{DAY_MICROS, EpochUnit, Moment, Zone};
 use crate::snapshot::SnapshotFile;
 
 /// Rows that were not read, by what showed that they cannot match.
@@ -73,6 +73,22 @@ pub fn partition_bound(
     let from = Moment::parse_setting(&text, Zone::UTC)?;
     let to = from.plus_micros(plan.grain).plus_micros(plan.slack);
     Ok(Some(from.plus_micros(-plan.slack)..to))
+}
+
+/// The last day of a stretch of time; its end is not included.
+pub fn last_day(bound: &Range<Moment>) -> i64 {
+    bound.end.plus_micros(-1).day()
+}
+
+/// The day that a partition value names, where it names one.
+///
+/// # Errors
+/// As [`partition_bound`].
+pub fn partition_day(plan: &PartitionTimePlan, file: &SnapshotFile) -> Result<Option<i64>, String> {
+    if plan.grain > DAY_MICROS {
+        return Ok(None);
+    }
+    Ok(partition_bound(plan, file)?.map(|bound| bound.start.plus_micros(plan.slack).day()))
 }
 
 /// How the statistics of a time column are to be read; `None` where they say nothing about moments

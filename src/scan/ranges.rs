@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
@@ -13,6 +13,11 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::ScanError;
 use super::file::{Footer, OpenFile};
+
+/// Runs of rows shorter than this on average are decoded whole and filtered; longer ones are skipped
+/// to. Measured with 2 % of the rows matching at random (runs of 25: skipping is a quarter cheaper) and
+/// 60 % (runs of 2: decoding all is).
+const MASK_BELOW: usize = 8;
 
 /// Rows decoded at once.
 const BATCH_ROWS: usize = 32 << 10;
@@ -65,15 +70,22 @@ pub(super) fn byte_ranges(
         let pages = offsets.and_then(|o| o.get(leaf)).map(|o| o.page_locations());
         match (selection, pages) {
             (Some(selection), Some(pages)) if !pages.is_empty() => {
+                let wanted = selection.scan_ranges(pages);
+                if wanted.len() == pages.len() {
+                    ranges.push(start..start.saturating_add(length));
+                    continue;
+                }
                 let first = pages.first().and_then(|p| u64::try_from(p.offset).ok());
-                if let Some(first) = first.filter(|first| *first > start) {
+                if let Some(first) = first {
                     ranges.push(start..first);
                 }
-                ranges.extend(selection.scan_ranges(pages));
+                ranges.extend(wanted);
             }
             _ => ranges.push(start..start.saturating_add(length)),
         }
     }
+    // A column of an empty row group has no bytes, and one without a dictionary none before its pages.
+    ranges.retain(|range| !range.is_empty());
     ranges
 }
 
@@ -86,13 +98,19 @@ pub(super) fn open_reader(
     fetched: Fetched,
 ) -> Result<ParquetRecordBatchReader, ScanError> {
     let mask = ProjectionMask::leaves(footer.metadata.parquet_schema(), leaves.iter().copied());
+    // A mask decodes all rows between the first and the last: every page must be there.
+    let policy = if footer.group(group).is_some_and(|g| fetched.holds_all(g, leaves)) {
+        RowSelectionPolicy::Auto { threshold: MASK_BELOW }
+    } else {
+        RowSelectionPolicy::Selectors
+    };
     let mut builder =
         ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, footer.metadata.clone())
             .with_row_groups(vec![group])
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS);
     if let Some(selection) = selection {
-        builder = builder.with_row_selection(selection);
+        builder = builder.with_row_selection(selection).with_row_selection_policy(policy);
     }
     builder.build().map_err(|e| file.unreadable(&e))
 }
@@ -111,6 +129,16 @@ impl Length for Fetched {
 }
 
 impl Fetched {
+    /// Whether the columns are here from their first byte to their last.
+    fn holds_all(&self, group: &RowGroupMetaData, leaves: &[usize]) -> bool {
+        leaves.iter().filter_map(|leaf| group.columns().get(*leaf)).all(|column| {
+            let (start, length) = column.byte_range();
+            self.parts.iter().any(|(from, bytes)| {
+                *from <= start && start.saturating_add(length) <= from + bytes.len() as u64
+            })
+        })
+    }
+
     fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
         self.parts
             .iter()

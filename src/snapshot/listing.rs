@@ -1,10 +1,12 @@
 //! Plain files below a prefix: folders, hive partitions, globs, or one file.
 
+use std::collections::HashSet;
+
 use globset::GlobBuilder;
 
 use super::{Snapshot, SnapshotError, SnapshotFile};
 use crate::config::SourcePlan;
-use crate::store::{Io, Listed, StoreError, StoreErrorKind};
+use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind};
 
 /// Lists the source's files.
 ///
@@ -32,6 +34,7 @@ pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotEr
         let store = folder.open(io).map_err(failed)?;
         let listed = store.list("").map_err(failed)?;
         refuse_tables(source, &listed)?;
+        refuse_unlisted(source, &store, &listed)?;
         let matching = listed.into_iter().filter(|l| matcher.is_match(&l.path)).collect();
         let (files, ignored) = visible(matching);
         return if files.is_empty() {
@@ -45,6 +48,7 @@ pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotEr
         Ok(store) => {
             let listed = store.list("").map_err(failed)?;
             refuse_tables(source, &listed)?;
+            refuse_unlisted(source, &store, &listed)?;
             let (files, ignored) = visible(listed);
             if !files.is_empty() {
                 return Ok(Snapshot { store, files, ignored });
@@ -96,6 +100,54 @@ fn refuse_tables(source: &SourcePlan, listed: &[Listed]) -> Result<(), SnapshotE
         });
     }
     Ok(())
+}
+
+/// The local store does not list names that end like its own temporary files (`#1`), nor links that
+/// lead nowhere. Where such a name would be data, the run must not go on as if it were not there.
+fn refuse_unlisted(
+    source: &SourcePlan,
+    store: &Store,
+    listed: &[Listed],
+) -> Result<(), SnapshotError> {
+    let Some(root) = store.local_root() else { return Ok(()) };
+    let known: HashSet<&str> = listed.iter().map(|l| l.path.as_str()).collect();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        // What cannot be opened has failed the listing already, or was removed since.
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+            let Some(name) = name.filter(|name| !is_hidden(name)) else { continue };
+            let refuse = |reason| SnapshotError::Unlisted {
+                source_name: source.name.clone(),
+                file: path.display().to_string(),
+                reason,
+            };
+            let below = path.strip_prefix(root).ok().and_then(|p| p.to_str());
+            match std::fs::metadata(&path) {
+                Ok(found) if found.is_dir() => folders.push(path),
+                Ok(_) if below.is_some_and(|below| known.contains(below)) => {}
+                Ok(_) if below.is_none() => return Err(refuse("its name is no UTF-8")),
+                Ok(_) if ends_like_staged(&name) => {
+                    return Err(refuse(
+                        "names that end in # and digits are taken for temporary files",
+                    ));
+                }
+                // Arrived since the listing: the next run reads it.
+                Ok(_) => {}
+                Err(_) if path.is_symlink() => {
+                    return Err(refuse("it is a link that leads nowhere"));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn ends_like_staged(name: &str) -> bool {
+    name.rsplit_once('#')
+        .is_some_and(|(_, tail)| !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Files that are data, and how many were passed over.

@@ -47,6 +47,11 @@ pub enum SnapshotError {
     )]
     TableFormat { source_name: String, url: String, format: &'static str, marker: String },
 
+    #[error(
+        "source `{source_name}`: {file} stands in the folder and cannot be read: {reason}\nrename, mend or remove it; nothing is left out in silence"
+    )]
+    Unlisted { source_name: String, file: String, reason: &'static str },
+
     #[error("source `{source_name}`: the glob \"{glob}\" cannot be read: {reason}")]
     Glob { source_name: String, glob: String, reason: String },
 }

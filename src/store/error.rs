@@ -37,8 +37,19 @@ impl StoreError {
         Self { kind, object: object.into(), reason: reason.into() }
     }
 
+    /// The same failure, with what the object is to the run.
+    pub fn of(mut self, role: &str) -> Self {
+        self.reason = format!("{} ({role})", self.reason);
+        self
+    }
+
     pub(super) fn from_os(error: &OsError, object: String) -> Self {
         let mut reason = innermost(error);
+        let whole = error.to_string();
+        if whole.contains("NoSuchBucket") || reason.contains("NoSuchBucket") {
+            let kind = StoreErrorKind::NotFound;
+            return Self { kind, object, reason: "the bucket does not exist".into() };
+        }
         let kind = match error {
             OsError::NotFound { .. } => StoreErrorKind::NotFound,
             OsError::AlreadyExists { .. } => StoreErrorKind::Conflict,
@@ -61,11 +72,16 @@ impl StoreError {
                     | std::io::ErrorKind::IsADirectory,
                 ) => StoreErrorKind::Denied,
                 Some(std::io::ErrorKind::NotFound) => StoreErrorKind::NotFound,
+                _ if whole.contains("File system loop") => StoreErrorKind::Settings,
                 _ => StoreErrorKind::Transient,
             },
         };
-        if kind == StoreErrorKind::NotFound && reason.contains("NoSuchBucket") {
-            reason = "the bucket does not exist".into();
+        match kind {
+            StoreErrorKind::Full => reason.push_str("\nfree some space, or name another place"),
+            StoreErrorKind::Denied => {
+                reason.push_str("\ngive this user the rights, or name another place");
+            }
+            _ => {}
         }
         Self { kind, object, reason }
     }

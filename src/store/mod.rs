@@ -222,9 +222,11 @@ impl Store {
             // What was listed and is gone or does not reach that far has changed under the run.
             if error.kind == StoreErrorKind::NotFound {
                 error.kind = StoreErrorKind::Changed;
-                error.reason = "is gone since it was listed".into();
+                error.reason =
+                    "is gone since it was listed\nrun again to read what is there now".into();
             } else if error.kind == StoreErrorKind::Changed {
-                error.reason = "was replaced since it was listed".into();
+                error.reason =
+                    "was replaced since it was listed\nrun again to read what is there now".into();
             }
             error
         })?;
@@ -232,7 +234,10 @@ impl Store {
             return Err(StoreError::new(
                 StoreErrorKind::Changed,
                 self.shown(path),
-                format!("had {} bytes when it was listed and has {size} now", pin.size),
+                format!(
+                    "had {} bytes when it was listed and has {size} now\nrun again to read what is there now",
+                    pin.size
+                ),
             ));
         }
         Ok(bytes)
@@ -243,7 +248,15 @@ impl Store {
     /// # Errors
     /// Storage failures.
     pub fn create(&self, path: &str, bytes: Bytes) -> Result<bool, StoreError> {
-        match self.put(path, bytes, PutMode::Create) {
+        self.create_of(path, vec![bytes])
+    }
+
+    /// As [`Self::create`], from parts that follow each other.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn create_of(&self, path: &str, parts: Vec<Bytes>) -> Result<bool, StoreError> {
+        match self.put(path, parts, PutMode::Create) {
             Ok(_) => Ok(true),
             Err(OsError::AlreadyExists { .. } | OsError::Precondition { .. }) => Ok(false),
             Err(e) => Err(self.error(path, &e)),
@@ -255,7 +268,9 @@ impl Store {
     /// # Errors
     /// Storage failures.
     pub fn replace(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-        self.put(path, bytes, PutMode::Overwrite).map(|_| ()).map_err(|e| self.error(path, &e))
+        self.put(path, vec![bytes], PutMode::Overwrite)
+            .map(|_| ())
+            .map_err(|e| self.error(path, &e))
     }
 
     /// Replaces exactly the version `pin`; `false` where there is another by now. Not for local
@@ -265,18 +280,18 @@ impl Store {
     /// Storage failures.
     pub fn replace_if(&self, path: &str, bytes: Bytes, pin: &Pin) -> Result<bool, StoreError> {
         let version = UpdateVersion { e_tag: pin.e_tag.clone(), version: pin.version.clone() };
-        match self.put(path, bytes, PutMode::Update(version)) {
+        match self.put(path, vec![bytes], PutMode::Update(version)) {
             Ok(_) => Ok(true),
             Err(OsError::Precondition { .. } | OsError::NotFound { .. }) => Ok(false),
             Err(e) => Err(self.error(path, &e)),
         }
     }
 
-    fn put(&self, path: &str, bytes: Bytes, mode: PutMode) -> Result<(), OsError> {
+    fn put(&self, path: &str, parts: Vec<Bytes>, mode: PutMode) -> Result<(), OsError> {
         let at =
             self.at(path).map_err(|e| OsError::Generic { store: "path", source: Box::new(e) })?;
         let options = PutOptions { mode, ..Default::default() };
-        self.io.wait(self.inner.put_opts(&at, PutPayload::from_bytes(bytes), options)).map(|_| ())
+        self.io.wait(self.inner.put_opts(&at, PutPayload::from_iter(parts), options)).map(|_| ())
     }
 
     /// Begins an object that is written in parts; readers see it when it is finished, over an older

@@ -1,7 +1,7 @@
 //! Where a URL leads. Credentials are found here and nowhere else, and are never printed.
 
 use std::fmt;
-use std::path::{Path as FsPath, PathBuf};
+use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::config::raw;
 pub struct StoreUrl {
     place: Place,
     options: raw::Store,
+    /// Leading segments of a local path that were not written by the user: no globs.
+    fixed: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,14 +35,15 @@ impl StoreUrl {
     /// What is wrong with it; a URL that carries credentials is refused without repeating them.
     pub fn parse(text: &str, base: &FsPath, options: &raw::Store) -> Result<Self, String> {
         let options = options.clone();
+        if let Some(endpoint) = &options.endpoint {
+            check_endpoint(endpoint)?;
+        }
         if text.trim().is_empty() {
             return Err("the address is empty; write a path or s3://bucket/prefix".into());
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            // Absolute, so that a ledger does not depend on the folder that a run was started in.
-            let path = std::path::absolute(base.join(text))
-                .map_err(|e| format!("the path {text} cannot be used: {e}"))?;
-            return Ok(Self { place: Place::Local(path), options });
+            let (path, fixed) = absolute(text, base)?;
+            return Ok(Self { place: Place::Local(path), options, fixed });
         };
         let authority = rest.split('/').next().unwrap_or_default();
         if authority.contains('@') {
@@ -55,7 +58,7 @@ impl StoreUrl {
                 let path = url
                     .to_file_path()
                     .map_err(|()| "a file:// address needs an absolute path: file:///data/logs/")?;
-                Ok(Self { place: Place::Local(path), options })
+                Ok(Self { place: Place::Local(path), options, fixed: 0 })
             }
             "s3" | "s3a" => {
                 if rest.contains(['?', '#']) {
@@ -68,7 +71,7 @@ impl StoreUrl {
                     );
                 }
                 let place = Place::S3 { bucket: bucket.into(), key: key.into() };
-                Ok(Self { place, options })
+                Ok(Self { place, options, fixed: 0 })
             }
             other => Err(format!(
                 "`{other}://` is no known kind of address; write a path, file:// or s3://"
@@ -86,7 +89,7 @@ impl StoreUrl {
                 Place::S3 { bucket: bucket.clone(), key }
             }
         };
-        Self { place, options: self.options.clone() }
+        Self { place, ..self.clone() }
     }
 
     /// Folder and last segment: `logs/a.parquet` is `(logs, a.parquet)`.
@@ -101,7 +104,7 @@ impl StoreUrl {
                 (Place::S3 { bucket: bucket.clone(), key: folder.into() }, name.to_string())
             }
         };
-        (!name.is_empty()).then(|| (Self { place, options: self.options.clone() }, name))
+        (!name.is_empty()).then(|| (Self { place, ..self.clone() }, name))
     }
 
     /// Parts before and after the first segment with a glob character, where there is one.
@@ -112,7 +115,8 @@ impl StoreUrl {
             Place::S3 { key, .. } => key.clone(),
         };
         let segments: Vec<&str> = text.split('/').collect();
-        let first = segments.iter().position(|s| is_glob(s))?;
+        let written = segments.get(self.fixed..)?;
+        let first = self.fixed + written.iter().position(|s| is_glob(s))?;
         let head = segments.get(..first)?.join("/");
         let tail = segments.get(first..)?.join("/");
         let place = match &self.place {
@@ -123,7 +127,7 @@ impl StoreUrl {
             Place::Local(_) => Place::Local(PathBuf::from(head)),
             Place::S3 { bucket, .. } => Place::S3 { bucket: bucket.clone(), key: head },
         };
-        Some((Self { place, options: self.options.clone() }, tail))
+        Some((Self { place, ..self.clone() }, tail))
     }
 
     /// Whether `other` is the same folder or lies below it.
@@ -187,11 +191,8 @@ impl StoreUrl {
     pub fn open_or_create(&self, io: &Io) -> Result<Store, StoreError> {
         if let Place::Local(path) = &self.place {
             std::fs::create_dir_all(path).map_err(|e| {
-                StoreError::new(
-                    StoreErrorKind::Denied,
-                    self.to_string(),
-                    format!("cannot be made: {e}"),
-                )
+                let kind = StoreErrorKind::Denied;
+                StoreError::new(kind, self.to_string(), format!("the folder cannot be made: {e}"))
             })?;
         }
         self.open(io)
@@ -211,6 +212,13 @@ impl StoreUrl {
                 "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and \
                  AWS_SESSION_TOKEN), or say store.instance_metadata = true to ask the machine's \
                  metadata service, or store.anonymous = true for a public bucket",
+            ));
+        }
+        if set("AWS_ACCESS_KEY_ID") && !set("AWS_SECRET_ACCESS_KEY") && !self.options.anonymous {
+            return Err(StoreError::new(
+                StoreErrorKind::Settings,
+                self.to_string(),
+                "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both",
             ));
         }
         let endpoint = self
@@ -244,6 +252,46 @@ impl StoreUrl {
         let store = builder.build().map_err(|e| StoreError::from_os(&e, self.to_string()))?;
         Ok(Arc::new(store))
     }
+}
+
+/// An absolute path without `..`, so that a ledger does not depend on the folder that a run was started
+/// in; and how many of its segments come from `base`.
+fn absolute(text: &str, base: &FsPath) -> Result<(PathBuf, usize), String> {
+    let failed = |e: std::io::Error| format!("the path {text} cannot be used: {e}");
+    let base = base.canonicalize().or_else(|_| std::path::absolute(base)).map_err(failed)?;
+    let mut path = if FsPath::new(text).is_absolute() { PathBuf::from("/") } else { base };
+    let mut fixed = path.components().count();
+    for part in FsPath::new(text).components() {
+        match part {
+            Component::ParentDir => {
+                path.pop();
+                fixed = fixed.min(path.components().count());
+            }
+            Component::Normal(part) => path.push(part),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    Ok((path, fixed))
+}
+
+/// # Errors
+/// What is wrong with an endpoint, without repeating it where it carries credentials.
+fn check_endpoint(endpoint: &str) -> Result<(), String> {
+    let rest = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    if host.contains('@') {
+        return Err(
+            "store.endpoint carries credentials; take them out (and change them: they stood \
+                    in a file) and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
+                .into(),
+        );
+    }
+    if host.is_empty() {
+        return Err(format!(
+            "store.endpoint is `{endpoint}`; write http://host:port or https://host"
+        ));
+    }
+    Ok(())
 }
 
 impl fmt::Display for StoreUrl {

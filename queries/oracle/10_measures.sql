@@ -1,0 +1,136 @@
+-- The measures of every grain: reads what 00_events.sql made.
+
+-- docs/counting.md, rule 2: coarser grains take the union, so an event stands once at each grain
+-- and is in a window there when one of its scopes that were exercised is.
+CREATE OR REPLACE TEMP TABLE grain_events AS
+SELECT
+    g.grain,
+    CASE WHEN g.by_scope THEN h.scope END AS scope,
+    CASE WHEN g.by_app THEN h.app END AS app,
+    CASE WHEN g.by_developer THEN h.developer_id END AS developer,
+    h.row_no,
+    -- These are the event's own, the same for each of its scopes.
+    any_value(h.time) AS time,
+    any_value(h.outcome) AS outcome,
+    any_value(h.app) AS event_app,
+    any_value(h.developer_id) AS event_developer,
+    any_value(h.person) AS person,
+    any_value(h.actor) AS actor,
+    any_value(h.group_key) AS group_key,
+    any_value(h.weight) AS weight,
+    any_value(h.bytes) AS bytes,
+    any_value(h.records) AS records,
+    bool_or(h.exercised) AS exercised,
+    bool_or(h.exercised AND h.in_grace) AS in_grace,
+    bool_or(h.exercised AND h.after_grace) AS after_grace,
+    bool_or(h.exercised AND h.in_lookback) AS in_lookback
+FROM hits h
+CROSS JOIN (
+    VALUES
+        ('scope_app', true, true, false),
+        ('scope_developer', true, false, true),
+        ('scope', true, false, false),
+        ('app', false, true, false),
+        ('developer', false, false, true),
+        ('all', false, false, false)
+) g(grain, by_scope, by_app, by_developer)
+-- docs/counting.md, rule 8: apps without a known developer are in no developer's figures.
+WHERE NOT g.by_developer OR h.developer_id IS NOT NULL
+GROUP BY ALL;
+
+-- docs/counting.md, rule 3: exposure is over allowed, exercised events only.
+CREATE OR REPLACE TEMP TABLE exposed AS
+SELECT * FROM grain_events WHERE outcome = 'allowed' AND exercised;
+
+-- docs/counting.md, rules 3, 5 and 8.
+CREATE OR REPLACE TEMP TABLE measures AS
+WITH outcomes AS (
+    SELECT
+        grain, scope, app, developer,
+        coalesce(sum(weight) FILTER (outcome = 'denied'), 0) AS requests_denied,
+        coalesce(sum(weight) FILTER (outcome = 'unknown'), 0) AS requests_unknown,
+        coalesce(sum(weight) FILTER (outcome = 'allowed' AND NOT exercised), 0)
+            AS requests_held_only
+    FROM grain_events
+    GROUP BY ALL
+),
+exposure AS (
+    SELECT
+        grain, scope, app, developer,
+        sum(weight) AS requests_allowed,
+        count(DISTINCT person) AS subjects_observed,
+        -- Without memberships no group has a known member.
+        count(*) FILTER (person IS NULL) AS subjects_unknown_rows,
+        count(DISTINCT actor) AS actors,
+        count(DISTINCT group_key) AS groups,
+        sum(records) AS records,
+        sum(bytes) AS bytes,
+        min(time) AS first_time,
+        max(time) AS last_time,
+        count(DISTINCT utc_day(time)) AS active_days,
+        count(DISTINCT event_app) AS apps_used,
+        count(DISTINCT event_app) FILTER (in_lookback) AS apps_lookback,
+        count(DISTINCT event_developer) AS developers_used,
+        count(DISTINCT event_developer) FILTER (in_lookback) AS developers_lookback,
+        count(DISTINCT event_app) FILTER (event_developer IS NULL) AS apps_without_developer,
+        sum(weight) FILTER (in_grace) AS requests_in_grace,
+        count(DISTINCT person) FILTER (in_grace) AS subjects_in_grace,
+        sum(weight) FILTER (after_grace) AS requests_after_grace,
+        count(DISTINCT person) FILTER (after_grace) AS subjects_after_grace,
+        sum(weight) FILTER (in_lookback) AS requests_lookback,
+        count(DISTINCT person) FILTER (in_lookback) AS subjects_lookback,
+        count(DISTINCT group_key) FILTER (in_lookback) AS groups_lookback
+    FROM exposed
+    GROUP BY ALL
+)
+SELECT
+    o.*,
+    coalesce(e.requests_allowed, 0) AS requests_allowed,
+    coalesce(e.subjects_observed, 0) AS subjects_observed,
+    coalesce(e.subjects_unknown_rows, 0) AS subjects_unknown_rows,
+    coalesce(e.actors, 0) AS actors,
+    coalesce(e.groups, 0) AS groups,
+    e.records, e.bytes, e.first_time, e.last_time,
+    coalesce(e.active_days, 0) AS active_days,
+    coalesce(e.apps_used, 0) AS apps_used,
+    coalesce(e.apps_lookback, 0) AS apps_lookback,
+    coalesce(e.developers_used, 0) AS developers_used,
+    coalesce(e.developers_lookback, 0) AS developers_lookback,
+    coalesce(e.apps_without_developer, 0) AS apps_without_developer,
+    coalesce(e.requests_in_grace, 0) AS requests_in_grace,
+    coalesce(e.subjects_in_grace, 0) AS subjects_in_grace,
+    coalesce(e.requests_after_grace, 0) AS requests_after_grace,
+    coalesce(e.subjects_after_grace, 0) AS subjects_after_grace,
+    coalesce(e.requests_lookback, 0) AS requests_lookback,
+    coalesce(e.subjects_lookback, 0) AS subjects_lookback,
+    coalesce(e.groups_lookback, 0) AS groups_lookback
+FROM outcomes o
+LEFT JOIN exposure e
+    ON e.grain = o.grain
+    AND e.scope IS NOT DISTINCT FROM o.scope
+    AND e.app IS NOT DISTINCT FROM o.app
+    AND e.developer IS NOT DISTINCT FROM o.developer;
+
+-- docs/counting.md, rule 13: the declared days of each source, and whether a row of the day stands
+-- in a readable file. A row's day is the declared day of its partition (rule 14), else that of its
+-- time. A day is not expected while it ends later than as_of less grace.
+CREATE OR REPLACE TEMP TABLE periods AS
+WITH days AS (
+    SELECT s.source, s.expected_from + n::INTEGER AS day
+    FROM sources s
+    CROSS JOIN params p
+    CROSS JOIN LATERAL (
+        SELECT unnest(range(greatest(0, utc_day(p.as_of) - s.expected_from)::BIGINT)) AS n
+    )
+    WHERE s.expected_from IS NOT NULL
+      AND (s.expected_from + n::INTEGER + 1 - DATE '1970-01-01') * 86400000000000::HUGEINT
+          <= least(coalesce(s.expected_until, p.as_of), p.as_of - s.expected_grace)
+)
+SELECT
+    d.source, d.day,
+    EXISTS (
+        SELECT 1 FROM raw_rows r
+        JOIN files f USING (file_no)
+        WHERE r.source = d.source AND coalesce(f.declared_day, utc_day(r.time)) = d.day
+    ) AS covered
+FROM days d;

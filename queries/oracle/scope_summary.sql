@@ -1,0 +1,45 @@
+-- scope_summary: every scope of the registry, used or not, and all (docs/counting.md, rules 2, 5,
+-- 8, 10 and 13).
+WITH declared AS (
+    SELECT 100.0 * count(*) FILTER (covered) / nullif(count(*), 0) AS coverage_pct FROM periods
+),
+listed AS (
+    SELECT 'scope' AS grain, scope, restricted_at FROM scopes
+    UNION ALL
+    SELECT 'all', NULL, NULL
+)
+SELECT
+    l.grain,
+    CASE WHEN l.grain = 'all' THEN '(all)' ELSE shown(l.scope) END AS scope,
+    CASE
+        WHEN l.grain = 'all' THEN NULL
+        WHEN l.restricted_at >= p.as_of THEN 'not_yet_restricted'
+        ELSE 'restricted'
+    END AS status,
+    utc_moment(l.restricted_at) AS restricted_at,
+    coalesce(m.apps_used, 0) AS apps_used_after_restriction,
+    coalesce(m.apps_lookback, 0) AS apps_used_lookback,
+    coalesce(m.developers_used, 0) AS developers_used_after_restriction,
+    coalesce(m.developers_lookback, 0) AS developers_used_lookback,
+    coalesce(m.apps_without_developer, 0) AS developers_unknown_apps,
+    coalesce(m.requests_allowed, 0) AS requests_allowed,
+    coalesce(m.requests_denied, 0) AS requests_denied,
+    coalesce(m.requests_unknown, 0) AS requests_unknown,
+    coalesce(m.requests_held_only, 0) AS requests_held_only,
+    coalesce(m.subjects_observed, 0) AS subjects_observed,
+    coalesce(m.subjects_unknown_rows, 0) AS subjects_unknown_rows,
+    coalesce(m.actors, 0) AS actors,
+    coalesce(m.groups, 0) AS groups,
+    m.records,
+    m.bytes,
+    utc_moment(m.first_time) AS first_access,
+    utc_moment(m.last_time) AS last_access,
+    coalesce(m.active_days, 0) AS active_days,
+    coalesce(m.requests_lookback, 0) AS requests_lookback,
+    coalesce(m.subjects_lookback, 0) AS subjects_lookback,
+    d.coverage_pct
+FROM listed l
+CROSS JOIN params p
+CROSS JOIN declared d
+LEFT JOIN measures m ON m.grain = l.grain AND m.scope IS NOT DISTINCT FROM l.scope
+ORDER BY grain NULLS FIRST, scope NULLS FIRST;

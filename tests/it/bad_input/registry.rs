@@ -1,0 +1,131 @@
+//! Registry files.
+
+use std::fs;
+
+use crate::lake::{APPS, Lake, SCOPES, assert_same};
+
+#[test]
+fn a_registry_file_that_is_not_there_is_named_with_its_key() {
+    let lake = Lake::standard();
+    fs::remove_file(lake.path("apps.csv")).unwrap();
+    lake.refuses(&[], 1, &["apps.csv", "does not exist", "registry.apps"]);
+    fs::remove_file(lake.path("scopes.csv")).unwrap();
+    lake.refuses(&[], 1, &["scopes.csv", "does not exist", "registry.scopes"]);
+}
+
+#[test]
+fn a_registry_column_that_is_not_there_is_named_beside_those_that_are() {
+    let lake = Lake::standard();
+    lake.edit("scopes.csv", "deprecated_at", "deprecatd_at");
+    lake.refuses(&[], 1, &["scopes.csv", "no column `deprecated_at`", "deprecatd_at", "correct"]);
+}
+
+#[test]
+fn a_bad_date_is_named_with_file_line_and_column() {
+    let lake = Lake::standard();
+    lake.edit("scopes.csv", "2019-07-01T00:00:00Z", "2019-02-30");
+    let says = ["scopes.csv", "line 3", "`deprecated_at`", "`2019-02-30`", "2018-04-04T00:00:00Z"];
+    lake.refuses(&[], 1, &says);
+}
+
+#[test]
+fn a_time_that_clocks_show_twice_asks_for_an_offset() {
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "[report]", "zone = \"Europe/Dublin\"\n\n[report]");
+    lake.edit("scopes.csv", "2019-06-01T00:00:00Z", "2018-10-28T01:30:00");
+    lake.refuses(&[], 1, &["scopes.csv", "line 2", "2018-10-28T01:30:00", "offset"]);
+}
+
+#[test]
+fn a_bad_grace_end_is_named_with_file_line_and_column() {
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "[report]", "extensions = \"extensions.csv\"\n\n[report]");
+    let good = "app-1,read_members,2019-07-02\n";
+    lake.write("extensions.csv", &format!("app_id,scope,grace_until\n{good}app-2,x,later\n"));
+    let says = ["extensions.csv", "line 3", "`grace_until`", "`later`", "2018-04-04"];
+    lake.refuses(&[], 1, &says);
+}
+
+#[test]
+fn a_scope_with_two_restrictions_is_refused_with_both_lines() {
+    let lake = Lake::standard();
+    lake.write("scopes.csv", &format!("{SCOPES}read_members,2019-06-02T00:00:00Z,name;email\n"));
+    lake.refuses(&[], 1, &["scopes.csv", "line 4", "line 2", "`read_members`", "keep the row"]);
+}
+
+#[test]
+fn an_app_with_two_developers_is_refused_with_both_lines() {
+    let lake = Lake::standard();
+    lake.write("apps.csv", &format!("{APPS}app-3,Viewer,dev-1,Ada Ltd\n"));
+    lake.refuses(&[], 1, &["apps.csv", "line 5", "line 4", "`app-3`", "keep the row"]);
+}
+
+#[test]
+fn an_extension_with_two_ends_is_refused_with_both_lines() {
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "[report]", "extensions = \"extensions.csv\"\n\n[report]");
+    let rows = "app-1,read_members,2019-07-02\napp-1,read_members,2019-07-03\n";
+    lake.write("extensions.csv", &format!("app_id,scope,grace_until\n{rows}"));
+    lake.refuses(&[], 1, &["extensions.csv", "line 3", "line 2", "`app-1`", "`read_members`"]);
+}
+
+#[test]
+fn rows_that_say_the_same_twice_are_one() {
+    let lake = Lake::standard();
+    let once = lake.publishes(&[]).bytes();
+    let (scope, app) = (SCOPES.lines().nth(1).unwrap(), APPS.lines().nth(3).unwrap());
+    lake.write("scopes.csv", &format!("{SCOPES}{scope}\n"));
+    lake.write("apps.csv", &format!("{APPS}{app}\n"));
+    let twice = lake.run(&[]).succeeds();
+    assert_eq!(twice.json()["reused"], false);
+    assert_same(&once, &twice.published().bytes());
+}
+
+#[test]
+fn a_registry_without_a_scope_is_refused() {
+    let lake = Lake::standard();
+    lake.write("scopes.csv", "scope,deprecated_at\n");
+    lake.refuses(&[], 1, &["scopes.csv", "names no scope", "at least one"]);
+}
+
+#[test]
+fn an_empty_cell_that_must_hold_something_is_named() {
+    let lake = Lake::standard();
+    lake.write("scopes.csv", &format!("{SCOPES},2019-06-01,\n"));
+    lake.refuses(&[], 1, &["scopes.csv", "line 4", "`scope`", "empty"]);
+}
+
+#[test]
+fn blanks_around_a_scope_do_not_make_its_calls_vanish() {
+    let lake = Lake::standard();
+    lake.edit("scopes.csv", "read_members,", " read_members ,");
+    let outcome = lake.run(&[]);
+    if outcome.code == 0 {
+        let summary = outcome.published().table("scope_summary");
+        let row = summary.row(&[("scope", "read_members")], &["requests_allowed"]);
+        assert_eq!(row, ["4"]);
+    } else {
+        outcome.fails(1, &["scopes.csv", "line 2", "`scope`"]);
+    }
+}
+
+#[test]
+fn a_registry_column_that_stands_there_twice_is_refused() {
+    let lake = Lake::standard();
+    lake.write("scopes.csv", "scope,scope,deprecated_at\nread_members,write_posts,2019-06-01\n");
+    lake.refuses(&[], 1, &["scopes.csv", "`scope`"]);
+}
+
+#[test]
+fn a_row_with_a_cell_too_few_is_named_by_line() {
+    let lake = Lake::standard();
+    lake.write("scopes.csv", &format!("{SCOPES}lonely\n"));
+    lake.refuses(&[], 1, &["scopes.csv", "line: 4", "registry.scopes"]);
+}
+
+#[test]
+fn a_damaged_parquet_registry_is_named() {
+    let lake = Lake::standard();
+    lake.write("scopes.csv", "PAR1 and nothing of a Parquet file behind it");
+    lake.refuses(&[], 1, &["scopes.csv", "registry.scopes"]);
+}

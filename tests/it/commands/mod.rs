@@ -1,0 +1,12 @@
+//! What every command does, as its user sees it.
+
+mod interrupt;
+mod latest;
+mod listing;
+mod output;
+mod reference;
+mod reuse;
+mod state;
+mod story;
+mod tables;
+mod terminal;

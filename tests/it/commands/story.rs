@@ -1,0 +1,126 @@
+//! The sample: a story whose true answers are counted while its rows are made.
+
+use std::collections::HashSet;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::lake::{Lake, Outcome, Published};
+
+const STORY_AS_OF: &str = "2019-11-06T00:00:00Z";
+
+fn told(rows: &str) -> (Lake, Published) {
+    let lake = Lake::empty();
+    let made = lake.afterscope(&["sample", "groups-2019", "demo", "--rows", rows]).succeeds();
+    assert!(made.stdout.contains("demo/afterscope.toml"), "{}", made.stdout);
+    assert!(made.stdout.contains(STORY_AS_OF), "{}", made.stdout);
+    let published = run(&lake).published();
+    (lake, published)
+}
+
+fn run(lake: &Lake) -> Outcome {
+    let args = ["run", "--config", "demo/afterscope.toml", "--as-of", STORY_AS_OF];
+    lake.afterscope(&args).succeeds()
+}
+
+/// A value of the truth as a table shows it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[test]
+fn every_figure_of_every_scope_and_app_is_the_true_one() {
+    let (lake, published) = told("120000");
+    let truth = lake.json("demo/truth.json");
+    let rows = truth["exposure"].as_array().unwrap();
+    assert!(rows.len() > 100, "{} rows", rows.len());
+    let table = published.table("app_scope_exposure");
+    assert_eq!(table.rows.len(), rows.len());
+    for row in rows {
+        let row = row.as_object().unwrap();
+        let key = [("scope", shown(&row["scope"])), ("app_id", shown(&row["app_id"]))];
+        let key = [(key[0].0, key[0].1.as_str()), (key[1].0, key[1].1.as_str())];
+        let names: Vec<&str> = row.keys().map(String::as_str).collect();
+        let expected: Vec<String> = row.values().map(shown).collect();
+        assert_eq!(table.row(&key, &names), expected, "{key:?}");
+    }
+}
+
+#[test]
+fn apps_in_the_summary_are_the_true_ones() {
+    let (lake, published) = told("20000");
+    let truth = lake.json("demo/truth.json");
+    let scopes = truth["scopes"].as_object().unwrap();
+    assert_eq!(scopes.len(), 5);
+    let summary = published.table("scope_summary");
+    assert_eq!(summary.rows.len(), scopes.len());
+    let names = ["apps_used_after_restriction", "apps_used_lookback"];
+    for (scope, apps) in scopes {
+        let expected = names.map(|name| shown(&apps[name]));
+        assert_eq!(summary.row(&[("scope", scope)], &names), expected, "{scope}");
+    }
+    assert_eq!(summary.row(&[("scope", "(all)")], &["coverage_pct"]), ["100.0"]);
+}
+
+#[test]
+fn a_hundred_apps_could_and_eleven_still_did() {
+    let (lake, published) = told("20000");
+    let truth = lake.json("demo/truth.json");
+    assert_eq!(truth["story"]["apps_capable"], 100);
+    assert_eq!(truth["story"]["apps_used_lookback"], 11);
+    // Not what the truth says of itself: whose grant was never taken back.
+    let mut grants = csv::Reader::from_path(lake.path("demo/grants.csv")).unwrap();
+    let capable: HashSet<String> = grants
+        .records()
+        .map(Result::unwrap)
+        .filter(|grant| grant[2] < *STORY_AS_OF && grant[3].is_empty())
+        .map(|grant| grant[0].to_string())
+        .collect();
+    assert_eq!(capable.len(), 100);
+    let exposure = published.table("app_scope_exposure");
+    let grains = exposure.column("grain").into_iter().zip(exposure.column("app_id"));
+    let late = grains.zip(exposure.column("requests_lookback"));
+    let late: Vec<&str> = late
+        .filter(|((grain, _), requests)| *grain == "app" && *requests != "0")
+        .map(|((_, app), _)| app)
+        .collect();
+    assert_eq!(late.len(), 11);
+    assert!(late.iter().all(|app| capable.contains(*app)));
+    assert_eq!(
+        published.table("scope_summary").row(&[("scope", "(all)")], &["apps_used_lookback"]),
+        ["11"]
+    );
+}
+
+#[test]
+fn the_same_sample_is_the_same_bytes() {
+    let lake = Lake::empty();
+    for folder in ["one", "two"] {
+        lake.afterscope(&["sample", "groups-2019", folder, "--rows", "20000"]).succeeds();
+    }
+    let files = lake.files();
+    let of = |folder: &str| -> Vec<String> {
+        let names = files.keys().filter_map(|name| name.strip_prefix(folder));
+        names.map(str::to_string).collect()
+    };
+    assert!(of("one/").len() > 500);
+    assert_eq!(of("one/"), of("two/"));
+    for name in of("one/") {
+        let read = |folder: &str| fs::read(lake.path(&format!("{folder}/{name}"))).unwrap();
+        assert!(read("one") == read("two"), "{name}");
+    }
+}
+
+#[test]
+fn a_sample_goes_into_a_new_folder_only() {
+    let lake = Lake::empty();
+    lake.write("taken/notes.txt", "mine");
+    let args = ["sample", "groups-2019", "taken", "--rows", "20000"];
+    lake.afterscope(&args).fails(1, &["taken", "not empty", "new folder"]);
+    let left: Vec<String> =
+        lake.files().into_keys().filter(|name| name.starts_with("taken")).collect();
+    assert_eq!(left, ["taken/notes.txt"]);
+}

@@ -1,0 +1,16 @@
+//! The program from outside: real files, the real binary, and what a user sees.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+
+mod bad_input;
+mod commands;
+mod docs_are_true;
+mod kill;
+mod lake;
+mod published;
+mod storage;

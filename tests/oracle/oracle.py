@@ -1,0 +1,111 @@
+"""Runs queries/oracle/ in DuckDB over the mapped rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from contract import QUERIES, ColumnContract, TableContract
+from mapping import registry as registries
+from mapping import rows as mapped
+from mapping import settings as configuration
+from mapping.moments import parse_setting
+
+SHARED = ("00_events.sql", "10_measures.sql")
+
+
+class Oracle:
+    """One DuckDB connection for any number of lakes."""
+
+    def __init__(self, contracts: list[TableContract], threads: int = 1) -> None:
+        self.contracts = contracts
+        self.connection = duckdb.connect(config={"threads": threads})
+        self.connection.execute("SET TimeZone = 'UTC'")
+        folder = QUERIES / "oracle"
+        self.shared = [(folder / name).read_text(encoding="utf-8") for name in SHARED]
+        self.queries = {
+            c.name: (folder / f"{c.name}.sql").read_text(encoding="utf-8") for c in contracts
+        }
+
+    def answer(self, config: Path, as_of: str) -> Answer:
+        settings = configuration.load(config)
+        registry = registries.load(settings)
+        rows = mapped.read(settings, registry)
+        for name, table in views(settings, registry, rows, as_of).items():
+            self.connection.register(f"arrow_{name}", table)
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM arrow_{name}")
+            self.connection.unregister(f"arrow_{name}")
+        # Decimals carry nanoseconds out of Arrow; the SQL counts in whole numbers.
+        self.connection.execute("ALTER TABLE raw_rows ALTER time TYPE HUGEINT")
+        for script in self.shared:
+            self.connection.execute(script)
+        rejected = self.connection.execute(
+            "SELECT count(*) FROM terms WHERE term = 'rejected'"
+        ).fetchall()
+        return Answer(
+            rejected=rejected[0][0],
+            max_rejected=settings.max_rejected_rows,
+            tables={c.name: self.table(c) for c in self.contracts},
+        )
+
+    def table(self, contract: TableContract) -> pa.Table:
+        """A table in the shape that the contract gives."""
+        found = self.connection.sql(self.queries[contract.name]).to_arrow_table()
+        arrays = [shaped(found, column) for column in contract.columns]
+        unknown = set(found.column_names) - {c.name for c in contract.columns}
+        if unknown:
+            raise ValueError(f"{contract.name}: the header does not declare {sorted(unknown)}")
+        return pa.table(arrays, names=[c.name for c in contract.columns])
+
+
+class Answer:
+    """What the oracle expects of a run."""
+
+    def __init__(self, rejected: int, max_rejected: int, tables: dict[str, pa.Table]) -> None:
+        self.rejected = rejected
+        self.max_rejected = max_rejected
+        # docs/counting.md, rule 11.
+        self.exit_code = 3 if rejected > max_rejected else 0
+        self.tables = tables
+
+
+def shaped(found: pa.Table, column: ColumnContract) -> pa.Array | pa.ChunkedArray:
+    if column.always_null:
+        return pa.nulls(found.num_rows, column.type)
+    return found.column(column.name).cast(column.type)
+
+
+def views(settings: configuration.Settings, registry: registries.Registry, rows: mapped.Rows,
+          as_of: str) -> dict[str, pa.Table]:
+    text, count, moment = pa.string(), pa.int64(), pa.int64()
+    expected = [s.expected for s in settings.sources]
+    return {
+        "params": table([(parse_setting(as_of, "UTC"), settings.lookback_days,
+                          settings.groups_limit)],
+                        as_of=moment, lookback_days=count, groups_limit=count),
+        "scopes": table(registry.scopes, scope=text, restricted_at=moment,
+                        data_fields=pa.list_(text)),
+        "apps": table(registry.apps, app_id=text, app_name=text, developer_id=text,
+                      developer_name=text),
+        "extensions": table(registry.extensions, app_id=text, scope=text, grace_until=moment),
+        "sources": table(
+            [
+                (s.name, n, "subject" in s.columns, e.first if e else None,
+                 e.until_ns if e else None, e.grace_ns if e else None)
+                for n, (s, e) in enumerate(zip(settings.sources, expected))
+            ],
+            source=text, source_no=count, maps_subject=pa.bool_(), expected_from=pa.date32(),
+            expected_until=moment, expected_grace=count,
+        ),
+        "files": table(rows.files, file_no=count, source=text, declared_day=pa.date32(),
+                       file_day=pa.date32()),
+        "raw_rows": rows.table(),
+    }
+
+
+def table(records: list[tuple], **types: pa.DataType) -> pa.Table:
+    columns = list(zip(*records)) or [()] * len(types)
+    arrays = [pa.array(list(c), t) for c, t in zip(columns, types.values())]
+    return pa.table(arrays, names=list(types))
