@@ -104,6 +104,7 @@ impl Error {
             | Self::MixedKinds { .. } => ExitCode::User,
             Self::Registry(e) => e.store_kind().map_or(ExitCode::User, of_store),
             Self::Snapshot(SnapshotError::Store { error, .. }) => of_store(error.kind),
+            Self::Snapshot(SnapshotError::Unlisted { .. }) => ExitCode::Input,
             Self::Snapshot(_) => ExitCode::User,
             Self::Scan(e) => of_scan(e),
             Self::Ledger(e) => of_ledger(e),

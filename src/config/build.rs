@@ -14,7 +14,7 @@ use super::raw::{self, Column, Encoding, GroupsLimit, NullStatus, StatusValue};
 use super::values::{parse_bytes, parse_range, secret, time_format};
 use crate::key::Keyer;
 use crate::moment::{Moment, Zone, parse_duration};
-use crate::store::StoreUrl;
+use crate::store::{StoreUrl, check_endpoint};
 
 struct Builder<'a> {
     node: &'a Node,
@@ -36,6 +36,11 @@ impl Builder<'_> {
     }
 
     fn url(&mut self, path: &[&str], text: &str, store: &raw::Store) -> Option<StoreUrl> {
+        if let Some(endpoint) = &store.endpoint {
+            let beside = path.split_last().map_or(path, |(_, folder)| folder);
+            let at: Vec<&str> = beside.iter().copied().chain(["store", "endpoint"]).collect();
+            self.take(&at, check_endpoint(endpoint))?;
+        }
         let url = StoreUrl::parse(text, self.base, store);
         self.take(path, url)
     }

@@ -28,9 +28,9 @@ use prepare::{Prepared, prepare};
 
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
 
-/// What a folder is, for messages.
-const OUTPUT: &str = "the output: output.url or --output";
-const STATE: &str = "the ledger: state.url or --state";
+/// What to do about a folder that cannot be used.
+const OUTPUT: &str = "name another output folder with output.url or --output";
+const STATE: &str = "name another folder for the ledger with state.url or --state";
 
 /// What a run tells as it goes; the command line shows it.
 pub trait Observer: Sync {
@@ -77,7 +77,7 @@ pub fn run(
     for text in prepared.registry.without_effect() {
         observer.warn(&text);
     }
-    let publisher = Publisher::open(plan.output.open_or_create(io).map_err(|e| e.of(OUTPUT))?)?;
+    let publisher = Publisher::open(plan.output.open_or_create(io).map_err(|e| e.hint(OUTPUT))?)?;
     if let Some(manifest) = publisher.find(&prepared.run_id)? {
         let published = publisher.standing(&prepared.run_id);
         publisher.point_latest(&prepared.run_id, plan.as_of)?;
@@ -91,7 +91,7 @@ pub fn run(
             reused: true,
         });
     }
-    let ledger = Ledger::open(plan.state.open_or_create(io).map_err(|e| e.of(STATE))?)?;
+    let ledger = Ledger::open(plan.state.open_or_create(io).map_err(|e| e.hint(STATE))?)?;
     let scanned = fill_ledger(plan, &prepared, &ledger, progress, observer)?;
     if progress.stop.load(Ordering::Relaxed) {
         return Err(Error::Interrupted);

@@ -37,9 +37,9 @@ impl StoreError {
         Self { kind, object: object.into(), reason: reason.into() }
     }
 
-    /// The same failure, with what the object is to the run.
-    pub fn of(mut self, role: &str) -> Self {
-        self.reason = format!("{} ({role})", self.reason);
+    /// The same failure, with what to do about it.
+    pub fn hint(mut self, next_step: &str) -> Self {
+        self.reason = format!("{}\n{next_step}", self.reason);
         self
     }
 

@@ -25,7 +25,7 @@ use crate::moment::Moment;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use upload::Upload;
-pub use url::StoreUrl;
+pub use url::{StoreUrl, check_endpoint};
 
 /// The threads that wait for storage. Decoding never runs on them.
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ impl Store {
         let at = self.at(path)?;
         match self.io.wait(self.inner.head(&at)) {
             Ok(meta) => Ok(Some(Pin::of(&meta))),
-            Err(OsError::NotFound { .. }) => Ok(None),
+            Err(e) if is_absent(&e) => Ok(None),
             Err(e) => Err(self.error(path, &e)),
         }
     }
@@ -155,7 +155,7 @@ impl Store {
         });
         match result {
             Ok(found) => Ok(Some(found)),
-            Err(OsError::NotFound { .. }) => Ok(None),
+            Err(e) if is_absent(&e) => Ok(None),
             Err(e) => Err(self.error(path, &e)),
         }
     }
@@ -317,6 +317,11 @@ impl Store {
             Err(e) => Err(self.error(path, &e)),
         }
     }
+}
+
+/// Whether the object is not there; a bucket that is not there is another matter.
+fn is_absent(error: &OsError) -> bool {
+    matches!(error, OsError::NotFound { source, .. } if !source.to_string().contains("NoSuchBucket"))
 }
 
 /// Gaps up to this size are read rather than skipped: a request costs more than these bytes.

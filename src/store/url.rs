@@ -276,7 +276,7 @@ fn absolute(text: &str, base: &FsPath) -> Result<(PathBuf, usize), String> {
 
 /// # Errors
 /// What is wrong with an endpoint, without repeating it where it carries credentials.
-fn check_endpoint(endpoint: &str) -> Result<(), String> {
+pub fn check_endpoint(endpoint: &str) -> Result<(), String> {
     let rest = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
     let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
     if host.contains('@') {
