@@ -8,6 +8,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ExposureError;
+use super::pending::{Pending, PendingEvent, Refusal};
 use super::policy::{Leaf, MixHasher, MixMap, Pair, Policy, Standing, WindowSet, count_windows};
 use super::records::{ActorRecord, GroupName, GroupRecord, NOBODY};
 use super::sorter::Sorter;
@@ -75,6 +76,7 @@ pub struct Counter<'a> {
     known: Vec<Known>,
     leaves: Vec<Option<Arc<Leaf>>>,
     stamps: Vec<Stamp>,
+    pending: Pending,
     pub tally: Tally,
     pub projections: Projections,
     person_space: usize,
@@ -147,6 +149,7 @@ impl<'a> Counter<'a> {
             known: Vec::new(),
             leaves: Vec::new(),
             stamps: Vec::new(),
+            pending: Pending::default(),
             tally: Tally {
                 terms: units.iter().map(|n| vec![[0; Term::COUNT]; *n]).collect(),
                 conflicts: vec![0; units.len()],
@@ -299,42 +302,31 @@ impl<'a> Counter<'a> {
             return Ok(());
         }
         let nobody = self.person.is_none();
-        let index = usize::try_from(leaf.number).unwrap_or(usize::MAX);
-        let Some(sums) = self.tally.sums.get_mut(index) else { return Ok(()) };
-        sums.rows += 1;
         let term = match event.outcome {
             Outcome::Denied => {
-                add(&mut sums.denied, event.weight)?;
+                self.pending.refused.push((leaf.number, Refusal::Denied, event.weight));
                 Term::Denied
             }
             Outcome::Unknown => {
-                add(&mut sums.unknown, event.weight)?;
+                self.pending.refused.push((leaf.number, Refusal::Unknown, event.weight));
                 Term::Unknown
             }
             Outcome::Allowed if !leaf.exercised => {
-                add(&mut sums.held_only, event.weight)?;
+                self.pending.refused.push((leaf.number, Refusal::HeldOnly, event.weight));
                 // Rule 12 asks for every scope of the row, rule 3 for those that count.
                 if leaf.exercises { Term::Counted } else { Term::HeldOnly }
             }
             Outcome::Allowed => {
-                let exposed = &mut sums.exposed;
-                exposed.events += 1;
-                add(&mut exposed.requests, event.weight)?;
-                if let Some(bytes) = event.bytes {
-                    add(&mut exposed.bytes, bytes)?;
-                    exposed.bytes_known += 1;
-                }
-                exposed.first = exposed.first.min(event.at);
-                exposed.last = exposed.last.max(event.at);
-                if let Some(records) = event.records {
-                    add(&mut sums.records, records)?;
-                    sums.records_known += 1;
-                }
-                sums.subjects_unknown_rows += u64::from(nobody);
                 let day = event.at.micros.div_euclid(DAY_MICROS);
-                let on = sums.days.entry(day);
-                on.events += 1;
-                add(&mut on.requests, event.weight)?;
+                self.pending.events.push(PendingEvent {
+                    leaf: leaf.number,
+                    nobody,
+                    day,
+                    at: event.at,
+                    weight: event.weight,
+                    bytes: event.bytes,
+                    records: event.records,
+                });
                 if !nobody {
                     self.visit(day, leaf.number);
                 }
@@ -343,6 +335,9 @@ impl<'a> Counter<'a> {
             }
         };
         self.term(event.place, term);
+        if self.pending.is_full() {
+            self.pending.apply(&mut self.tally.sums)?;
+        }
         Ok(())
     }
 
@@ -414,20 +409,15 @@ impl<'a> Counter<'a> {
     }
 
     /// A person all of whose events are of one leaf counts alike in all its cells: once, later.
-    fn one_leaf(&mut self, mut day: i64, leaf: u32) {
-        let index = usize::try_from(leaf).unwrap_or(usize::MAX);
-        let Some(sums) = self.tally.sums.get_mut(index) else { return };
-        sums.people += 1;
-        if self.visits.len() > 1 {
-            self.visits.sort_unstable();
-            self.visits.dedup();
-            day = self.visits.first().map_or(day, |v| v.0);
+    fn one_leaf(&mut self, day: i64, leaf: u32) {
+        if self.visits.len() == 1 {
+            self.pending.people.push((leaf, day, true));
+            return;
         }
-        let on = sums.days.entry(day);
-        on.people.subjects += 1;
-        on.people.new += 1;
-        for (later, _) in self.visits.iter().skip(1) {
-            sums.days.entry(*later).people.subjects += 1;
+        self.visits.sort_unstable();
+        self.visits.dedup();
+        for (i, (day, _)) in self.visits.iter().enumerate() {
+            self.pending.people.push((leaf, *day, i == 0));
         }
     }
 
@@ -474,7 +464,7 @@ impl<'a> Counter<'a> {
         self.flush_event(names)?;
         self.flush_person()?;
         self.person = None;
-        Ok(())
+        self.pending.apply(&mut self.tally.sums)
     }
 }
 
@@ -550,10 +540,4 @@ fn pack(source: usize, unit: u32) -> u64 {
 fn unpack(place: u64) -> (usize, usize) {
     let low = usize::try_from(place & u64::from(u32::MAX)).unwrap_or(usize::MAX);
     (usize::try_from(place >> 32).unwrap_or(usize::MAX), low)
-}
-
-#[inline]
-fn add(sum: &mut i64, value: i64) -> Result<(), ExposureError> {
-    *sum = sum.checked_add(value).ok_or(ExposureError::Overflow)?;
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod counter;
 mod groups;
+mod pending;
 mod policy;
 mod records;
 mod sorter;

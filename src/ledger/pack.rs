@@ -8,7 +8,7 @@
 //! | `app` | string | null where the event names none |
 //! | `scopes` | string | JSON array of asked scopes, sorted |
 //! | `exercised` | string | those of them that the call needed, likewise; missing where all are |
-//! | `outcome` | string | allowed, denied, unknown |
+//! | `allowed` | bool | whether the call was allowed; null where it is unknown |
 //! | `reject` | string | why the row cannot be counted: time, weight, scope |
 //! | `subject_hi`, `_lo`, `actor_…`, `group_…`, `event_…` | uint64 | 128-bit keys; `_lo` where it is not zero |
 //! | `group_id` | binary | the group's own id where the key does not give it back (veiled under an id key) |
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, DictionaryArray, Int32Array, Int64Array, StringArray,
+    ArrayRef, BinaryBuilder, BooleanArray, DictionaryArray, Int32Array, Int64Array, StringArray,
     TimestampMicrosecondArray, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow::buffer::NullBuffer;
@@ -144,8 +144,13 @@ fn texts(
     codes: impl Iterator<Item = u32>,
     names: &[impl AsRef<str>],
 ) -> Result<ArrayRef, LedgerError> {
-    let keys: Int32Array =
-        codes.map(|c| if c == NONE { None } else { i32::try_from(c).ok() }).collect();
+    // No code is as large as an i32; the one for null is negative.
+    let keys: Vec<i32> = codes.map(|c| i32::try_from(c).unwrap_or(-1)).collect();
+    let nulls = keys.iter().any(|k| *k < 0).then(|| keys.iter().map(|k| *k >= 0).collect());
+    let keys = Int32Array::new(
+        keys.iter().map(|k| (*k).max(0)).collect::<Vec<_>>().into(),
+        nulls.map(|valid: Vec<bool>| NullBuffer::from(valid)),
+    );
     let values = StringArray::from_iter_values(names.iter().map(AsRef::as_ref));
     DictionaryArray::try_new(keys, Arc::new(values))
         .map(|d| Arc::new(d) as ArrayRef)
@@ -231,13 +236,15 @@ pub fn to_arrow(batch: &AccessBatch, order: &[usize]) -> Result<RecordBatch, Led
         out.push("exercised", texts(codes(), &exercised)?);
     }
 
-    let outcomes = Outcome::ALL.map(Outcome::name);
-    let outcome = order.iter().map(|i| match batch.outcome.get(*i) {
-        Some(Outcome::Allowed) => 0,
-        Some(Outcome::Denied) => 1,
-        Some(Outcome::Unknown) | None => 2,
-    });
-    out.push("outcome", texts(outcome, &outcomes)?);
+    let allowed: BooleanArray = order
+        .iter()
+        .map(|i| match batch.outcome.get(*i) {
+            Some(Outcome::Allowed) => Some(true),
+            Some(Outcome::Denied) => Some(false),
+            Some(Outcome::Unknown) | None => None,
+        })
+        .collect();
+    out.push("allowed", Arc::new(allowed));
     if !batch.reject.is_empty() {
         let names = Reject::ALL.map(Reject::name);
         let reject = order.iter().map(|i| match batch.reject.get(*i).copied().flatten() {
@@ -277,7 +284,6 @@ pub fn read_schema(schema: &Schema) -> Schema {
         ("app", text()),
         ("scopes", text()),
         ("exercised", text()),
-        ("outcome", text()),
         ("reject", text()),
         ("fields", text()),
         ("time", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),

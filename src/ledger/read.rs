@@ -245,16 +245,15 @@ impl Cursor {
         let map: Vec<u32> = texts.iter().map(|t| t.map_or(NONE, |t| names.apps.code(t))).collect();
         out.app = codes.map(|c| translated(&map, c)).collect();
         out.scopes = self.scope_codes(batch, names)?;
-        let (codes, texts) =
-            column("outcome").and_then(dictionary).ok_or_else(|| missing("outcome"))?;
-        let outcomes: Vec<Outcome> = texts
+        let allowed =
+            column("allowed").and_then(|a| a.as_boolean_opt()).ok_or_else(|| missing("allowed"))?;
+        out.outcome = allowed
             .iter()
-            .map(|t| Outcome::ALL.into_iter().find(|o| Some(o.name()) == t))
-            .map(|o| o.unwrap_or(Outcome::Unknown))
-            .collect();
-        out.outcome = codes
-            .map(|c| usize::try_from(c).ok().and_then(|c| outcomes.get(c)).copied())
-            .map(|o| o.unwrap_or(Outcome::Unknown))
+            .map(|allowed| match allowed {
+                Some(true) => Outcome::Allowed,
+                Some(false) => Outcome::Denied,
+                None => Outcome::Unknown,
+            })
             .collect();
         if let Some((codes, texts)) = column("reject").and_then(dictionary) {
             let rejects: Vec<Option<Reject>> = texts

@@ -41,6 +41,7 @@ pub struct PackWriter {
     /// Address and pin of each file of the job.
     files: Arc<Vec<(String, Pin)>>,
     budget: usize,
+    reserved: bool,
     rows: AccessBatch,
     units: Vec<PackUnit>,
     kinds: Kinds,
@@ -82,6 +83,7 @@ impl PackWriter {
                 event_namespace: settings.event_namespace.clone(),
                 files: files.clone(),
                 budget: usize::try_from(settings.budget).unwrap_or(usize::MAX),
+                reserved: false,
                 rows: AccessBatch::default(),
                 units: Vec::new(),
                 kinds: Kinds::default(),
@@ -118,22 +120,35 @@ impl PackWriter {
         if self.units.is_empty() {
             return Ok(());
         }
-        let rows = std::mem::take(&mut self.rows);
+        let rows = &self.rows;
         let footer = PackFooter {
             lineage: self.lineage.clone(),
             asked: self.asked.clone(),
             kinds: std::mem::take(&mut self.kinds),
-            person: PersonColumn::of(&rows),
+            person: PersonColumn::of(rows),
             rows: rows.len() as u64,
             units: std::mem::take(&mut self.units),
             checksums: Vec::new(),
         };
         let stored =
-            encode(&rows, footer).and_then(|(footer, bytes)| self.ledger.put(footer, bytes));
+            encode(rows, footer).and_then(|(footer, bytes)| self.ledger.put(footer, bytes));
         let pack = stored.map_err(into_scan)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
+        self.rows.clear();
         self.begun = Instant::now();
         Ok(())
+    }
+
+    /// Makes room for a full pack as soon as it is clear that there will be one.
+    fn make_room(&mut self) {
+        let held = self.rows.bytes_held();
+        if self.reserved || held < self.budget / 16 {
+            return;
+        }
+        self.reserved = true;
+        let each = (held / self.rows.len().max(1)).max(1);
+        // The batch that fills the buffer runs over it.
+        self.rows.reserve(self.budget / each + self.budget / each / 8);
     }
 }
 
@@ -153,6 +168,7 @@ impl Sink for PackWriter {
         let index = u32::try_from(self.units.len()).unwrap_or(NONE);
         self.units.push(PackUnit { file: address, pin, record: unit });
         self.rows.append(&batch, index);
+        self.make_room();
         if self.rows.bytes_held() >= self.budget
             || self.units.len() >= FLUSH_UNITS
             || self.begun.elapsed() >= FLUSH_AFTER
@@ -213,7 +229,7 @@ pub fn properties() -> WriterProperties {
         .set_data_page_row_count_limit(usize::MAX)
         .set_write_batch_size(8192)
         .set_created_by(format!("afterscope {}", env!("CARGO_PKG_VERSION")));
-    for text in ["app", "scopes", "exercised", "outcome", "reject", "fields"] {
+    for text in ["app", "scopes", "exercised", "reject", "fields"] {
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(text), true);
     }
     for key in ["subject_hi", "actor_hi"] {

@@ -178,6 +178,18 @@ impl KeyColumn {
         }
     }
 
+    /// Appends keys without nulls whose lower half is zero.
+    pub fn extend_plain(&mut self, keys: impl ExactSizeIterator<Item = u64>) {
+        let rows = self.hi.len() + keys.len();
+        self.hi.extend(keys);
+        if !self.lo.is_empty() {
+            self.lo.resize(rows, 0);
+        }
+        if !self.valid.is_empty() {
+            self.valid.resize(rows, true);
+        }
+    }
+
     #[inline]
     pub fn get(&self, row: usize) -> Option<Key> {
         if self.valid.get(row) == Some(&false) {
@@ -224,6 +236,14 @@ impl IntColumn {
             self.valid.push(true);
         }
         self.values.push(value.unwrap_or(0));
+    }
+
+    /// Appends values without nulls.
+    pub fn extend_plain(&mut self, values: &[i64]) {
+        self.values.extend_from_slice(values);
+        if !self.valid.is_empty() {
+            self.valid.resize(self.values.len(), true);
+        }
     }
 
     #[inline]
@@ -323,8 +343,58 @@ impl AccessBatch {
         self.fields.extend(other.fields.iter().map(|c| translated(&lists, *c)));
     }
 
+    /// Takes all rows out and keeps the room that they stood in.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        self.unit.clear();
+        self.micros.clear();
+        self.nanos.clear();
+        self.app.clear();
+        self.scopes.clear();
+        self.outcome.clear();
+        self.reject.clear();
+        for keys in [&mut self.subject, &mut self.actor, &mut self.group, &mut self.event] {
+            keys.kind = None;
+            keys.hi.clear();
+            keys.lo.clear();
+            keys.valid.clear();
+        }
+        self.group_id.clear();
+        for ints in [&mut self.weight, &mut self.bytes, &mut self.records] {
+            ints.values.clear();
+            ints.valid.clear();
+        }
+        self.fields.clear();
+        self.app_names = Interner::default();
+        self.scope_sets = ScopeSets::default();
+        self.field_lists = Interner::default();
+    }
+
+    /// Makes room for `rows` rows in every column that has any. Growing by copies would touch large
+    /// columns again and again.
+    pub fn reserve(&mut self, rows: usize) {
+        fn grow<T>(column: &mut Vec<T>, rows: usize) {
+            if !column.is_empty() {
+                column.reserve_exact(rows.saturating_sub(column.len()));
+            }
+        }
+        grow(&mut self.unit, rows);
+        grow(&mut self.micros, rows);
+        grow(&mut self.nanos, rows);
+        grow(&mut self.app, rows);
+        grow(&mut self.scopes, rows);
+        grow(&mut self.outcome, rows);
+        grow(&mut self.reject, rows);
+        for keys in [&mut self.subject, &mut self.actor, &mut self.group, &mut self.event] {
+            grow(&mut keys.hi, rows);
+            grow(&mut keys.lo, rows);
+            grow(&mut keys.valid, rows);
+        }
+        grow(&mut self.group_id, rows);
+        for ints in [&mut self.weight, &mut self.bytes, &mut self.records] {
+            grow(&mut ints.values, rows);
+            grow(&mut ints.valid, rows);
+        }
+        grow(&mut self.fields, rows);
     }
 
     /// Keeps the rows for which `keep` is true.

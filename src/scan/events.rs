@@ -9,7 +9,8 @@ use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, ScopeSet};
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
 use super::mapping::{
-    encoding_of, floats, folded, id_kind, ids, integers, list_rows, moments, split, text_codes,
+    encoding_of, floats, folded, id_kind, ids, integers, list_rows, moments, plain_integers,
+    plain_keys, split, text_codes,
 };
 use super::prune;
 use super::scopes::{Calls, Matches, Meaning};
@@ -368,7 +369,10 @@ impl<'a> EventBuilder<'a> {
         ] {
             if let Some(bound) = bound {
                 let array = bound.values(rows, self.file)?;
-                let kind = ids(bound, &array, keyer, self.file, |key, _| out.push(key))?;
+                let kind = match plain_keys(bound, &array, keyer, self.file, out)? {
+                    Some(kind) => Some(kind),
+                    None => ids(bound, &array, keyer, self.file, |key, _| out.push(key))?,
+                };
                 out.kind = out.kind.or(kind);
             }
         }
@@ -438,7 +442,12 @@ impl<'a> EventBuilder<'a> {
             (&self.columns.records, &mut self.batch.records),
         ] {
             if let Some(bound) = bound {
-                for value in integers(bound, &bound.values(rows, self.file)?, self.file)? {
+                let array = bound.values(rows, self.file)?;
+                if let Some(plain) = plain_integers(&array) {
+                    out.extend_plain(plain);
+                    continue;
+                }
+                for value in integers(bound, &array, self.file)? {
                     out.push(value);
                 }
             }

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit, UI
 use chrono::{DateTime, NaiveDateTime};
 
 use super::ScanError;
-use super::batch::{Interner, NONE};
+use super::batch::{Interner, KeyColumn, NONE};
 use super::columns::{Bound, strict};
 use crate::config::TimeFormat;
 use crate::config::raw::{Encoding, Kind};
@@ -256,6 +256,32 @@ pub fn ids(
         }
     }
     Ok(kind)
+}
+
+/// The values of a column of 64-bit integers without nulls.
+pub fn plain_integers(array: &ArrayRef) -> Option<&[i64]> {
+    let values = array.as_primitive_opt::<Int64Type>()?;
+    (values.null_count() == 0).then(|| values.values().as_ref())
+}
+
+/// Appends the keys of an id column of 64-bit integers without nulls, the most common kind by far;
+/// `None` for other columns.
+///
+/// # Errors
+/// As [`id_kind`].
+pub fn plain_keys(
+    bound: &Bound,
+    array: &ArrayRef,
+    keyer: &Keyer,
+    file: &str,
+    out: &mut KeyColumn,
+) -> Result<Option<IdKind>, ScanError> {
+    let Some(values) = plain_integers(array) else { return Ok(None) };
+    if keyer.is_keyed() || id_kind(bound, array.data_type(), file)? != Some(IdKind::Int) {
+        return Ok(None);
+    }
+    out.extend_plain(values.iter().map(|id| keyer.int((*id).into()).hi));
+    Ok(Some(IdKind::Int))
 }
 
 pub fn folded<'a>(bound: &Bound, text: &'a str) -> Cow<'a, str> {

@@ -1,0 +1,107 @@
+//! Sums that wait to be added up.
+//!
+//! Rows come in the order of people, so each one belongs to another leaf, whose sums lie elsewhere in
+//! memory. Added one by one, every row would wait for its own; in a short loop over many rows the
+//! processor waits for several at once.
+
+use super::ExposureError;
+use super::tally::Sums;
+use crate::moment::Moment;
+
+/// Events that wait at most: what they touch stays in the processor's second cache.
+const FULL: usize = 1024;
+
+/// An allowed, exercised event.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingEvent {
+    pub leaf: u32,
+    /// Whether it names no person.
+    pub nobody: bool,
+    pub day: i64,
+    pub at: Moment,
+    pub weight: i64,
+    pub bytes: Option<i64>,
+    pub records: Option<i64>,
+}
+
+/// Why an event is no exposure.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal {
+    Denied,
+    Unknown,
+    HeldOnly,
+}
+
+/// Events and people by leaf, not yet added to its sums.
+#[derive(Debug, Default)]
+pub struct Pending {
+    pub events: Vec<PendingEvent>,
+    /// Leaf, kind and weight of events that are no exposure.
+    pub refused: Vec<(u32, Refusal, i64)>,
+    /// Leaf and day of people all of whose events are of the leaf, and whether the day is their first.
+    pub people: Vec<(u32, i64, bool)>,
+}
+
+impl Pending {
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.events.len() + self.refused.len() >= FULL
+    }
+
+    /// Adds everything up.
+    ///
+    /// # Errors
+    /// [`ExposureError::Overflow`].
+    pub fn apply(&mut self, sums: &mut [Sums]) -> Result<(), ExposureError> {
+        for event in self.events.drain(..) {
+            let Some(sums) = at(sums, event.leaf) else { continue };
+            sums.rows += 1;
+            let exposed = &mut sums.exposed;
+            exposed.events += 1;
+            add(&mut exposed.requests, event.weight)?;
+            if let Some(bytes) = event.bytes {
+                add(&mut exposed.bytes, bytes)?;
+                exposed.bytes_known += 1;
+            }
+            exposed.first = exposed.first.min(event.at);
+            exposed.last = exposed.last.max(event.at);
+            if let Some(records) = event.records {
+                add(&mut sums.records, records)?;
+                sums.records_known += 1;
+            }
+            sums.subjects_unknown_rows += u64::from(event.nobody);
+            let on = sums.days.entry(event.day);
+            on.events += 1;
+            add(&mut on.requests, event.weight)?;
+        }
+        for (leaf, refusal, weight) in self.refused.drain(..) {
+            let Some(sums) = at(sums, leaf) else { continue };
+            sums.rows += 1;
+            let sum = match refusal {
+                Refusal::Denied => &mut sums.denied,
+                Refusal::Unknown => &mut sums.unknown,
+                Refusal::HeldOnly => &mut sums.held_only,
+            };
+            add(sum, weight)?;
+        }
+        for (leaf, day, first) in self.people.drain(..) {
+            let Some(sums) = at(sums, leaf) else { continue };
+            sums.people += u64::from(first);
+            let on = sums.days.entry(day);
+            on.people.subjects += 1;
+            on.people.new += u64::from(first);
+        }
+        Ok(())
+    }
+}
+
+#[inline]
+fn at(sums: &mut [Sums], leaf: u32) -> Option<&mut Sums> {
+    usize::try_from(leaf).ok().and_then(|leaf| sums.get_mut(leaf))
+}
+
+#[inline]
+fn add(sum: &mut i64, value: i64) -> Result<(), ExposureError> {
+    *sum = sum.checked_add(value).ok_or(ExposureError::Overflow)?;
+    Ok(())
+}
