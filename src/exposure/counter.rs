@@ -1,7 +1,9 @@
 //! Counting one stretch of people.
 //!
-//! What must be distinct is counted with a stamp per cell: the last person seen there, and in which
-//! windows. A person is forgotten as soon as the next one begins, so memory does not grow with people.
+//! A person is counted once in every leaf with one of its events. Where two leaves of a person belong to
+//! one cell, the person was counted there too often; a stamp per cell (the last person seen there, and
+//! in which windows) tells, and what is too much is put down. A person is forgotten as soon as the next
+//! one begins, so memory does not grow with people.
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
@@ -12,7 +14,7 @@ use super::pending::{Pending, PendingEvent, Refusal};
 use super::policy::{Leaf, MixHasher, MixMap, Pair, Policy, Standing, WindowSet, count_windows};
 use super::records::{ActorRecord, GroupName, GroupRecord, NOBODY};
 use super::sorter::Sorter;
-use super::tally::{People, Sums, Tally, Term};
+use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
 use crate::ledger::{Merged, Names, Repeats, Row};
 use crate::moment::{DAY_MICROS, Moment};
@@ -85,6 +87,8 @@ pub struct Counter<'a> {
     ordinal: u64,
     /// (day, leaf) of the person's counted events.
     visits: Vec<(i64, u32)>,
+    /// By leaf: the last person seen there.
+    leaf_stamps: Vec<u64>,
     visits_limit: usize,
     event: Option<Key>,
     repeats: Vec<Repeats>,
@@ -160,6 +164,7 @@ impl<'a> Counter<'a> {
             person: None,
             ordinal: NOBODY,
             visits: Vec::new(),
+            leaf_stamps: Vec::new(),
             visits_limit: 1 << 16,
             event: None,
             repeats: (0..event_spaces).map(|_| Repeats::default()).collect(),
@@ -252,6 +257,7 @@ impl<'a> Counter<'a> {
                 let index = usize::try_from(*number).unwrap_or(usize::MAX);
                 if self.leaves.len() <= index {
                     self.leaves.resize(index + 1, None);
+                    self.leaf_stamps.resize(index + 1, NOBODY);
                     self.tally.sums.resize_with(index + 1, Sums::default);
                 }
                 if let Some(slot) = self.leaves.get_mut(index) {
@@ -398,60 +404,55 @@ impl<'a> Counter<'a> {
         if !self.actors.is_empty() {
             self.flush_actors()?;
         }
-        let Some((first_day, leaf)) = self.visits.first().copied() else { return Ok(()) };
-        if self.visits.iter().all(|visit| visit.1 == leaf) {
-            self.one_leaf(first_day, leaf);
-        } else {
-            self.many_leaves();
+        match self.visits.as_slice() {
+            [] => return Ok(()),
+            [(day, leaf)] => self.pending.people.push((*leaf, *day, true)),
+            [(_, first), ..] => {
+                let one_leaf = self.visits.iter().all(|visit| visit.1 == *first);
+                self.visits.sort_unstable();
+                self.visits.dedup();
+                self.count_visits(one_leaf);
+            }
         }
         self.visits.clear();
         Ok(())
     }
 
-    /// A person all of whose events are of one leaf counts alike in all its cells: once, later.
-    fn one_leaf(&mut self, day: i64, leaf: u32) {
-        if self.visits.len() == 1 {
-            self.pending.people.push((leaf, day, true));
-            return;
-        }
-        self.visits.sort_unstable();
-        self.visits.dedup();
-        for (i, (day, _)) in self.visits.iter().enumerate() {
-            self.pending.people.push((leaf, *day, i == 0));
-        }
-    }
-
-    fn many_leaves(&mut self) {
-        self.visits.sort_unstable();
-        self.visits.dedup();
+    /// Counts the person once in each leaf, as if leaves had no cell in common; and finds the cells in
+    /// which it was counted through more than one.
+    fn count_visits(&mut self, one_leaf: bool) {
         for (day, number) in &self.visits {
             let index = usize::try_from(*number).unwrap_or(usize::MAX);
+            let Some(seen_by) = self.leaf_stamps.get_mut(index) else { continue };
+            let new_leaf = *seen_by != self.ordinal;
+            *seen_by = self.ordinal;
+            self.pending.people.push((*number, *day, new_leaf));
+            if one_leaf {
+                continue;
+            }
             let Some(Some(leaf)) = self.leaves.get(index) else { continue };
             for (cell, windows) in &leaf.exposed {
                 let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
                 if self.stamps.len() <= cell {
                     let empty = Stamp { person: NOBODY, seen: 0, day: i64::MIN };
                     self.stamps.resize(cell + 1, empty);
-                    self.tally.people.resize_with(cell + 1, People::default);
+                    self.tally.surplus.resize_with(cell + 1, Surplus::default);
                 }
-                let (Some(stamp), Some(people)) =
-                    (self.stamps.get_mut(cell), self.tally.people.get_mut(cell))
-                else {
+                let Some(stamp) = self.stamps.get_mut(cell) else { continue };
+                if stamp.person != self.ordinal {
+                    *stamp = Stamp { person: self.ordinal, seen: *windows, day: *day };
                     continue;
-                };
-                let first = stamp.person != self.ordinal;
-                if first {
-                    *stamp = Stamp { person: self.ordinal, seen: 0, day: i64::MIN };
                 }
-                let fresh = windows & !stamp.seen;
-                stamp.seen |= windows;
-                count_windows(&mut people.subjects, fresh);
-                if stamp.day != *day {
-                    stamp.day = *day;
-                    let on = people.days.entry(*day);
-                    on.subjects += 1;
-                    on.new += u64::from(first);
+                let Some(surplus) = self.tally.surplus.get_mut(cell) else { continue };
+                if new_leaf {
+                    count_windows(&mut surplus.subjects, windows & stamp.seen);
+                    stamp.seen |= windows;
+                    surplus.days.entry(*day).new += 1;
                 }
+                if stamp.day == *day {
+                    surplus.days.entry(*day).subjects += 1;
+                }
+                stamp.day = *day;
             }
         }
     }

@@ -38,7 +38,7 @@ pub struct Pending {
     pub events: Vec<PendingEvent>,
     /// Leaf, kind and weight of events that are no exposure.
     pub refused: Vec<(u32, Refusal, i64)>,
-    /// Leaf and day of people all of whose events are of the leaf, and whether the day is their first.
+    /// People: leaf, day, and whether the day is their first in the leaf.
     pub people: Vec<(u32, i64, bool)>,
 }
 

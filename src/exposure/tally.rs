@@ -1,7 +1,8 @@
 //! What is summed up while rows go by.
 //!
-//! Sums go to leaves, of which there are few, and are rolled up into cells at the end. So do people
-//! whose events all fall into one leaf, which is most of them; the others go to cells at once.
+//! Sums go to leaves, of which there are few, and are rolled up into cells at the end. So do people;
+//! where a person has events of several leaves, what was counted too often in their common cells is
+//! put down beside.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,7 @@ pub type Terms = [u64; Term::COUNT];
 pub struct Sums {
     pub exposed: Exposed,
     pub days: Days<DaySums>,
-    /// People all of whose counted events are of this leaf.
+    /// People with an event of this leaf.
     pub people: u64,
     /// Events of every outcome.
     pub rows: u64,
@@ -82,7 +83,7 @@ pub struct DaySums {
     pub people: DayPeople,
 }
 
-/// People of one day of a cell.
+/// People of one day.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DayPeople {
     pub subjects: u64,
@@ -155,9 +156,9 @@ impl<T: Copy + Default> Days<T> {
     }
 }
 
-/// Distinct people of a cell with events of more than one leaf.
+/// How often people were counted in a cell beyond once: those with events of several leaves.
 #[derive(Clone, Debug, Default)]
-pub struct People {
+pub struct Surplus {
     pub subjects: [u64; Window::COUNT],
     pub days: Days<DayPeople>,
 }
@@ -168,7 +169,7 @@ pub struct Tally {
     /// By leaf number.
     pub sums: Vec<Sums>,
     /// By cell number.
-    pub people: Vec<People>,
+    pub surplus: Vec<Surplus>,
     /// By source and unit.
     pub terms: Vec<Vec<Terms>>,
     /// Event ids with more than one set of values, by source.

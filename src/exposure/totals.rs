@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ExposureError;
 use super::groups::{GroupRow, RestGroups, TopGroups};
 use super::policy::{CellKey, Grain, Policy, Window, WindowSet};
-use super::tally::{DayPeople, DaySums, Days, Exposed, People, Sums, Tally, Terms};
+use super::tally::{DayPeople, DaySums, Days, Exposed, Sums, Surplus, Tally, Terms};
 use crate::moment::Moment;
 
 /// The result of a count.
@@ -116,12 +116,12 @@ impl DaySums {
     }
 }
 
-impl People {
+impl Surplus {
     fn merge(&mut self, other: &Self) {
         for (a, b) in self.subjects.iter_mut().zip(other.subjects) {
             *a += b;
         }
-        for (day, people) in other.days.iter().filter(|(_, p)| p.subjects > 0) {
+        for (day, people) in other.days.iter().filter(|(_, p)| p.subjects + p.new > 0) {
             let mine = self.days.entry(day);
             mine.subjects += people.subjects;
             mine.new += people.new;
@@ -141,10 +141,10 @@ impl Tally {
         for (mine, theirs) in self.sums.iter_mut().zip(&other.sums) {
             mine.merge(theirs)?;
         }
-        if self.people.len() < other.people.len() {
-            self.people.resize_with(other.people.len(), People::default);
+        if self.surplus.len() < other.surplus.len() {
+            self.surplus.resize_with(other.surplus.len(), Surplus::default);
         }
-        for (mine, theirs) in self.people.iter_mut().zip(&other.people) {
+        for (mine, theirs) in self.surplus.iter_mut().zip(&other.surplus) {
             mine.merge(theirs);
         }
         if self.terms.is_empty() {
@@ -217,7 +217,7 @@ pub fn roll_up(
             let Some(cell) = at(&mut sums, *cell) else { continue };
             for measures in chosen(&mut cell.windows, *windows) {
                 measures.add_exposed(part)?;
-                // Others were counted cell by cell.
+                // Some of them also came through other leaves of the cell: see below.
                 measures.subjects += part.people;
             }
             for (day, sums) in part.days.iter().filter(|(_, s)| s.events > 0) {
@@ -226,11 +226,11 @@ pub fn roll_up(
             }
         }
     }
-    let mut people = tally.people;
-    people.resize_with(policy.cells.len(), People::default);
+    let mut surplus = tally.surplus;
+    surplus.resize_with(policy.cells.len(), Surplus::default);
     let mut cells = BTreeMap::new();
-    for ((((key, sums), people), groups), actors) in
-        policy.cells.into_iter().zip(sums).zip(people).zip(groups).zip(actors)
+    for ((((key, sums), surplus), groups), actors) in
+        policy.cells.into_iter().zip(sums).zip(surplus).zip(groups).zip(actors)
     {
         if sums.rows == 0 {
             continue;
@@ -243,12 +243,12 @@ pub fn roll_up(
         }
         for (i, measures) in windows.iter_mut().enumerate() {
             let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
-            measures.subjects += count(&people.subjects);
+            measures.subjects -= count(&surplus.subjects);
             measures.groups = count(&groups);
             measures.actors = if actors_are_people { measures.subjects } else { count(&actors) };
         }
         let with_days = !matches!(key.grain, Grain::ScopeDeveloper | Grain::Developer);
-        let days = if with_days { days_of(&sums.days, &people.days) } else { Vec::new() };
+        let days = if with_days { days_of(&sums.days, &surplus.days) } else { Vec::new() };
         cells.insert(key.clone(), Cell { key, windows, days });
     }
     let (groups, rest_groups) = top.finish();
@@ -280,7 +280,7 @@ impl Measures {
     }
 }
 
-fn days_of(sums: &Days<DaySums>, people: &Days<DayPeople>) -> Vec<Day> {
+fn days_of(sums: &Days<DaySums>, surplus: &Days<DayPeople>) -> Vec<Day> {
     let mut days: BTreeMap<i64, Day> = BTreeMap::new();
     for (day, sums) in sums.iter().filter(|(_, s)| s.events > 0) {
         let entry = days.entry(day).or_default();
@@ -288,10 +288,10 @@ fn days_of(sums: &Days<DaySums>, people: &Days<DayPeople>) -> Vec<Day> {
         entry.subjects = sums.people.subjects;
         entry.new = sums.people.new;
     }
-    for (day, people) in people.iter().filter(|(_, p)| p.subjects > 0) {
+    for (day, people) in surplus.iter().filter(|(_, p)| p.subjects + p.new > 0) {
         let entry = days.entry(day).or_default();
-        entry.subjects += people.subjects;
-        entry.new += people.new;
+        entry.subjects -= people.subjects;
+        entry.new -= people.new;
     }
     days.into_iter().map(|(day, figures)| Day { day, ..figures }).collect()
 }
@@ -336,8 +336,8 @@ mod tests {
             on.events += 1;
             on.requests += weight;
             on.people.subjects += u64::from(weight % 3 == 0);
-            tally.people.resize_with(tally.people.len().max(cell + 1), People::default);
-            let people = &mut tally.people[*cell];
+            tally.surplus.resize_with(tally.surplus.len().max(cell + 1), Surplus::default);
+            let people = &mut tally.surplus[*cell];
             people.subjects[cell % Window::COUNT] += 1;
             let on = people.days.entry(*day);
             on.subjects += 1;
@@ -351,7 +351,7 @@ mod tests {
     /// All that a tally says, however its days are kept.
     fn said(mut tally: Tally) -> String {
         tally.sums.resize_with(8, Sums::default);
-        tally.people.resize_with(8, People::default);
+        tally.surplus.resize_with(8, Surplus::default);
         let sums: Vec<_> = tally
             .sums
             .iter()
@@ -361,7 +361,7 @@ mod tests {
             })
             .collect();
         let people: Vec<_> = tally
-            .people
+            .surplus
             .iter()
             .map(|p| {
                 let days: Vec<_> = p.days.iter().filter(|d| d.1.subjects > 0).collect();
