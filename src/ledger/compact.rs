@@ -221,8 +221,8 @@ impl Group {
     /// The rows as the columns of `schema`; a column that only other groups have is null here.
     fn drain(&mut self, schema: &SchemaRef) -> Result<RecordBatch, LedgerError> {
         let rows = std::mem::take(self).rows;
-        let order: Vec<usize> = (0..rows.len()).collect();
-        let own = pack::to_arrow(&rows, &order)?;
+        let order: Vec<u32> = (0..).take(rows.len()).collect();
+        let own = pack::to_arrow(&rows, &pack::Small::of(&rows), &order)?;
         let columns = schema
             .fields()
             .iter()

@@ -26,7 +26,7 @@ use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanArray, DictionaryArray, Int32Array, Int64Array, StringArray,
     TimestampMicrosecondArray, UInt16Array, UInt32Array, UInt64Array,
 };
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
@@ -157,10 +157,21 @@ fn texts(
         .map_err(|e| LedgerError::Internal { what: e.to_string() })
 }
 
-fn nulls(valid: &[bool], order: &[usize]) -> Option<NullBuffer> {
+fn nulls(valid: &[bool], order: &[u32]) -> Option<NullBuffer> {
     (!valid.is_empty())
-        .then(|| order.iter().map(|i| valid.get(*i).copied().unwrap_or(false)).collect::<Vec<_>>())
+        .then(|| picked(valid, order, false).collect::<Vec<_>>())
         .map(NullBuffer::from)
+}
+
+/// Rows `order` of a column.
+fn picked<'a, T: Copy>(
+    from: &'a [T],
+    order: &'a [u32],
+    missing: T,
+) -> impl ExactSizeIterator<Item = T> + 'a {
+    order.iter().map(move |i| {
+        usize::try_from(*i).ok().and_then(|i| from.get(i)).copied().unwrap_or(missing)
+    })
 }
 
 struct Columns {
@@ -174,14 +185,12 @@ impl Columns {
         self.arrays.push(array);
     }
 
-    fn keys(&mut self, role: &str, keys: &KeyColumn, order: &[usize]) {
+    fn keys(&mut self, role: &str, keys: &KeyColumn, order: &[u32]) {
         if keys.is_empty() {
             return;
         }
         let valid = nulls(&keys.valid, order);
-        let pick = |from: &[u64]| -> Vec<u64> {
-            order.iter().map(|i| from.get(*i).copied().unwrap_or(0)).collect()
-        };
+        let pick = |from: &[u64]| -> Vec<u64> { picked(from, order, 0).collect() };
         let hi = UInt64Array::new(pick(&keys.hi).into(), valid.clone());
         self.push(&format!("{role}_hi"), Arc::new(hi));
         if !keys.lo.is_empty() {
@@ -190,14 +199,27 @@ impl Columns {
         }
     }
 
-    fn ints(&mut self, name: &str, column: &IntColumn, order: &[usize]) {
+    fn ints(&mut self, name: &str, column: &IntColumn, order: &[u32]) {
         if column.values.is_empty() {
             return;
         }
-        let values: Vec<i64> =
-            order.iter().map(|i| column.values.get(*i).copied().unwrap_or(0)).collect();
+        let values: Vec<i64> = picked(&column.values, order, 0).collect();
         let array = Int64Array::new(values.into(), nulls(&column.valid, order));
         self.push(name, Arc::new(array));
+    }
+}
+
+/// The small values of every row side by side: picked in one go.
+pub struct Small(Vec<(u32, u32, u32, Outcome)>);
+
+impl Small {
+    pub fn of(batch: &AccessBatch) -> Self {
+        let columns = batch.unit.iter().zip(&batch.app).zip(&batch.scopes).zip(&batch.outcome);
+        Self(
+            columns
+                .map(|(((unit, app), scopes), outcome)| (*unit, *app, *scopes, *outcome))
+                .collect(),
+        )
     }
 }
 
@@ -210,44 +232,40 @@ fn json_array(names: &[String]) -> Result<String, LedgerError> {
 ///
 /// # Errors
 /// [`LedgerError::Internal`] only.
-pub fn to_arrow(batch: &AccessBatch, order: &[usize]) -> Result<RecordBatch, LedgerError> {
-    let code = |from: &[u32], i: usize| from.get(i).copied().unwrap_or(NONE);
+pub fn to_arrow(
+    batch: &AccessBatch,
+    small: &Small,
+    order: &[u32],
+) -> Result<RecordBatch, LedgerError> {
     let mut out = Columns { fields: Vec::new(), arrays: Vec::new() };
-    let unit: Vec<u32> = order.iter().map(|i| code(&batch.unit, *i)).collect();
-    out.push("unit", Arc::new(UInt32Array::from(unit)));
-    let micros: Vec<i64> =
-        order.iter().map(|i| batch.micros.get(*i).copied().unwrap_or_default()).collect();
+    let small: Vec<_> = picked(&small.0, order, (NONE, NONE, NONE, Outcome::Unknown)).collect();
+    out.push("unit", Arc::new(UInt32Array::from_iter_values(small.iter().map(|s| s.0))));
+    let micros: Vec<i64> = picked(&batch.micros, order, 0).collect();
     let time = TimestampMicrosecondArray::from(micros).with_timezone("UTC");
     out.push("time", Arc::new(time));
     if !batch.nanos.is_empty() {
-        let nanos: Vec<u16> =
-            order.iter().map(|i| batch.nanos.get(*i).copied().unwrap_or_default()).collect();
+        let nanos: Vec<u16> = picked(&batch.nanos, order, 0).collect();
         out.push("time_nanos", Arc::new(UInt16Array::from(nanos)));
     }
-    let app = order.iter().map(|i| code(&batch.app, *i));
-    out.push("app", texts(app, batch.app_names.names())?);
+    out.push("app", texts(small.iter().map(|s| s.1), batch.app_names.names())?);
 
     let sets = batch.scope_sets.sets();
     let scopes = sets.iter().map(|s| json_array(&s.scopes)).collect::<Result<Vec<_>, _>>()?;
     let exercised = sets.iter().map(|s| json_array(&s.exercised)).collect::<Result<Vec<_>, _>>()?;
-    let codes = || order.iter().map(|i| code(&batch.scopes, *i));
+    let codes = || small.iter().map(|s| s.2);
     out.push("scopes", texts(codes(), &scopes)?);
     if sets.iter().any(|s| s.scopes != s.exercised) {
         out.push("exercised", texts(codes(), &exercised)?);
     }
 
-    let allowed: BooleanArray = order
-        .iter()
-        .map(|i| match batch.outcome.get(*i) {
-            Some(Outcome::Allowed) => Some(true),
-            Some(Outcome::Denied) => Some(false),
-            Some(Outcome::Unknown) | None => None,
-        })
-        .collect();
+    let known: Vec<bool> = small.iter().map(|s| s.3 != Outcome::Unknown).collect();
+    let all = known.iter().all(|known| *known);
+    let allowed: BooleanBuffer = small.iter().map(|s| s.3 == Outcome::Allowed).collect();
+    let allowed = BooleanArray::new(allowed, (!all).then(|| NullBuffer::from(known)));
     out.push("allowed", Arc::new(allowed));
     if !batch.reject.is_empty() {
         let names = Reject::ALL.map(Reject::name);
-        let reject = order.iter().map(|i| match batch.reject.get(*i).copied().flatten() {
+        let reject = picked(&batch.reject, order, None).map(|reject| match reject {
             None => NONE,
             Some(Reject::Time) => 0,
             Some(Reject::Weight) => 1,
@@ -261,7 +279,8 @@ pub fn to_arrow(batch: &AccessBatch, order: &[usize]) -> Result<RecordBatch, Led
     if !batch.group_id.is_empty() {
         let mut ids = BinaryBuilder::new();
         for i in order {
-            ids.append_option(batch.group_id.get(*i).and_then(Option::as_ref));
+            let id = usize::try_from(*i).ok().and_then(|i| batch.group_id.get(i));
+            ids.append_option(id.and_then(Option::as_ref));
         }
         out.push("group_id", Arc::new(ids.finish()));
     }
@@ -270,7 +289,7 @@ pub fn to_arrow(batch: &AccessBatch, order: &[usize]) -> Result<RecordBatch, Led
     out.ints("bytes", &batch.bytes, order);
     out.ints("records", &batch.records, order);
     if !batch.fields.is_empty() {
-        let fields = order.iter().map(|i| code(&batch.fields, *i));
+        let fields = picked(&batch.fields, order, NONE);
         out.push("fields", texts(fields, batch.field_lists.names())?);
     }
     RecordBatch::try_new(Arc::new(Schema::new(out.fields)), out.arrays)

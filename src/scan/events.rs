@@ -10,7 +10,7 @@ use super::columns::Bound;
 use super::endpoint::EndpointCache;
 use super::mapping::{
     encoding_of, floats, folded, id_kind, ids, integers, list_rows, moments, plain_integers,
-    plain_keys, split, text_codes,
+    plain_keys, plain_micros, split, text_codes,
 };
 use super::prune;
 use super::scopes::{Calls, Matches, Meaning};
@@ -18,7 +18,7 @@ use super::{ScanContext, ScanError};
 use crate::config::StatusPlan;
 use crate::config::raw::Encoding;
 use crate::key::{IdKind, Key};
-use crate::moment::Moment;
+use crate::moment::{DAY_MICROS, Moment};
 
 /// The mapped columns of one file.
 #[derive(Clone, Debug)]
@@ -75,6 +75,13 @@ fn leaves<'a>(columns: impl IntoIterator<Item = Option<&'a Bound>>) -> Vec<usize
     columns.into_iter().flatten().flat_map(|b| b.leaves.iter().copied()).collect()
 }
 
+/// Times of rows that are kept.
+enum Times<'a> {
+    /// All there, to the microsecond.
+    Micros(&'a [i64]),
+    Moments(&'a [Option<Moment>]),
+}
+
 /// Builds the events of one row group.
 pub struct EventBuilder<'a> {
     context: &'a ScanContext,
@@ -91,8 +98,8 @@ pub struct EventBuilder<'a> {
     pub outside: (u64, Option<Moment>),
     /// Scope-set codes of `batch` by held set, where nothing else decides.
     set_codes: Vec<u32>,
-    /// The first kept day of each held set.
-    first_days: Vec<i64>,
+    /// The first microsecond that is kept of each held set.
+    first_micros: Vec<i64>,
     at: usize,
 }
 
@@ -117,7 +124,7 @@ impl<'a> EventBuilder<'a> {
             unmatched_endpoints: 0,
             outside: (0, None),
             set_codes: Vec::new(),
-            first_days: Vec::new(),
+            first_micros: Vec::new(),
             at: 0,
         }
     }
@@ -152,21 +159,23 @@ impl<'a> EventBuilder<'a> {
         code
     }
 
-    fn first_day(&mut self, held: u32) -> i64 {
-        let Ok(index) = usize::try_from(held) else { return i64::MIN };
+    /// The first microsecond of the first kept day of a held set.
+    fn first_micros(&mut self, held: u32) -> i64 {
+        let asked = &self.context.asked;
+        let micros = |day: i64| day.saturating_mul(DAY_MICROS);
         if Matches::reject(held).is_some() {
             // Whether such a row is read at all depends on what could be left out before this day.
-            return self.context.asked.first_day;
+            return micros(asked.first_day);
         }
-        while self.first_days.len() <= index {
-            let set = self.matches.sets.get(u32::try_from(self.first_days.len()).unwrap_or(NONE));
-            let days = set.iter().filter_map(|i| {
-                let i = usize::try_from(*i).ok()?;
-                self.context.asked.scopes.get(i).map(|s| s.first_day)
+        let Ok(index) = usize::try_from(held) else { return i64::MIN };
+        while self.first_micros.len() <= index {
+            let number = u32::try_from(self.first_micros.len()).unwrap_or(NONE);
+            let days = self.matches.sets.get(number).iter().filter_map(|i| {
+                usize::try_from(*i).ok().and_then(|i| asked.scopes.get(i)).map(|s| s.first_day)
             });
-            self.first_days.push(days.min().unwrap_or(i64::MAX));
+            self.first_micros.push(micros(days.min().unwrap_or(i64::MAX)));
         }
-        self.first_days.get(index).copied().unwrap_or(i64::MIN)
+        self.first_micros.get(index).copied().unwrap_or(i64::MIN)
     }
 
     /// Takes the next matching rows, decoded.
@@ -181,7 +190,17 @@ impl<'a> EventBuilder<'a> {
         let held = matches.held.get(from..self.at).ok_or_else(|| ScanError::Internal {
             what: format!("{file}: more rows were read than match"),
         })?;
-        let times = moments(&columns.time, &columns.time.values(rows, file)?, file)?;
+        let array = columns.time.values(rows, file)?;
+        if let Some(micros) = plain_micros(&columns.time, &array) {
+            let inside = self.bound.is_none_or(|bound| {
+                micros.iter().all(|m| bound.contains(&Moment::from_micros(*m)))
+            });
+            let kept = held.iter().zip(micros).all(|(held, m)| *m >= self.first_micros(*held));
+            if inside && kept {
+                return self.fill(rows, held, Times::Micros(micros), cache);
+            }
+        }
+        let times = moments(&columns.time, &array, file)?;
 
         // Which rows are kept is known from here on; all columns are filled for these alone.
         let mut keep = Vec::with_capacity(held.len());
@@ -194,7 +213,7 @@ impl<'a> EventBuilder<'a> {
             }
             // A row without a readable time lies where its partition says: it may have been left out.
             let early = match time {
-                Some(time) => time.day() < self.first_day(*held),
+                Some(time) => time.micros < self.first_micros(*held),
                 None => {
                     self.bound.is_some_and(|b| prune::last_day(b) < self.context.asked.first_day)
                 }
@@ -202,49 +221,38 @@ impl<'a> EventBuilder<'a> {
             self.before += u64::from(early);
             keep.push(!early);
         }
-        let all = keep.iter().all(|k| *k);
-        let filtered;
-        let (rows, held, times): (_, Vec<u32>, Vec<Option<Moment>>) = if all {
-            (rows, held.to_vec(), times)
-        } else {
-            let mask = arrow::array::BooleanArray::from(keep.clone());
-            filtered = arrow::compute::filter_record_batch(rows, &mask)
-                .map_err(|e| ScanError::Internal { what: e.to_string() })?;
-            let kept = |i: &usize| keep.get(*i).copied().unwrap_or(false);
-            let indexes: Vec<usize> = (0..keep.len()).filter(kept).collect();
-            (
-                &filtered,
-                indexes.iter().filter_map(|i| held.get(*i).copied()).collect(),
-                indexes.iter().filter_map(|i| times.get(*i).copied()).collect(),
-            )
-        };
-        self.fill(rows, &held, &times, cache)
+        if keep.iter().all(|k| *k) {
+            return self.fill(rows, held, Times::Moments(&times), cache);
+        }
+        let mask = arrow::array::BooleanArray::from(keep.clone());
+        let rows = arrow::compute::filter_record_batch(rows, &mask)
+            .map_err(|e| ScanError::Internal { what: e.to_string() })?;
+        let kept = |i: &usize| keep.get(*i).copied().unwrap_or(false);
+        let indexes: Vec<usize> = (0..keep.len()).filter(kept).collect();
+        let held: Vec<u32> = indexes.iter().filter_map(|i| held.get(*i).copied()).collect();
+        let times: Vec<_> = indexes.iter().filter_map(|i| times.get(*i).copied()).collect();
+        self.fill(&rows, &held, Times::Moments(&times), cache)
     }
 
     fn fill(
         &mut self,
         rows: &RecordBatch,
         held: &[u32],
-        times: &[Option<Moment>],
+        times: Times<'_>,
         cache: &mut EndpointCache,
     ) -> Result<(), ScanError> {
         let (columns, file, count) = (self.columns, self.file, held.len());
         let before = self.batch.len();
         let mut rejects: Vec<Option<Reject>> = held.iter().map(|h| Matches::reject(*h)).collect();
 
-        let has_nanos = times.iter().flatten().any(|t| t.nanos != 0);
-        if has_nanos && self.batch.nanos.is_empty() {
-            self.batch.nanos.resize(before, 0);
-        }
-        for (time, reject) in times.iter().zip(&mut rejects) {
-            let time = time.unwrap_or_else(|| {
-                reject.get_or_insert(Reject::Time);
-                Moment::from_micros(0)
-            });
-            self.batch.micros.push(time.micros);
-            if has_nanos || !self.batch.nanos.is_empty() {
-                self.batch.nanos.push(time.nanos);
+        match times {
+            Times::Micros(micros) => {
+                self.batch.micros.extend_from_slice(micros);
+                if !self.batch.nanos.is_empty() {
+                    self.batch.nanos.resize(self.batch.micros.len(), 0);
+                }
             }
+            Times::Moments(times) => self.times(times, &mut rejects, before),
         }
 
         let app = columns.app.values(rows, file)?;
@@ -271,7 +279,25 @@ impl<'a> EventBuilder<'a> {
             self.batch.reject.extend(rejects);
         }
         self.batch.unit.resize(before + count, 0);
+        self.batch.reserve(self.matches.rows.len());
         Ok(())
+    }
+
+    fn times(&mut self, times: &[Option<Moment>], rejects: &mut [Option<Reject>], before: usize) {
+        let has_nanos = times.iter().flatten().any(|t| t.nanos != 0);
+        if has_nanos && self.batch.nanos.is_empty() {
+            self.batch.nanos.resize(before, 0);
+        }
+        for (time, reject) in times.iter().zip(rejects) {
+            let time = time.unwrap_or_else(|| {
+                reject.get_or_insert(Reject::Time);
+                Moment::from_micros(0)
+            });
+            self.batch.micros.push(time.micros);
+            if has_nanos || !self.batch.nanos.is_empty() {
+                self.batch.nanos.push(time.nanos);
+            }
+        }
     }
 
     fn scope_sets(

@@ -6,7 +6,9 @@ use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, GenericListArray, OffsetSizeTrait, StringArray,
 };
 use arrow::compute::cast_with_options;
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit, UInt64Type};
+use arrow::datatypes::{
+    DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type,
+};
 use chrono::{DateTime, NaiveDateTime};
 
 use super::ScanError;
@@ -261,6 +263,16 @@ pub fn ids(
 /// The values of a column of 64-bit integers without nulls.
 pub fn plain_integers(array: &ArrayRef) -> Option<&[i64]> {
     let values = array.as_primitive_opt::<Int64Type>()?;
+    (values.null_count() == 0).then(|| values.values().as_ref())
+}
+
+/// The values of a time column in microseconds, UTC, without nulls.
+pub fn plain_micros<'a>(bound: &Bound, array: &'a ArrayRef) -> Option<&'a [i64]> {
+    let DataType::Timestamp(TimeUnit::Microsecond, zone) = array.data_type() else { return None };
+    if zone.is_none() && bound.plan.zone != Some(Zone::UTC) {
+        return None;
+    }
+    let values = array.as_primitive_opt::<TimestampMicrosecondType>()?;
     (values.null_count() == 0).then(|| values.values().as_ref())
 }
 
