@@ -53,7 +53,7 @@ impl Budget {
         Some(Self {
             prefetch: (rest / 4).clamp(4 << 20, 96 << 20),
             pack_buffer: (rest / 2 / threads).clamp(2 << 20, 96 << 20),
-            sort_buffer: (rest / 4 / threads).clamp(2 << 20, 96 << 20),
+            sort_buffer: (rest / 4 / threads).clamp(2 << 20, 224 << 20),
             merge: rest / 2 / threads,
         })
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::ExposureError;
 use super::pending::{Pending, PendingEvent, Refusal};
 use super::policy::{Leaf, MixHasher, MixMap, Pair, Policy, Standing, WindowSet, count_windows};
-use super::records::{ActorRecord, GroupName, GroupRecord, NOBODY};
+use super::records::{ActorRecord, GroupName, GroupRecord, NOBODY, SmallRecord};
 use super::sorter::Sorter;
 use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
@@ -30,6 +30,8 @@ pub struct Projections {
 
 /// Events in the order of groups, and the groups' own ids where keys do not give them back.
 pub struct GroupSorters {
+    /// Most events are small.
+    pub small: Sorter<SmallRecord>,
     pub events: Sorter<GroupRecord>,
     pub names: Sorter<GroupName>,
     /// Groups whose id was kept a moment ago.
@@ -40,8 +42,20 @@ impl GroupSorters {
     /// Groups remembered as named; above it the memory is cleared and ids are kept again.
     const NAMED: usize = 1 << 16;
 
-    pub fn new(events: Sorter<GroupRecord>, names: Sorter<GroupName>) -> Self {
-        Self { events, names, named: HashSet::default() }
+    pub fn new(
+        small: Sorter<SmallRecord>,
+        events: Sorter<GroupRecord>,
+        names: Sorter<GroupName>,
+    ) -> Self {
+        Self { small, events, names, named: HashSet::default() }
+    }
+
+    #[inline]
+    fn push(&mut self, record: GroupRecord) -> Result<(), ExposureError> {
+        match SmallRecord::of(&record) {
+            Some(small) => self.small.push(small),
+            None => self.events.push(record),
+        }
     }
 
     fn name(&mut self, group: Key, id: &[u8]) -> Result<(), ExposureError> {
@@ -95,46 +109,70 @@ pub struct Counter<'a> {
     actors: Vec<ActorRecord>,
 }
 
-/// The measures of one event.
-struct Event<'a> {
-    place: u64,
-    at: Moment,
-    outcome: Outcome,
-    weight: i64,
-    bytes: Option<i64>,
-    records: Option<i64>,
-    actor: Option<Key>,
-    group: Option<Key>,
-    group_id: Option<&'a [u8]>,
+/// What is counted of an event, looked at only as far as it is needed: most columns lie elsewhere in
+/// memory.
+trait Event {
+    fn at(&self) -> Moment;
+    fn outcome(&self) -> Outcome;
+    fn weight(&self) -> i64;
+    fn bytes(&self) -> Option<i64>;
+    fn records(&self) -> Option<i64>;
+    fn actor(&self) -> Option<Key>;
+    fn group(&self) -> Option<Key>;
+    fn group_id(&self) -> Option<&[u8]>;
 }
 
-impl<'a> Event<'a> {
-    fn of_merged(place: u64, merged: &'a Merged<'_>) -> Self {
-        Self {
-            place,
-            at: merged.at(),
-            outcome: merged.outcome(),
-            weight: merged.weight(),
-            bytes: merged.bytes(),
-            records: merged.records(),
-            actor: merged.actor(),
-            group: merged.group(),
-            group_id: merged.group_id(),
-        }
+impl Event for Merged<'_> {
+    fn at(&self) -> Moment {
+        self.at()
     }
+    fn outcome(&self) -> Outcome {
+        self.outcome()
+    }
+    fn weight(&self) -> i64 {
+        self.weight()
+    }
+    fn bytes(&self) -> Option<i64> {
+        self.bytes()
+    }
+    fn records(&self) -> Option<i64> {
+        self.records()
+    }
+    fn actor(&self) -> Option<Key> {
+        self.actor()
+    }
+    fn group(&self) -> Option<Key> {
+        self.group()
+    }
+    fn group_id(&self) -> Option<&[u8]> {
+        self.group_id()
+    }
+}
 
-    fn of_row(place: u64, row: &'a Row) -> Self {
-        Self {
-            place,
-            at: row.at,
-            outcome: row.outcome,
-            weight: row.weight.unwrap_or(1),
-            bytes: row.bytes,
-            records: row.records,
-            actor: row.actor,
-            group: row.group,
-            group_id: row.group_id.as_deref(),
-        }
+impl Event for Row {
+    fn at(&self) -> Moment {
+        self.at
+    }
+    fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+    fn weight(&self) -> i64 {
+        self.weight.unwrap_or(1)
+    }
+    fn bytes(&self) -> Option<i64> {
+        self.bytes
+    }
+    fn records(&self) -> Option<i64> {
+        self.records
+    }
+    fn actor(&self) -> Option<Key> {
+        self.actor
+    }
+    fn group(&self) -> Option<Key> {
+        self.group
+    }
+    fn group_id(&self) -> Option<&[u8]> {
+        self.group_id.as_deref()
     }
 }
 
@@ -224,7 +262,7 @@ impl<'a> Counter<'a> {
             return Ok(());
         }
         if merged.event.is_none() {
-            return self.count(&Event::of_merged(place, merged), leaf);
+            return self.count(place, merged, leaf);
         }
         let space = self.spaces.get(merged.source()).map_or(0, |s| s.event_space);
         let repeat = self.repeats.get_mut(space).and_then(|r| r.add(place, merged.row()));
@@ -295,52 +333,43 @@ impl<'a> Counter<'a> {
             for (place, row) in rows {
                 if let Some(pair) = self.pair(row.app, row.set, names) {
                     let leaf = self.leaf(pair, row.at);
-                    self.count(&Event::of_row(place, &row), leaf)?;
+                    self.count(place, &row, leaf)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, event: &Event<'_>, leaf: LeafAt) -> Result<(), ExposureError> {
+    fn count(&mut self, place: u64, event: &impl Event, leaf: LeafAt) -> Result<(), ExposureError> {
         if leaf.standing == Standing::AfterAsOf {
-            self.term(event.place, Term::AfterAsOf);
+            self.term(place, Term::AfterAsOf);
             return Ok(());
         }
-        let nobody = self.person.is_none();
-        let term = match event.outcome {
-            Outcome::Denied => {
-                self.pending.refused.push((leaf.number, Refusal::Denied, event.weight));
-                Term::Denied
-            }
-            Outcome::Unknown => {
-                self.pending.refused.push((leaf.number, Refusal::Unknown, event.weight));
-                Term::Unknown
-            }
-            Outcome::Allowed if !leaf.exercised => {
-                self.pending.refused.push((leaf.number, Refusal::HeldOnly, event.weight));
-                // Rule 12 asks for every scope of the row, rule 3 for those that count.
-                if leaf.exercises { Term::Counted } else { Term::HeldOnly }
-            }
-            Outcome::Allowed => {
-                let day = event.at.micros.div_euclid(DAY_MICROS);
-                self.pending.events.push(PendingEvent {
-                    leaf: leaf.number,
-                    nobody,
-                    day,
-                    at: event.at,
-                    weight: event.weight,
-                    bytes: event.bytes,
-                    records: event.records,
-                });
+        let (refusal, term) = match event.outcome() {
+            Outcome::Allowed if leaf.exercised => {
+                let (at, weight, nobody) = (event.at(), event.weight(), self.person.is_none());
+                let day = at.micros.div_euclid(DAY_MICROS);
+                let (bytes, records) = (event.bytes(), event.records());
+                let number = leaf.number;
+                let pending =
+                    PendingEvent { leaf: number, nobody, day, at, weight, bytes, records };
+                self.pending.events.push(pending);
                 if !nobody {
-                    self.visit(day, leaf.number);
+                    self.visit(day, number);
                 }
-                self.project(event, leaf.number)?;
-                Term::Counted
+                self.project(place, event, number)?;
+                (None, Term::Counted)
             }
+            // Rule 12 asks for every scope of the row, rule 3 for those that count.
+            Outcome::Allowed if leaf.exercises => (Some(Refusal::HeldOnly), Term::Counted),
+            Outcome::Allowed => (Some(Refusal::HeldOnly), Term::HeldOnly),
+            Outcome::Denied => (Some(Refusal::Denied), Term::Denied),
+            Outcome::Unknown => (Some(Refusal::Unknown), Term::Unknown),
         };
-        self.term(event.place, term);
+        if let Some(refusal) = refusal {
+            self.pending.refused.push((leaf.number, refusal, event.weight()));
+        }
+        self.term(place, term);
         if self.pending.is_full() {
             self.pending.apply(&mut self.tally.sums)?;
         }
@@ -361,9 +390,9 @@ impl<'a> Counter<'a> {
         }
     }
 
-    fn project(&mut self, event: &Event<'_>, leaf: u32) -> Result<(), ExposureError> {
-        if let Some(actor) = event.actor
-            && matches!(self.projections.actors.get(self.person_space), Some(Some(_)))
+    fn project(&mut self, place: u64, event: &impl Event, leaf: u32) -> Result<(), ExposureError> {
+        if matches!(self.projections.actors.get(self.person_space), Some(Some(_)))
+            && let Some(actor) = event.actor()
         {
             let record = ActorRecord { actor, leaf };
             if self.actors.last() != Some(&record) {
@@ -373,18 +402,18 @@ impl<'a> Counter<'a> {
                 }
             }
         }
-        let Some(group) = event.group else { return Ok(()) };
-        let space = self.spaces.get(unpack(event.place).0).map_or(0, |s| s.group_space);
+        let Some(group) = event.group() else { return Ok(()) };
+        let space = self.spaces.get(unpack(place).0).map_or(0, |s| s.group_space);
         let Some(sorters) = self.projections.groups.get_mut(space) else { return Ok(()) };
-        if let Some(id) = event.group_id {
+        if let Some(id) = event.group_id() {
             sorters.name(group, id)?;
         }
-        sorters.events.push(GroupRecord {
+        sorters.push(GroupRecord {
             group,
             subject: if self.person.is_none() { NOBODY } else { self.ordinal },
             leaf,
-            micros: event.at.micros,
-            weight: event.weight,
+            micros: event.at().micros,
+            weight: event.weight(),
         })
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::ExposureError;
 use super::policy::{Leaf, LeafScope, Window, WindowSet, count_windows};
-use super::records::{GroupName, GroupRecord, NOBODY};
-use super::sorter::Sorted;
+use super::records::{GroupName, GroupRecord, NOBODY, SmallRecord};
+use super::sorter::{Ordered, Sorted};
 use crate::key::{IdKind, Key, Keyer};
 use crate::moment::Moment;
 use crate::scan::batch::NONE;
@@ -158,9 +158,41 @@ struct Current {
 
 /// Everything sorted of one group namespace.
 pub struct SortedGroups {
+    pub small: Sorted<SmallRecord>,
     pub events: Sorted<GroupRecord>,
     pub names: Sorted<GroupName>,
     pub kind: Option<IdKind>,
+}
+
+/// Events of both sizes in the order of (group, person).
+struct Events<'a> {
+    small: Ordered<'a, SmallRecord>,
+    large: Ordered<'a, GroupRecord>,
+    next_small: Option<GroupRecord>,
+    next_large: Option<GroupRecord>,
+}
+
+impl<'a> Events<'a> {
+    fn open(sorted: &'a SortedGroups, partition: usize) -> Result<Self, ExposureError> {
+        let mut small = sorted.small.partition(partition)?;
+        let mut large = sorted.events.partition(partition)?;
+        let next_small = small.next()?.map(|r| r.record());
+        let next_large = large.next()?;
+        Ok(Self { small, large, next_small, next_large })
+    }
+
+    fn next(&mut self) -> Result<Option<GroupRecord>, ExposureError> {
+        let large_first = match (&self.next_small, &self.next_large) {
+            (Some(small), Some(large)) => large < small,
+            (small, _) => small.is_none(),
+        };
+        if large_first {
+            let next = self.large.next()?;
+            return Ok(std::mem::replace(&mut self.next_large, next));
+        }
+        let next = self.small.next()?.map(|r| r.record());
+        Ok(std::mem::replace(&mut self.next_small, next))
+    }
 }
 
 /// Counts groups on one thread.
@@ -208,7 +240,7 @@ impl<'a> GroupCounter<'a> {
     ) -> Result<(), ExposureError> {
         let mut names = sorted.names.partition(partition)?;
         let mut name = names.next()?;
-        let mut events = sorted.events.partition(partition)?;
+        let mut events = Events::open(sorted, partition)?;
         let mut next = events.next()?;
         while let Some(first) = next {
             let group = first.group;

@@ -113,9 +113,12 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let sort_budget = settings.budget.sort_buffer / u64::try_from(sorters.max(1)).unwrap_or(1);
     let temp: Arc<Path> = settings.temp.into();
     let groups_sorters = || {
-        // Ids take little beside the events that they belong to.
-        let names = Sorter::new(temp.clone(), sort_budget / 4, PARTITION_BITS);
-        GroupSorters::new(Sorter::new(temp.clone(), sort_budget / 4 * 3, PARTITION_BITS), names)
+        // A namespace has events of one size, nearly always; ids take little beside them.
+        let share = |of: u64| sort_budget / 8 * of;
+        let small = Sorter::new(temp.clone(), share(4), PARTITION_BITS);
+        let events = Sorter::new(temp.clone(), share(3), PARTITION_BITS);
+        let names = Sorter::new(temp.clone(), share(1), PARTITION_BITS);
+        GroupSorters::new(small, events, names)
     };
     let actor_sorter = || Sorter::new(temp.clone(), sort_budget, PARTITION_BITS);
 
@@ -146,6 +149,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let mut tally = Tally::default();
     let mut groups: Vec<SortedGroups> = (0..group_spaces)
         .map(|space| SortedGroups {
+            small: Sorted::new(PARTITION_BITS),
             events: Sorted::new(PARTITION_BITS),
             names: Sorted::new(PARTITION_BITS),
             kind: settings.group_kinds.get(space).copied().flatten(),
@@ -156,6 +160,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     for (part, projections) in counted {
         tally.merge(part)?;
         for (all, sorters) in groups.iter_mut().zip(projections.groups) {
+            sorters.small.finish(&mut all.small);
             sorters.events.finish(&mut all.events);
             sorters.names.finish(&mut all.names);
         }

@@ -48,6 +48,53 @@ impl Record for GroupRecord {
     }
 }
 
+/// A [`GroupRecord`] of weight 1 whose key's lower half is small: those of integer ids. It takes two
+/// thirds of the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SmallRecord {
+    // In the order of a `GroupRecord`.
+    hi: u64,
+    lo: u32,
+    subject: u64,
+    leaf: u32,
+    micros: i64,
+}
+
+impl SmallRecord {
+    /// `None` where the record is not small.
+    #[inline]
+    pub fn of(record: &GroupRecord) -> Option<Self> {
+        let GroupRecord { group, subject, leaf, micros, weight } = *record;
+        let lo = u32::try_from(group.lo).ok().filter(|_| weight == 1)?;
+        Some(Self { hi: group.hi, lo, leaf, subject, micros })
+    }
+
+    pub fn record(&self) -> GroupRecord {
+        GroupRecord {
+            group: Key { hi: self.hi, lo: self.lo.into() },
+            subject: self.subject,
+            leaf: self.leaf,
+            micros: self.micros,
+            weight: 1,
+        }
+    }
+}
+
+impl Record for SmallRecord {
+    #[inline]
+    fn prefix(&self) -> u64 {
+        self.hi
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.record().encode(out);
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        Self::of(&GroupRecord::decode(bytes)?)
+    }
+}
+
 /// An actor, and one of the leaves of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ActorRecord {
