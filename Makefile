@@ -41,8 +41,12 @@ test: build $(VENV)/ready ## Fast tests: unit, laws, command line, storage, orac
 	$(PY) tests/oracle/check.py --program $(BIN) --lakes 200
 
 .PHONY: test-slow
-test-slow: build $(VENV)/ready-slow ## The rest: kills, S3 on SeaweedFS, corpora, and with LAKES=10000 all random lakes
+test-slow: build $(VENV)/ready-slow ## The rest: kills, S3 on SeaweedFS, CloudTrail, and with LAKES=10000 all random lakes
 	AFTERSCOPE_PYTHON=$(abspath $(PY)) $(CARGO) test --release --locked -- --ignored
+	if [ -n "$${AFTERSCOPE_CORPORA:-}" ]; then \
+	  $(PY) tests/oracle/check.py --program $(BIN) --as-of 2023-07-10T12:25:00Z \
+	    --config docs/examples/cloudtrail/afterscope.toml; \
+	else echo "skipped: AFTERSCOPE_CORPORA does not name the folder with the CloudTrail logs"; fi
 	$(PY) tests/oracle/check.py --program $(BIN) --lakes $(or $(LAKES),1000) --first 1000
 
 .PHONY: oracle
@@ -53,6 +57,13 @@ oracle: build $(VENV)/ready ## The oracle on 10,000 random lakes
 lint: ## Formatting and clippy
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets --locked -- -D warnings
+
+.PHONY: sample
+sample: build $(VENV)/ready ## Write data-samples anew, with the tables that the oracle expects
+	rm -rf data-samples/groups-2019
+	$(BIN) sample groups-2019 data-samples/groups-2019 --rows 20000
+	$(PY) tests/oracle/check.py --config data-samples/groups-2019/afterscope.toml \
+	  --as-of 2019-11-06T00:00:00Z --write-expected data-samples/groups-2019/expected
 
 .PHONY: docs
 docs: build ## Write docs/tables.md, docs/frames.md and docs/configuration-keys.md anew

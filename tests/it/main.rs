@@ -12,5 +12,8 @@ mod commands;
 mod docs_are_true;
 mod kill;
 mod lake;
+mod laws;
 mod published;
+mod sample_data;
+mod seaweed;
 mod storage;

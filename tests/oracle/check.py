@@ -4,6 +4,7 @@
     check.py --program target/release/afterscope --lakes 200
     check.py --program target/release/afterscope --seed-only 17 --keep /tmp/lake
     check.py --program target/release/afterscope --config FILE --as-of TIME
+    check.py --config FILE --as-of TIME --write-expected DIR
 
 Every table must agree in every row, column, type and in its order. The last line on stdout is
 `N passed, M failed`; the exit code is 1 if any failed.
@@ -22,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator
 
+import expected
 from contract import tables
 from lakes.lake import Lake
 from oracle import Oracle
@@ -44,7 +46,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--program", type=Path, required=True, help="the afterscope to test")
+    parser.add_argument("--program", type=Path, help="the afterscope to test")
     parser.add_argument("--lakes", type=int, default=200, help="how many lakes")
     parser.add_argument("--first", type=int, default=0, help="number of the first lake")
     parser.add_argument("--seed-only", type=int, metavar="K", help="lake K alone")
@@ -55,7 +57,11 @@ def arguments() -> argparse.Namespace:
                         "gives to `has`, or asks for in `without`")
     parser.add_argument("--config", type=Path, help="compare on this configuration instead")
     parser.add_argument("--as-of", metavar="TIME", help="with --config: end of the report")
+    parser.add_argument("--write-expected", type=Path, metavar="DIR",
+                        help="with --config: write the oracle's tables as CSV files, and no more")
     args = parser.parse_args()
+    if args.program is None and args.write_expected is None:
+        parser.error("--program is missing")
     if (args.config is None) != (args.as_of is None):
         parser.error("--config and --as-of go together")
     return args
@@ -63,6 +69,9 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
+    if args.write_expected is not None:
+        expected.write(args.write_expected, oracle().answer(args.config, args.as_of).tables)
+        return 0
     # A worker runs elsewhere than it was called.
     program = args.program.resolve()
     if args.config is not None:
