@@ -47,7 +47,7 @@ impl Window {
         }
     }
 
-    /// The window's bit in a [`WindowSet`].
+    /// The window's bit in a set of windows.
     pub const fn bit(self) -> WindowSet {
         1 << self as u8
     }

@@ -69,7 +69,7 @@ impl Sink for Survey<'_> {
 /// Looks at what a run would do; writes nothing.
 ///
 /// # Errors
-/// As [`run`], as far as they show before rows are decoded.
+/// As [`super::run`], as far as they show before rows are decoded.
 pub fn outlook(plan: &RunPlan, io: &Io, progress: &Arc<Progress>) -> Result<Outlook, Error> {
     let prepared = prepare(plan, io, true)?;
     let published = match existing(plan.output.open(io))? {

@@ -3,7 +3,7 @@
 //! A file goes through three steps: *open* (footer, pruning), *select* (only the columns that tell
 //! the scopes, one row group at a time) and *read* (the other mapped columns, only where a row
 //! matched). Between the steps the bytes are fetched by threads that do nothing else; see
-//! [`engine`].
+//! `engine.rs`.
 
 pub mod batch;
 pub mod columns;

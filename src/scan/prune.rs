@@ -83,7 +83,7 @@ pub fn last_day(bound: &Range<Moment>) -> i64 {
 /// The day that a partition value names, where it names one.
 ///
 /// # Errors
-/// As [`partition_bound`].
+/// A text that says why the value cannot be read.
 pub fn partition_day(plan: &PartitionTimePlan, file: &SnapshotFile) -> Result<Option<i64>, String> {
     if plan.grain > DAY_MICROS {
         return Ok(None);
