@@ -30,6 +30,7 @@
 -- column: requests_lookback | int64 | requests | Requests in the lookback before as_of.
 -- column: subjects_lookback | int64 | people | Distinct people in the lookback before as_of.
 -- column: coverage_pct | float64 | percent | Share of declared periods with rows in readable files; null where no source declares any.
+-- column: verdict | string |  | complete; incomplete where files were left out.
 
 WITH wanted AS (
   SELECT 'scope' AS grain, scope, status, restricted_at FROM scopes
@@ -84,9 +85,10 @@ SELECT w.grain, w.scope, w.status, w.restricted_at,
        COALESCE(e.active_days, 0) AS active_days,
        COALESCE(l.requests_lookback, 0) AS requests_lookback,
        COALESCE(l.subjects_lookback, 0) AS subjects_lookback,
-       r.coverage_pct
+       r.coverage_pct,
+       r.verdict
 FROM wanted AS w
-CROSS JOIN (SELECT coverage_pct FROM run) AS r
+CROSS JOIN (SELECT coverage_pct, verdict FROM run) AS r
 LEFT JOIN (SELECT * FROM exposure
            WHERE window = 'after_restriction' AND grain IN ('scope', 'all')) AS e ON w.scope = e.scope
 LEFT JOIN (SELECT scope, requests_allowed AS requests_lookback,

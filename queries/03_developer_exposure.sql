@@ -34,6 +34,8 @@
 -- column: requests_lookback | int64 | requests | Requests in the lookback before as_of.
 -- column: subjects_lookback | int64 | people | Distinct people in the lookback before as_of.
 -- column: groups_lookback | int64 | groups | Distinct groups in the lookback before as_of.
+-- column: coverage_pct | float64 | percent | Share of declared periods with rows in readable files: what a zero rests on; null where no source declares any.
+-- column: verdict | string |  | complete; incomplete where files were left out.
 
 SELECT e.grain, e.scope, e.developer_id, e.developer_name,
        COALESCE(u.apps, 0) AS apps_used_after_restriction, e.restricted_at,
@@ -51,8 +53,10 @@ SELECT e.grain, e.scope, e.developer_id, e.developer_name,
        e.last_access,
        e.active_days,
        g.requests_in_grace, g.subjects_in_grace, a.requests_after_grace, a.subjects_after_grace,
-       l.requests_lookback, l.subjects_lookback, l.groups_lookback
+       l.requests_lookback, l.subjects_lookback, l.groups_lookback,
+       r.coverage_pct, r.verdict
 FROM exposure AS e
+CROSS JOIN (SELECT coverage_pct, verdict FROM run) AS r
 JOIN (SELECT cell, requests_allowed AS requests_in_grace, subjects_observed AS subjects_in_grace
       FROM exposure WHERE window = 'in_grace') AS g ON e.cell = g.cell
 JOIN (SELECT cell, requests_allowed AS requests_after_grace, subjects_observed AS subjects_after_grace

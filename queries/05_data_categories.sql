@@ -7,9 +7,13 @@
 -- column: special_category | bool |  | null: The registry does not say yet which categories are special.
 -- column: subjects_observed | int64 | people | Distinct people reached through the scope: each may have had this category read.
 -- column: records | int64 | records | Records returned through the scope; null if none is known.
+-- column: coverage_pct | float64 | percent | Share of declared periods with rows in readable files: what a zero rests on; null where no source declares any.
+-- column: verdict | string |  | complete; incomplete where files were left out.
 
 SELECT 'scope_category' AS grain, f.scope, f.data_category,
-       COALESCE(e.subjects_observed, 0) AS subjects_observed, e.records
+       COALESCE(e.subjects_observed, 0) AS subjects_observed, e.records,
+       r.coverage_pct, r.verdict
 FROM scope_fields AS f
+CROSS JOIN (SELECT coverage_pct, verdict FROM run) AS r
 LEFT JOIN (SELECT scope, subjects_observed, records FROM exposure
            WHERE grain = 'scope' AND window = 'after_restriction') AS e ON f.scope = e.scope

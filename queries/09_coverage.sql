@@ -24,6 +24,8 @@
 -- column: periods_expected | int64 | periods | Declared periods; null where none are declared, and on source_day rows.
 -- column: periods_covered | int64 | periods | Of them, those with rows in readable files.
 -- column: coverage_pct | float64 | percent | periods_covered of periods_expected; null where none are declared.
+-- column: deduplicates | bool |  | Whether repeats are found: the source maps an event id; for all, every source does. Null on source_day rows.
+-- column: has_status | bool |  | Whether the source maps a status; without one every call counts as allowed. For all, every source does. Null on source_day rows.
 -- column: verdict | string |  | complete, or incomplete: files were left out.
 
 WITH rows_of AS (
@@ -72,6 +74,7 @@ SELECT d.grain, d.source, d.file_day, d.files_read, d.files_unreadable,
        d.rows_held_only,
        d.rows_counted,
        s.event_id_conflicts, s.periods_expected, s.periods_covered, s.coverage_pct,
+       s.deduplicates, s.has_status,
        CASE WHEN d.files_unreadable > 0 THEN 'incomplete' ELSE 'complete' END AS verdict
 FROM rows_of AS d
 LEFT JOIN (SELECT 'source' AS grain, * FROM coverage_sources WHERE source <> '(all)'

@@ -51,7 +51,7 @@ impl Budget {
         // The program itself, its metadata and the rows in decoding take about 40 MB.
         let rest = limit.saturating_sub(40 << 20);
         Some(Self {
-            prefetch: (rest / 4).clamp(4 << 20, 96 << 20),
+            prefetch: (rest / 4).clamp(4 << 20, 64 << 20),
             pack_buffer: (rest / 2 / threads).clamp(2 << 20, 96 << 20),
             sort_buffer: (rest / 4 / threads).clamp(2 << 20, 224 << 20),
             merge: rest / 2 / threads,
@@ -70,7 +70,7 @@ impl Budget {
         // is sorted and written, and about 60 as a record of its group.
         let packs = (self.pack_buffer * 2 * threads).min(rows * 100);
         let sorting = (self.sort_buffer * threads).min(rows * 60);
-        (60 << 20) + self.prefetch + packs.max(sorting)
+        (60 << 20) + self.prefetch / 2 * 3 + packs.max(sorting)
     }
 
     /// Bytes that `threads` need at the least.

@@ -7,8 +7,10 @@
 --   scopes(scope, restricted_at, data_fields)              all scopes of the registry; ns
 --   apps(app_id, app_name, developer_id, developer_name)   the registry's apps
 --   extensions(app_id, scope, grace_until)                 ns
---   sources(source, source_no, maps_subject, expected_from, expected_until, expected_grace)
---   files(file_no, source, declared_day, file_day)         readable files in the order of their names
+--   sources(source, source_no, maps_subject, maps_event, maps_status, expected_from, expected_until,
+--           expected_grace)
+--   files(file_no, source, declared_day, last_day, file_day)  readable files in the order of their
+--                                                          names; days that the partition declares
 --   raw_rows(row_no, file_no, source, person_space, group_space, event_space, time, app, scopes,
 --            exercised, scope_unreadable, subject, actor, group_id, outcome, weight, bytes, records,
 --            fields, event_id)                             every row, in order of source, file, place
@@ -56,6 +58,9 @@ SELECT
     CASE WHEN r.actor IS NOT NULL THEN row(r.person_space, r.actor) END AS actor,
     CASE WHEN r.group_id IS NOT NULL THEN row(r.group_space, r.group_id) END AS group_key,
     CASE
+        -- Without a time, only the partition tells whether the row may have been left out.
+        WHEN r.time IS NULL
+            AND f.last_day < (SELECT utc_day(min(restricted_at)) FROM scopes) THEN 'outside'
         WHEN r.scope_unreadable AND r.time < (SELECT min(restricted_at) FROM scopes) THEN 'outside'
         WHEN r.scope_unreadable THEN 'rejected'
         WHEN o.asked_scopes IS NULL OR r.time < o.first_restriction THEN 'outside'
@@ -64,6 +69,7 @@ SELECT
     END AS standing
 FROM raw_rows r
 JOIN sources s USING (source)
+JOIN files f USING (file_no)
 LEFT JOIN of_row o USING (row_no);
 
 -- docs/counting.md, rule 7: rows with one id that are equal, the file apart, are one event. The

@@ -134,3 +134,7 @@ SELECT
         WHERE r.source = d.source AND coalesce(f.declared_day, utc_day(r.time)) = d.day
     ) AS covered
 FROM days d;
+
+-- docs/counting.md, rule 13: coverage stands beside every figure, so that no zero is shown bare.
+CREATE OR REPLACE TEMP TABLE declared AS
+SELECT 100.0 * count(*) FILTER (covered) / nullif(count(*), 0) AS coverage_pct FROM periods;

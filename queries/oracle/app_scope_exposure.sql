@@ -19,8 +19,11 @@ SELECT
     m.active_days,
     m.requests_in_grace, m.subjects_in_grace,
     m.requests_after_grace, m.subjects_after_grace,
-    m.requests_lookback, m.subjects_lookback, m.groups_lookback
+    m.requests_lookback, m.subjects_lookback, m.groups_lookback,
+    d.coverage_pct,
+    'complete' AS verdict
 FROM measures m
+CROSS JOIN declared d
 LEFT JOIN apps a ON a.app_id = m.app
 LEFT JOIN scopes s ON s.scope = m.scope
 LEFT JOIN extensions x ON x.app_id = m.app AND x.scope = m.scope

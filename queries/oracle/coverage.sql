@@ -46,7 +46,18 @@ contradicted AS (
     WHERE NOT g.by_day
     GROUP BY ALL
 ),
-declared AS (
+mapped AS (
+    SELECT
+        g.grain,
+        CASE WHEN g.by_source THEN s.source END AS source,
+        bool_and(s.maps_event) AS deduplicates,
+        bool_and(s.maps_status) AS has_status
+    FROM sources s
+    CROSS JOIN grains g
+    WHERE NOT g.by_day
+    GROUP BY ALL
+),
+declared_by AS (
     SELECT
         g.grain,
         CASE WHEN g.by_source THEN s.source END AS source,
@@ -79,6 +90,9 @@ SELECT
     d.periods_expected,
     d.periods_covered,
     100.0 * d.periods_covered / nullif(d.periods_expected, 0) AS coverage_pct,
+    -- docs/counting.md, rules 3 and 7: where they are missing, the report says so.
+    n.deduplicates,
+    n.has_status,
     'complete' AS verdict
 FROM cells c
 LEFT JOIN filed f
@@ -86,5 +100,6 @@ LEFT JOIN filed f
     AND f.source IS NOT DISTINCT FROM c.source
     AND f.file_day IS NOT DISTINCT FROM c.file_day
 LEFT JOIN contradicted x ON x.grain = c.grain AND x.source IS NOT DISTINCT FROM c.source
-LEFT JOIN declared d ON d.grain = c.grain AND d.source IS NOT DISTINCT FROM c.source
+LEFT JOIN declared_by d ON d.grain = c.grain AND d.source IS NOT DISTINCT FROM c.source
+LEFT JOIN mapped n ON n.grain = c.grain AND n.source IS NOT DISTINCT FROM c.source
 ORDER BY c.grain NULLS FIRST, source NULLS FIRST, c.file_day NULLS FIRST;

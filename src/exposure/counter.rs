@@ -74,6 +74,8 @@ impl GroupSorters {
 pub struct SourceSpaces {
     pub group_space: usize,
     pub event_space: usize,
+    /// By unit: the last day of its file's partition, where one is declared.
+    pub last_days: Vec<Option<i64>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +88,7 @@ struct Stamp {
 /// Counts the rows of one merge.
 pub struct Counter<'a> {
     policy: &'a Mutex<Policy>,
+    first_restriction: Moment,
     spaces: &'a [SourceSpaces],
     /// Places in `known` by the codes of app and scope set.
     by_codes: MixMap<u64, Option<u32>>,
@@ -183,9 +186,12 @@ impl<'a> Counter<'a> {
         units: &[usize],
         projections: Projections,
     ) -> Self {
+        let first_restriction =
+            policy.lock().unwrap_or_else(PoisonError::into_inner).first_restriction;
         let event_spaces = spaces.iter().map(|s| s.event_space + 1).max().unwrap_or(0);
         Self {
             policy,
+            first_restriction,
             spaces,
             by_codes: MixMap::default(),
             known: Vec::new(),
@@ -247,13 +253,23 @@ impl<'a> Counter<'a> {
         }
         let reject = merged.reject();
         let Some(pair) = self.pair(merged.app(), merged.set(), names) else {
-            // None of its scopes is asked for by this run: the pack held more.
-            let term = if reject == Some(Reject::Scope) { Term::Rejected } else { Term::Outside };
-            self.term(place, term);
+            // None of its scopes is asked for by this run: the pack held more. Or they cannot be read.
+            let at = merged.at();
+            let unknown = match reject {
+                Some(Reject::Scope) => at >= self.first_restriction,
+                Some(Reject::ScopeAndTime) => !self.ends_before_all(place),
+                _ => false,
+            };
+            self.term(place, if unknown { Term::Rejected } else { Term::Outside });
             return Ok(());
         };
         let leaf = self.leaf(pair, merged.at());
-        if reject != Some(Reject::Time) && leaf.standing == Standing::Outside {
+        let outside = match reject {
+            // Without a time, the partition tells whether the row may have been left out.
+            Some(Reject::Time) => self.ends_before_all(place),
+            _ => leaf.standing == Standing::Outside,
+        };
+        if outside {
             self.term(place, Term::Outside);
             return Ok(());
         }
@@ -270,6 +286,13 @@ impl<'a> Counter<'a> {
             self.term(repeat, Term::Deduplicated);
         }
         Ok(())
+    }
+
+    /// Whether the partition of the row's file ends before the first kept day of every scope.
+    fn ends_before_all(&self, place: u64) -> bool {
+        let (source, unit) = unpack(place);
+        let last = self.spaces.get(source).and_then(|s| s.last_days.get(unit)).copied().flatten();
+        last.is_some_and(|last| last < self.first_restriction.day())
     }
 
     /// The place of the leaves of an app and a scope set.

@@ -58,8 +58,8 @@ pub enum ExposureError {
 pub struct SourceRows {
     pub packs: Vec<Arc<OpenPack>>,
     pub asked: Arc<Asked>,
-    /// Units that the packs refer to.
-    pub units: usize,
+    /// Units that the packs refer to: the last day of each one's partition, where one is declared.
+    pub units: Vec<Option<i64>>,
     pub person_space: usize,
     pub group_space: usize,
     pub event_space: usize,
@@ -106,9 +106,13 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let asked: Vec<Arc<Asked>> = sources.iter().map(|s| s.asked.clone()).collect();
     let spaces: Vec<SourceSpaces> = sources
         .iter()
-        .map(|s| SourceSpaces { group_space: s.group_space, event_space: s.event_space })
+        .map(|s| SourceSpaces {
+            group_space: s.group_space,
+            event_space: s.event_space,
+            last_days: s.units.clone(),
+        })
         .collect();
-    let units: Vec<usize> = sources.iter().map(|s| s.units).collect();
+    let units: Vec<usize> = sources.iter().map(|s| s.units.len()).collect();
     let sorters = group_spaces + actors.iter().filter(|a| **a).count();
     let sort_budget = settings.budget.sort_buffer / u64::try_from(sorters.max(1)).unwrap_or(1);
     let temp: Arc<Path> = settings.temp.into();

@@ -249,12 +249,15 @@ pub struct Policy {
     pub cells: Vec<CellKey>,
     by_key: HashMap<CellKey, u32>,
     pub scope_names: Vec<String>,
+    /// The least of all restrictions: what lies before it is outside, whatever its scopes may be.
+    pub first_restriction: Moment,
 }
 
 impl Policy {
     pub fn new(rules: Rules) -> Self {
         Self {
             scope_names: rules.restricted.keys().cloned().collect(),
+            first_restriction: rules.restricted.values().min().copied().unwrap_or(Moment::MAX),
             rules,
             pairs: HashMap::new(),
             leaves: Vec::new(),

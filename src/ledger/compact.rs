@@ -228,7 +228,6 @@ impl Group {
             .iter()
             .map(|field| match (own.column_by_name(field.name()), field.name().as_str()) {
                 (Some(column), _) => column.clone(),
-                // All scopes of these rows were exercised.
                 (None, name) => match own.column_by_name("scopes") {
                     // All scopes of these rows were exercised.
                     Some(scopes) if name == "exercised" => scopes.clone(),

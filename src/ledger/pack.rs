@@ -9,7 +9,7 @@
 //! | `scopes` | string | JSON array of asked scopes, sorted |
 //! | `exercised` | string | those of them that the call needed, likewise; missing where all are |
 //! | `allowed` | bool | whether the call was allowed; null where it is unknown |
-//! | `reject` | string | why the row cannot be counted: time, weight, scope |
+//! | `reject` | string | why the row cannot be counted: time, weight, scope, or scope and time |
 //! | `subject_hi`, `_lo`, `actor_…`, `group_…`, `event_…` | uint64 | 128-bit keys; `_lo` where it is not zero |
 //! | `group_id` | binary | the group's own id where the key does not give it back (veiled under an id key) |
 //! | `weight`, `bytes`, `records` | int64 | |
@@ -270,6 +270,7 @@ pub fn to_arrow(
             Some(Reject::Time) => 0,
             Some(Reject::Weight) => 1,
             Some(Reject::Scope) => 2,
+            Some(Reject::ScopeAndTime) => 3,
         });
         out.push("reject", texts(reject, &names)?);
     }

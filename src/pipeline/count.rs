@@ -54,7 +54,7 @@ pub fn count(
         rows.push(SourceRows {
             packs,
             asked: Arc::new(source.wanted.asked.clone()),
-            units: filled.selection.units.len(),
+            units: filled.selection.units.iter().map(|(_, unit)| unit.last_day).collect(),
             person_space: number(&person),
             group_space: number(&group),
             event_space: number(&event),

@@ -37,16 +37,19 @@ pub enum Reject {
     Weight,
     /// Its scope value cannot be parsed.
     Scope,
+    /// Neither can its scope value, nor is there a time.
+    ScopeAndTime,
 }
 
 impl Reject {
-    pub const ALL: [Self; 3] = [Self::Time, Self::Weight, Self::Scope];
+    pub const ALL: [Self; 4] = [Self::Time, Self::Weight, Self::Scope, Self::ScopeAndTime];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Time => "time",
             Self::Weight => "weight",
             Self::Scope => "scope",
+            Self::ScopeAndTime => "scope and time",
         }
     }
 }

@@ -192,6 +192,7 @@ impl Decoder {
             of: u32::try_from(footer.metadata.metadata().num_row_groups()).unwrap_or(u32::MAX),
             rows,
             file_day: footer.file_day,
+            last_day: footer.bound.as_ref().map(prune::last_day),
             days: footer
                 .days
                 .get(group)

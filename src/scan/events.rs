@@ -290,7 +290,10 @@ impl<'a> EventBuilder<'a> {
         }
         for (time, reject) in times.iter().zip(rejects) {
             let time = time.unwrap_or_else(|| {
-                reject.get_or_insert(Reject::Time);
+                *reject = Some(match reject {
+                    Some(Reject::Scope) => Reject::ScopeAndTime,
+                    _ => Reject::Time,
+                });
                 Moment::from_micros(0)
             });
             self.batch.micros.push(time.micros);

@@ -111,6 +111,8 @@ pub struct UnitRecord {
     /// The day that the file is accounted under: its partition's, or the one on which all its times
     /// lie, as far as statistics show.
     pub file_day: Option<i64>,
+    /// The last day that the file's partition declares, where it does.
+    pub last_day: Option<i64>,
     /// Days of the row group's times, as ranges; empty where neither partition nor statistics show
     /// them and nobody asked.
     pub days: Vec<(i64, i64)>,

@@ -9,12 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Bytes that may lie unused.
-const KEPT: usize = 64 << 20;
-
-/// Buffers that nobody uses at the moment, smallest first.
+/// Buffers that nobody uses at the moment.
 #[derive(Clone, Debug, Default)]
-pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct Buffers(Arc<Mutex<Free>>);
+
+#[derive(Debug, Default)]
+struct Free {
+    /// Smallest first.
+    buffers: Vec<Vec<u8>>,
+    /// Bytes that may lie unused.
+    limit: usize,
+}
 
 impl Buffers {
     /// The `length` bytes from `offset` on. Blocks.
@@ -27,16 +32,21 @@ impl Buffers {
         Ok(Bytes::from_owner(lent))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+    /// Sets how many bytes may lie unused; none until then.
+    pub fn keep(&self, bytes: u64) {
+        self.lock().limit = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Free> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self, length: usize) -> Vec<u8> {
         let mut free = self.lock();
-        let first = free.partition_point(|buffer| buffer.len() < length);
-        match free.get(first) {
+        let first = free.buffers.partition_point(|buffer| buffer.len() < length);
+        match free.buffers.get(first) {
             // One that is much too large waits for a larger read.
-            Some(buffer) if buffer.len() / 4 <= length => free.remove(first),
+            Some(buffer) if buffer.len() / 4 <= length => free.buffers.remove(first),
             _ => {
                 drop(free);
                 // Room for chunks that are a little larger: those of one column differ in size.
@@ -47,10 +57,10 @@ impl Buffers {
 
     fn give_back(&self, buffer: Vec<u8>) {
         let mut free = self.lock();
-        let held: usize = free.iter().map(Vec::len).sum();
-        if held + buffer.len() <= KEPT {
-            let at = free.partition_point(|other| other.len() < buffer.len());
-            free.insert(at, buffer);
+        let held: usize = free.buffers.iter().map(Vec::len).sum();
+        if held + buffer.len() <= free.limit {
+            let at = free.buffers.partition_point(|other| other.len() < buffer.len());
+            free.buffers.insert(at, buffer);
         }
     }
 }
@@ -84,6 +94,7 @@ mod tests {
         std::fs::write(file.path(), (0..=255).collect::<Vec<u8>>()).unwrap();
         let open = File::open(file.path()).unwrap();
         let buffers = Buffers::default();
+        buffers.keep(1 << 20);
         let first = buffers.read(&open, 0, 100).unwrap();
         assert_eq!(first.as_ref(), (0..100).collect::<Vec<u8>>());
         drop(first);

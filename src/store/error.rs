@@ -72,6 +72,8 @@ impl StoreError {
                     | std::io::ErrorKind::IsADirectory,
                 ) => StoreErrorKind::Denied,
                 Some(std::io::ErrorKind::NotFound) => StoreErrorKind::NotFound,
+                // Some services answer so with the status of a bad request.
+                _ if whole.contains("ExpiredToken") => StoreErrorKind::Denied,
                 _ if whole.contains("File system loop") => StoreErrorKind::Settings,
                 _ => StoreErrorKind::Transient,
             },

@@ -42,6 +42,11 @@ impl Io {
         Self { handle, buffers: Buffers::default() }
     }
 
+    /// Keeps up to so many bytes of buffers for local reads that follow.
+    pub fn keep_buffers(&self, bytes: u64) {
+        self.buffers.keep(bytes);
+    }
+
     pub fn handle(&self) -> &Handle {
         &self.handle
     }

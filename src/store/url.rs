@@ -132,15 +132,23 @@ impl StoreUrl {
 
     /// Whether `other` is the same folder or lies below it.
     pub fn contains(&self, other: &Self) -> bool {
-        match (&self.place, &other.place) {
-            (Place::Local(own), Place::Local(other)) => other.starts_with(own),
-            (Place::S3 { bucket, key }, Place::S3 { bucket: other_bucket, key: other_key }) => {
-                let key = key.trim_matches('/');
-                let rest = other_key.trim_matches('/').strip_prefix(key);
-                bucket == other_bucket
-                    && rest.is_some_and(|r| key.is_empty() || r.is_empty() || r.starts_with('/'))
+        other.below(self).is_some()
+    }
+
+    /// The path of this address below `folder`, where it lies there.
+    pub fn below(&self, folder: &Self) -> Option<String> {
+        match (&folder.place, &self.place) {
+            (Place::Local(folder), Place::Local(own)) => {
+                own.strip_prefix(folder).ok()?.to_str().map(str::to_string)
             }
-            _ => false,
+            (Place::S3 { bucket: folder_bucket, key: folder }, Place::S3 { bucket, key }) => {
+                let folder = folder.trim_matches('/');
+                let rest = key.trim_matches('/').strip_prefix(folder)?;
+                let inside = folder.is_empty() || rest.is_empty() || rest.starts_with('/');
+                (bucket == folder_bucket && inside)
+                    .then(|| rest.trim_start_matches('/').to_string())
+            }
+            _ => None,
         }
     }
 

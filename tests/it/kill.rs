@@ -41,15 +41,21 @@ fn survives(rounds: u32, kills: u32) {
     undisturbed.extend(["--output", "undisturbed"]);
     let begun = Instant::now();
     let expected = lake.afterscope(&undisturbed).succeeds().published().bytes();
-    let duration = u64::try_from(begun.elapsed().as_micros()).unwrap();
-    let mut killed = 0;
+    let mut duration = u64::try_from(begun.elapsed().as_micros()).unwrap();
     for round in 0..rounds {
         let _ = fs::remove_dir_all(lake.path("demo/out"));
-        for _ in 0..kills {
+        let mut killed = 0;
+        while killed < kills {
             let mut child = lake.command(&RUN).spawn().unwrap();
             std::thread::sleep(Duration::from_micros(dice.below(duration)));
             child.kill().unwrap();
-            killed += u32::from(!child.wait().unwrap().success());
+            if child.wait().unwrap().success() {
+                // It was faster than the undisturbed run, and what it published would be used again.
+                duration = (duration * 3 / 4).max(1000);
+                fs::remove_dir_all(lake.path("demo/out")).unwrap();
+            } else {
+                killed += 1;
+            }
         }
         let outcome = lake.afterscope(&RUN).succeeds();
         assert_same(&expected, &finished(outcome.published().bytes()));
@@ -60,8 +66,6 @@ fn survives(rounds: u32, kills: u32) {
         let latest = lake.json("demo/out/latest.json");
         assert_eq!(latest["run_id"], outcome.json()["run_id"], "round {round}");
     }
-    // A machine that is faster the second time may finish some of them before they are killed.
-    assert!(killed * 2 > rounds * kills, "only {killed} of {} were killed", rounds * kills);
 }
 
 #[test]

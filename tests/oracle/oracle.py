@@ -92,15 +92,17 @@ def views(settings: configuration.Settings, registry: registries.Registry, rows:
         "extensions": table(registry.extensions, app_id=text, scope=text, grace_until=moment),
         "sources": table(
             [
-                (s.name, n, "subject" in s.columns, e.first if e else None,
+                (s.name, n, *(role in s.columns for role in ("subject", "event_id", "status")),
+                 e.first if e else None,
                  e.until_ns if e else None, e.grace_ns if e else None)
                 for n, (s, e) in enumerate(zip(settings.sources, expected))
             ],
-            source=text, source_no=count, maps_subject=pa.bool_(), expected_from=pa.date32(),
+            source=text, source_no=count, maps_subject=pa.bool_(), maps_event=pa.bool_(),
+            maps_status=pa.bool_(), expected_from=pa.date32(),
             expected_until=moment, expected_grace=count,
         ),
         "files": table(rows.files, file_no=count, source=text, declared_day=pa.date32(),
-                       file_day=pa.date32()),
+                       last_day=pa.date32(), file_day=pa.date32()),
         "raw_rows": rows.table(),
     }
 

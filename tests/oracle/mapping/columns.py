@@ -150,6 +150,8 @@ def several(value: Any, column: Column) -> list[str]:
         return []
     if isinstance(value, list):
         parts = [as_text(v) for v in value]
+    elif column.encoding == "list":
+        parts = [as_text(v) for v in json.loads(value)]
     elif column.encoding == "space":
         parts = [p for p in value.split(" ") if p]
     elif column.encoding == "comma":

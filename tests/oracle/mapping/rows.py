@@ -45,8 +45,10 @@ class Rows:
     """Columns of `raw_rows` and of `files`, filled file by file."""
 
     cells: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in SCHEMA.names})
-    # Number, source, declared day, file day.
-    files: list[tuple[int, str, date | None, date | None]] = field(default_factory=list)
+    # Number, source, declared day, last day that the partition allows, file day.
+    files: list[tuple[int, str, date | None, date | None, date | None]] = field(
+        default_factory=list
+    )
 
     def table(self) -> pa.Table:
         arrays = [pa.array(self.cells[f.name], f.type) for f in SCHEMA]
@@ -95,7 +97,8 @@ def add_file(rows: Rows, source: Source, file: files.LogFile, registry: Registry
         rows.cells[name].extend(values)
     declared = declared_day(source, file)
     shown = declared or (day_of_all(times) if metadata_shows_times(file.path, source) else None)
-    rows.files.append((file_no, source.name, declared, shown))
+    last = declared + timedelta(days=source.partition_slack_days) if declared else None
+    rows.files.append((file_no, source.name, declared, last, shown))
 
 
 def read_parquet(path: Path) -> pa.Table:
@@ -201,7 +204,8 @@ class Cells:
         unreadable = [isinstance(cell, columns.Unparsed) for cell in cells]
         carried = [[] if bad else columns.several(cell, column)
                    for cell, bad in zip(cells, unreadable)]
-        if not columns.is_several(column, self.kind(column)):
+        one = not columns.is_several(column, self.kind(column))
+        if one and self.source.scopes_mean != "held":
             return carried, carried, unreadable
         if by_call:
             pairs = zip(carried, self.needed(registry))

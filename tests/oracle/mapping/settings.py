@@ -23,6 +23,12 @@ ROLES = (
 )
 
 
+def whole_days(text: str) -> int:
+    """A length of time in days; the lakes of the tester know no other slack."""
+    count = {"d": 1, "h": 24, "s": 86_400}[text[-1]]
+    return int(text[:-1]) // count
+
+
 @dataclass(frozen=True)
 class Column:
     """Where a role's values stand in a log and how they are read."""
@@ -55,6 +61,7 @@ class Source:
     allowed: list[int | str]
     null_allowed: bool
     partition_column: str | None
+    partition_slack_days: int
     expected: Expected | None
     person_space: str
     group_space: str
@@ -113,6 +120,7 @@ def source(table: dict[str, Any]) -> Source:
         allowed=status.get("allowed", DEFAULT_ALLOWED),
         null_allowed=status.get("null") == "allowed",
         partition_column=(table.get("partition_time") or {}).get("column"),
+        partition_slack_days=whole_days((table.get("partition_time") or {}).get("slack", "0d")),
         expected=expected_periods(expected) if expected else None,
         person_space=spaces.get("person", name),
         group_space=spaces.get("group", name),
