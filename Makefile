@@ -41,13 +41,13 @@ test: build $(VENV)/ready ## Fast tests: unit, laws, command line, storage, orac
 	$(PY) tests/oracle/check.py --program $(BIN) --lakes 200
 
 .PHONY: test-slow
-test-slow: build $(VENV)/ready-slow ## The rest: kills, S3 on SeaweedFS, CloudTrail, and with LAKES=10000 all random lakes
+test-slow: build $(VENV)/ready-slow ## The rest: kills, S3 on SeaweedFS, CloudTrail, the oracle on 10,000 random lakes (LAKES=n: on n)
 	AFTERSCOPE_PYTHON=$(abspath $(PY)) $(CARGO) test --release --locked -- --ignored
 	if [ -n "$${AFTERSCOPE_CORPORA:-}" ]; then \
 	  $(PY) tests/oracle/check.py --program $(BIN) --as-of 2023-07-10T12:25:00Z \
 	    --config docs/examples/cloudtrail/afterscope.toml; \
 	else echo "skipped: AFTERSCOPE_CORPORA does not name the folder with the CloudTrail logs"; fi
-	$(PY) tests/oracle/check.py --program $(BIN) --lakes $(or $(LAKES),1000) --first 1000
+	$(PY) tests/oracle/check.py --program $(BIN) --lakes $(or $(LAKES),10000) --first 1000
 
 .PHONY: oracle
 oracle: build $(VENV)/ready ## The oracle on 10,000 random lakes

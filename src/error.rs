@@ -104,7 +104,9 @@ impl Error {
             | Self::MixedKinds { .. } => ExitCode::User,
             Self::Registry(e) => e.store_kind().map_or(ExitCode::User, of_store),
             Self::Snapshot(SnapshotError::Store { error, .. }) => of_store(error.kind),
-            Self::Snapshot(SnapshotError::Unlisted { .. }) => ExitCode::Input,
+            Self::Snapshot(SnapshotError::Unlisted { .. } | SnapshotError::Twice { .. }) => {
+                ExitCode::Input
+            }
             Self::Snapshot(_) => ExitCode::User,
             Self::Scan(e) => of_scan(e),
             Self::Ledger(e) => of_ledger(e),
@@ -130,13 +132,15 @@ fn of_scan(error: &ScanError) -> ExitCode {
         ScanError::Store(e) => of_store(e.kind),
         ScanError::Unreadable { .. }
         | ScanError::OutsidePartition { .. }
-        | ScanError::BadId { .. } => ExitCode::Input,
+        | ScanError::BadId { .. }
+        | ScanError::BadJson { .. } => ExitCode::Input,
         ScanError::MissingColumn { .. }
         | ScanError::WrongType { .. }
         | ScanError::MixedKinds { .. }
         | ScanError::NoZone { .. }
         | ScanError::NoFormat { .. }
         | ScanError::NoMeaning { .. }
+        | ScanError::Memory { .. }
         | ScanError::BadPartition { .. } => ExitCode::User,
         ScanError::Interrupted => ExitCode::Interrupted,
         ScanError::Internal { .. } => ExitCode::Bug,

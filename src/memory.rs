@@ -27,54 +27,111 @@ fn available() -> Option<u64> {
 pub struct Budget {
     /// Bytes of log files fetched ahead of decoding.
     pub prefetch: u64,
+    /// What the row groups in decoding may take together, beside their fetched bytes.
+    pub decode: u64,
     /// Rows of one pack in the making, per thread.
     pub pack_buffer: u64,
     /// Keys that wait to be sorted (groups, actors), per thread.
     pub sort_buffer: u64,
-    /// What the packs that one thread merges may have decoded at once, together.
-    pub merge: u64,
+    /// What all packs that are merged may hold at once, together.
+    merge: u64,
+    /// All but the program itself: more than this no single row group can take.
+    pub rest: u64,
 }
 
-/// Bytes of a ledger row while it waits in a merge, about.
-const MERGED_ROW: u64 = 64;
+const MIB: u64 = 1 << 20;
 
-/// The least that a run needs: below it, row groups of common size do not fit.
-pub const MINIMUM: u64 = 64 << 20;
+/// The program and its metadata.
+const BASE: u64 = 40 * MIB;
+
+/// One part in so many is what the allocator holds back between two uses.
+const HELD_BACK: u64 = 4;
+
+/// A pack's row group while it is read: its bytes.
+const PACK_GROUP: u64 = 800 << 10;
+
+/// A ledger row while it waits in a merge: decoded twice over, as Arrow and as a block.
+const MERGED_ROW: u64 = 110;
+
+/// The least that one thread needs, and each further one.
+const MINIMUM: u64 = 112 * MIB;
+const EACH_MORE: u64 = 24 * MIB;
 
 impl Budget {
-    /// `None` where `limit` is below [`MINIMUM`] for the number of threads.
+    /// `None` where `limit` is below [`Self::needed`] for the number of threads.
     pub fn new(limit: u64, threads: usize) -> Option<Self> {
         let threads = u64::try_from(threads).unwrap_or(u64::MAX).max(1);
         if limit < Self::needed(threads) {
             return None;
         }
-        // The program itself, its metadata and the rows in decoding take about 40 MB.
-        let rest = limit.saturating_sub(40 << 20);
+        let rest = limit.saturating_sub(BASE + limit / HELD_BACK);
+        let prefetch = (rest / 8).clamp(4 * MIB, 64 * MIB);
+        let decode = (rest / 4).clamp(8 * MIB, 512 * MIB);
+        // Fetched bytes lie in buffers half of which wait to be used again. A pack takes two and a
+        // half times its rows while it is sorted and written.
+        let packs = rest.saturating_sub(prefetch / 2 * 3 + decode);
         Some(Self {
-            prefetch: (rest / 4).clamp(4 << 20, 64 << 20),
-            pack_buffer: (rest / 2 / threads).clamp(2 << 20, 96 << 20),
-            sort_buffer: (rest / 4 / threads).clamp(2 << 20, 224 << 20),
-            merge: rest / 2 / threads,
+            prefetch,
+            decode,
+            pack_buffer: (packs / threads / 5 * 2).clamp(2 * MIB, 96 * MIB),
+            sort_buffer: (rest / 2 / threads).clamp(2 * MIB, 224 * MIB),
+            merge: rest / 3,
+            rest,
         })
     }
 
-    /// Rows that each of `packs` may decode at once while one thread merges them.
-    pub fn rows_at_once(&self, packs: usize) -> usize {
-        let rows = self.merge / MERGED_ROW / u64::try_from(packs).unwrap_or(1).max(1);
-        usize::try_from(rows).unwrap_or(usize::MAX).clamp(1024, 32 << 10)
+    /// How many of `threads` may merge `packs` packs each at a time, and how many rows of each pack a
+    /// thread may decode at once.
+    pub fn merging(&self, packs: usize, threads: usize) -> (usize, usize) {
+        let packs = u64::try_from(packs).unwrap_or(u64::MAX).max(1);
+        let least = packs.saturating_mul(PACK_GROUP + 1024 * MERGED_ROW);
+        let may =
+            usize::try_from(self.merge / least).unwrap_or(usize::MAX).clamp(1, threads.max(1));
+        let each = self.merge / u64::try_from(may).unwrap_or(1) / packs;
+        let rows = each.saturating_sub(PACK_GROUP) / MERGED_ROW;
+        (may, usize::try_from(rows).unwrap_or(usize::MAX).clamp(1024, 32 << 10))
     }
 
     /// Bytes that a run is expected to reach when it keeps up to `rows` rows.
     pub fn expected(&self, threads: u64, rows: u64) -> u64 {
-        // A kept row takes about 50 bytes while it waits for its pack, as much again while the pack
-        // is sorted and written, and about 60 as a record of its group.
-        let packs = (self.pack_buffer * 2 * threads).min(rows * 100);
-        let sorting = (self.sort_buffer * threads).min(rows * 60);
-        (60 << 20) + self.prefetch / 2 * 3 + packs.max(sorting)
+        // A kept row takes about 45 bytes while it waits for its pack, and half as much again twice
+        // over while the pack is sorted and written; and about 40 as a record of its group.
+        let packs = (self.pack_buffer / 2 * 5 * threads).min(rows.saturating_mul(110));
+        let sorting = (self.sort_buffer * threads).min(rows.saturating_mul(40));
+        let used = BASE + self.prefetch / 2 * 3 + packs.max(sorting);
+        used + used / HELD_BACK
     }
 
     /// Bytes that `threads` need at the least.
     pub fn needed(threads: u64) -> u64 {
-        MINIMUM + threads.saturating_sub(1).saturating_mul(16 << 20)
+        MINIMUM + threads.saturating_sub(1).saturating_mul(EACH_MORE)
+    }
+
+    /// The limit that leaves `bytes` beside the program itself.
+    pub fn limit_for(bytes: u64) -> u64 {
+        (BASE + bytes) * HELD_BACK / (HELD_BACK - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_parts_of_a_limit_fit_into_it(limit in 100u64..20_000, threads in 1usize..9) {
+            let Some(budget) = Budget::new(limit * MIB, threads) else {
+                prop_assert!(limit * MIB < Budget::needed(threads as u64));
+                return Ok(());
+            };
+            let scanning = budget.prefetch / 2 * 3
+                + budget.decode
+                + budget.pack_buffer / 2 * 5 * threads as u64;
+            prop_assert!(BASE + scanning <= limit * MIB, "{budget:?}");
+            prop_assert!(budget.sort_buffer * threads as u64 + budget.merge <= limit * MIB);
+            let (may, rows) = budget.merging(8, threads);
+            prop_assert!((1..=threads).contains(&may) && rows >= 1024);
+        }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::config::{ColumnPlan, RegistryPlan, SourcePlan};
+use crate::config::{ColumnPlan, RegistryPlan, SourcePlan, shape};
 use crate::key::hex;
 use crate::moment::{Moment, Zone};
 use crate::store::{Io, StoreError, StoreErrorKind, StoreUrl};
@@ -32,6 +32,8 @@ pub struct Registry {
     pub endpoints: Option<Vec<Endpoint>>,
     /// Every file read, with its size and SHA-256.
     pub files: Vec<RegistryFile>,
+    /// Columns that nothing reads, as messages.
+    pub unknown_columns: Vec<String>,
 }
 
 /// A restricted scope.
@@ -113,17 +115,18 @@ impl RegistryError {
 /// The first file, line and column that cannot be used.
 pub fn load(plan: &RegistryPlan, io: &Io) -> Result<Registry, RegistryError> {
     let mut registry = Registry::default();
-    let scopes = Table::read("scopes", &plan.scopes, io, &mut registry.files)?;
+    let scopes = Table::read("scopes", &plan.scopes, io, &mut registry)?;
     registry.scopes = read_scopes(&scopes, plan.zone)?;
     if let Some(url) = &plan.apps {
-        registry.apps = read_apps(&Table::read("apps", url, io, &mut registry.files)?)?;
+        let table = Table::read("apps", url, io, &mut registry)?;
+        registry.apps = read_apps(&table)?;
     }
     if let Some(url) = &plan.extensions {
-        let table = Table::read("extensions", url, io, &mut registry.files)?;
+        let table = Table::read("extensions", url, io, &mut registry)?;
         registry.grace = read_extensions(&table, plan.zone)?;
     }
     if let Some(url) = &plan.endpoints {
-        let table = Table::read("endpoints", url, io, &mut registry.files)?;
+        let table = Table::read("endpoints", url, io, &mut registry)?;
         registry.endpoints = Some(read_endpoints(&table)?);
     }
     Ok(registry)
@@ -164,11 +167,12 @@ impl Registry {
             .map(|(_, scope)| scope.as_str())
             .filter(|scope| !self.scopes.contains_key(*scope))
             .collect();
-        lost.into_iter()
+        let columns = self.unknown_columns.iter().cloned();
+        let lost = lost.into_iter()
             .map(|scope| {
                 format!("extensions name scope `{scope}`, which registry.scopes does not: they have no effect")
-            })
-            .collect()
+            });
+        columns.chain(lost).collect()
     }
 }
 
@@ -280,6 +284,14 @@ impl<'a, K: Ord, V: PartialEq> Unique<'a, K, V> {
     }
 }
 
+/// The columns that registry files may have.
+const KNOWN: [(&str, &[&str]); 4] = [
+    ("scopes", &["scope", "deprecated_at", "data_fields"]),
+    ("apps", &["app_id", "app_name", "developer_id", "developer_name"]),
+    ("extensions", &["app_id", "scope", "grace_until"]),
+    ("endpoints", &["method", "path", "scope"]),
+];
+
 /// A small table of texts; empty cells are null.
 struct Table {
     file: String,
@@ -304,7 +316,7 @@ impl Table {
         role: &'static str,
         url: &StoreUrl,
         io: &Io,
-        files: &mut Vec<RegistryFile>,
+        registry: &mut Registry,
     ) -> Result<Self, RegistryError> {
         let file = url.to_string();
         let unreadable = |kind, reason: String| RegistryError::Unreadable {
@@ -325,7 +337,7 @@ impl Table {
             Ok(None) => return Err(unreadable(StoreErrorKind::NotFound, "does not exist".into())),
             Err(e) => return Err(from_store(e)),
         };
-        files.push(RegistryFile {
+        registry.files.push(RegistryFile {
             role,
             url: file.clone(),
             size: bytes.len() as u64,
@@ -340,6 +352,13 @@ impl Table {
         let mut seen = BTreeSet::new();
         if let Some(twice) = columns.iter().find(|column| !seen.insert(column.as_str())) {
             return Err(bad(format!("the column `{twice}` stands in it twice")));
+        }
+        let known = KNOWN.iter().find(|(of, _)| *of == role).map_or(&[][..], |(_, names)| names);
+        for column in columns.iter().filter(|column| !known.contains(&column.as_str())) {
+            registry.unknown_columns.push(format!(
+                "registry file {file}: nothing reads its column `{column}`{}",
+                shape::did_you_mean(column, known.iter().copied())
+            ));
         }
         Ok(Self { file, columns, rows })
     }
@@ -404,13 +423,22 @@ fn read_csv(bytes: &[u8]) -> Result<Parsed, String> {
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| e.to_string())?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |at| line_of(bytes, at.byte()));
         rows.push(Row {
             at: format!("line {line}"),
             cells: record.iter().map(|c| (!c.is_empty()).then(|| c.to_string())).collect(),
         });
     }
     Ok((columns, rows))
+}
+
+/// The line of the record that begins at `at`: the reader has not yet passed over the line ends and
+/// empty lines before it.
+fn line_of(bytes: &[u8], at: u64) -> usize {
+    let at = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    let rest = bytes.get(at..).unwrap_or_default();
+    let blank = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    1 + bytes.iter().take(at + blank).filter(|b| **b == b'\n').count()
 }
 
 fn read_parquet(bytes: Bytes) -> Result<Parsed, String> {
@@ -423,8 +451,8 @@ fn read_parquet(bytes: Bytes) -> Result<Parsed, String> {
     for batch in reader {
         let batch = batch.map_err(|e| e.to_string())?;
         columns = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
-        let formatters = batch
-            .columns()
+        let in_utc: Vec<ArrayRef> = batch.columns().iter().map(in_utc).collect();
+        let formatters = in_utc
             .iter()
             .map(|array| cell_formatter(array.as_ref(), &options))
             .collect::<Result<Vec<_>, _>>()?;
@@ -440,6 +468,17 @@ fn read_parquet(bytes: Bytes) -> Result<Parsed, String> {
         }
     }
     Ok((columns, rows))
+}
+
+/// Times of a named zone are kept in UTC; shown as such, they need no table of zones.
+fn in_utc(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Timestamp(unit, Some(_)) => {
+            let utc = DataType::Timestamp(*unit, Some("+00:00".into()));
+            arrow::compute::cast(array, &utc).unwrap_or_else(|_| array.clone())
+        }
+        _ => array.clone(),
+    }
 }
 
 fn cell_formatter<'a>(

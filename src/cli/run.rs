@@ -87,6 +87,9 @@ const FINDINGS: [(&str, &str); 7] = [
     ("last_access", "last access"),
 ];
 
+/// Scopes that the short table shows.
+const SHOWN: usize = 25;
+
 /// Shows what was found, and where the tables lie.
 fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
     let publisher = Publisher::look(plan.output.open(io)?);
@@ -102,7 +105,12 @@ fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
             |text: &str| text.parse::<i64>().map_or_else(|_| text.to_string(), terminal::number);
         lines.push(at.iter().map(|i| shown(cell(i))).collect::<Vec<String>>());
     }
+    let more = lines.len().saturating_sub(SHOWN + 1);
+    lines.truncate(SHOWN + 1);
     terminal::table(&lines);
+    if more > 0 {
+        terminal::plain(&format!("and {more} more scopes in scope_summary"));
+    }
     let (verdict, again) =
         (&summary.verdict, if summary.reused { ", published before" } else { "" });
     terminal::plain(&format!("{verdict}{again}: {}", summary.tables));

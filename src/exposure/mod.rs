@@ -43,7 +43,9 @@ pub enum ExposureError {
     )]
     Spill { folder: String, error: std::io::Error },
 
-    #[error("a sum does not fit 64 bits; weights or bytes in the log are wrong")]
+    #[error(
+        "a sum of weights, bytes or records does not fit 64 bits (9,223,372,036,854,775,807 at most)\nlook for the largest values of the columns mapped as weight, bytes and records; such values are no counts"
+    )]
     Overflow,
 
     #[error("interrupted")]
@@ -73,7 +75,7 @@ pub struct Settings<'a> {
     pub groups_limit: Option<u64>,
     pub budget: Budget,
     pub threads: usize,
-    /// For temporary files; removed by the caller.
+    /// For temporary files, which have no names there.
     pub temp: &'a Path,
     pub stop: &'a AtomicBool,
 }
@@ -127,7 +129,9 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let actor_sorter = || Sorter::new(temp.clone(), sort_budget, PARTITION_BITS);
 
     let next = AtomicUsize::new(0);
-    let counted = in_threads(settings.threads.min(jobs.len().max(1)), |_| {
+    let packs = sources.iter().map(|s| s.packs.len()).sum();
+    let (threads, rows) = settings.budget.merging(packs, settings.threads);
+    let counted = in_threads(threads.min(jobs.len().max(1)), |_| {
         let projections = Projections {
             groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
             actors: actors.iter().map(|differ| differ.then(actor_sorter)).collect(),
@@ -145,7 +149,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
                     packs: s.packs.clone(),
                 })
                 .collect();
-            names = run_job(job, &inputs, &asked, names, &mut counter, settings)?;
+            names = run_job(job, &inputs, &asked, names, &mut counter, (rows, settings.stop))?;
         }
         Ok((counter.tally, counter.projections))
     })?;
@@ -192,16 +196,15 @@ fn run_job(
     asked: &[Arc<Asked>],
     names: Names,
     counter: &mut Counter<'_>,
-    settings: &Settings<'_>,
+    (rows, stop): (usize, &AtomicBool),
 ) -> Result<Names, ExposureError> {
-    let rows = settings.budget.rows_at_once(inputs.iter().map(|i| i.packs.len()).sum());
     let mut merge = Merge::new(inputs, asked, &job.range, rows, names)?;
     counter.begin(job.person_space, job.first_ordinal);
     let mut seen = 0u64;
     while let Some(merged) = merge.next_row()? {
         counter.take(&merged)?;
         seen += 1;
-        if seen.is_multiple_of(CHECK_EVERY) && settings.stop.load(Ordering::Relaxed) {
+        if seen.is_multiple_of(CHECK_EVERY) && stop.load(Ordering::Relaxed) {
             return Err(ExposureError::Interrupted);
         }
     }

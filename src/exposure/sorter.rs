@@ -5,11 +5,11 @@
 //! after partition; merging reads all runs of one partition.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ExposureError;
 
@@ -44,8 +44,9 @@ pub struct Sorter<R> {
 enum Run<R> {
     /// Records, and for each partition where its own stand.
     Memory(Vec<R>, Vec<Range<usize>>),
-    /// For each partition its bytes in the file.
-    File(PathBuf, Vec<Range<u64>>),
+    /// For each partition its bytes in the file, which has no name: it is gone with the process, however
+    /// that ends.
+    File(File, Vec<Range<u64>>),
 }
 
 /// Everything that was sorted, by all threads.
@@ -108,10 +109,9 @@ impl<R: Record> Sorter<R> {
     }
 
     fn spill(&mut self) -> Result<(), ExposureError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let path = self.folder.join(format!("{}.run", NEXT.fetch_add(1, Ordering::Relaxed)));
-        let failed = |error| ExposureError::Spill { folder: path.display().to_string(), error };
-        let file = File::create_new(&path).map_err(failed)?;
+        let folder = self.folder.clone();
+        let failed = |error| ExposureError::Spill { folder: folder.display().to_string(), error };
+        let file = tempfile::tempfile_in(&folder).map_err(failed)?;
         let mut writer = BufWriter::with_capacity(1 << 20, file);
         let mut bytes = Vec::new();
         let mut at = 0;
@@ -125,9 +125,9 @@ impl<R: Record> Sorter<R> {
             }
             partitions.push(from..at);
         }
-        writer.flush().map_err(failed)?;
+        let file = writer.into_inner().map_err(|e| failed(e.into_error()))?;
         self.buffer.clear();
-        self.runs.push(Run::File(path, partitions));
+        self.runs.push(Run::File(file, partitions));
         Ok(())
     }
 
@@ -181,9 +181,13 @@ impl<R: Record> Sorted<R> {
                     let range = partitions.get(partition).cloned().unwrap_or(0..0);
                     Source::Memory(records.get(range).unwrap_or_default().iter())
                 }
-                Run::File(path, partitions) => {
+                Run::File(file, partitions) => {
                     let range = partitions.get(partition).cloned().unwrap_or(0..0);
-                    Source::open(path, range)?
+                    let stretch = Stretch { file, at: range.start, end: range.end };
+                    Source::File {
+                        reader: BufReader::with_capacity(64 << 10, stretch),
+                        bytes: Vec::new(),
+                    }
                 }
             };
             if let Some(record) = source.next()? {
@@ -221,25 +225,32 @@ impl<R: Record> Ordered<'_, R> {
 
 enum Source<'a, R> {
     Memory(std::slice::Iter<'a, R>),
-    File { reader: BufReader<std::io::Take<File>>, name: String, bytes: Vec<u8> },
+    File { reader: BufReader<Stretch<'a>>, bytes: Vec<u8> },
+}
+
+/// A stretch of a file that several readers share.
+struct Stretch<'a> {
+    file: &'a File,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Stretch<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(out.len());
+        let read = self.file.read_at(out.get_mut(..left).unwrap_or_default(), self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
 }
 
 impl<R: Record> Source<'_, R> {
-    fn open(path: &Path, range: Range<u64>) -> Result<Self, ExposureError> {
-        let name = path.display().to_string();
-        let failed = |error| ExposureError::Spill { folder: name.clone(), error };
-        let mut file = File::open(path).map_err(failed)?;
-        file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
-        let reader = BufReader::with_capacity(64 << 10, file.take(range.end - range.start));
-        Ok(Self::File { reader, name, bytes: Vec::new() })
-    }
-
     fn next(&mut self) -> Result<Option<R>, ExposureError> {
-        let (reader, name, bytes) = match self {
+        let (reader, bytes) = match self {
             Self::Memory(records) => return Ok(records.next().cloned()),
-            Self::File { reader, name, bytes } => (reader, name, bytes),
+            Self::File { reader, bytes } => (reader, bytes),
         };
-        let failed = |error| ExposureError::Spill { folder: name.clone(), error };
+        let failed = |error| ExposureError::Spill { folder: "the temporary folder".into(), error };
         let mut short = [0; 1];
         match reader.read_exact(&mut short) {
             Ok(()) => {}
@@ -257,7 +268,7 @@ impl<R: Record> Source<'_, R> {
         bytes.resize(length, 0);
         reader.read_exact(bytes).map_err(failed)?;
         R::decode(bytes).map(Some).ok_or_else(|| ExposureError::Internal {
-            what: format!("{name}: a sorted record cannot be read back"),
+            what: "a sorted record cannot be read back".into(),
         })
     }
 }

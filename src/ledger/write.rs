@@ -22,7 +22,7 @@ use crate::snapshot::SnapshotFile;
 use crate::store::Pin;
 
 /// Rows of a pack's row group: what a merge decodes at the ends of its range in vain.
-pub const GROUP_ROWS: usize = 32 << 10;
+pub const GROUP_ROWS: usize = 16 << 10;
 
 /// A crash loses at most the work of this time.
 const FLUSH_AFTER: Duration = Duration::from_secs(20);

@@ -1,6 +1,7 @@
 //! Opens the ledger's packs and counts what they hold.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::account::{check_rejects, cover};
@@ -68,7 +69,7 @@ pub fn count(
         groups_limit: plan.groups_limit,
         budget: prepared.budget,
         threads: plan.threads,
-        temp: temp.path(),
+        temp: &temp,
         stop: &progress.stop,
     };
     let exposure = exposure::count(&rows, &settings)?;
@@ -90,20 +91,16 @@ fn spaces<'a>(names: impl Iterator<Item = &'a str> + Clone) -> (Vec<usize>, Vec<
     (numbers, known.into_iter().map(str::to_string).collect())
 }
 
-fn temp_dir(plan: &RunPlan) -> Result<tempfile::TempDir, Error> {
-    let made = match &plan.temp_dir {
-        Some(folder) => tempfile::Builder::new().prefix("afterscope-").tempdir_in(folder),
-        None => tempfile::Builder::new().prefix("afterscope-").tempdir(),
-    };
-    made.map_err(|error| Error::Folder {
-        folder: plan
-            .temp_dir
-            .as_ref()
-            .map_or_else(|| "the system's temporary folder".into(), |d| d.display().to_string()),
+/// The folder for temporary files; one can be made there.
+fn temp_dir(plan: &RunPlan) -> Result<PathBuf, Error> {
+    let folder = plan.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+    tempfile::tempfile_in(&folder).map_err(|error| Error::Folder {
+        folder: folder.display().to_string(),
         reason: format!(
             "no temporary files can be made there: {error}\nname another with run.temp_dir"
         ),
-    })
+    })?;
+    Ok(folder)
 }
 
 /// The kind of ids in each namespace; two kinds in one are an error.

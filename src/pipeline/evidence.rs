@@ -1,6 +1,6 @@
 //! What the manifest says of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -29,6 +29,61 @@ pub fn totals(exposure: &Exposure) -> Totals {
         groups: measures.map_or(0, |m| m.groups),
         apps: apps as u64,
     }
+}
+
+/// Figures that may be true and may be a slip: what a reader should look at.
+pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let mut doubts = Vec::new();
+    let met: BTreeSet<&str> = counted
+        .exposure
+        .cells
+        .iter()
+        .filter(|c| c.key.grain == Grain::Scope)
+        .filter_map(|c| c.key.scope.as_deref())
+        .collect();
+    let unmet: Vec<&String> = prepared
+        .registry
+        .scopes
+        .iter()
+        .filter(|(name, scope)| scope.restricted_at < plan.as_of && !met.contains(name.as_str()))
+        .map(|(name, _)| name)
+        .collect();
+    for scope in unmet.iter().take(SHOWN) {
+        doubts.push(format!(
+            "no call of scope `{scope}` counts in this report; if that is unexpected, compare its spelling with the log's"
+        ));
+    }
+    if unmet.len() > SHOWN {
+        doubts.push(format!("and of {} more scopes", unmet.len() - SHOWN));
+    }
+    for coverage in &counted.coverage {
+        let sum = |t: Term| -> u64 {
+            coverage.days.values().filter_map(|d| d.terms.get(t as usize)).sum()
+        };
+        let refused = sum(Term::Denied) + sum(Term::Unknown);
+        if refused > 0 && sum(Term::Counted) + sum(Term::HeldOnly) == 0 {
+            doubts.push(format!(
+                "source `{}`: the status rule allows none of its {refused} calls; if that is unexpected, say which statuses mean allowed with [source.status]",
+                coverage.source
+            ));
+        }
+    }
+    let mut read_by: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut shared: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for source in &prepared.sources {
+        for (file, _) in &source.wanted.files {
+            if let Some(first) = read_by.insert(file, &source.plan.name) {
+                *shared.entry((first, &source.plan.name)).or_default() += 1;
+            }
+        }
+    }
+    for ((first, second), files) in shared {
+        doubts.push(format!(
+            "{files} files are read by source `{first}` and by source `{second}`: a row that matches in both counts in both"
+        ));
+    }
+    doubts
 }
 
 /// Everything but the outputs.
@@ -62,6 +117,7 @@ pub fn manifest_details(
         "registry": prepared.registry.files,
         "registry_without_effect": prepared.registry.without_effect(),
         "sources": sources,
+        "doubts": doubts(plan, prepared, counted),
         "tables": tables
             .iter()
             .map(|t| json!({ "name": t.name, "rows": t.batch.num_rows() }))

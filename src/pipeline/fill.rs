@@ -64,13 +64,8 @@ pub fn fill_ledger(
                 store: source.snapshot.store.clone(),
                 files,
             };
-            let outcome = scan::scan(
-                &job,
-                &mut writers,
-                prepared.budget.prefetch,
-                plan.allow_incomplete,
-                progress,
-            )?;
+            let outcome =
+                scan::scan(&job, &mut writers, &prepared.budget, plan.allow_incomplete, progress)?;
             unreadable = outcome.unreadable;
             let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
             add_packs(&mut packs, written.drain(..));
@@ -111,7 +106,7 @@ fn compact_packs(
     selection: &mut Selection,
     progress: &Progress,
 ) -> Result<(), Error> {
-    let batch_rows = prepared.budget.rows_at_once(FAN_IN);
+    let (_, batch_rows) = prepared.budget.merging(FAN_IN, 1);
     while let Some(merged) = compact(ledger, &selection.packs, batch_rows, &progress.stop)? {
         add_packs(packs, [merged]);
         ledger.write_index(packs)?;

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::impact::{self, Report};
 use crate::ledger::Ledger;
 use crate::moment::DAY_MICROS;
-use crate::publish::Publisher;
+use crate::publish::{Publisher, Standing};
 use crate::scan::Progress;
 use crate::store::Io;
 
@@ -78,7 +78,14 @@ pub fn run(
         observer.warn(&text);
     }
     let publisher = Publisher::open(plan.output.open_or_create(io).map_err(|e| e.hint(OUTPUT))?)?;
-    if let Some(manifest) = publisher.find(&prepared.run_id)? {
+    let standing = publisher.find(&prepared.run_id)?;
+    if matches!(standing, Standing::Broken) {
+        observer.warn(&format!(
+            "run {} stands published and no longer holds: its manifest or a table was altered or damaged; it is published anew",
+            prepared.run_id
+        ));
+    }
+    if let Standing::Whole(manifest) = standing {
         let published = publisher.standing(&prepared.run_id);
         publisher.point_latest(&prepared.run_id, plan.as_of)?;
         let totals = manifest.details.get("totals").cloned().unwrap_or_default();
@@ -140,6 +147,9 @@ fn finish(
                 coverage.source
             ));
         }
+    }
+    for text in evidence::doubts(plan, prepared, counted) {
+        observer.warn(&text);
     }
     let details = evidence::manifest_details(plan, prepared, counted, &tables, totals, verdict);
     let (published, _) = publisher.publish(&prepared.run_id, plan.as_of, &files, details)?;

@@ -10,7 +10,7 @@ use crate::config::RunPlan;
 use crate::error::Error;
 use crate::ledger::{Ledger, Pack};
 use crate::moment::Moment;
-use crate::publish::Publisher;
+use crate::publish::{Publisher, Standing};
 use crate::scan::{self, AccessBatch, Progress, Pruned, ScanError, ScanJob, Sink, UnitRecord};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind};
 
@@ -73,7 +73,9 @@ impl Sink for Survey<'_> {
 pub fn outlook(plan: &RunPlan, io: &Io, progress: &Arc<Progress>) -> Result<Outlook, Error> {
     let prepared = prepare(plan, io, true)?;
     let published = match existing(plan.output.open(io))? {
-        Some(store) => Publisher::look(store).find(&prepared.run_id)?.is_some(),
+        Some(store) => {
+            matches!(Publisher::look(store).find(&prepared.run_id)?, Standing::Whole(_))
+        }
         None => false,
     };
     let packs = match existing(plan.state.open(io))? {
@@ -107,7 +109,7 @@ pub fn outlook(plan: &RunPlan, io: &Io, progress: &Arc<Progress>) -> Result<Outl
             store: source.snapshot.store.clone(),
             files,
         };
-        scan::scan(&job, &mut sinks, prepared.budget.prefetch, plan.allow_incomplete, progress)?;
+        scan::scan(&job, &mut sinks, &prepared.budget, plan.allow_incomplete, progress)?;
         drop(sinks);
         sources.push(outlook.into_inner().unwrap_or_else(PoisonError::into_inner));
     }

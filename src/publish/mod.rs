@@ -50,6 +50,16 @@ pub struct Published {
     pub reused: bool,
 }
 
+/// What stands of a run.
+#[derive(Debug)]
+pub enum Standing {
+    /// No manifest: there is no such run.
+    Nothing,
+    /// A manifest, but it or a table is not as it was published.
+    Broken,
+    Whole(Box<Manifest>),
+}
+
 impl Publisher {
     /// # Errors
     /// Storage failures, and an output that is not ours.
@@ -87,25 +97,25 @@ impl Publisher {
         self.store.shown(&format!("{}/tables", Self::run_path(run_id)))
     }
 
-    /// The manifest of a run whose files are all there, as they were published.
+    /// What stands of a run.
     ///
     /// # Errors
-    /// Storage failures. A run that does not hold is none.
-    pub fn find(&self, run_id: &str) -> Result<Option<Manifest>, PublishError> {
+    /// Storage failures.
+    pub fn find(&self, run_id: &str) -> Result<Standing, PublishError> {
         let Some((bytes, _)) = self.store.read(&Self::manifest_path(run_id))? else {
-            return Ok(None);
+            return Ok(Standing::Nothing);
         };
-        let Ok(manifest) = Manifest::parse(&bytes) else { return Ok(None) };
+        let Ok(manifest) = Manifest::parse(&bytes) else { return Ok(Standing::Broken) };
         for output in &manifest.outputs {
             let path = format!("{}/{}", Self::run_path(run_id), output.path);
             let holds = self.store.read(&path)?.is_some_and(|(bytes, _)| {
                 bytes.len() as u64 == output.bytes && sha256(&bytes) == output.sha256
             });
             if !holds {
-                return Ok(None);
+                return Ok(Standing::Broken);
             }
         }
-        Ok(Some(manifest))
+        Ok(Standing::Whole(Box::new(manifest)))
     }
 
     /// Publishes a run. Where the same run stands already (another process was faster), that one
@@ -136,7 +146,8 @@ impl Publisher {
         let manifest = Manifest { run_id: run_id.to_string(), supersedes, outputs, details };
         let bytes = Bytes::from(manifest.render());
         let path = Self::manifest_path(run_id);
-        if !self.store.create(&path, bytes.clone())? && self.find(run_id)?.is_none() {
+        let created = self.store.create(&path, bytes.clone())?;
+        if !created && !matches!(self.find(run_id)?, Standing::Whole(_)) {
             // One that does not hold (its files were damaged, or it never was whole) is replaced.
             self.store.replace(&path, bytes)?;
         }

@@ -205,6 +205,27 @@ impl Bound {
         }
     }
 
+    fn bad_json(&self, file: &str, reason: &serde_json::Error) -> ScanError {
+        ScanError::BadJson {
+            file: file.to_string(),
+            role: self.plan.role,
+            column: self.plan.source.shown(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Whether the scope in a JSON text cannot be read: the text is no JSON, or its value is of a shape
+    /// that holds no scope.
+    pub fn is_broken_json(&self, text: &str, is_list: bool) -> bool {
+        let Expr::Json { pointer, .. } = &self.expr else { return false };
+        match json_value(text, pointer) {
+            Err(_) => true,
+            Ok(Some(Value::Object(_))) => true,
+            Ok(Some(Value::Array(_))) => !is_list,
+            Ok(_) => false,
+        }
+    }
+
     fn wrong_type(&self, file: &str, found: &DataType, wanted: &str) -> ScanError {
         ScanError::WrongType {
             file: file.to_string(),
@@ -262,12 +283,15 @@ impl Bound {
                 let array = self.descend(path, batch, file)?;
                 let texts = self.to_text(&array, file)?;
                 let mut out = StringBuilder::new();
-                for row in 0..rows {
-                    out.append_option(
-                        (!texts.is_null(row))
-                            .then(|| texts.value(row))
-                            .and_then(|text| json_at(text, pointer)),
-                    );
+                for text in &texts {
+                    let value = match text.map(|text| json_value(text, pointer)).transpose() {
+                        Ok(value) => value.flatten(),
+                        // A scope or time that cannot be read rejects its row; what else a row says
+                        // must not be taken for nothing.
+                        Err(_) if ["scopes", "time"].contains(&self.plan.role) => None,
+                        Err(reason) => return Err(self.bad_json(file, &reason)),
+                    };
+                    out.append_option(value.as_ref().and_then(json_text));
                 }
                 Ok(Arc::new(out.finish()))
             }
@@ -367,17 +391,25 @@ fn mask_nulls(parent: &StructArray, child: &ArrayRef) -> Result<ArrayRef, ScanEr
     data.map(make_array).map_err(|e| ScanError::Internal { what: e.to_string() })
 }
 
-/// The value at `pointer` in a JSON text: texts as they are, all else as JSON.
-fn json_at(text: &str, pointer: &[String]) -> Option<String> {
-    let value: Value = serde_json::from_str(text).ok()?;
-    let mut at = &value;
+/// The value at `pointer` in a JSON text.
+fn json_value(text: &str, pointer: &[String]) -> Result<Option<Value>, serde_json::Error> {
+    let mut at: Value = serde_json::from_str(text)?;
     for key in pointer {
-        at = match at {
-            Value::Array(items) => items.get(key.parse::<usize>().ok()?)?,
-            other => other.get(key)?,
+        let next = match &mut at {
+            Value::Array(items) => key.parse::<usize>().ok().and_then(|i| items.get_mut(i)),
+            other => other.get_mut(key),
         };
+        match next {
+            Some(next) => at = next.take(),
+            None => return Ok(None),
+        }
     }
-    match at {
+    Ok(Some(at))
+}
+
+/// Texts as they are, all else as JSON.
+fn json_text(value: &Value) -> Option<String> {
+    match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),

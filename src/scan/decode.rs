@@ -37,6 +37,14 @@ pub(super) enum Step {
 impl Step {
     pub const RANKS: usize = 5;
 
+    /// Rows that the step hands on, as far as they are known.
+    pub fn rows_kept(&self) -> u64 {
+        match self {
+            Self::Read { matches, .. } => matches.rows.len() as u64,
+            _ => 0,
+        }
+    }
+
     pub fn rank(&self) -> usize {
         match self {
             Self::Open => 0,

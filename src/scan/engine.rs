@@ -13,8 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::decode::{Decoder, Selected, Step};
-use super::file::OpenFile;
+use super::file::{OpenFile, TAIL};
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord};
+use crate::memory::Budget;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// What is going on, for a progress bar. All counts only grow.
@@ -65,11 +66,30 @@ pub(super) struct Fetch {
     pub step: Step,
 }
 
+impl Fetch {
+    fn bytes(&self) -> u64 {
+        self.ranges.iter().map(|r| r.end - r.start).sum()
+    }
+}
+
 struct Ready {
     fetch: Fetch,
     bytes: Vec<Bytes>,
     held: u64,
 }
+
+impl Ready {
+    /// Bytes that decoding takes beside the fetched ones.
+    fn weight(&self) -> u64 {
+        self.fetch.step.rows_kept().saturating_mul(KEPT_ROW) + DECODING
+    }
+}
+
+/// Pages and batches while a row group is decoded.
+const DECODING: u64 = 8 << 20;
+
+/// A matching row with its place in the selection, as an event, and copied into its pack.
+const KEPT_ROW: u64 = 140;
 
 #[derive(Default)]
 struct State {
@@ -80,6 +100,8 @@ struct State {
     /// Files opened and not finished with.
     active: usize,
     held: u64,
+    /// What is being decoded takes so much.
+    decoding: u64,
     in_flight: usize,
     busy: usize,
     failed: Option<ScanError>,
@@ -98,7 +120,7 @@ impl State {
 
 struct Engine<'a> {
     job: &'a ScanJob,
-    budget: u64,
+    budget: &'a Budget,
     max_active: usize,
     allow_incomplete: bool,
     progress: Arc<Progress>,
@@ -119,14 +141,14 @@ impl Shared {
 }
 
 /// Reads the job's files with one thread for each of `sinks`; `budget` bounds the bytes that wait
-/// for decoding.
+/// for decoding, and those that decoding takes.
 ///
 /// # Errors
 /// The first failure; with `allow_incomplete`, unreadable files are listed instead.
 pub fn scan<S: Sink>(
     job: &ScanJob,
     sinks: &mut [S],
-    budget: u64,
+    budget: &Budget,
     allow_incomplete: bool,
     progress: &Arc<Progress>,
 ) -> Result<ScanOutcome, ScanError> {
@@ -175,6 +197,14 @@ impl Engine<'_> {
         loop {
             let Some(ready) = self.next()? else { break };
             let file = ready.fetch.file.clone();
+            let weight = ready.weight();
+            if ready.held + weight > self.budget.rest {
+                let needed = Budget::limit_for(ready.held + weight);
+                return Err(ScanError::Memory {
+                    file: file.shown.clone(),
+                    needed: needed.div_ceil(1_000_000),
+                });
+            }
             let done = decoder.run(ready.fetch, ready.bytes);
             let mut fetches = Vec::new();
             let mut finished = 0;
@@ -199,7 +229,7 @@ impl Engine<'_> {
             if closed {
                 self.progress.files.fetch_add(1, Ordering::Relaxed);
             }
-            self.done(ready.held, fetches, closed);
+            self.done(ready.held, weight, fetches, closed);
         }
         sink.finish()
     }
@@ -220,9 +250,9 @@ impl Engine<'_> {
                 return Err(ScanError::Interrupted);
             }
             self.pump(&mut state);
-            let ready = state.ready.iter_mut().rev().find_map(VecDeque::pop_front);
-            if let Some(ready) = ready {
+            if let Some(ready) = self.fitting(&mut state) {
                 state.busy += 1;
+                state.decoding += ready.weight();
                 return Ok(Some(ready));
             }
             let idle = state.in_flight == 0
@@ -242,8 +272,17 @@ impl Engine<'_> {
         }
     }
 
-    fn done(&self, held: u64, fetches: Vec<Fetch>, closed: bool) {
+    /// The next ready work that fits beside what is being decoded; where nothing is, any fits.
+    fn fitting(&self, state: &mut State) -> Option<Ready> {
+        let (alone, decoding) = (state.busy == 0, state.decoding);
+        let fits = |ready: &Ready| alone || decoding + ready.weight() <= self.budget.decode;
+        let queue = state.ready.iter_mut().rev().find(|queue| queue.front().is_some_and(fits))?;
+        queue.pop_front()
+    }
+
+    fn done(&self, held: u64, weight: u64, fetches: Vec<Fetch>, closed: bool) {
         let mut state = self.shared.lock();
+        state.decoding = state.decoding.saturating_sub(weight);
         state.busy = state.busy.saturating_sub(1);
         state.held = state.held.saturating_sub(held);
         if closed {
@@ -261,11 +300,20 @@ impl Engine<'_> {
 
     /// Starts fetches while the budget lasts; one may always run, however large.
     fn pump(&self, state: &mut State) {
-        while state.held < self.budget || (state.in_flight == 0 && state.busy == 0) {
-            let fetch = match state.fetches.iter_mut().rev().find_map(VecDeque::pop_front) {
-                Some(fetch) => fetch,
+        loop {
+            let alone = state.in_flight == 0 && state.held == 0;
+            let room = |held: u64| alone || state.held + held <= self.budget.prefetch;
+            let waiting = state.fetches.iter().rev().find_map(VecDeque::front);
+            let fetch = match waiting {
+                Some(next) if next.file.is_abandoned() || room(next.bytes()) => {
+                    match state.fetches.iter_mut().rev().find_map(VecDeque::pop_front) {
+                        Some(fetch) => fetch,
+                        None => return,
+                    }
+                }
+                Some(_) => return,
                 None => {
-                    if state.active >= self.max_active {
+                    if state.active >= self.max_active || !room(TAIL) {
                         return;
                     }
                     let Some(file) = self.job.files.get(state.next_file) else { return };
@@ -278,7 +326,7 @@ impl Engine<'_> {
             if fetch.file.is_abandoned() {
                 continue;
             }
-            let held: u64 = fetch.ranges.iter().map(|r| r.end - r.start).sum();
+            let held = fetch.bytes();
             state.held += held;
             state.in_flight += 1;
             self.progress.bytes.fetch_add(held, Ordering::Relaxed);

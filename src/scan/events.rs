@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use arrow::array::{Array, StringArray};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, ScopeSet};
@@ -371,6 +372,16 @@ impl<'a> EventBuilder<'a> {
                 });
             }
             return Ok(());
+        }
+        let says = |word: &str| rule.words.iter().any(|w| w == word);
+        if *array.data_type() == DataType::Boolean && !says("true") && !says("false") {
+            return Err(ScanError::WrongType {
+                file: self.file.to_string(),
+                role: bound.plan.role,
+                column: bound.plan.source.shown(),
+                found: array.data_type().to_string(),
+                wanted: "a number or a word, or status.allowed = [\"true\"] is".into(),
+            });
         }
         let texts = bound.to_text(&array, self.file)?;
         for text in &texts {

@@ -25,7 +25,7 @@ use crate::snapshot::SnapshotFile;
 use crate::store::{Pin, Store};
 
 /// What a first read takes from the end of a file: most footers fit.
-const TAIL: u64 = 64 << 10;
+pub(super) const TAIL: u64 = 64 << 10;
 
 /// A file while it is read.
 #[derive(Debug)]

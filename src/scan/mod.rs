@@ -185,6 +185,16 @@ pub enum ScanError {
     #[error("{file}: partition_time: {reason}")]
     BadPartition { file: String, reason: String },
 
+    #[error(
+        "{file}: a value of column `{column}` (mapped as {role}) is no JSON: {reason}\ncorrect the file, or map another column"
+    )]
+    BadJson { file: String, role: &'static str, column: String, reason: String },
+
+    #[error(
+        "{file}: one of its row groups needs a memory limit of {needed} MB\ngive more with --memory-limit, or write the log in smaller row groups"
+    )]
+    Memory { file: String, needed: u64 },
+
     #[error("interrupted")]
     Interrupted,
 

@@ -195,7 +195,7 @@ impl<'a> Matcher<'a> {
             return Ok(());
         }
         let texts = bound.to_text(&array, file)?;
-        let unreadable = self.unreadable_json(bound, batch, file)?;
+        let unreadable = self.unreadable_json(bound, batch, encoding == Encoding::List, file)?;
         let codes = self.codes_of(bound, &texts, encoding);
         for (i, (code, row)) in codes.into_iter().zip(positions).enumerate() {
             let broken = unreadable.get(i).copied().unwrap_or(false);
@@ -211,11 +211,12 @@ impl<'a> Matcher<'a> {
             .collect()
     }
 
-    /// Rows whose JSON cannot be parsed: their scope cannot be known, which is not the same as none.
+    /// Rows whose JSON cannot be read: their scope cannot be known, which is not the same as none.
     fn unreadable_json(
         &self,
         bound: &Bound,
         batch: &RecordBatch,
+        is_list: bool,
         file: &str,
     ) -> Result<Vec<bool>, ScanError> {
         if !matches!(bound.plan.source, ColumnSource::Json { .. }) {
@@ -224,9 +225,7 @@ impl<'a> Matcher<'a> {
         let texts = bound.json_texts(batch, file)?;
         Ok(texts
             .iter()
-            .map(|text| {
-                text.is_some_and(|t| serde_json::from_str::<serde::de::IgnoredAny>(t).is_err())
-            })
+            .map(|text| text.is_some_and(|text| bound.is_broken_json(text, is_list)))
             .collect())
     }
 

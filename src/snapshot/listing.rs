@@ -1,6 +1,6 @@
 //! Plain files below a prefix: folders, hive partitions, globs, or one file.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use globset::GlobBuilder;
 
@@ -37,6 +37,7 @@ pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotEr
         refuse_unlisted(source, &store, &listed)?;
         let matching = listed.into_iter().filter(|l| matcher.is_match(&l.path)).collect();
         let (files, ignored) = visible(matching);
+        refuse_twice(source, &store, &files)?;
         return if files.is_empty() {
             Err(empty(ignored))
         } else {
@@ -50,6 +51,7 @@ pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotEr
             refuse_tables(source, &listed)?;
             refuse_unlisted(source, &store, &listed)?;
             let (files, ignored) = visible(listed);
+            refuse_twice(source, &store, &files)?;
             if !files.is_empty() {
                 return Ok(Snapshot { store, files, ignored });
             }
@@ -140,6 +142,29 @@ fn refuse_unlisted(
                 }
                 Err(_) => {}
             }
+        }
+    }
+    Ok(())
+}
+
+/// A local file's tag holds its inode: two names with one tag are one file.
+fn refuse_twice(
+    source: &SourcePlan,
+    store: &Store,
+    files: &[SnapshotFile],
+) -> Result<(), SnapshotError> {
+    if store.local_root().is_none() {
+        return Ok(());
+    }
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for file in files.iter().filter(|file| file.pin.size > 0) {
+        let Some(tag) = file.pin.e_tag.as_deref() else { continue };
+        if let Some(other) = seen.insert(tag, &file.path) {
+            return Err(SnapshotError::Twice {
+                source_name: source.name.clone(),
+                file: store.shown(&file.path),
+                other: store.shown(other),
+            });
         }
     }
     Ok(())

@@ -52,6 +52,11 @@ pub enum SnapshotError {
     )]
     Unlisted { source_name: String, file: String, reason: &'static str },
 
+    #[error(
+        "source `{source_name}`: {file} is the same file as {other} (a link leads to it): its rows would count twice\nremove one of the two, or leave it out with a glob"
+    )]
+    Twice { source_name: String, file: String, other: String },
+
     #[error("source `{source_name}`: the glob \"{glob}\" cannot be read: {reason}")]
     Glob { source_name: String, glob: String, reason: String },
 }

@@ -54,6 +54,11 @@ impl StoreUrl {
         }
         match scheme {
             "file" => {
+                if rest.contains(['?', '#']) {
+                    return Err(
+                        "a file:// address takes no ? or #; write %3F and %23, or a path".into()
+                    );
+                }
                 let url = url::Url::parse(text).map_err(|e| format!("bad file:// address: {e}"))?;
                 let path = url
                     .to_file_path()
@@ -139,7 +144,8 @@ impl StoreUrl {
     pub fn below(&self, folder: &Self) -> Option<String> {
         match (&folder.place, &self.place) {
             (Place::Local(folder), Place::Local(own)) => {
-                own.strip_prefix(folder).ok()?.to_str().map(str::to_string)
+                let (own, folder) = (real(own), real(folder));
+                own.strip_prefix(&folder).ok()?.to_str().map(str::to_string)
             }
             (Place::S3 { bucket: folder_bucket, key: folder }, Place::S3 { bucket, key }) => {
                 let folder = folder.trim_matches('/');
@@ -280,6 +286,17 @@ fn absolute(text: &str, base: &FsPath) -> Result<(PathBuf, usize), String> {
         }
     }
     Ok((path, fixed))
+}
+
+/// The path without links, as far as it is there.
+fn real(path: &FsPath) -> PathBuf {
+    let there = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
+    match there {
+        Some((part, real)) => path.strip_prefix(part).map_or(real.clone(), |rest| {
+            if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) }
+        }),
+        None => path.to_path_buf(),
+    }
 }
 
 /// # Errors

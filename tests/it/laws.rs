@@ -145,7 +145,7 @@ proptest! {
         calls in proptest::collection::vec(any_call(), 1..120),
         cuts in proptest::collection::vec(0..100usize, 0..6),
         threads in 1..4u32,
-        limit in 112..400u32,
+        limit in 160..400u32,
         turned in any::<bool>(),
     ) {
         // Without an event id no row is a repeat of another, wherever it stands.

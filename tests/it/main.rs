@@ -16,4 +16,5 @@ mod laws;
 mod published;
 mod sample_data;
 mod seaweed;
+mod silence;
 mod storage;

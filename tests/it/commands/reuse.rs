@@ -225,7 +225,7 @@ fn threads_memory_and_pruning_change_no_figure() {
     let ways: [&[&str]; 4] = [
         &["--threads", "1"],
         &["--threads", "7", "--memory-limit", "4GiB"],
-        &["--threads", "1", "--memory-limit", "68MB"],
+        &["--threads", "1", "--memory-limit", "118MB"],
         &["--no-pruning"],
     ];
     for (number, way) in ways.iter().enumerate() {

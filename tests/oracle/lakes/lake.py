@@ -61,7 +61,7 @@ class Lake:
         flags = ["--state", str(self.folder / "state"), "--threads", str(c.between(1, 3)), "-q"]
         environment: tuple[tuple[str, str], ...] = ()
         if c.has("memory_limit", 0.3):
-            flags += ["--memory-limit", c.one(["128MB", "256MiB", "1GiB"])]
+            flags += ["--memory-limit", c.one(["170MiB", "256MiB", "1GiB"])]
         if c.has("no_pruning", 0.25):
             flags.append("--no-pruning")
         if c.has("id_key", 0.08):
