@@ -48,8 +48,8 @@ WITH of_row AS (
 SELECT
     r.row_no, r.file_no, r.source, r.time, r.app, r.outcome, r.bytes, r.records, r.fields,
     r.person_space, r.event_space, r.event_id, o.asked_scopes, o.exercised_scopes,
-    -- docs/counting.md, rule 5: a null weight is 1.
-    coalesce(r.weight, 1) AS weight,
+    -- docs/counting.md, repeats: null and 1 are two weights, so it stays as the log gives it.
+    r.weight,
     -- docs/counting.md, rule 5: a mapped subject that is null stays null.
     CASE
         WHEN s.maps_subject AND r.subject IS NOT NULL THEN row(r.person_space, r.subject)
@@ -118,8 +118,10 @@ CROSS JOIN params p;
 -- each pair of event and such a scope has its windows.
 CREATE OR REPLACE TEMP TABLE hits AS
 SELECT
-    k.row_no, k.time, k.app, k.outcome, k.person, k.actor, k.group_key, k.weight, k.bytes,
+    k.row_no, k.time, k.app, k.outcome, k.person, k.actor, k.group_key, k.bytes,
     k.records, a.scope, a.exercised, d.developer_id,
+    -- docs/counting.md, rule 5: a null weight is 1.
+    coalesce(k.weight, 1) AS weight,
     coalesce(k.time < x.grace_until, false) AS in_grace,
     k.time >= coalesce(x.grace_until, a.restricted_at) AS after_grace,
     k.time >= p.as_of - p.lookback_days * 86400000000000::HUGEINT AS in_lookback

@@ -14,6 +14,7 @@ mod kill;
 mod lake;
 mod laws;
 mod published;
+mod repeats;
 mod sample_data;
 mod seaweed;
 mod silence;
