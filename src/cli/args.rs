@@ -199,6 +199,9 @@ pub struct StateArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum StateCommand {
     /// List the packs.
+    #[command(after_help = "Examples:
+  afterscope state show --config afterscope.toml --as-of 2019-11-06
+  afterscope state show --config afterscope.toml --as-of 2019-11-06 --json | jq '.[].pack'")]
     Show {
         #[command(flatten)]
         run: RunArgs,
@@ -207,6 +210,9 @@ pub enum StateCommand {
         json: bool,
     },
     /// Remove packs that a run with this configuration would not use.
+    #[command(after_help = "Examples:
+  afterscope state gc --config afterscope.toml --as-of 2019-11-06 --dry-run
+  afterscope state gc --config afterscope.toml --as-of 2019-11-06 --keep 7d")]
     Gc {
         #[command(flatten)]
         run: RunArgs,

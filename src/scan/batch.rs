@@ -296,6 +296,11 @@ pub struct AccessBatch {
     pub field_lists: Interner,
 }
 
+/// What can be done to every column of an [`AccessBatch`], whatever stands in it.
+trait ColumnEdit {
+    fn edit<T>(&self, column: &mut Vec<T>);
+}
+
 impl AccessBatch {
     pub fn len(&self) -> usize {
         self.unit.len()
@@ -348,25 +353,16 @@ impl AccessBatch {
 
     /// Takes all rows out and keeps the room that they stood in.
     pub fn clear(&mut self) {
-        self.unit.clear();
-        self.micros.clear();
-        self.nanos.clear();
-        self.app.clear();
-        self.scopes.clear();
-        self.outcome.clear();
-        self.reject.clear();
+        struct Clear;
+        impl ColumnEdit for Clear {
+            fn edit<T>(&self, column: &mut Vec<T>) {
+                column.clear();
+            }
+        }
+        self.edit_columns(&Clear);
         for keys in [&mut self.subject, &mut self.actor, &mut self.group, &mut self.event] {
             keys.kind = None;
-            keys.hi.clear();
-            keys.lo.clear();
-            keys.valid.clear();
         }
-        self.group_id.clear();
-        for ints in [&mut self.weight, &mut self.bytes, &mut self.records] {
-            ints.values.clear();
-            ints.valid.clear();
-        }
-        self.fields.clear();
         self.app_names = Interner::default();
         self.scope_sets = ScopeSets::default();
         self.field_lists = Interner::default();
@@ -375,58 +371,52 @@ impl AccessBatch {
     /// Makes room for `rows` rows in every column that has any. Growing by copies would touch large
     /// columns again and again.
     pub fn reserve(&mut self, rows: usize) {
-        fn grow<T>(column: &mut Vec<T>, rows: usize) {
-            if !column.is_empty() {
-                column.reserve_exact(rows.saturating_sub(column.len()));
+        struct Reserve(usize);
+        impl ColumnEdit for Reserve {
+            fn edit<T>(&self, column: &mut Vec<T>) {
+                if !column.is_empty() {
+                    column.reserve_exact(self.0.saturating_sub(column.len()));
+                }
             }
         }
-        grow(&mut self.unit, rows);
-        grow(&mut self.micros, rows);
-        grow(&mut self.nanos, rows);
-        grow(&mut self.app, rows);
-        grow(&mut self.scopes, rows);
-        grow(&mut self.outcome, rows);
-        grow(&mut self.reject, rows);
-        for keys in [&mut self.subject, &mut self.actor, &mut self.group, &mut self.event] {
-            grow(&mut keys.hi, rows);
-            grow(&mut keys.lo, rows);
-            grow(&mut keys.valid, rows);
-        }
-        grow(&mut self.group_id, rows);
-        for ints in [&mut self.weight, &mut self.bytes, &mut self.records] {
-            grow(&mut ints.values, rows);
-            grow(&mut ints.valid, rows);
-        }
-        grow(&mut self.fields, rows);
+        self.edit_columns(&Reserve(rows));
     }
 
     /// Keeps the rows for which `keep` is true.
     pub fn retain(&mut self, keep: &[bool]) {
-        fn filter<T>(column: &mut Vec<T>, keep: &[bool]) {
-            let mut row = 0;
-            column.retain(|_| {
-                row += 1;
-                keep.get(row - 1).copied().unwrap_or(false)
-            });
+        struct Retain<'a>(&'a [bool]);
+        impl ColumnEdit for Retain<'_> {
+            fn edit<T>(&self, column: &mut Vec<T>) {
+                let mut row = 0;
+                column.retain(|_| {
+                    row += 1;
+                    self.0.get(row - 1).copied().unwrap_or(false)
+                });
+            }
         }
-        filter(&mut self.unit, keep);
-        filter(&mut self.micros, keep);
-        filter(&mut self.nanos, keep);
-        filter(&mut self.app, keep);
-        filter(&mut self.scopes, keep);
-        filter(&mut self.outcome, keep);
-        filter(&mut self.reject, keep);
+        self.edit_columns(&Retain(keep));
+    }
+
+    /// Does the same to every column that has a value for each row.
+    fn edit_columns(&mut self, e: &impl ColumnEdit) {
+        e.edit(&mut self.unit);
+        e.edit(&mut self.micros);
+        e.edit(&mut self.nanos);
+        e.edit(&mut self.app);
+        e.edit(&mut self.scopes);
+        e.edit(&mut self.outcome);
+        e.edit(&mut self.reject);
         for keys in [&mut self.subject, &mut self.actor, &mut self.group, &mut self.event] {
-            filter(&mut keys.hi, keep);
-            filter(&mut keys.lo, keep);
-            filter(&mut keys.valid, keep);
+            e.edit(&mut keys.hi);
+            e.edit(&mut keys.lo);
+            e.edit(&mut keys.valid);
         }
-        filter(&mut self.group_id, keep);
+        e.edit(&mut self.group_id);
         for ints in [&mut self.weight, &mut self.bytes, &mut self.records] {
-            filter(&mut ints.values, keep);
-            filter(&mut ints.valid, keep);
+            e.edit(&mut ints.values);
+            e.edit(&mut ints.valid);
         }
-        filter(&mut self.fields, keep);
+        e.edit(&mut self.fields);
     }
 
     /// Bytes that the rows take, roughly: what a memory budget is held against.
