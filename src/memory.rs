@@ -74,7 +74,7 @@ impl Budget {
             prefetch,
             decode,
             pack_buffer: (packs / threads / 5 * 2).clamp(2 * MIB, 96 * MIB),
-            sort_buffer: (rest / 2 / threads).clamp(2 * MIB, 224 * MIB),
+            sort_buffer: (rest / 2 / threads).clamp(2 * MIB, 384 * MIB),
             merge: rest / 3,
             rest,
         })
@@ -89,7 +89,7 @@ impl Budget {
             usize::try_from(self.merge / least).unwrap_or(usize::MAX).clamp(1, threads.max(1));
         let each = self.merge / u64::try_from(may).unwrap_or(1) / packs;
         let rows = each.saturating_sub(PACK_GROUP) / MERGED_ROW;
-        (may, usize::try_from(rows).unwrap_or(usize::MAX).clamp(1024, 32 << 10))
+        (may, usize::try_from(rows).unwrap_or(usize::MAX).clamp(1024, 4 << 10))
     }
 
     /// Bytes that a run is expected to reach when it keeps up to `rows` rows.

@@ -421,9 +421,10 @@ fn read_csv(bytes: &[u8]) -> Result<Parsed, String> {
         .map(|name| name.trim().to_string())
         .collect();
     let mut rows = Vec::new();
+    let mut lines = Lines { bytes, at: 0, line: 1 };
     for record in reader.records() {
         let record = record.map_err(|e| e.to_string())?;
-        let line = record.position().map_or(0, |at| line_of(bytes, at.byte()));
+        let line = record.position().map_or(0, |at| lines.line_at(at.byte()));
         rows.push(Row {
             at: format!("line {line}"),
             cells: record.iter().map(|c| (!c.is_empty()).then(|| c.to_string())).collect(),
@@ -432,13 +433,25 @@ fn read_csv(bytes: &[u8]) -> Result<Parsed, String> {
     Ok((columns, rows))
 }
 
-/// The line of the record that begins at `at`: the reader has not yet passed over the line ends and
-/// empty lines before it.
-fn line_of(bytes: &[u8], at: u64) -> usize {
-    let at = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-    let rest = bytes.get(at..).unwrap_or_default();
-    let blank = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    1 + bytes.iter().take(at + blank).filter(|b| **b == b'\n').count()
+/// Line numbers of records, asked for in the order of the file.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// The line of the record that begins at `start`: the reader has not yet passed over the line
+    /// ends and empty lines before it.
+    fn line_at(&mut self, start: u64) -> usize {
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        let passed = |i: usize, b: u8| i < start || matches!(b, b'\r' | b'\n');
+        while let Some(byte) = self.bytes.get(self.at).filter(|b| passed(self.at, **b)) {
+            self.line += usize::from(*byte == b'\n');
+            self.at += 1;
+        }
+        self.line
+    }
 }
 
 fn read_parquet(bytes: Bytes) -> Result<Parsed, String> {

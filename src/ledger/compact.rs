@@ -13,8 +13,8 @@ use arrow::array::new_null_array;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
-use super::merge::{Input, Merge, Merged, Names, Row};
-use super::pack::{self, Kinds, PackFooter, PackUnit};
+use super::merge::{Input, Merge, Merged, Names};
+use super::pack::{self, Kinds, PackFooter, PackNames, PackUnit, PersonColumn, Placed};
 use super::read::OpenPack;
 use super::store::{Ledger, Pack};
 use super::write::{GROUP_ROWS, PackEncoder};
@@ -62,26 +62,29 @@ pub fn compact(
     // The rows are counted before they are written: the footer's place is at the end.
     footer.rows = footer.units.iter().map(|u| u.record.kept).sum();
     let schema = union(&packs);
+    let person = footer.person;
     let asked = [Arc::new(footer.asked.clone())];
     let inputs = [Input { source: 0, group_space: 0, packs }];
     let mut merge = Merge::new(&inputs, &asked, &(0..=u64::MAX), batch_rows, Names::default())?;
     let mut out = ledger.upload(&name)?;
     let mut encoder = PackEncoder::new(schema.clone(), footer)?;
-    let mut group = Group::default();
+    let mut group = AccessBatch::default();
     while let Some(merged) = merge.next_row()? {
-        group.push(&merged);
-        if group.rows.len() == GROUP_ROWS {
-            out.write(encoder.write(&group.drain(&schema)?)?)?;
+        push(&mut group, &merged);
+        if group.len() == GROUP_ROWS {
+            out.write(encoder.write(&drain(&mut group, person, &schema)?)?)?;
             if stop.load(Ordering::Relaxed) {
                 out.abort();
                 return Ok(None);
             }
         }
     }
-    if !group.rows.is_empty() {
-        out.write(encoder.write(&group.drain(&schema)?)?)?;
+    if !group.is_empty() {
+        out.write(encoder.write(&drain(&mut group, person, &schema)?)?)?;
     }
-    let (footer, tail) = encoder.finish()?;
+    let names = &merge.names;
+    let names = PackNames::new(&names.apps, &names.sets, &names.fields);
+    let (footer, tail) = encoder.finish(&names)?;
     out.write(tail)?;
     let size = out.finish()?;
     Ok(Some(Pack { name, size, footer }))
@@ -155,87 +158,45 @@ fn union(packs: &[Arc<OpenPack>]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The rows of one row group in the making, and what their codes mean.
-#[derive(Default)]
-struct Group {
-    rows: AccessBatch,
-    apps: Codes,
-    sets: Codes,
-    fields: Codes,
+/// Appends the row that a merge stands at; its codes stay the merge's.
+fn push(out: &mut AccessBatch, merged: &Merged<'_>) {
+    let row = merged.row();
+    out.unit.push(merged.unit());
+    out.micros.push(row.at.micros);
+    out.nanos.push(row.at.nanos);
+    out.app.push(row.app);
+    out.scopes.push(row.set);
+    out.outcome.push(row.outcome);
+    out.reject.push(row.reject);
+    out.subject.push(row.subject);
+    out.actor.push(row.actor);
+    out.group.push(row.group);
+    out.group_id.push(row.group_id);
+    out.weight.push(row.weight);
+    out.bytes.push(row.bytes);
+    out.records.push(row.records);
+    out.fields.push(row.fields);
+    out.event.push(row.event);
 }
 
-/// Codes of the merge's lists in the group's, each looked up once.
-#[derive(Default)]
-struct Codes(Vec<u32>);
-
-impl Codes {
-    fn get(&mut self, code: u32, own: impl FnOnce() -> u32) -> u32 {
-        let Some(index) = usize::try_from(code).ok().filter(|_| code != NONE) else { return NONE };
-        if self.0.len() <= index {
-            self.0.resize(index + 1, NONE);
-        }
-        match self.0.get_mut(index) {
-            Some(slot) if *slot == NONE => {
-                *slot = own();
-                *slot
-            }
-            Some(slot) => *slot,
-            None => NONE,
-        }
-    }
-}
-
-impl Group {
-    fn push(&mut self, merged: &Merged<'_>) {
-        let (names, row) = (merged.names, merged.row());
-        let Row { at, app, set, outcome, reject, subject, actor, group, group_id, .. } = row;
-        let out = &mut self.rows;
-        out.unit.push(merged.unit());
-        out.micros.push(at.micros);
-        out.nanos.push(at.nanos);
-        let apps = &mut out.app_names;
-        out.app
-            .push(self.apps.get(app, || names.apps.name(app).map_or(NONE, |name| apps.code(name))));
-        let sets = &mut out.scope_sets;
-        out.scopes.push(self.sets.get(set, || {
-            let known = usize::try_from(set).ok().and_then(|i| names.sets.sets().get(i));
-            known.map_or(NONE, |known| sets.code(known.clone()))
-        }));
-        out.outcome.push(outcome);
-        out.reject.push(reject);
-        out.subject.push(subject);
-        out.actor.push(actor);
-        out.group.push(group);
-        out.group_id.push(group_id);
-        out.weight.push(row.weight);
-        out.bytes.push(row.bytes);
-        out.records.push(row.records);
-        let lists = &mut out.field_lists;
-        out.fields.push(
-            self.fields
-                .get(row.fields, || names.fields.name(row.fields).map_or(NONE, |l| lists.code(l))),
-        );
-        out.event.push(row.event);
-    }
-
-    /// The rows as the columns of `schema`; a column that only other groups have is null here.
-    fn drain(&mut self, schema: &SchemaRef) -> Result<RecordBatch, LedgerError> {
-        let rows = std::mem::take(self).rows;
-        let order: Vec<u32> = (0..).take(rows.len()).collect();
-        let own = pack::to_arrow(&rows, &pack::Small::of(&rows), &order)?;
-        let columns = schema
-            .fields()
-            .iter()
-            .map(|field| match (own.column_by_name(field.name()), field.name().as_str()) {
-                (Some(column), _) => column.clone(),
-                (None, name) => match own.column_by_name("scopes") {
-                    // All scopes of these rows were exercised.
-                    Some(scopes) if name == "exercised" => scopes.clone(),
-                    _ => new_null_array(field.data_type(), rows.len()),
-                },
-            })
-            .collect();
-        RecordBatch::try_new(schema.clone(), columns)
-            .map_err(|e| LedgerError::Internal { what: e.to_string() })
-    }
+/// Takes the rows out as the columns of `schema`; a column that only other packs have is null here.
+fn drain(
+    rows: &mut AccessBatch,
+    person: PersonColumn,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, LedgerError> {
+    let hi = |row| person.keys(rows).and_then(|k| k.get(row)).map_or(0, |k| k.hi);
+    let order: Vec<Placed> = (0..rows.len()).map(hi).zip(0..).collect();
+    let own = pack::to_arrow(rows, person, &pack::Small::of(rows), &order)?;
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| match own.column_by_name(field.name()) {
+            Some(column) => column.clone(),
+            None => new_null_array(field.data_type(), rows.len()),
+        })
+        .collect();
+    rows.clear_rows();
+    RecordBatch::try_new(schema.clone(), columns)
+        .map_err(|e| LedgerError::Internal { what: e.to_string() })
 }

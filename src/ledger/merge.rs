@@ -92,9 +92,10 @@ impl Merge {
                     pack.clone(),
                     (input.source, input.group_space),
                     range.clone(),
-                    asked.clone(),
+                    asked,
                     batch_rows,
-                ));
+                    &mut merge.names,
+                )?);
             }
         }
         for index in 0..merge.cursors.len() {
@@ -110,7 +111,7 @@ impl Merge {
         let ended = Head { ended: true, person: None, event: None };
         let Some(cursor) = self.cursors.get_mut(index) else { return Ok(ended) };
         loop {
-            if !cursor.load(&mut self.names)? {
+            if !cursor.load()? {
                 return Ok(ended);
             }
             if cursor.block.unit.get(cursor.row) == Some(&NONE) {

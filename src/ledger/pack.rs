@@ -5,43 +5,69 @@
 //! | `unit` | uint32 | index into the footer's `units`: file and row group |
 //! | `time` | timestamp\[µs, UTC\] | floored; 1970-01-01 where the row is rejected for its time |
 //! | `time_nanos` | uint16 | nanoseconds beyond, where a source has them |
-//! | `app` | string | null where the event names none |
-//! | `scopes` | string | JSON array of asked scopes, sorted |
-//! | `exercised` | string | those of them that the call needed, likewise; missing where all are |
+//! | `app` | uint32 | index into `apps`; null where the event names none |
+//! | `scopes` | uint32 | index into `scopes`: the asked scopes, and those of them that the call exercised |
 //! | `allowed` | bool | whether the call was allowed; null where it is unknown |
 //! | `reject` | string | why the row cannot be counted: time, weight, scope, or scope and time |
 //! | `subject_hi`, `_lo`, `actor_…`, `group_…`, `event_…` | uint64 | 128-bit keys; `_lo` where it is not zero |
 //! | `group_id` | binary | the group's own id where the key does not give it back (veiled under an id key) |
 //! | `weight`, `bytes`, `records` | int64 | |
-//! | `fields` | string | JSON array of field names |
+//! | `fields` | uint32 | index into `fields`: a JSON array of field names |
 //!
 //! Only mapped columns are there. Rows are sorted by (person, event id); the person is the subject
 //! where one is mapped, else the actor. The footer's key `afterscope.pack` holds a
-//! [`PackFooter`] as JSON.
+//! [`PackFooter`] as JSON, `afterscope.names` the [`PackNames`] that the indexes point into.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanArray, DictionaryArray, Int32Array, Int64Array, StringArray,
-    TimestampMicrosecondArray, UInt16Array, UInt32Array, UInt64Array,
+    ArrayRef, BinaryBuilder, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray,
+    UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use crate::key::{IdKind, KEY_FORMAT, hex};
-use crate::scan::batch::{AccessBatch, IntColumn, KeyColumn, NONE, Outcome, Reject, ScopeSet};
+use crate::scan::batch::{
+    AccessBatch, IntColumn, Interner, KeyColumn, NONE, Outcome, Reject, ScopeSet, ScopeSets,
+};
 use crate::scan::{Asked, UnitRecord};
 use crate::store::Pin;
 
 /// Version of this format; part of every pack's name.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "afterscope.pack";
+
+/// The key of the names.
+pub const NAMES_KEY: &str = "afterscope.names";
+
+/// What the codes of a pack's rows stand for. Kept once a pack: texts in every row, even as the codes
+/// of a dictionary page, would be hashed once a row when they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackNames {
+    pub apps: Vec<Box<str>>,
+    pub scopes: Vec<ScopeSet>,
+    pub fields: Vec<Box<str>>,
+}
+
+impl PackNames {
+    pub fn new(apps: &Interner, scopes: &ScopeSets, fields: &Interner) -> Self {
+        Self {
+            apps: apps.names().to_vec(),
+            scopes: scopes.sets().to_vec(),
+            fields: fields.names().to_vec(),
+        }
+    }
+
+    pub fn of(rows: &AccessBatch) -> Self {
+        Self::new(&rows.app_names, &rows.scope_sets, &rows.field_lists)
+    }
+}
 
 /// What the rows of a pack were read with: packs of one lineage can stand in for each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,24 +166,18 @@ impl PackFooter {
     }
 }
 
-fn texts(
-    codes: impl Iterator<Item = u32>,
-    names: &[impl AsRef<str>],
-) -> Result<ArrayRef, LedgerError> {
-    // No code is as large as an i32; the one for null is negative.
-    let keys: Vec<i32> = codes.map(|c| i32::try_from(c).unwrap_or(-1)).collect();
-    let nulls = keys.iter().any(|k| *k < 0).then(|| keys.iter().map(|k| *k >= 0).collect());
-    let keys = Int32Array::new(
-        keys.iter().map(|k| (*k).max(0)).collect::<Vec<_>>().into(),
-        nulls.map(|valid: Vec<bool>| NullBuffer::from(valid)),
-    );
-    let values = StringArray::from_iter_values(names.iter().map(AsRef::as_ref));
-    DictionaryArray::try_new(keys, Arc::new(values))
-        .map(|d| Arc::new(d) as ArrayRef)
-        .map_err(|e| LedgerError::Internal { what: e.to_string() })
+/// Codes as a column; [`NONE`] is null.
+fn codes(codes: impl Iterator<Item = u32>) -> ArrayRef {
+    let codes: Vec<u32> = codes.collect();
+    let nulls = codes.contains(&NONE).then(|| codes.iter().map(|c| *c != NONE).collect());
+    Arc::new(UInt32Array::new(codes.into(), nulls.map(|valid: Vec<bool>| valid.into())))
 }
 
-fn nulls(valid: &[bool], order: &[u32]) -> Option<NullBuffer> {
+/// A row's place among the rows of a batch, with the upper half of its person's key: the person's
+/// column need not be picked again after it was sorted.
+pub type Placed = (u64, u32);
+
+fn nulls(valid: &[bool], order: &[Placed]) -> Option<NullBuffer> {
     (!valid.is_empty())
         .then(|| picked(valid, order, false).collect::<Vec<_>>())
         .map(NullBuffer::from)
@@ -166,10 +186,10 @@ fn nulls(valid: &[bool], order: &[u32]) -> Option<NullBuffer> {
 /// Rows `order` of a column.
 fn picked<'a, T: Copy>(
     from: &'a [T],
-    order: &'a [u32],
+    order: &'a [Placed],
     missing: T,
 ) -> impl ExactSizeIterator<Item = T> + 'a {
-    order.iter().map(move |i| {
+    order.iter().map(move |(_, i)| {
         usize::try_from(*i).ok().and_then(|i| from.get(i)).copied().unwrap_or(missing)
     })
 }
@@ -185,13 +205,14 @@ impl Columns {
         self.arrays.push(array);
     }
 
-    fn keys(&mut self, role: &str, keys: &KeyColumn, order: &[u32]) {
+    fn keys(&mut self, role: &str, keys: &KeyColumn, order: &[Placed], of_person: bool) {
         if keys.is_empty() {
             return;
         }
         let valid = nulls(&keys.valid, order);
         let pick = |from: &[u64]| -> Vec<u64> { picked(from, order, 0).collect() };
-        let hi = UInt64Array::new(pick(&keys.hi).into(), valid.clone());
+        let hi = if of_person { order.iter().map(|o| o.0).collect() } else { pick(&keys.hi) };
+        let hi = UInt64Array::new(hi.into(), valid.clone());
         self.push(&format!("{role}_hi"), Arc::new(hi));
         if !keys.lo.is_empty() {
             let lo = UInt64Array::new(pick(&keys.lo).into(), valid);
@@ -199,7 +220,7 @@ impl Columns {
         }
     }
 
-    fn ints(&mut self, name: &str, column: &IntColumn, order: &[u32]) {
+    fn ints(&mut self, name: &str, column: &IntColumn, order: &[Placed]) {
         if column.values.is_empty() {
             return;
         }
@@ -223,19 +244,15 @@ impl Small {
     }
 }
 
-/// The JSON array of scope names.
-fn json_array(names: &[String]) -> Result<String, LedgerError> {
-    serde_json::to_string(names).map_err(|e| LedgerError::Internal { what: e.to_string() })
-}
-
-/// Rows `order` of `batch` as a pack's columns.
+/// Rows `order` of `batch`, whose people are in the column `person`, as a pack's columns.
 ///
 /// # Errors
 /// [`LedgerError::Internal`] only.
 pub fn to_arrow(
     batch: &AccessBatch,
+    person: PersonColumn,
     small: &Small,
-    order: &[u32],
+    order: &[Placed],
 ) -> Result<RecordBatch, LedgerError> {
     let mut out = Columns { fields: Vec::new(), arrays: Vec::new() };
     let small: Vec<_> = picked(&small.0, order, (NONE, NONE, NONE, Outcome::Unknown)).collect();
@@ -247,16 +264,8 @@ pub fn to_arrow(
         let nanos: Vec<u16> = picked(&batch.nanos, order, 0).collect();
         out.push("time_nanos", Arc::new(UInt16Array::from(nanos)));
     }
-    out.push("app", texts(small.iter().map(|s| s.1), batch.app_names.names())?);
-
-    let sets = batch.scope_sets.sets();
-    let scopes = sets.iter().map(|s| json_array(&s.scopes)).collect::<Result<Vec<_>, _>>()?;
-    let exercised = sets.iter().map(|s| json_array(&s.exercised)).collect::<Result<Vec<_>, _>>()?;
-    let codes = || small.iter().map(|s| s.2);
-    out.push("scopes", texts(codes(), &scopes)?);
-    if sets.iter().any(|s| s.scopes != s.exercised) {
-        out.push("exercised", texts(codes(), &exercised)?);
-    }
+    out.push("app", codes(small.iter().map(|s| s.1)));
+    out.push("scopes", codes(small.iter().map(|s| s.2)));
 
     let known: Vec<bool> = small.iter().map(|s| s.3 != Outcome::Unknown).collect();
     let all = known.iter().all(|known| *known);
@@ -264,66 +273,27 @@ pub fn to_arrow(
     let allowed = BooleanArray::new(allowed, (!all).then(|| NullBuffer::from(known)));
     out.push("allowed", Arc::new(allowed));
     if !batch.reject.is_empty() {
-        let names = Reject::ALL.map(Reject::name);
-        let reject = picked(&batch.reject, order, None).map(|reject| match reject {
-            None => NONE,
-            Some(Reject::Time) => 0,
-            Some(Reject::Weight) => 1,
-            Some(Reject::Scope) => 2,
-            Some(Reject::ScopeAndTime) => 3,
-        });
-        out.push("reject", texts(reject, &names)?);
+        let names = picked(&batch.reject, order, None).map(|reject| reject.map(Reject::name));
+        out.push("reject", Arc::new(names.collect::<StringArray>()));
     }
-    out.keys("subject", &batch.subject, order);
-    out.keys("actor", &batch.actor, order);
-    out.keys("group", &batch.group, order);
+    out.keys("subject", &batch.subject, order, person == PersonColumn::Subject);
+    out.keys("actor", &batch.actor, order, person == PersonColumn::Actor);
+    out.keys("group", &batch.group, order, false);
     if !batch.group_id.is_empty() {
         let mut ids = BinaryBuilder::new();
-        for i in order {
+        for (_, i) in order {
             let id = usize::try_from(*i).ok().and_then(|i| batch.group_id.get(i));
             ids.append_option(id.and_then(Option::as_ref));
         }
         out.push("group_id", Arc::new(ids.finish()));
     }
-    out.keys("event", &batch.event, order);
+    out.keys("event", &batch.event, order, false);
     out.ints("weight", &batch.weight, order);
     out.ints("bytes", &batch.bytes, order);
     out.ints("records", &batch.records, order);
     if !batch.fields.is_empty() {
-        let fields = picked(&batch.fields, order, NONE);
-        out.push("fields", texts(fields, batch.field_lists.names())?);
+        out.push("fields", codes(picked(&batch.fields, order, NONE)));
     }
     RecordBatch::try_new(Arc::new(Schema::new(out.fields)), out.arrays)
         .map_err(|e| LedgerError::Internal { what: e.to_string() })
-}
-
-/// Types under which a pack's columns are read back: texts as dictionaries.
-pub fn read_schema(schema: &Schema) -> Schema {
-    let text = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let types: BTreeMap<&str, DataType> = [
-        ("app", text()),
-        ("scopes", text()),
-        ("exercised", text()),
-        ("reject", text()),
-        ("fields", text()),
-        ("time", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
-    ]
-    .into();
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|f| {
-            let data_type = types.get(f.name().as_str()).unwrap_or(f.data_type());
-            Field::new(f.name(), data_type.clone(), f.is_nullable())
-        })
-        .collect();
-    Schema::new(fields)
-}
-
-/// A scope set from its two JSON arrays.
-pub fn scope_set(scopes: &str, exercised: &str) -> Option<ScopeSet> {
-    Some(ScopeSet {
-        scopes: serde_json::from_str(scopes).ok()?,
-        exercised: serde_json::from_str(exercised).ok()?,
-    })
 }

@@ -1,12 +1,11 @@
 //! Packs as sorted streams of rows.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    DataType, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType, UInt16Type, UInt32Type,
+    ArrowPrimitiveType, Int64Type, SchemaRef, TimestampMicrosecondType, UInt16Type, UInt32Type,
     UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
@@ -21,7 +20,7 @@ use parquet::file::statistics::Statistics;
 
 use super::LedgerError;
 use super::merge::Names;
-use super::pack::{PersonColumn, read_schema, scope_set};
+use super::pack::{NAMES_KEY, PackNames, PersonColumn};
 use super::store::{Ledger, Pack};
 use super::write::{checksum, group_bytes};
 use crate::key::Key;
@@ -52,11 +51,8 @@ impl OpenPack {
             |reason: String| LedgerError::Damaged { pack: ledger.shown(&pack.name), reason };
         let parquet = Arc::new(ledger.metadata(&pack.name, pack.size)?);
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let plain = ArrowReaderMetadata::try_new(parquet, options.clone())
-            .map_err(|e| damaged(e.to_string()))?;
-        let options = options.with_schema(Arc::new(read_schema(plain.schema())));
-        let metadata = ArrowReaderMetadata::try_new(plain.metadata().clone(), options)
-            .map_err(|e| damaged(e.to_string()))?;
+        let metadata =
+            ArrowReaderMetadata::try_new(parquet, options).map_err(|e| damaged(e.to_string()))?;
         let groups: Vec<_> = metadata.metadata().row_groups().iter().map(group_bytes).collect();
         if groups.len() != pack.footer.checksums.len() {
             return Err(damaged(format!(
@@ -71,6 +67,15 @@ impl OpenPack {
     /// The pack's columns.
     pub fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
+    }
+
+    /// What the codes of the rows stand for.
+    fn names(&self) -> Result<PackNames, LedgerError> {
+        let all = self.metadata.metadata().file_metadata().key_value_metadata();
+        all.and_then(|all| all.iter().find(|kv| kv.key == NAMES_KEY))
+            .and_then(|kv| kv.value.as_deref())
+            .ok_or_else(|| self.damaged("it has no names"))
+            .and_then(|json| serde_json::from_str(json).map_err(|e| self.damaged(e)))
     }
 
     fn damaged(&self, reason: impl ToString) -> LedgerError {
@@ -105,6 +110,30 @@ impl OpenPack {
     }
 }
 
+/// The codes of a pack's names in a merge's.
+struct Codes {
+    apps: Vec<u32>,
+    sets: Vec<u32>,
+    fields: Vec<u32>,
+}
+
+impl Codes {
+    /// A pack may hold more scopes than the run asks for: the others are left out.
+    fn of(pack: PackNames, asked: &Asked, names: &mut Names) -> Self {
+        let wanted = |name: &String| asked.scopes.binary_search_by(|s| s.name.cmp(name)).is_ok();
+        let sets = pack.scopes.into_iter().map(|mut set| {
+            set.scopes.retain(wanted);
+            set.exercised.retain(wanted);
+            names.sets.code(set)
+        });
+        Self {
+            sets: sets.collect(),
+            apps: pack.apps.iter().map(|app| names.apps.code(app)).collect(),
+            fields: pack.fields.iter().map(|list| names.fields.code(list)).collect(),
+        }
+    }
+}
+
 /// The rows of one pack within a key range, in order, a block at a time.
 pub struct Cursor {
     pack: Arc<OpenPack>,
@@ -112,9 +141,7 @@ pub struct Cursor {
     groups: std::vec::IntoIter<usize>,
     reader: Option<ParquetRecordBatchReader>,
     batch_rows: usize,
-    /// Codes in the merge's names, by the text that the pack holds.
-    sets: HashMap<(String, String), u32>,
-    asked: Arc<Asked>,
+    codes: Codes,
     /// The source, and the namespace of its groups.
     pub source: (usize, usize),
     /// The current block; its codes are the merge's.
@@ -123,27 +150,31 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// A cursor before its first row; see [`Self::load`].
+    /// A cursor before its first row; see [`Self::load`]. Rows of its blocks refer to `names`.
+    ///
+    /// # Errors
+    /// Damaged packs.
     pub fn new(
         pack: Arc<OpenPack>,
         source: (usize, usize),
         range: KeyRange,
-        asked: Arc<Asked>,
+        asked: &Asked,
         batch_rows: usize,
-    ) -> Self {
+        names: &mut Names,
+    ) -> Result<Self, LedgerError> {
         let groups = pack.groups_in(&range).into_iter();
-        Self {
+        let codes = Codes::of(pack.names()?, asked, names);
+        Ok(Self {
             pack,
             range,
             groups,
             reader: None,
             batch_rows,
-            sets: HashMap::new(),
-            asked,
+            codes,
             source,
             block: AccessBatch::default(),
             row: 0,
-        }
+        })
     }
 
     pub fn person_column(&self) -> PersonColumn {
@@ -158,13 +189,13 @@ impl Cursor {
     ///
     /// # Errors
     /// Storage failures and damaged packs.
-    pub fn load(&mut self, names: &mut Names) -> Result<bool, LedgerError> {
+    pub fn load(&mut self) -> Result<bool, LedgerError> {
         while self.row >= self.block.len() {
             let Some(batch) = self.next_batch()? else {
                 self.block = AccessBatch::default();
                 return Ok(false);
             };
-            self.block = self.decode(&batch, names)?;
+            self.block = self.decode(batch)?;
             self.row = 0;
         }
         Ok(true)
@@ -198,56 +229,43 @@ impl Cursor {
     }
 
     /// The rows of `batch` that lie in the range and belong to units that count.
-    fn decode(
-        &mut self,
-        batch: &RecordBatch,
-        names: &mut Names,
-    ) -> Result<AccessBatch, LedgerError> {
-        let column = |name: &str| batch.column_by_name(name);
-        let keys = |role: &str| -> KeyColumn {
-            let Some(hi) = column(&format!("{role}_hi")) else { return KeyColumn::default() };
-            let lo = column(&format!("{role}_lo")).and_then(u64s).unwrap_or_default();
-            KeyColumn { kind: None, hi: u64s(hi).unwrap_or_default(), lo, valid: validity(hi) }
-        };
-        let ints = |name: &str| -> IntColumn {
-            let Some(array) = column(name) else { return IntColumn::default() };
-            let values = array.as_primitive_opt::<Int64Type>();
-            IntColumn {
-                values: values.map(|v| v.values().to_vec()).unwrap_or_default(),
-                valid: validity(array),
+    fn decode(&self, batch: RecordBatch) -> Result<AccessBatch, LedgerError> {
+        let mut columns = Columns::of(batch);
+        let missing =
+            |name: &str| self.pack.damaged(format!("it has no column `{name}` of its type"));
+        let mut code = |name: &str, codes: &[u32]| {
+            let (own, valid) = columns.take::<UInt32Type>(name)?;
+            let mut own = own;
+            for (i, code) in own.iter_mut().enumerate() {
+                let null = valid.get(i) == Some(&false);
+                *code = if null { NONE } else { translated(codes, *code) };
             }
+            Some(own)
         };
-        let pack = self.pack.clone();
-        let missing = |name: &str| pack.damaged(format!("it has no column `{name}` of its type"));
-        let unit = column("unit")
-            .and_then(|a| a.as_primitive_opt::<UInt32Type>())
-            .ok_or_else(|| missing("unit"))?;
-        let micros = column("time")
-            .and_then(|a| a.as_primitive_opt::<TimestampMicrosecondType>())
-            .ok_or_else(|| missing("time"))?;
         let mut out = AccessBatch {
-            unit: unit.values().iter().map(|u| translated(&self.pack.units, *u)).collect(),
-            micros: micros.values().to_vec(),
-            nanos: column("time_nanos")
-                .and_then(|a| a.as_primitive_opt::<UInt16Type>())
-                .map(|a| a.values().to_vec())
-                .unwrap_or_default(),
-            subject: keys("subject"),
-            actor: keys("actor"),
-            group: keys("group"),
-            event: keys("event"),
-            weight: ints("weight"),
-            bytes: ints("bytes"),
-            records: ints("records"),
+            unit: code("unit", &self.pack.units).ok_or_else(|| missing("unit"))?,
+            app: code("app", &self.codes.apps).ok_or_else(|| missing("app"))?,
+            scopes: code("scopes", &self.codes.sets).ok_or_else(|| missing("scopes"))?,
+            fields: code("fields", &self.codes.fields).unwrap_or_default(),
+            micros: columns
+                .take::<TimestampMicrosecondType>("time")
+                .ok_or_else(|| missing("time"))?
+                .0,
+            nanos: columns.take::<UInt16Type>("time_nanos").unwrap_or_default().0,
+            subject: columns.keys("subject"),
+            actor: columns.keys("actor"),
+            group: columns.keys("group"),
+            event: columns.keys("event"),
+            weight: columns.ints("weight"),
+            bytes: columns.ints("bytes"),
+            records: columns.ints("records"),
             ..Default::default()
         };
-        let (codes, texts) = column("app").and_then(dictionary).ok_or_else(|| missing("app"))?;
-        let map: Vec<u32> = texts.iter().map(|t| t.map_or(NONE, |t| names.apps.code(t))).collect();
-        out.app = codes.map(|c| translated(&map, c)).collect();
-        out.scopes = self.scope_codes(batch, names)?;
-        let allowed =
-            column("allowed").and_then(|a| a.as_boolean_opt()).ok_or_else(|| missing("allowed"))?;
+        let allowed = columns.array("allowed");
         out.outcome = allowed
+            .as_ref()
+            .and_then(|a| a.as_boolean_opt())
+            .ok_or_else(|| missing("allowed"))?
             .iter()
             .map(|allowed| match allowed {
                 Some(true) => Outcome::Allowed,
@@ -255,77 +273,16 @@ impl Cursor {
                 None => Outcome::Unknown,
             })
             .collect();
-        if let Some((codes, texts)) = column("reject").and_then(dictionary) {
-            let rejects: Vec<Option<Reject>> = texts
-                .iter()
-                .map(|t| Reject::ALL.into_iter().find(|r| Some(r.name()) == t))
-                .collect();
-            out.reject = codes
-                .map(|c| usize::try_from(c).ok().and_then(|c| rejects.get(c)).copied().flatten())
-                .collect();
+        if let Some(array) = columns.array("reject") {
+            let texts = array.as_string_opt::<i32>().ok_or_else(|| missing("reject"))?;
+            let of = |name: &str| Reject::ALL.into_iter().find(|r| r.name() == name);
+            out.reject = texts.iter().map(|text| text.and_then(of)).collect();
         }
-        if let Some((codes, texts)) = column("fields").and_then(dictionary) {
-            let map: Vec<u32> =
-                texts.iter().map(|t| t.map_or(NONE, |t| names.fields.code(t))).collect();
-            out.fields = codes.map(|c| translated(&map, c)).collect();
-        }
-        if let Some(ids) = column("group_id").and_then(|a| a.as_binary_opt::<i32>()) {
+        if let Some(array) = columns.array("group_id") {
+            let ids = array.as_binary_opt::<i32>().ok_or_else(|| missing("group_id"))?;
             out.group_id = ids.iter().map(|id| id.map(Into::into)).collect();
         }
         self.trim(&mut out);
-        Ok(out)
-    }
-
-    fn scope_codes(
-        &mut self,
-        batch: &RecordBatch,
-        names: &mut Names,
-    ) -> Result<Vec<u32>, LedgerError> {
-        let pack = self.pack.clone();
-        let missing = |name: &str| pack.damaged(format!("it has no column `{name}` of its type"));
-        let (scopes, scope_texts) =
-            batch.column_by_name("scopes").and_then(dictionary).ok_or_else(|| missing("scopes"))?;
-        // Where the column is missing, every scope was exercised.
-        let (exercised, exercised_texts) = match batch.column_by_name("exercised") {
-            Some(column) => dictionary(column).ok_or_else(|| missing("exercised"))?,
-            None => batch
-                .column_by_name("scopes")
-                .and_then(dictionary)
-                .ok_or_else(|| missing("scopes"))?,
-        };
-        let text = |texts: &arrow::array::StringArray, code: u32| -> String {
-            let code = usize::try_from(code).unwrap_or(usize::MAX);
-            if code < texts.len() { texts.value(code).to_string() } else { "[]".into() }
-        };
-        let mut local: HashMap<(u32, u32), u32> = HashMap::new();
-        let mut out = Vec::with_capacity(batch.num_rows());
-        for pair in scopes.zip(exercised) {
-            let code = match local.get(&pair) {
-                Some(code) => *code,
-                None => {
-                    let key = (text(scope_texts, pair.0), text(exercised_texts, pair.1));
-                    let code = match self.sets.get(&key) {
-                        Some(code) => *code,
-                        None => {
-                            let mut set = scope_set(&key.0, &key.1)
-                                .ok_or_else(|| pack.damaged("a scope list is no JSON array"))?;
-                            // A pack may hold more scopes than this run asks for.
-                            let asked = |name: &String| {
-                                self.asked.scopes.binary_search_by(|s| s.name.cmp(name)).is_ok()
-                            };
-                            set.scopes.retain(asked);
-                            set.exercised.retain(asked);
-                            let code = names.sets.code(set);
-                            self.sets.insert(key, code);
-                            code
-                        }
-                    };
-                    local.insert(pair, code);
-                    code
-                }
-            };
-            out.push(code);
-        }
         Ok(out)
     }
 
@@ -351,8 +308,43 @@ impl Cursor {
     }
 }
 
-fn u64s(array: &ArrayRef) -> Option<Vec<u64>> {
-    array.as_primitive_opt::<UInt64Type>().map(|a| a.values().to_vec())
+/// The arrays of a batch, taken out one by one: a column that nobody else holds is not copied.
+struct Columns {
+    schema: SchemaRef,
+    arrays: Vec<Option<ArrayRef>>,
+}
+
+impl Columns {
+    fn of(batch: RecordBatch) -> Self {
+        let (schema, arrays, _) = batch.into_parts();
+        Self { schema, arrays: arrays.into_iter().map(Some).collect() }
+    }
+
+    fn array(&mut self, name: &str) -> Option<ArrayRef> {
+        let (index, _) = self.schema.column_with_name(name)?;
+        self.arrays.get_mut(index)?.take()
+    }
+
+    /// A column's values, and which of them are not null; empty where all are.
+    fn take<T: ArrowPrimitiveType>(&mut self, name: &str) -> Option<(Vec<T::Native>, Vec<bool>)> {
+        let array = self.array(name)?;
+        let valid = validity(&array);
+        let values = array.as_primitive_opt::<T>()?.values().clone();
+        drop(array);
+        let values = values.into_inner().into_vec();
+        Some((values.unwrap_or_else(|shared| shared.typed_data().to_vec()), valid))
+    }
+
+    fn keys(&mut self, role: &str) -> KeyColumn {
+        let (hi, valid) = self.take::<UInt64Type>(&format!("{role}_hi")).unwrap_or_default();
+        let (lo, _) = self.take::<UInt64Type>(&format!("{role}_lo")).unwrap_or_default();
+        KeyColumn { kind: None, hi, lo, valid }
+    }
+
+    fn ints(&mut self, name: &str) -> IntColumn {
+        let (values, valid) = self.take::<Int64Type>(name).unwrap_or_default();
+        IntColumn { values, valid }
+    }
 }
 
 fn validity(array: &ArrayRef) -> Vec<bool> {
@@ -360,17 +352,6 @@ fn validity(array: &ArrayRef) -> Vec<bool> {
         Some(nulls) if nulls.null_count() > 0 => nulls.iter().collect(),
         _ => Vec::new(),
     }
-}
-
-fn dictionary(array: &ArrayRef) -> Option<(impl Iterator<Item = u32>, &arrow::array::StringArray)> {
-    if !matches!(array.data_type(), DataType::Dictionary(..)) {
-        return None;
-    }
-    let dictionary = array.as_dictionary_opt::<Int32Type>()?;
-    let values = dictionary.values().as_string_opt::<i32>()?;
-    let codes =
-        dictionary.keys().iter().map(|k| k.and_then(|k| u32::try_from(k).ok()).unwrap_or(NONE));
-    Some((codes, values))
 }
 
 /// One row group's bytes, as a file.

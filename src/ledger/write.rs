@@ -13,7 +13,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::LedgerError;
-use super::pack::{self, FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit, PersonColumn};
+use super::pack::{
+    self, FOOTER_KEY, Kinds, Lineage, NAMES_KEY, PackFooter, PackNames, PackUnit, PersonColumn,
+    Placed,
+};
 use super::store::{Ledger, Pack};
 use crate::key::{IdKind, hex};
 use crate::scan::batch::{AccessBatch, NONE};
@@ -183,46 +186,41 @@ impl Sink for PackWriter {
     }
 }
 
-/// Row numbers in the order of (person, event id, time); rows without a person first.
-fn order(rows: &AccessBatch, person: PersonColumn) -> Vec<u32> {
+/// Rows in the order of (person, event id, time); rows without a person first.
+fn order(rows: &AccessBatch, person: PersonColumn) -> Vec<Placed> {
     let index = |i: &u32| usize::try_from(*i).unwrap_or(usize::MAX);
     let rest = |i: &u32| {
         let i = index(i);
         (rows.event.get(i), rows.micros.get(i), rows.nanos.get(i))
     };
     let keys = person.keys(rows);
-    let mut nobody: Vec<u32> = Vec::new();
-    let mut people: Vec<(u64, u32)> = Vec::with_capacity(rows.len());
+    let mut order: Vec<Placed> = Vec::new();
+    let mut people: Vec<Placed> = Vec::with_capacity(rows.len());
     for (row, number) in (0..rows.len()).zip(0u32..) {
         match keys.and_then(|k| k.get(row)) {
             Some(key) => people.push((key.hi, number)),
-            None => nobody.push(number),
+            None => order.push((0, number)),
         }
     }
-    nobody.sort_by_key(rest);
-    let people = sorted_by_key(people);
-    let mut order = nobody;
-    let first = order.len();
-    order.extend(people.iter().map(|(_, i)| *i));
-    let sorted = order.get_mut(first..).unwrap_or_default();
+    order.sort_by_key(|(_, i)| rest(i));
+    people = sorted_by_key(people);
     // Runs of one `hi` are short; only they need the rest of the key.
     let lo = |i: &u32| keys.and_then(|k| k.get(index(i))).map(|k| k.lo);
-    let mut from = 0;
-    for run in people.chunk_by(|a, b| a.0 == b.0) {
-        let range = from..from + run.len();
-        from = range.end;
-        if run.len() > 1
-            && let Some(slots) = sorted.get_mut(range)
-        {
-            slots.sort_by(|a, b| (lo(a), rest(a)).cmp(&(lo(b), rest(b))));
+    for run in people.chunk_by_mut(|a, b| a.0 == b.0) {
+        if run.len() > 1 {
+            run.sort_by(|(_, a), (_, b)| (lo(a), rest(a)).cmp(&(lo(b), rest(b))));
         }
     }
+    if order.is_empty() {
+        return people;
+    }
+    order.append(&mut people);
     order
 }
 
 /// Sorts by key, then by row. Keys are spread evenly: one pass over their top bits leaves stretches
 /// that fit the processor's first cache, where sorting by comparison is cheap.
-fn sorted_by_key(rows: Vec<(u64, u32)>) -> Vec<(u64, u32)> {
+fn sorted_by_key(rows: Vec<Placed>) -> Vec<Placed> {
     const BITS: u32 = 11;
     if rows.len() < 1 << 14 {
         let mut rows = rows;
@@ -260,7 +258,7 @@ fn sorted_by_key(rows: Vec<(u64, u32)>) -> Vec<(u64, u32)> {
     sorted
 }
 
-/// How packs are written: keys are noise that no encoding makes smaller; texts are few.
+/// How packs are written: keys are noise that no encoding makes smaller; texts are codes.
 pub fn properties() -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::UNCOMPRESSED)
@@ -273,9 +271,6 @@ pub fn properties() -> WriterProperties {
         .set_data_page_row_count_limit(usize::MAX)
         .set_write_batch_size(8192)
         .set_created_by(format!("afterscope {}", env!("CARGO_PKG_VERSION")));
-    for text in ["app", "scopes", "exercised", "reject", "fields"] {
-        builder = builder.set_column_dictionary_enabled(ColumnPath::from(text), true);
-    }
     for key in ["subject_hi", "actor_hi"] {
         builder =
             builder.set_column_statistics_enabled(ColumnPath::from(key), EnabledStatistics::Chunk);
@@ -285,14 +280,16 @@ pub fn properties() -> WriterProperties {
 
 /// A pack's bytes, and its footer with checksums.
 fn encode(rows: &AccessBatch, footer: PackFooter) -> Result<(PackFooter, Vec<Bytes>), LedgerError> {
-    let order = order(rows, footer.person);
+    let person = footer.person;
+    let order = order(rows, person);
     let small = pack::Small::of(rows);
-    let mut out = PackEncoder::new(pack::to_arrow(rows, &small, &[])?.schema(), footer)?;
+    let schema = pack::to_arrow(rows, person, &small, &[])?.schema();
+    let mut out = PackEncoder::new(schema, footer)?;
     let mut bytes = Vec::new();
     for chunk in order.chunks(GROUP_ROWS) {
-        bytes.push(out.write(&pack::to_arrow(rows, &small, chunk)?)?);
+        bytes.push(out.write(&pack::to_arrow(rows, person, &small, chunk)?)?);
     }
-    let (footer, tail) = out.finish()?;
+    let (footer, tail) = out.finish(&PackNames::of(rows))?;
     bytes.push(tail);
     Ok((footer, bytes))
 }
@@ -342,9 +339,12 @@ impl PackEncoder {
     ///
     /// # Errors
     /// [`LedgerError::Internal`] only.
-    pub fn finish(mut self) -> Result<(PackFooter, Bytes), LedgerError> {
-        let json = serde_json::to_string(&self.footer).map_err(|e| internal(&e))?;
-        self.writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_string(), json));
+    pub fn finish(mut self, names: &PackNames) -> Result<(PackFooter, Bytes), LedgerError> {
+        let footer = serde_json::to_string(&self.footer).map_err(|e| internal(&e))?;
+        let names = serde_json::to_string(names).map_err(|e| internal(&e))?;
+        for (key, json) in [(FOOTER_KEY, footer), (NAMES_KEY, names)] {
+            self.writer.append_key_value_metadata(KeyValue::new(key.to_string(), json));
+        }
         let bytes = self.writer.into_inner().map_err(|e| internal(&e))?;
         Ok((self.footer, Bytes::from(bytes)))
     }

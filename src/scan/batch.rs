@@ -101,7 +101,18 @@ pub fn translated(codes: &[u32], code: u32) -> u32 {
 
 /// The asked scopes of a row: all that it carries, and those of them that the call exercised.
 /// Sorted, without repeats. A row whose scope value cannot be read has none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct ScopeSet {
     pub scopes: Vec<String>,
     pub exercised: Vec<String>,
@@ -351,8 +362,16 @@ impl AccessBatch {
         self.fields.extend(other.fields.iter().map(|c| translated(&lists, *c)));
     }
 
-    /// Takes all rows out and keeps the room that they stood in.
+    /// Takes all rows out, with the lists that they refer to, and keeps the room that they stood in.
     pub fn clear(&mut self) {
+        self.clear_rows();
+        self.app_names = Interner::default();
+        self.scope_sets = ScopeSets::default();
+        self.field_lists = Interner::default();
+    }
+
+    /// Takes all rows out and leaves the lists.
+    pub fn clear_rows(&mut self) {
         struct Clear;
         impl ColumnEdit for Clear {
             fn edit<T>(&self, column: &mut Vec<T>) {
@@ -363,9 +382,6 @@ impl AccessBatch {
         for keys in [&mut self.subject, &mut self.actor, &mut self.group, &mut self.event] {
             keys.kind = None;
         }
-        self.app_names = Interner::default();
-        self.scope_sets = ScopeSets::default();
-        self.field_lists = Interner::default();
     }
 
     /// Makes room for `rows` rows in every column that has any. Growing by copies would touch large

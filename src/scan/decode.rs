@@ -4,16 +4,20 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::RowGroupMetaData;
 
 use super::batch::AccessBatch;
+use super::columns::Bound;
 use super::endpoint::EndpointCache;
 use super::engine::Fetch;
 use super::events::EventBuilder;
 use super::file::{Footer, OpenFile, Opened};
 use super::mapping::moments;
+use super::pages::{FlatColumn, FlatReader};
 use super::prune;
 use super::ranges::{Fetched, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
@@ -134,7 +138,7 @@ impl Decoder {
         let footer = file.footer()?;
         let time = &footer.columns.time;
         let mut days = BTreeSet::new();
-        for batch in open_reader(file, footer, group, &time.leaves, None, fetched)? {
+        for batch in open_reader(file, footer, group, &time.leaves, None, &fetched)? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
             let times = moments(time, &time.values(&batch, &file.shown)?, &file.shown)?;
             days.extend(times.into_iter().flatten().map(Moment::day));
@@ -300,8 +304,26 @@ impl Decoder {
         let selected: usize = kept.iter().map(ExactSizeIterator::len).sum();
         let mut read = 0usize;
         let mut ruled_out = false;
+        let fetched = Arc::new(fetched);
+        // One dictionary serves the row group: if it has no asked scope, no row has.
+        let rules_out = |matcher: &Matcher<'_>| {
+            self.context.pruning && all_dictionary && matcher.dictionary_rules_out()
+        };
+        let flat = match footer.columns.scopes.as_ref().filter(|_| ranges.is_none()) {
+            Some(bound) => self.flat_scopes(file, group, bound, &fetched)?,
+            None => None,
+        };
+        if let (Some(bound), Some(mut column)) = (&footer.columns.scopes, flat) {
+            let texts = column.texts().map_err(|e| file.unreadable(&e))?;
+            matcher.learn(bound, column.data_type(), texts.as_ref(), &file.shown)?;
+            ruled_out = rules_out(&matcher);
+            if !ruled_out {
+                read = matcher.find(&mut column).map_err(|e| file.unreadable(&e))?;
+            }
+            return self.selected(file, group, unit, matcher, (rows, selected, read, ruled_out));
+        }
         let leaves = footer.columns.selecting();
-        for batch in open_reader(file, footer, group, &leaves, selection, fetched)? {
+        for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
             read += batch.num_rows();
             match &footer.columns.scopes {
@@ -317,12 +339,41 @@ impl Decoder {
                     )?;
                 }
             }
-            // One dictionary serves the row group: if it has no asked scope, no row has.
-            if self.context.pruning && all_dictionary && matcher.dictionary_rules_out() {
+            if rules_out(&matcher) {
                 ruled_out = true;
                 break;
             }
         }
+        self.selected(file, group, unit, matcher, (rows, selected, read, ruled_out))
+    }
+
+    /// The scope column, where it can be searched as it lies in its pages.
+    fn flat_scopes(
+        &self,
+        file: &OpenFile,
+        group: usize,
+        bound: &Bound,
+        fetched: &Arc<Fetched>,
+    ) -> Result<Option<FlatColumn>, ScanError> {
+        let footer = file.footer()?;
+        let Some(leaf) = bound.single_leaf().filter(|_| self.context.pruning) else {
+            return Ok(None);
+        };
+        let column = FlatColumn::open(footer, group, leaf, fetched);
+        let column = column.map_err(|e| file.unreadable(&e))?;
+        Ok(column.filter(|c| matches!(c.data_type(), DataType::Dictionary(..))))
+    }
+
+    /// What follows from the matches of a row group: nothing, or its other columns.
+    fn selected(
+        &self,
+        file: &Arc<OpenFile>,
+        group: usize,
+        mut unit: UnitRecord,
+        matcher: Matcher<'_>,
+        (rows, selected, read, ruled_out): (usize, usize, usize, bool),
+    ) -> Result<Selected, ScanError> {
+        let footer = file.footer()?;
         if ruled_out {
             unit.pruned.dictionary = selected as u64;
         } else if read == selected {
@@ -340,7 +391,8 @@ impl Decoder {
         let meaning = meaning(&self.context, scopes, matcher.encoding, &file.shown)?;
         let matches = Box::new(matcher.matches);
         let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
-        let selection = selection_of_rows(&matches.rows, rows);
+        let by_page = footer.metadata.metadata().offset_index().is_some();
+        let selection = by_page.then(|| selection_of_rows(&matches.rows, rows)).flatten();
         let ranges = byte_ranges(footer, group, &leaves, selection.as_ref());
         let step = Step::Read { group, matches, unit: Box::new(unit), meaning };
         Ok(Selected { next: vec![Fetch { file: file.clone(), ranges, step }], units: Vec::new() })
@@ -358,7 +410,13 @@ impl Decoder {
         let footer = file.footer()?;
         let rows = usize::try_from(unit.rows).unwrap_or(0);
         let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
-        let selection = selection_of_rows(&matches.rows, rows);
+        let fetched = Arc::new(fetched);
+        let flat = if self.context.pruning {
+            FlatReader::open(footer, group, &leaves, &matches.rows, &fetched)
+                .map_err(|e| file.unreadable(&e))?
+        } else {
+            None
+        };
         let mut events = EventBuilder::new(
             &self.context,
             &footer.columns,
@@ -367,10 +425,22 @@ impl Decoder {
             (&file.shown, footer.bound.as_ref()),
         );
         let mut read = 0;
-        for batch in open_reader(file, footer, group, &leaves, selection, fetched)? {
-            let batch = batch.map_err(|e| file.unreadable(&e))?;
+        let mut take = |batch: RecordBatch| {
             read += batch.num_rows();
-            events.take(&batch, &mut self.endpoints)?;
+            events.take(&batch, &mut self.endpoints)
+        };
+        match flat {
+            Some(flat) => {
+                for batch in flat {
+                    take(batch.map_err(|e| file.unreadable(&e))?)?;
+                }
+            }
+            None => {
+                let selection = selection_of_rows(&matches.rows, rows);
+                for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
+                    take(batch.map_err(|e| file.unreadable(&e))?)?;
+                }
+            }
         }
         if read != matches.rows.len() {
             return Err(file.unreadable(&format!(

@@ -13,6 +13,7 @@ mod engine;
 mod events;
 mod file;
 mod mapping;
+mod pages;
 mod prune;
 mod ranges;
 mod scopes;

@@ -20,7 +20,7 @@ use super::file::{Footer, OpenFile};
 const MASK_BELOW: usize = 8;
 
 /// Rows decoded at once.
-const BATCH_ROWS: usize = 32 << 10;
+pub(super) const BATCH_ROWS: usize = 32 << 10;
 
 /// Rows of a row group as a reader wants them.
 pub(super) fn selection_of_ranges(
@@ -95,7 +95,7 @@ pub(super) fn open_reader(
     group: usize,
     leaves: &[usize],
     selection: Option<RowSelection>,
-    fetched: Fetched,
+    fetched: &Fetched,
 ) -> Result<ParquetRecordBatchReader, ScanError> {
     let mask = ProjectionMask::leaves(footer.metadata.parquet_schema(), leaves.iter().copied());
     // A mask decodes all rows between the first and the last: every page must be there.
@@ -104,11 +104,13 @@ pub(super) fn open_reader(
     } else {
         RowSelectionPolicy::Selectors
     };
-    let mut builder =
-        ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, footer.metadata.clone())
-            .with_row_groups(vec![group])
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS);
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+        fetched.clone(),
+        footer.metadata.clone(),
+    )
+    .with_row_groups(vec![group])
+    .with_projection(mask)
+    .with_batch_size(BATCH_ROWS);
     if let Some(selection) = selection {
         builder = builder.with_row_selection(selection).with_row_selection_policy(policy);
     }
@@ -116,6 +118,7 @@ pub(super) fn open_reader(
 }
 
 /// The parts of a file that were fetched.
+#[derive(Clone)]
 pub(super) struct Fetched {
     pub size: u64,
     /// Offset and bytes.
@@ -130,7 +133,7 @@ impl Length for Fetched {
 
 impl Fetched {
     /// Whether the columns are here from their first byte to their last.
-    fn holds_all(&self, group: &RowGroupMetaData, leaves: &[usize]) -> bool {
+    pub fn holds_all(&self, group: &RowGroupMetaData, leaves: &[usize]) -> bool {
         leaves.iter().filter_map(|leaf| group.columns().get(*leaf)).all(|column| {
             let (start, length) = column.byte_range();
             self.parts.iter().any(|(from, bytes)| {

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
+use parquet::errors::ParquetError;
 
 use super::batch::{NONE, Reject};
 use super::columns::Bound;
 use super::endpoint::{EndpointCache, EndpointTable};
 use super::mapping::{as_text_dictionary, encoding_of, folded, list_rows, split};
+use super::pages::FlatColumn;
 use super::{Asked, ScanContext, ScanError};
 use crate::config::ColumnSource;
 use crate::config::raw::{Encoding, ScopesMean};
@@ -202,6 +205,41 @@ impl<'a> Matcher<'a> {
             self.take(if broken { UNREADABLE } else { code }, row);
         }
         Ok(())
+    }
+
+    /// Learns what the texts of a dictionary of the type `data_type` stand for.
+    ///
+    /// # Errors
+    /// [`ScanError::WrongType`] where the column's `encoding` does not fit.
+    pub fn learn(
+        &mut self,
+        bound: &Bound,
+        data_type: &DataType,
+        texts: Option<&ArrayRef>,
+        file: &str,
+    ) -> Result<(), ScanError> {
+        let encoding = encoding_of(bound, data_type, file)?;
+        self.encoding = Some(encoding);
+        if let Some(values) = texts {
+            let codes = self.codes_of(bound, &bound.to_text(values, file)?, encoding);
+            self.dictionary = Some((values.clone(), codes));
+        }
+        Ok(())
+    }
+
+    /// Takes the rows of a column whose dictionary was learned; gives their number.
+    ///
+    /// # Errors
+    /// Damaged pages.
+    pub fn find(&mut self, column: &mut FlatColumn) -> Result<usize, ParquetError> {
+        let codes = self.dictionary.as_ref().map_or(&[][..], |(_, codes)| codes);
+        let meanings: Vec<Option<u32>> =
+            codes.iter().map(|code| (*code != NONE).then_some(*code)).collect();
+        let Matches { rows, held, .. } = &mut self.matches;
+        column.find(&meanings, |row, code| {
+            rows.push(u32::try_from(row).unwrap_or(u32::MAX));
+            held.push(code);
+        })
     }
 
     fn codes_of(&mut self, bound: &Bound, texts: &StringArray, encoding: Encoding) -> Vec<u32> {
