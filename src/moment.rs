@@ -6,7 +6,9 @@
 
 use std::fmt;
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Timelike, Utc,
+};
 use chrono_tz::Tz;
 
 /// Microseconds in a UTC day.
@@ -117,19 +119,28 @@ impl Moment {
         }
     }
 
-    /// RFC 3339 in UTC with six digits of a second: for columns of a table.
-    pub fn to_rfc3339_micros(self) -> String {
-        let Some(at) = DateTime::<Utc>::from_timestamp_micros(self.micros) else {
-            return self.to_rfc3339();
+    /// Appends RFC 3339 in UTC with six digits of a second: for columns of a table.
+    pub fn write_rfc3339_micros(self, out: &mut String) {
+        let at = DateTime::<Utc>::from_timestamp_micros(self.micros);
+        let Some(at) = at.filter(|at| (0..10_000).contains(&at.year())) else {
+            out.push_str(&self.to_rfc3339());
+            return;
         };
-        let (date, time) = (at.date_naive(), at.time());
-        format!(
-            "{date}T{:02}:{:02}:{:02}.{:06}Z",
-            time.hour(),
-            time.minute(),
-            time.second(),
-            time.nanosecond() / 1_000
-        )
+        // A table has many moments: digits are put down one by one, without a formatter.
+        let mut digits = |number: u32, count: u32, after: char| {
+            for place in (0..count).rev() {
+                let digit = number / 10u32.pow(place) % 10;
+                out.push(char::from_digit(digit, 10).unwrap_or('0'));
+            }
+            out.push(after);
+        };
+        digits(at.year().unsigned_abs(), 4, '-');
+        digits(at.month(), 2, '-');
+        digits(at.day(), 2, 'T');
+        digits(at.hour(), 2, ':');
+        digits(at.minute(), 2, ':');
+        digits(at.second(), 2, '.');
+        digits(at.timestamp_subsec_micros(), 6, 'Z');
     }
 
     /// `20191106T000000Z`, with a fraction where there is one: for names of folders.

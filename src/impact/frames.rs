@@ -1,12 +1,14 @@
 //! The frames that queries read, made from what was counted.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use polars::prelude::{
-    Column, DataFrame, DataType, IntoColumn, NamedFrom, PolarsResult, Series, TimeUnit,
+    Column, DataFrame, DataType, IntoColumn, NamedFrom, PolarsResult, Series, StringChunked,
+    TimeUnit,
 };
 
-use crate::exposure::{CellKey, Exposure, Grain, Window};
+use crate::exposure::{Cell, CellKey, Exposure, Grain, GroupRow, RestGroups, Window};
 use crate::moment::Moment;
 use crate::registry::Registry;
 use crate::scan::Pruned;
@@ -49,9 +51,9 @@ pub struct Report<'a> {
 }
 
 /// An id as tables show it: one that reads like a total, `(all)` or `(rest)`, gets a backslash.
-pub fn escaped(id: &str) -> String {
+pub fn escaped(id: &str) -> Cow<'_, str> {
     let bare = id.trim_start_matches('\\');
-    if bare == "(all)" || bare == "(rest)" { format!("\\{id}") } else { id.to_string() }
+    if bare == "(all)" || bare == "(rest)" { format!("\\{id}").into() } else { id.into() }
 }
 
 /// Whether a spreadsheet would evaluate the text.
@@ -69,8 +71,9 @@ struct Builder {
 }
 
 impl Builder {
-    fn text(mut self, name: &str, values: Vec<Option<String>>) -> Self {
-        self.columns.push(Series::new(name.into(), values).into_column());
+    fn text(mut self, name: &str, values: impl Iterator<Item = Option<impl AsRef<str>>>) -> Self {
+        let values: StringChunked = values.collect();
+        self.columns.push(values.with_name(name.into()).into_column());
         self
     }
 
@@ -93,8 +96,12 @@ impl Builder {
         self
     }
 
-    fn time(mut self, name: &str, values: Vec<Option<Moment>>) -> PolarsResult<Self> {
-        let micros: Vec<Option<i64>> = values.into_iter().map(|v| v.map(|m| m.micros)).collect();
+    fn time(
+        mut self,
+        name: &str,
+        values: impl Iterator<Item = Option<Moment>>,
+    ) -> PolarsResult<Self> {
+        let micros: Vec<Option<i64>> = values.map(|v| v.map(|m| m.micros)).collect();
         let series = Series::new(name.into(), micros);
         let series = series.cast(&DataType::Datetime(TimeUnit::Microseconds, None))?;
         self.columns.push(series.into_column());
@@ -115,12 +122,12 @@ impl Builder {
 }
 
 /// A key with its names, as tables show it.
-struct Shown {
-    scope: Option<String>,
-    app: Option<String>,
-    app_name: Option<String>,
-    developer: Option<String>,
-    developer_name: Option<String>,
+struct Shown<'a> {
+    scope: Option<Cow<'a, str>>,
+    app: Option<Cow<'a, str>>,
+    app_name: Option<&'a str>,
+    developer: Option<Cow<'a, str>>,
+    developer_name: Option<&'a str>,
     restricted_at: Option<Moment>,
     grace_until: Option<Moment>,
 }
@@ -141,8 +148,8 @@ impl<'a> Names<'a> {
         Self { registry, developer_names }
     }
 
-    fn shown(&self, key: &CellKey) -> Shown {
-        let all = || Some("(all)".to_string());
+    fn shown(&self, key: &'a CellKey) -> Shown<'a> {
+        let all = || Some(Cow::Borrowed("(all)"));
         let with_scope =
             matches!(key.grain, Grain::ScopeApp | Grain::ScopeDeveloper | Grain::Scope);
         let with_app = matches!(key.grain, Grain::ScopeApp | Grain::App);
@@ -150,14 +157,10 @@ impl<'a> Names<'a> {
         let app = key.app.as_ref().and_then(|id| self.registry.apps.get(id));
         // An app's row names its developer; other rows without a developer cover all of them.
         let developer = match (with_app, with_developer) {
-            (true, _) => app.and_then(|a| a.developer_id.clone()),
-            (_, true) => key.developer.clone(),
+            (true, _) => app.and_then(|a| a.developer_id.as_deref()),
+            (_, true) => key.developer.as_deref(),
             _ => None,
         };
-        let developer_name = developer
-            .as_ref()
-            .and_then(|d| self.developer_names.get(d.as_str()))
-            .map(|n| (*n).to_string());
         let scope = key.scope.as_ref().and_then(|s| self.registry.scopes.get(s));
         let grace = match (&key.app, &key.scope) {
             (Some(app), Some(scope)) => {
@@ -168,13 +171,9 @@ impl<'a> Names<'a> {
         Shown {
             scope: if with_scope { key.scope.as_deref().map(escaped) } else { all() },
             app: if with_app { key.app.as_deref().map(escaped) } else { all() },
-            app_name: app.and_then(|a| a.name.clone()),
-            developer: if with_app || with_developer {
-                developer.as_deref().map(escaped)
-            } else {
-                all()
-            },
-            developer_name,
+            app_name: app.and_then(|a| a.name.as_deref()),
+            developer: if with_app || with_developer { developer.map(escaped) } else { all() },
+            developer_name: developer.and_then(|d| self.developer_names.get(d)).copied(),
             restricted_at: scope.map(|s| s.restricted_at),
             grace_until: grace,
         }
@@ -202,41 +201,22 @@ fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let names = Names::new(report.registry);
     let cells = &report.exposure.cells;
     let shown: Vec<Shown> = cells.iter().map(|c| names.shown(&c.key)).collect();
-    let windows = Window::ALL.len();
-    let each = |f: &dyn Fn(&Shown) -> Option<String>| -> Vec<Option<String>> {
-        shown.iter().flat_map(|s| std::iter::repeat_n(f(s), windows)).collect()
-    };
-    let moments = |f: &dyn Fn(&Shown) -> Option<Moment>| -> Vec<Option<Moment>> {
-        shown.iter().flat_map(|s| std::iter::repeat_n(f(s), windows)).collect()
+    let each = || {
+        let rows = cells.iter().zip(&shown).enumerate();
+        rows.flat_map(|(i, (cell, shown))| std::iter::repeat_n((i, cell, shown), Window::COUNT))
     };
     let rows = || cells.iter().flat_map(|c| c.windows.iter());
-    let number = |i: usize| i64::try_from(i).ok();
     Builder::default()
-        .int(
-            "cell",
-            (0..cells.len()).flat_map(|i| std::iter::repeat_n(number(i), windows)).collect(),
-        )
-        .text(
-            "grain",
-            cells
-                .iter()
-                .flat_map(|c| std::iter::repeat_n(Some(c.key.grain.name().to_string()), windows))
-                .collect(),
-        )
-        .text("scope", each(&|s| s.scope.clone()))
-        .text("app_id", each(&|s| s.app.clone()))
-        .text("app_name", each(&|s| s.app_name.clone()))
-        .text("developer_id", each(&|s| s.developer.clone()))
-        .text("developer_name", each(&|s| s.developer_name.clone()))
-        .time("restricted_at", moments(&|s| s.restricted_at))?
-        .time("grace_until", moments(&|s| s.grace_until))?
-        .text(
-            "window",
-            cells
-                .iter()
-                .flat_map(|_| Window::ALL.iter().map(|w| Some(w.name().to_string())))
-                .collect(),
-        )
+        .int("cell", each().map(|(i, ..)| i64::try_from(i).ok()).collect())
+        .text("grain", each().map(|(_, c, _)| Some(c.key.grain.name())))
+        .text("scope", each().map(|(.., s)| s.scope.as_deref()))
+        .text("app_id", each().map(|(.., s)| s.app.as_deref()))
+        .text("app_name", each().map(|(.., s)| s.app_name))
+        .text("developer_id", each().map(|(.., s)| s.developer.as_deref()))
+        .text("developer_name", each().map(|(.., s)| s.developer_name))
+        .time("restricted_at", each().map(|(.., s)| s.restricted_at))?
+        .time("grace_until", each().map(|(.., s)| s.grace_until))?
+        .text("window", cells.iter().flat_map(|_| Window::ALL.iter().map(|w| Some(w.name()))))
         .count("events_allowed", rows().map(|m| m.events))
         .int("requests_allowed", rows().map(|m| Some(m.requests)).collect())
         .int("requests_denied", rows().map(|m| Some(m.denied)).collect())
@@ -248,42 +228,35 @@ fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .count("groups", rows().map(|m| m.groups))
         .int("bytes", rows().map(|m| m.bytes).collect())
         .int("records", rows().map(|m| m.records).collect())
-        .time("first_access", rows().map(|m| m.first).collect())?
-        .time("last_access", rows().map(|m| m.last).collect())?
+        .time("first_access", rows().map(|m| m.first))?
+        .time("last_access", rows().map(|m| m.last))?
         .count("active_days", rows().map(|m| m.active_days))
         .finish()
 }
 
 fn days(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let names = Names::new(report.registry);
-    let cells = &report.exposure.cells;
-    let each = |f: &dyn Fn(&Shown, &CellKey) -> Option<String>| -> Vec<Option<String>> {
-        cells
-            .iter()
-            .filter(|c| !c.days.is_empty())
-            .flat_map(|c| {
-                let shown = names.shown(&c.key);
-                std::iter::repeat_n(f(&shown, &c.key), c.days.len())
-            })
-            .collect()
-    };
-    let rows = || cells.iter().flat_map(|c| c.days.iter());
+    let with_days = report.exposure.cells.iter().enumerate().filter(|(_, c)| !c.days.is_empty());
+    let mut cells: Vec<_> = with_days.map(|(i, cell)| (i, cell, names.shown(&cell.key))).collect();
+    // In the order of the table that is made of it: then nothing is left to sort.
+    cells.sort_by(|a, b| {
+        let key = |c: &(usize, &Cell, Shown)| c.1.key.grain.name();
+        (key(a), &a.2.scope, &a.2.app).cmp(&(key(b), &b.2.scope, &b.2.app))
+    });
+    let each = || cells.iter().flat_map(|cell| std::iter::repeat_n(cell, cell.1.days.len()));
+    let rows = || cells.iter().flat_map(|c| c.1.days.iter());
     let cumulative = cells.iter().flat_map(|c| {
-        c.days.iter().scan(0u64, |sum, day| {
+        c.1.days.iter().scan(0u64, |sum, day| {
             *sum += day.new;
             Some(*sum)
         })
     });
-    let numbers = cells
-        .iter()
-        .enumerate()
-        .flat_map(|(i, c)| std::iter::repeat_n(i64::try_from(i).ok(), c.days.len()));
     Builder::default()
-        .int("cell", numbers.collect())
-        .text("grain", each(&|_, key| Some(key.grain.name().to_string())))
-        .text("scope", each(&|s, _| s.scope.clone()))
-        .text("app_id", each(&|s, _| s.app.clone()))
-        .text("app_name", each(&|s, _| s.app_name.clone()))
+        .int("cell", each().map(|(i, ..)| i64::try_from(*i).ok()).collect())
+        .text("grain", each().map(|(_, c, _)| Some(c.key.grain.name())))
+        .text("scope", each().map(|(.., s)| s.scope.as_deref()))
+        .text("app_id", each().map(|(.., s)| s.app.as_deref()))
+        .text("app_name", each().map(|(.., s)| s.app_name))
         .date("day", rows().map(|d| Some(d.day)).collect())?
         .int("requests_allowed", rows().map(|d| Some(d.requests)).collect())
         .count("subjects_observed", rows().map(|d| d.subjects))
@@ -293,72 +266,45 @@ fn days(report: &Report<'_>) -> PolarsResult<DataFrame> {
 }
 
 fn groups(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let listed = &report.exposure.groups;
     let scope_of = |i: u32| {
         let name = usize::try_from(i).ok().and_then(|i| report.exposure.scope_names.get(i));
-        name.map(|n| escaped(n))
+        name.map(|name| escaped(name))
     };
-    let rest: Vec<_> = report
-        .exposure
-        .rest_groups
-        .iter()
-        .enumerate()
-        .filter(|(_, rest)| rest.groups > 0)
-        .filter_map(|(i, rest)| Some((u32::try_from(i).ok()?, rest)))
-        .collect();
-    let rests = rest.len();
-    let word = |text: &str, n: usize| std::iter::repeat_n(Some(text.to_string()), n);
-    let namespace = |space: usize| report.group_namespaces.get(space).map(|n| escaped(n));
+    let namespace = |space: usize| report.group_namespaces.get(space).map(|name| escaped(name));
+    let mut listed: Vec<&GroupRow> = report.exposure.groups.iter().collect();
+    // In the order of the table, as days are.
+    listed.sort_by_cached_key(|g| (scope_of(g.scope), namespace(g.space), escaped(&g.id)));
+    let rest: Vec<(u32, &RestGroups)> =
+        (0..).zip(&report.exposure.rest_groups).filter(|(_, rest)| rest.groups > 0).collect();
+    let none = || std::iter::repeat_n(None::<i64>, rest.len());
+    let word = |text: &'static str, n: usize| std::iter::repeat_n(Some(Cow::Borrowed(text)), n);
+    let scopes = listed.iter().map(|g| scope_of(g.scope));
+    let requests = listed.iter().map(|g| Some(g.requests));
     Builder::default()
-        .text("grain", word("scope_group", listed.len()).chain(word("scope_rest", rests)).collect())
-        .text(
-            "scope",
-            listed
-                .iter()
-                .map(|g| scope_of(g.scope))
-                .chain(rest.iter().map(|r| scope_of(r.0)))
-                .collect(),
-        )
+        .text("grain", word("scope_group", listed.len()).chain(word("scope_rest", rest.len())))
+        .text("scope", scopes.chain(rest.iter().map(|r| scope_of(r.0))))
         .text(
             "namespace",
-            listed.iter().map(|g| namespace(g.space)).chain(word("(rest)", rests)).collect(),
+            listed.iter().map(|g| namespace(g.space)).chain(word("(rest)", rest.len())),
         )
         .text(
             "group_id",
-            listed.iter().map(|g| Some(escaped(&g.id))).chain(word("(rest)", rests)).collect(),
+            listed.iter().map(|g| Some(escaped(&g.id))).chain(word("(rest)", rest.len())),
         )
         .count("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
-        .int(
-            "apps",
-            listed
-                .iter()
-                .map(|g| i64::try_from(g.apps).ok())
-                .chain(std::iter::repeat_n(None, rests))
-                .collect(),
-        )
+        .int("apps", listed.iter().map(|g| i64::try_from(g.apps).ok()).chain(none()).collect())
         .int(
             "subjects_observed",
-            listed
-                .iter()
-                .map(|g| i64::try_from(g.subjects).ok())
-                .chain(std::iter::repeat_n(None, rests))
-                .collect(),
+            listed.iter().map(|g| i64::try_from(g.subjects).ok()).chain(none()).collect(),
         )
-        .int(
-            "requests_allowed",
-            listed
-                .iter()
-                .map(|g| Some(g.requests))
-                .chain(rest.iter().map(|r| Some(r.1.requests)))
-                .collect(),
-        )
+        .int("requests_allowed", requests.chain(rest.iter().map(|r| Some(r.1.requests))).collect())
         .time(
             "first_access",
-            listed.iter().map(|g| Some(g.first)).chain(std::iter::repeat_n(None, rests)).collect(),
+            listed.iter().map(|g| Some(g.first)).chain(std::iter::repeat_n(None, rest.len())),
         )?
         .time(
             "last_access",
-            listed.iter().map(|g| Some(g.last)).chain(std::iter::repeat_n(None, rests)).collect(),
+            listed.iter().map(|g| Some(g.last)).chain(std::iter::repeat_n(None, rest.len())),
         )?
         .finish()
 }
@@ -367,26 +313,23 @@ fn scopes(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let scopes = &report.registry.scopes;
     let status = |at: Moment| if at < report.as_of { "restricted" } else { "not_yet_restricted" };
     Builder::default()
-        .text("scope", scopes.keys().map(|s| Some(escaped(s))).collect())
-        .time("restricted_at", scopes.values().map(|s| Some(s.restricted_at)).collect())?
-        .text(
-            "status",
-            scopes.values().map(|s| Some(status(s.restricted_at).to_string())).collect(),
-        )
+        .text("scope", scopes.keys().map(|s| Some(escaped(s))))
+        .time("restricted_at", scopes.values().map(|s| Some(s.restricted_at)))?
+        .text("status", scopes.values().map(|s| Some(status(s.restricted_at))))
         .finish()
 }
 
 fn scope_fields(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut rows: Vec<(Cow<str>, Cow<str>)> = Vec::new();
     for (scope, details) in &report.registry.scopes {
-        let mut fields = details.data_fields.clone();
-        fields.sort();
+        let mut fields: Vec<&str> = details.data_fields.iter().map(String::as_str).collect();
+        fields.sort_unstable();
         fields.dedup();
-        rows.extend(fields.into_iter().map(|f| (escaped(scope), escaped(&f))));
+        rows.extend(fields.into_iter().map(|f| (escaped(scope), escaped(f))));
     }
     Builder::default()
-        .text("scope", rows.iter().map(|r| Some(r.0.clone())).collect())
-        .text("data_category", rows.iter().map(|r| Some(r.1.clone())).collect())
+        .text("scope", rows.iter().map(|r| Some(&r.0)))
+        .text("data_category", rows.iter().map(|r| Some(&r.1)))
         .finish()
 }
 
@@ -407,7 +350,7 @@ fn coverage_days(report: &Report<'_>) -> PolarsResult<DataFrame> {
         r.2.pruned.total() + r.2.not_matched + r.2.before + before
     });
     Builder::default()
-        .text("source", rows.iter().map(|r| Some(escaped(r.0))).collect())
+        .text("source", rows.iter().map(|r| Some(escaped(r.0))))
         .date("file_day", rows.iter().map(|r| r.1).collect())?
         .count("files_read", rows.iter().map(|r| r.2.files_read))
         .count("files_unreadable", rows.iter().map(|r| r.2.files_unreadable))
@@ -446,7 +389,7 @@ fn coverage_sources(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let conflicts: u64 = sources.iter().map(|s| s.conflicts).sum();
     let names = sources.iter().map(|s| Some(escaped(&s.source)));
     Builder::default()
-        .text("source", names.chain(std::iter::once(Some("(all)".into()))).collect())
+        .text("source", names.chain(std::iter::once(Some("(all)".into()))))
         .int("periods_expected", pick(|p| p.1))
         .int("periods_covered", pick(|p| p.0))
         .float("coverage_pct", periods.iter().map(|p| percent(*p)).collect())
@@ -473,11 +416,11 @@ fn coverage_sources(report: &Report<'_>) -> PolarsResult<DataFrame> {
 fn run(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let verdict = if report.complete { "complete" } else { "incomplete" };
     Builder::default()
-        .time("as_of", vec![Some(report.as_of)])?
-        .time("lookback_from", vec![Some(report.lookback_from)])?
+        .time("as_of", std::iter::once(Some(report.as_of)))?
+        .time("lookback_from", std::iter::once(Some(report.lookback_from)))?
         .int("lookback_days", vec![Some(i64::from(report.lookback_days))])
         .float("coverage_pct", vec![percent(all_periods(report.coverage))])
-        .text("verdict", vec![Some(verdict.into())])
+        .text("verdict", std::iter::once(Some(verdict)))
         .finish()
 }
 

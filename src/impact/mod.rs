@@ -8,7 +8,7 @@ mod output;
 
 use std::path::PathBuf;
 
-use polars::prelude::{DataFrame, IntoLazy, PolarsError, SortMultipleOptions};
+use polars::prelude::{DataFrame, IntoLazy, PolarsError};
 use polars::sql::SQLContext;
 use thiserror::Error;
 
@@ -168,13 +168,7 @@ pub fn run(
             let Some(spec) = &query.spec else {
                 return Table::from_frame(&query.table, &frame);
             };
-            let options = SortMultipleOptions::default().with_nulls_last(false);
-            let frame = frame
-                .sort(spec.key.iter().map(String::as_str), options)
-                .map_err(|e| ImpactError::query(&query.file, &e))?;
-            let table = Table::typed(spec, &frame)?;
-            table.check_key(&query.file, &spec.key)?;
-            Ok(table)
+            Table::typed(spec, &frame)?.sorted(&query.file, &spec.key)
         })
         .collect()
 }

@@ -1,5 +1,7 @@
 //! Query results as files: Parquet and CSV, the same bytes for the same rows.
 
+use std::cmp::Ordering;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::make_comparator;
@@ -7,14 +9,16 @@ use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
     TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::SortOptions;
-use arrow::csv::WriterBuilder;
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use csv::WriterBuilder;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as PolarsUnit};
 
 use super::header::{ColumnType, TableSpec};
@@ -139,27 +143,32 @@ impl Table {
         Ok(Self { name: name.to_string(), batch })
     }
 
-    /// Looks for neighbours with the same key; the table is sorted by it.
+    /// The table sorted by `key`, nulls first; no two rows may share one.
     ///
     /// # Errors
     /// [`ImpactError::Repeated`].
-    pub fn check_key(&self, file: &str, key: &[String]) -> Result<(), ImpactError> {
+    pub fn sorted(mut self, file: &str, key: &[String]) -> Result<Self, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let columns: Vec<&ArrayRef> =
-            key.iter().filter_map(|name| self.batch.column_by_name(name)).collect();
-        let equal = columns
-            .iter()
-            .map(|array| make_comparator(array, array, SortOptions::default()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| failed(e.to_string()))?;
-        let rows = self.batch.num_rows();
-        let Some(row) = (1..rows).find(|row| equal.iter().all(|same| same(row - 1, *row).is_eq()))
-        else {
-            return Ok(());
+        // Frames that come in order are tables in order, mostly.
+        let mut order = self.neighbours(key).map_err(|e| failed(e.to_string()))?;
+        if order.contains(&Ordering::Greater) {
+            let columns: Vec<SortColumn> = key
+                .iter()
+                .filter_map(|name| self.batch.column_by_name(name))
+                .map(|array| SortColumn { values: array.clone(), options: None })
+                .collect();
+            self.batch = lexsort_to_indices(&columns, None)
+                .and_then(|indices| take_record_batch(&self.batch, &indices))
+                .map_err(|e| failed(e.to_string()))?;
+            order = self.neighbours(key).map_err(|e| failed(e.to_string()))?;
+        }
+        let Some(row) = order.iter().position(|order| *order != Ordering::Less) else {
+            return Ok(self);
         };
         let options = FormatOptions::default().with_null("null");
-        let values = columns
+        let values = key
             .iter()
+            .filter_map(|name| self.batch.column_by_name(name))
             .map(|array| {
                 ArrayFormatter::try_new(array.as_ref(), &options).map(|f| f.value(row).to_string())
             })
@@ -172,6 +181,20 @@ impl Table {
         })
     }
 
+    /// How the key of each row but the last compares with that of the next.
+    fn neighbours(&self, key: &[String]) -> Result<Vec<Ordering>, ArrowError> {
+        let compare = key
+            .iter()
+            .filter_map(|name| self.batch.column_by_name(name))
+            .map(|array| make_comparator(array, array, SortOptions::default()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = |row| {
+            let unequal = compare.iter().map(|c| c(row - 1, row)).find(|order| order.is_ne());
+            unequal.unwrap_or(Ordering::Equal)
+        };
+        Ok((1..self.batch.num_rows()).map(next).collect())
+    }
+
     /// The table as Parquet.
     ///
     /// # Errors
@@ -180,10 +203,17 @@ impl Table {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
         let level = ZstdLevel::try_new(3).map_err(|e| failed(e.to_string()))?;
         // No version here: the same rows are the same bytes, whichever release wrote them.
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
-            .set_created_by("afterscope".into())
-            .build();
+            .set_created_by("afterscope".into());
+        for field in self.batch.schema().fields() {
+            // Nearly every moment is another: a dictionary of them is work for nothing.
+            if matches!(field.data_type(), DataType::Timestamp(..)) {
+                let path = ColumnPath::from(field.name().as_str());
+                properties = properties.set_column_dictionary_enabled(path, false);
+            }
+        }
+        let properties = properties.build();
         let mut out = Vec::new();
         let mut writer = ArrowWriter::try_new(&mut out, self.batch.schema(), Some(properties))
             .map_err(|e| failed(e.to_string()))?;
@@ -199,14 +229,29 @@ impl Table {
     /// [`ImpactError::Output`].
     pub fn csv(&self) -> Result<TableFile, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let named = self.batch.schema();
-        let named = named.fields().iter().map(|f| f.name().clone());
-        let columns = named.zip(self.batch.columns().iter().map(for_csv));
-        let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true)))
+        let cells = self
+            .batch
+            .columns()
+            .iter()
+            .map(Cells::of)
+            .collect::<Result<Vec<_>, _>>()
             .map_err(|e| failed(e.to_string()))?;
         let mut out = Vec::new();
-        let mut writer = WriterBuilder::new().with_header(true).build(&mut out);
-        writer.write(&batch).map_err(|e| failed(e.to_string()))?;
+        let mut writer = WriterBuilder::new().from_writer(&mut out);
+        let names = self.batch.schema();
+        writer
+            .write_record(names.fields().iter().map(|f| f.name()))
+            .map_err(|e| failed(e.to_string()))?;
+        let mut cell = String::new();
+        for row in 0..self.batch.num_rows() {
+            for column in &cells {
+                cell.clear();
+                column.write(row, &mut cell).map_err(|e| failed(e.to_string()))?;
+                writer.write_field(&cell).map_err(|e| failed(e.to_string()))?;
+            }
+            writer.write_record(None::<&[u8]>).map_err(|e| failed(e.to_string()))?;
+        }
+        writer.flush().map_err(|e| failed(e.to_string()))?;
         drop(writer);
         Ok(self.file("csv", out))
     }
@@ -220,18 +265,47 @@ impl Table {
     }
 }
 
-/// Times in RFC 3339 with six digits, texts without formulas: spreadsheets evaluate cells that begin
-/// like one, also behind blanks (OWASP, CSV Injection).
-fn for_csv(array: &ArrayRef) -> ArrayRef {
-    if let Some(times) = array.as_any().downcast_ref::<TimestampMicrosecondArray>() {
-        let text = |micros: Option<i64>| micros.map(|m| Moment::from_micros(m).to_rfc3339_micros());
-        return Arc::new(StringArray::from_iter(times.iter().map(text)));
+/// A column as cells of a CSV file; nulls are empty.
+enum Cells<'a> {
+    Texts(&'a StringArray),
+    Ints(&'a Int64Array),
+    Times(&'a TimestampMicrosecondArray),
+    Other(ArrayFormatter<'a>),
+}
+
+impl<'a> Cells<'a> {
+    fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
+        let any = array.as_any();
+        Ok(if let Some(texts) = any.downcast_ref() {
+            Self::Texts(texts)
+        } else if let Some(ints) = any.downcast_ref() {
+            Self::Ints(ints)
+        } else if let Some(times) = any.downcast_ref() {
+            Self::Times(times)
+        } else {
+            static EMPTY_NULLS: FormatOptions<'static> = FormatOptions::new();
+            Self::Other(ArrayFormatter::try_new(array.as_ref(), &EMPTY_NULLS)?)
+        })
     }
-    let Some(texts) = array.as_any().downcast_ref::<StringArray>() else { return array.clone() };
-    if !texts.iter().flatten().any(frames::is_formula) {
-        return array.clone();
+
+    /// Times in RFC 3339 with six digits; texts that a spreadsheet would evaluate, also behind blanks,
+    /// with a quote mark in front (OWASP, CSV Injection).
+    fn write(&self, row: usize, out: &mut String) -> Result<(), std::fmt::Error> {
+        match self {
+            Self::Texts(texts) if texts.is_valid(row) => {
+                let text = texts.value(row);
+                if frames::is_formula(text) {
+                    out.push('\'');
+                }
+                out.push_str(text);
+            }
+            Self::Ints(ints) if ints.is_valid(row) => write!(out, "{}", ints.value(row))?,
+            Self::Times(times) if times.is_valid(row) => {
+                Moment::from_micros(times.value(row)).write_rfc3339_micros(out);
+            }
+            Self::Other(cells) => write!(out, "{}", cells.value(row))?,
+            _ => {}
+        }
+        Ok(())
     }
-    Arc::new(StringArray::from_iter(texts.iter().map(|text| {
-        text.map(|t| if frames::is_formula(t) { format!("'{t}") } else { t.to_string() })
-    })))
 }
