@@ -65,11 +65,11 @@ impl Budget {
             return None;
         }
         let rest = limit.saturating_sub(BASE + limit / HELD_BACK);
-        let prefetch = (rest / 8).clamp(4 * MIB, 64 * MIB);
+        let prefetch = (rest / 8).clamp(4 * MIB, 20 * MIB * threads.max(2));
         let decode = (rest / 4).clamp(8 * MIB, 512 * MIB);
-        // Fetched bytes lie in buffers half of which wait to be used again. A pack takes two and a
+        // Fetched bytes lie in buffers, and as many may wait to be used again. A pack takes two and a
         // half times its rows while it is sorted and written.
-        let packs = rest.saturating_sub(prefetch / 2 * 3 + decode);
+        let packs = rest.saturating_sub(prefetch * 2 + decode);
         Some(Self {
             prefetch,
             decode,
@@ -98,7 +98,7 @@ impl Budget {
         // over while the pack is sorted and written; and about 40 as a record of its group.
         let packs = (self.pack_buffer / 2 * 5 * threads).min(rows.saturating_mul(110));
         let sorting = (self.sort_buffer * threads).min(rows.saturating_mul(40));
-        let used = BASE + self.prefetch / 2 * 3 + packs.max(sorting);
+        let used = BASE + self.prefetch * 2 + packs.max(sorting);
         used + used / HELD_BACK
     }
 
@@ -125,7 +125,7 @@ mod tests {
                 prop_assert!(limit * MIB < Budget::needed(threads as u64));
                 return Ok(());
             };
-            let scanning = budget.prefetch / 2 * 3
+            let scanning = budget.prefetch * 2
                 + budget.decode
                 + budget.pack_buffer / 2 * 5 * threads as u64;
             prop_assert!(BASE + scanning <= limit * MIB, "{budget:?}");

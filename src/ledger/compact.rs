@@ -66,7 +66,7 @@ pub fn compact(
     let asked = [Arc::new(footer.asked.clone())];
     let inputs = [Input { source: 0, group_space: 0, packs }];
     let mut merge = Merge::new(&inputs, &asked, &(0..=u64::MAX), batch_rows, Names::default())?;
-    let mut out = ledger.upload(&name)?;
+    let mut out = ledger.create(&name);
     let mut encoder = PackEncoder::new(schema.clone(), footer)?;
     let mut group = AccessBatch::default();
     while let Some(merged) = merge.next_row()? {
@@ -74,7 +74,6 @@ pub fn compact(
         if group.len() == GROUP_ROWS {
             out.write(encoder.write(&drain(&mut group, person, &schema)?)?)?;
             if stop.load(Ordering::Relaxed) {
-                out.abort();
                 return Ok(None);
             }
         }
@@ -86,8 +85,7 @@ pub fn compact(
     let names = PackNames::new(&names.apps, &names.sets, &names.fields);
     let (footer, tail) = encoder.finish(&names)?;
     out.write(tail)?;
-    let size = out.finish()?;
-    Ok(Some(Pack { name, size, footer }))
+    out.finish(footer).map(Some)
 }
 
 /// The smallest packs of the most common shape, at most [`FAN_IN`].

@@ -80,31 +80,22 @@ impl Ledger {
         self.store.shown(&Self::path(name))
     }
 
-    /// Keeps a pack. One of that name is made from the same rows and may stand; it is returned then,
-    /// because its rows need not lie in the same order.
+    /// A pack that is there already.
     ///
     /// # Errors
-    /// Storage failures, and a standing pack that is damaged.
-    pub fn put(&self, footer: PackFooter, parts: Vec<Bytes>) -> Result<Pack, LedgerError> {
-        let name = footer.name(&[])?;
-        let size = parts.iter().map(|b| b.len() as u64).sum();
-        if self.store.create_of(&Self::path(&name), parts)? {
-            return Ok(Pack { name, size, footer });
+    /// Storage failures and damaged packs.
+    pub fn find(&self, name: &str) -> Result<Option<Pack>, LedgerError> {
+        match self.store.head(&Self::path(name))? {
+            Some(pin) => self.read_footer(name, &pin),
+            None => Ok(None),
         }
-        let lost = || LedgerError::Damaged {
-            pack: self.shown(&name),
-            reason: "it was there a moment ago and is gone".into(),
-        };
-        let pin = self.store.head(&Self::path(&name))?.ok_or_else(lost)?;
-        self.read_footer(&name, &pin)?.ok_or_else(lost)
     }
 
-    /// Begins a pack that is too large to be held whole.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn upload(&self, name: &str) -> Result<Upload, LedgerError> {
-        Ok(self.store.upload(&Self::path(name))?)
+    /// Begins a pack. Another run may write one of the same name at the same time: its bytes are the
+    /// same, so that either may stand.
+    pub fn create(&self, name: &str) -> NewPack {
+        let (ledger, name) = (self.clone(), name.to_string());
+        NewPack { ledger, name, parts: Vec::new(), size: 0, upload: None }
     }
 
     /// All packs, sorted by name. Packs that the index does not know (a run was cut short) are opened.
@@ -250,6 +241,64 @@ impl Ledger {
     /// Storage failures.
     pub fn remove(&self, name: &str) -> Result<(), LedgerError> {
         Ok(self.store.remove(&Self::path(name))?)
+    }
+}
+
+/// A pack in the making. It is sent while it is made, unless it is small.
+pub struct NewPack {
+    ledger: Ledger,
+    name: String,
+    parts: Vec<Bytes>,
+    size: u64,
+    upload: Option<Upload>,
+}
+
+impl NewPack {
+    /// Bytes of a pack that is sent in one request.
+    const SMALL: u64 = 8 << 20;
+
+    /// # Errors
+    /// Storage failures.
+    pub fn write(&mut self, bytes: Bytes) -> Result<(), LedgerError> {
+        self.size += bytes.len() as u64;
+        self.parts.push(bytes);
+        if self.size <= Self::SMALL {
+            return Ok(());
+        }
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            none => none.insert(self.ledger.store.upload(&Ledger::path(&self.name))?),
+        };
+        for part in self.parts.drain(..) {
+            upload.write(part)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the pack visible.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn finish(mut self, footer: PackFooter) -> Result<Pack, LedgerError> {
+        match self.upload.take() {
+            Some(upload) => {
+                upload.finish()?;
+            }
+            None => {
+                let parts = std::mem::take(&mut self.parts);
+                self.ledger.store.create_of(&Ledger::path(&self.name), parts)?;
+            }
+        }
+        Ok(Pack { name: std::mem::take(&mut self.name), size: self.size, footer })
+    }
+}
+
+impl Drop for NewPack {
+    /// Gives up what was not finished.
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            upload.abort();
+        }
     }
 }
 

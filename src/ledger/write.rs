@@ -123,6 +123,8 @@ impl PackWriter {
         if self.units.is_empty() {
             return Ok(());
         }
+        let numbers = sort_units(&mut self.units);
+        self.rows.renumber(&numbers);
         let rows = &self.rows;
         let footer = PackFooter {
             lineage: self.lineage.clone(),
@@ -133,9 +135,7 @@ impl PackWriter {
             units: std::mem::take(&mut self.units),
             checksums: Vec::new(),
         };
-        let stored =
-            encode(rows, footer).and_then(|(footer, bytes)| self.ledger.put(footer, bytes));
-        let pack = stored.map_err(into_scan)?;
+        let pack = write_pack(&self.ledger, rows, footer).map_err(into_scan)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
         self.rows.clear();
         self.begun = Instant::now();
@@ -186,12 +186,29 @@ impl Sink for PackWriter {
     }
 }
 
-/// Rows in the order of (person, event id, time); rows without a person first.
+/// Sorts units by file and row group; gives the new number of each.
+fn sort_units(units: &mut Vec<PackUnit>) -> Vec<u32> {
+    let mut sorted: Vec<(PackUnit, usize)> = std::mem::take(units).into_iter().zip(0..).collect();
+    sorted.sort_by(|(a, _), (b, _)| {
+        (&a.file, a.record.row_group).cmp(&(&b.file, b.record.row_group))
+    });
+    let mut numbers = vec![NONE; sorted.len()];
+    for ((_, old), new) in sorted.iter().zip(0u32..) {
+        if let Some(slot) = numbers.get_mut(*old) {
+            *slot = new;
+        }
+    }
+    units.extend(sorted.into_iter().map(|(unit, _)| unit));
+    numbers
+}
+
+/// Rows in the order of (person, event id, time, unit, place there), which does not depend on when
+/// their units came: packs of the same units are the same bytes. Rows without a person come first.
 fn order(rows: &AccessBatch, person: PersonColumn) -> Vec<Placed> {
     let index = |i: &u32| usize::try_from(*i).unwrap_or(usize::MAX);
     let rest = |i: &u32| {
         let i = index(i);
-        (rows.event.get(i), rows.micros.get(i), rows.nanos.get(i))
+        (rows.event.get(i), rows.micros.get(i), rows.nanos.get(i), rows.unit.get(i))
     };
     let keys = person.keys(rows);
     let mut order: Vec<Placed> = Vec::new();
@@ -270,7 +287,7 @@ pub fn properties() -> WriterProperties {
         .set_data_page_size_limit(1 << 20)
         .set_data_page_row_count_limit(usize::MAX)
         .set_write_batch_size(8192)
-        .set_created_by(format!("afterscope {}", env!("CARGO_PKG_VERSION")));
+        .set_created_by("afterscope".into());
     for key in ["subject_hi", "actor_hi"] {
         builder =
             builder.set_column_statistics_enabled(ColumnPath::from(key), EnabledStatistics::Chunk);
@@ -278,20 +295,28 @@ pub fn properties() -> WriterProperties {
     builder.build()
 }
 
-/// A pack's bytes, and its footer with checksums.
-fn encode(rows: &AccessBatch, footer: PackFooter) -> Result<(PackFooter, Vec<Bytes>), LedgerError> {
+/// Writes `rows` as a pack, unless one of the same units is there already.
+fn write_pack(
+    ledger: &Ledger,
+    rows: &AccessBatch,
+    footer: PackFooter,
+) -> Result<Pack, LedgerError> {
+    let name = footer.name(&[])?;
+    if let Some(pack) = ledger.find(&name)? {
+        return Ok(pack);
+    }
     let person = footer.person;
     let order = order(rows, person);
     let small = pack::Small::of(rows);
     let schema = pack::to_arrow(rows, person, &small, &[])?.schema();
-    let mut out = PackEncoder::new(schema, footer)?;
-    let mut bytes = Vec::new();
+    let mut encoder = PackEncoder::new(schema, footer)?;
+    let mut out = ledger.create(&name);
     for chunk in order.chunks(GROUP_ROWS) {
-        bytes.push(out.write(&pack::to_arrow(rows, person, &small, chunk)?)?);
+        out.write(encoder.write(&pack::to_arrow(rows, person, &small, chunk)?)?)?;
     }
-    let (footer, tail) = out.finish(&PackNames::of(rows))?;
-    bytes.push(tail);
-    Ok((footer, bytes))
+    let (footer, tail) = encoder.finish(&PackNames::of(rows))?;
+    out.write(tail)?;
+    out.finish(footer)
 }
 
 /// Writes sorted row groups, each with its checksum, and hands their bytes on at once.

@@ -52,7 +52,7 @@ pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<
         needed: megabytes(Budget::needed(plan.threads as u64)),
         threads: plan.threads,
     })?;
-    io.keep_buffers(budget.prefetch / 2);
+    io.keep_buffers(budget.prefetch);
     let built_in = impact::built_in()?;
     let mut queries = impact::user_queries(&plan.queries, &built_in)?;
     impact::check(&queries)?;

@@ -88,6 +88,18 @@ impl Interner {
         self.names.is_empty()
     }
 
+    /// The names in their order, and the code that each own one has there.
+    fn sorted(&self) -> (Self, Vec<u32>) {
+        let mut names: Vec<&str> = self.names.iter().map(AsRef::as_ref).collect();
+        names.sort_unstable();
+        let mut sorted = Self::default();
+        for name in names {
+            sorted.code(name);
+        }
+        let codes = self.translate(&mut sorted);
+        (sorted, codes)
+    }
+
     /// The codes of all own names in `other`.
     pub fn translate(&self, other: &mut Self) -> Vec<u32> {
         self.names.iter().map(|name| other.code(name)).collect()
@@ -138,6 +150,18 @@ impl ScopeSets {
 
     pub fn sets(&self) -> &[ScopeSet] {
         &self.sets
+    }
+
+    /// The sets in their order, and the code that each own one has there.
+    fn sorted(&self) -> (Self, Vec<u32>) {
+        let mut sets: Vec<&ScopeSet> = self.sets.iter().collect();
+        sets.sort_unstable();
+        let mut sorted = Self::default();
+        for set in sets {
+            sorted.code(set.clone());
+        }
+        let codes = self.sets.iter().map(|set| sorted.code(set.clone())).collect();
+        (sorted, codes)
     }
 }
 
@@ -360,6 +384,22 @@ impl AccessBatch {
         self.records.append(&other.records);
         let lists = other.field_lists.translate(&mut self.field_lists);
         self.fields.extend(other.fields.iter().map(|c| translated(&lists, *c)));
+    }
+
+    /// Gives lists, and units by `units`, an order that does not depend on when their rows came.
+    pub fn renumber(&mut self, units: &[u32]) {
+        let (app_names, apps) = self.app_names.sorted();
+        let (field_lists, fields) = self.field_lists.sorted();
+        let (scope_sets, sets) = self.scope_sets.sorted();
+        (self.app_names, self.field_lists, self.scope_sets) = (app_names, field_lists, scope_sets);
+        for (column, codes) in [
+            (&mut self.unit, units),
+            (&mut self.app, &apps),
+            (&mut self.scopes, &sets),
+            (&mut self.fields, &fields),
+        ] {
+            column.iter_mut().for_each(|code| *code = translated(codes, *code));
+        }
     }
 
     /// Takes all rows out, with the lists that they refer to, and keeps the room that they stood in.
