@@ -113,6 +113,7 @@ impl Error {
             Self::Exposure(ExposureError::Ledger(e)) => of_ledger(e),
             Self::Exposure(ExposureError::Spill { .. }) => ExitCode::Transient,
             Self::Exposure(ExposureError::Overflow) => ExitCode::Input,
+            Self::Exposure(ExposureError::Memory { .. }) => ExitCode::User,
             Self::Exposure(ExposureError::Interrupted) | Self::Interrupted => ExitCode::Interrupted,
             Self::Exposure(ExposureError::Internal { .. }) | Self::Conservation { .. } => {
                 ExitCode::Bug

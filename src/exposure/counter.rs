@@ -17,6 +17,7 @@ use super::sorter::Sorter;
 use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
 use crate::ledger::{Merged, Names, Repeats, Row};
+use crate::memory::Budget;
 use crate::moment::{DAY_MICROS, Moment};
 use crate::scan::batch::{Outcome, Reject};
 
@@ -88,6 +89,7 @@ struct Stamp {
 /// Counts the rows of one merge.
 pub struct Counter<'a> {
     policy: &'a Mutex<Policy>,
+    budget: Budget,
     first_restriction: Moment,
     spaces: &'a [SourceSpaces],
     /// Places in `known` by the codes of app and scope set.
@@ -185,12 +187,14 @@ impl<'a> Counter<'a> {
         spaces: &'a [SourceSpaces],
         units: &[usize],
         projections: Projections,
+        budget: Budget,
     ) -> Self {
         let first_restriction =
             policy.lock().unwrap_or_else(PoisonError::into_inner).first_restriction;
         let event_spaces = spaces.iter().map(|s| s.event_space + 1).max().unwrap_or(0);
         Self {
             policy,
+            budget,
             first_restriction,
             spaces,
             by_codes: MixMap::default(),
@@ -252,7 +256,7 @@ impl<'a> Counter<'a> {
             self.event = merged.event;
         }
         let reject = merged.reject();
-        let Some(pair) = self.pair(merged.app(), merged.set(), names) else {
+        let Some(pair) = self.pair(merged.app(), merged.set(), names)? else {
             // None of its scopes is asked for by this run: the pack held more. Or they cannot be read.
             let at = merged.at();
             let unknown = match reject {
@@ -297,23 +301,36 @@ impl<'a> Counter<'a> {
 
     /// The place of the leaves of an app and a scope set.
     #[inline]
-    fn pair(&mut self, app: u32, set: u32, names: &Names) -> Option<u32> {
+    fn pair(&mut self, app: u32, set: u32, names: &Names) -> Result<Option<u32>, ExposureError> {
         let codes = u64::from(app) << 32 | u64::from(set);
         match self.by_codes.get(&codes) {
-            Some(known) => *known,
+            Some(known) => Ok(*known),
             None => self.learn(codes, app, set, names),
         }
     }
 
-    fn learn(&mut self, codes: u64, app: u32, set: u32, names: &Names) -> Option<u32> {
-        let set = usize::try_from(set).ok().and_then(|i| names.sets.sets().get(i))?;
+    #[cold]
+    fn learn(
+        &mut self,
+        codes: u64,
+        app: u32,
+        set: u32,
+        names: &Names,
+    ) -> Result<Option<u32>, ExposureError> {
+        let set = usize::try_from(set).ok().and_then(|i| names.sets.sets().get(i));
+        let Some(set) = set else { return Ok(None) };
         let place = if set.scopes.is_empty() {
             None
         } else {
-            let pair = {
+            let (pair, cells) = {
                 let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
-                policy.pair(names.apps.name(app), set)
+                (policy.pair(names.apps.name(app), set), policy.cells.len() as u64)
             };
+            // A cell has a day, nearly always.
+            if let Some(needed) = self.budget.beyond(cells, cells, 0) {
+                let (more, needed) = (" so far".into(), needed.div_ceil(1_000_000));
+                return Err(ExposureError::Memory { cells, more, needed });
+            }
             for (number, leaf) in pair.leaves() {
                 let index = usize::try_from(*number).unwrap_or(usize::MAX);
                 if self.leaves.len() <= index {
@@ -329,7 +346,7 @@ impl<'a> Counter<'a> {
             u32::try_from(self.known.len() - 1).ok()
         };
         self.by_codes.insert(codes, place);
-        place
+        Ok(place)
     }
 
     #[inline]
@@ -354,7 +371,7 @@ impl<'a> Counter<'a> {
                 }
             }
             for (place, row) in rows {
-                if let Some(pair) = self.pair(row.app, row.set, names) {
+                if let Some(pair) = self.pair(row.app, row.set, names)? {
                     let leaf = self.leaf(pair, row.at);
                     self.count(place, &row, leaf)?;
                 }

@@ -48,6 +48,11 @@ pub enum ExposureError {
     )]
     Overflow,
 
+    #[error(
+        "the memory limit does not hold the answer: {cells} rows of figures{more} need at least {needed} MB\ngive more with --memory-limit, or list fewer groups with report.groups"
+    )]
+    Memory { cells: u64, more: String, needed: u64 },
+
     #[error("interrupted")]
     Interrupted,
 
@@ -136,7 +141,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
             groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
             actors: actors.iter().map(|differ| differ.then(actor_sorter)).collect(),
         };
-        let mut counter = Counter::new(&policy, &spaces, &units, projections);
+        let mut counter = Counter::new(&policy, &spaces, &units, projections, settings.budget);
         let mut names = Names::default();
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let inputs: Vec<Input> = sources
@@ -154,7 +159,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         Ok((counter.tally, counter.projections))
     })?;
 
-    let mut tally = Tally::default();
+    let mut tally: Option<Tally> = None;
     let mut groups: Vec<SortedGroups> = (0..group_spaces)
         .map(|space| SortedGroups {
             small: Sorted::new(PARTITION_BITS),
@@ -166,7 +171,10 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let mut actor_runs: Vec<Sorted<ActorRecord>> =
         actors.iter().map(|_| Sorted::new(PARTITION_BITS)).collect();
     for (part, projections) in counted {
-        tally.merge(part)?;
+        match &mut tally {
+            Some(tally) => tally.merge(part)?,
+            None => tally = Some(part),
+        }
         for (all, sorters) in groups.iter_mut().zip(projections.groups) {
             sorters.small.finish(&mut all.small);
             sorters.events.finish(&mut all.events);
@@ -187,7 +195,20 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
             count_actors(&policy, runs, &mut actor_counts, settings)?;
         }
     }
-    totals::roll_up(policy, tally, group_counts, actor_counts, actors_are_people, top)
+    let tally = tally.unwrap_or_default();
+    let exposure =
+        totals::roll_up(policy, tally, group_counts, actor_counts, actors_are_people, top)?;
+    let days: usize = exposure.cells.iter().map(|cell| cell.days.len()).sum();
+    let (cells, days, groups) =
+        (exposure.cells.len() as u64, days as u64, exposure.groups.len() as u64);
+    match settings.budget.beyond(cells, days, groups) {
+        Some(needed) => Err(ExposureError::Memory {
+            cells,
+            more: format!(", {days} days and {groups} listed groups"),
+            needed: needed.div_ceil(1_000_000),
+        }),
+        None => Ok(exposure),
+    }
 }
 
 fn run_job(

@@ -246,6 +246,8 @@ pub struct Policy {
     rules: Rules,
     pairs: HashMap<(Option<String>, ScopeSet), Arc<Pair>>,
     pub leaves: Vec<Arc<Leaf>>,
+    /// Those of them that lie outside or after `as_of`.
+    idle: Vec<(u32, Arc<Leaf>)>,
     pub cells: Vec<CellKey>,
     by_key: HashMap<CellKey, u32>,
     pub scope_names: Vec<String>,
@@ -261,6 +263,7 @@ impl Policy {
             rules,
             pairs: HashMap::new(),
             leaves: Vec::new(),
+            idle: Vec::new(),
             cells: Vec::new(),
             by_key: HashMap::new(),
         }
@@ -280,13 +283,29 @@ impl Policy {
                 None => Moment::MIN,
                 Some(i) => cuts.get(i).copied().unwrap_or(Moment::MAX),
             };
-            let leaf = Arc::new(self.make_leaf(app, set, at));
-            leaves.push((u32::try_from(self.leaves.len()).unwrap_or(NONE), leaf.clone()));
-            self.leaves.push(leaf);
+            let leaf = self.make_leaf(app, set, at);
+            leaves.push(self.number(leaf));
         }
         let pair = Arc::new(Pair { cuts, leaves });
         self.pairs.insert(key, pair.clone());
         pair
+    }
+
+    /// A leaf with its number. Leaves that count nothing are alike: one stands for all pairs.
+    fn number(&mut self, leaf: Leaf) -> (u32, Arc<Leaf>) {
+        let idle = leaf.standing != Standing::Counts;
+        let alike = |known: &&(u32, Arc<Leaf>)| {
+            (known.1.standing, known.1.exercises) == (leaf.standing, leaf.exercises)
+        };
+        if idle && let Some(known) = self.idle.iter().find(alike) {
+            return known.clone();
+        }
+        let numbered = (u32::try_from(self.leaves.len()).unwrap_or(NONE), Arc::new(leaf));
+        self.leaves.push(numbered.1.clone());
+        if idle {
+            self.idle.push(numbered.clone());
+        }
+        numbered
     }
 
     fn make_leaf(&mut self, app: Option<&str>, set: &ScopeSet, at: Moment) -> Leaf {

@@ -90,24 +90,28 @@ pub struct DayPeople {
     pub new: u64,
 }
 
-/// Values by day: side by side while the days lie within a few years of each other.
+/// Values by day: a few as they come, many side by side while they lie within a few years.
 #[derive(Clone, Debug)]
 pub struct Days<T> {
     near: Vec<T>,
     /// The day of the first value of `near`.
     first: i64,
+    /// In order. Most leaves of a log with many apps have an event on a few days only, far apart.
+    few: Vec<(i64, T)>,
     far: BTreeMap<i64, T>,
 }
 
 impl<T> Default for Days<T> {
     fn default() -> Self {
-        Self { near: Vec::new(), first: 0, far: BTreeMap::new() }
+        Self { near: Vec::new(), first: 0, few: Vec::new(), far: BTreeMap::new() }
     }
 }
 
 impl<T: Copy + Default> Days<T> {
     /// Days that `near` may span.
     const SPAN: i64 = 4096;
+    /// Days in `few` at most.
+    const FEW: usize = 8;
 
     #[inline]
     pub fn entry(&mut self, day: i64) -> &mut T {
@@ -119,8 +123,34 @@ impl<T: Copy + Default> Days<T> {
         self.near.get_mut(index).unwrap_or_else(|| self.far.entry(day).or_default())
     }
 
-    #[cold]
     fn make_room(&mut self, day: i64) -> &mut T {
+        if !self.near.is_empty() {
+            return self.widen(day);
+        }
+        match self.few.binary_search_by_key(&day, |few| few.0) {
+            Ok(at) => self.few_at(at, day),
+            Err(at) if self.few.len() < Self::FEW => {
+                self.few.insert(at, (day, T::default()));
+                self.few_at(at, day)
+            }
+            Err(_) => {
+                for (day, value) in std::mem::take(&mut self.few) {
+                    *self.widen(day) = value;
+                }
+                self.widen(day)
+            }
+        }
+    }
+
+    fn few_at(&mut self, at: usize, day: i64) -> &mut T {
+        match self.few.get_mut(at) {
+            Some((_, value)) => value,
+            None => self.far.entry(day).or_default(),
+        }
+    }
+
+    #[cold]
+    fn widen(&mut self, day: i64) -> &mut T {
         if self.near.is_empty() {
             self.first = day;
         }
@@ -152,7 +182,8 @@ impl<T: Copy + Default> Days<T> {
     /// Day and value; days without a value may come with the default.
     pub fn iter(&self) -> impl Iterator<Item = (i64, T)> {
         let near = (self.first..).zip(self.near.iter().copied());
-        near.chain(self.far.iter().map(|(day, value)| (*day, *value)))
+        near.chain(self.few.iter().copied())
+            .chain(self.far.iter().map(|(day, value)| (*day, *value)))
     }
 }
 

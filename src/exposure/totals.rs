@@ -1,10 +1,11 @@
 //! Everything counted, by cell.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::ExposureError;
 use super::groups::{GroupRow, RestGroups, TopGroups};
-use super::policy::{CellKey, Grain, Policy, Window, WindowSet};
+use super::policy::{CellKey, Grain, Leaf, Policy, Window, WindowSet};
 use super::tally::{DayPeople, DaySums, Days, Exposed, Sums, Surplus, Tally, Terms};
 use crate::moment::Moment;
 
@@ -168,6 +169,9 @@ impl Tally {
     }
 }
 
+/// Cells summed up at once: more would hold the sums of all beside their figures.
+const AT_ONCE: usize = 64 << 10;
+
 #[derive(Default)]
 struct CellSums {
     rows: u64,
@@ -188,14 +192,63 @@ pub fn roll_up(
     actors_are_people: bool,
     top: TopGroups,
 ) -> Result<Exposure, ExposureError> {
+    let Tally { sums: parts, mut surplus, terms, conflicts } = tally;
+    surplus.resize_with(policy.cells.len(), Surplus::default);
+    let mut cells = Vec::new();
+    let mut rest = policy.cells.into_iter().zip(surplus).zip(groups).zip(actors);
+    for first in (0..).step_by(AT_ONCE) {
+        let chunk: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
+        if chunk.is_empty() {
+            break;
+        }
+        let sums = sum_up(&policy.leaves, &parts, first, chunk.len())?;
+        for ((((key, surplus), groups), actors), sums) in chunk.into_iter().zip(sums) {
+            if sums.rows == 0 {
+                continue;
+            }
+            let mut windows = sums.windows;
+            for (_, set) in sums.day_windows.iter() {
+                for measures in chosen(&mut windows, set) {
+                    measures.active_days += 1;
+                }
+            }
+            for (i, measures) in windows.iter_mut().enumerate() {
+                let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
+                measures.subjects -= count(&surplus.subjects);
+                measures.groups = count(&groups);
+                measures.actors =
+                    if actors_are_people { measures.subjects } else { count(&actors) };
+            }
+            let with_days = !matches!(key.grain, Grain::ScopeDeveloper | Grain::Developer);
+            let days = if with_days { days_of(&sums.days, &surplus.days) } else { Vec::new() };
+            cells.push(Cell { key, windows, days });
+        }
+    }
+    drop(parts);
+    cells.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let (groups, rest_groups) = top.finish();
+    Ok(Exposure { cells, groups, rest_groups, scope_names: policy.scope_names, terms, conflicts })
+}
+
+/// The sums of `count` cells from number `first` on.
+fn sum_up(
+    leaves: &[Arc<Leaf>],
+    parts: &[Sums],
+    first: usize,
+    count: usize,
+) -> Result<Vec<CellSums>, ExposureError> {
     let mut sums: Vec<CellSums> = Vec::new();
-    sums.resize_with(policy.cells.len(), CellSums::default);
-    for (leaf, part) in policy.leaves.iter().zip(&tally.sums) {
+    sums.resize_with(count, CellSums::default);
+    let place = |cell: u32| {
+        let place = usize::try_from(cell).ok().and_then(|cell| cell.checked_sub(first));
+        place.unwrap_or(usize::MAX)
+    };
+    for (leaf, part) in leaves.iter().zip(parts) {
         if part.rows == 0 {
             continue;
         }
         for (cell, windows) in &leaf.refused {
-            let Some(cell) = at(&mut sums, *cell) else { continue };
+            let Some(cell) = sums.get_mut(place(*cell)) else { continue };
             cell.rows += part.rows;
             for measures in chosen(&mut cell.windows, *windows) {
                 add(&mut measures.denied, part.denied)?;
@@ -203,7 +256,7 @@ pub fn roll_up(
             }
         }
         for (cell, windows) in &leaf.held_only {
-            let Some(cell) = at(&mut sums, *cell) else { continue };
+            let Some(cell) = sums.get_mut(place(*cell)) else { continue };
             // An allowed event of a leaf with any exercised scope is in `requests`.
             let held = if leaf.scopes.is_empty() { part.held_only } else { part.exposed.requests };
             for measures in chosen(&mut cell.windows, *windows) {
@@ -214,52 +267,19 @@ pub fn roll_up(
             continue;
         }
         for (cell, windows) in &leaf.exposed {
-            let Some(cell) = at(&mut sums, *cell) else { continue };
+            let Some(cell) = sums.get_mut(place(*cell)) else { continue };
             for measures in chosen(&mut cell.windows, *windows) {
                 measures.add_exposed(part)?;
                 // Some of them also came through other leaves of the cell: see below.
                 measures.subjects += part.people;
             }
-            for (day, sums) in part.days.iter().filter(|(_, s)| s.events > 0) {
+            for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {
                 *cell.day_windows.entry(day) |= windows;
-                cell.days.entry(day).merge(&sums)?;
+                cell.days.entry(day).merge(&on)?;
             }
         }
     }
-    let mut surplus = tally.surplus;
-    surplus.resize_with(policy.cells.len(), Surplus::default);
-    let mut cells = BTreeMap::new();
-    for ((((key, sums), surplus), groups), actors) in
-        policy.cells.into_iter().zip(sums).zip(surplus).zip(groups).zip(actors)
-    {
-        if sums.rows == 0 {
-            continue;
-        }
-        let mut windows = sums.windows;
-        for (_, set) in sums.day_windows.iter() {
-            for measures in chosen(&mut windows, set) {
-                measures.active_days += 1;
-            }
-        }
-        for (i, measures) in windows.iter_mut().enumerate() {
-            let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
-            measures.subjects -= count(&surplus.subjects);
-            measures.groups = count(&groups);
-            measures.actors = if actors_are_people { measures.subjects } else { count(&actors) };
-        }
-        let with_days = !matches!(key.grain, Grain::ScopeDeveloper | Grain::Developer);
-        let days = if with_days { days_of(&sums.days, &surplus.days) } else { Vec::new() };
-        cells.insert(key.clone(), Cell { key, windows, days });
-    }
-    let (groups, rest_groups) = top.finish();
-    Ok(Exposure {
-        cells: cells.into_values().collect(),
-        groups,
-        rest_groups,
-        scope_names: policy.scope_names,
-        terms: tally.terms,
-        conflicts: tally.conflicts,
-    })
+    Ok(sums)
 }
 
 impl Measures {
@@ -294,10 +314,6 @@ fn days_of(sums: &Days<DaySums>, surplus: &Days<DayPeople>) -> Vec<Day> {
         entry.new -= people.new;
     }
     days.into_iter().map(|(day, figures)| Day { day, ..figures }).collect()
-}
-
-fn at(sums: &mut [CellSums], cell: u32) -> Option<&mut CellSums> {
-    usize::try_from(cell).ok().and_then(|i| sums.get_mut(i))
 }
 
 fn chosen(

@@ -143,32 +143,34 @@ pub fn check(queries: &[Query]) -> Result<(), ImpactError> {
     };
     let frames = build_frames(&empty)
         .map_err(|e| ImpactError::Output { table: "frames".into(), reason: e.to_string() })?;
-    run(queries, &frames).map(|_| ())
+    run(queries, frames, |_| Ok(()))
 }
 
-/// Runs the queries over the frames.
+/// Runs the queries over the frames, one after another, and hands each table on: only one is held
+/// at a time.
 ///
 /// # Errors
-/// Queries that fail, with the engine's reason.
+/// Queries that fail, with the engine's reason, and what `take` says.
 pub fn run(
     queries: &[Query],
-    frames: &[(&'static str, DataFrame)],
-) -> Result<Vec<Table>, ImpactError> {
+    frames: Vec<(&'static str, DataFrame)>,
+    mut take: impl FnMut(Table) -> Result<(), ImpactError>,
+) -> Result<(), ImpactError> {
     let mut context = SQLContext::new();
     for (name, frame) in frames {
-        context.register(name, frame.clone().lazy());
+        context.register(name, frame.lazy());
     }
-    queries
-        .iter()
-        .map(|query| {
-            let frame = context
-                .execute(&query.sql)
-                .and_then(polars::prelude::LazyFrame::collect)
-                .map_err(|e| ImpactError::query(&query.file, &e))?;
-            let Some(spec) = &query.spec else {
-                return Table::from_frame(&query.table, &frame);
-            };
-            Table::typed(spec, &frame)?.sorted(&query.file, &spec.key)
-        })
-        .collect()
+    for query in queries {
+        let frame = context
+            .execute(&query.sql)
+            .and_then(polars::prelude::LazyFrame::collect)
+            .map_err(|e| ImpactError::query(&query.file, &e))?;
+        let table = match &query.spec {
+            None => Table::from_frame(&query.table, &frame)?,
+            Some(spec) => Table::typed(spec, &frame)?.sorted(&query.file, &spec.key)?,
+        };
+        drop(frame);
+        take(table)?;
+    }
+    Ok(())
 }

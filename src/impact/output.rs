@@ -256,7 +256,8 @@ impl Table {
         Ok(self.file("csv", out))
     }
 
-    fn file(&self, extension: &str, bytes: Vec<u8>) -> TableFile {
+    fn file(&self, extension: &str, mut bytes: Vec<u8>) -> TableFile {
+        bytes.shrink_to_fit();
         TableFile {
             name: format!("{}.{extension}", self.name),
             bytes: bytes.into(),

@@ -10,7 +10,7 @@ use super::fill::Filled;
 use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::exposure::{self, Exposure, Grain, Term, Window};
-use crate::impact::{SourceCoverage, Table};
+use crate::impact::{SourceCoverage, TableFile};
 use crate::scan::Pruned;
 
 /// Figures of the `(all)` row.
@@ -91,7 +91,7 @@ pub fn manifest_details(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
     counted: &Counted,
-    tables: &[Table],
+    files: &[TableFile],
     totals: Totals,
     verdict: &str,
 ) -> Value {
@@ -118,9 +118,9 @@ pub fn manifest_details(
         "registry_without_effect": prepared.registry.without_effect(),
         "sources": sources,
         "doubts": doubts(plan, prepared, counted),
-        "tables": tables
+        "tables": files
             .iter()
-            .map(|t| json!({ "name": t.name, "rows": t.batch.num_rows() }))
+            .filter_map(|f| Some(json!({ "name": f.name.strip_suffix(".csv")?, "rows": f.rows })))
             .collect::<Vec<_>>(),
     })
 }

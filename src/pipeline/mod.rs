@@ -106,14 +106,14 @@ pub fn run(
     observer.stage("counting");
     let counted = count(plan, &prepared, &ledger, scanned, progress)?;
     observer.stage("writing tables");
-    finish(plan, &prepared, &publisher, &counted, observer)
+    finish(plan, &prepared, &publisher, counted, observer)
 }
 
 fn finish(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
     publisher: &Publisher,
-    counted: &Counted,
+    mut counted: Counted,
     observer: &dyn Observer,
 ) -> Result<Summary, Error> {
     let complete = counted.filled.iter().all(|f| f.unreadable.is_empty());
@@ -132,12 +132,15 @@ fn finish(
         table: "frames".into(),
         reason: e.to_string(),
     })?;
-    let tables = impact::run(&prepared.queries, &frames)?;
-    let mut files = Vec::with_capacity(tables.len() * 2);
-    for table in &tables {
+    // The frames hold them now.
+    counted.exposure.groups = Vec::new();
+    counted.exposure.cells.iter_mut().for_each(|cell| cell.days = Vec::new());
+    let mut files = Vec::with_capacity(prepared.queries.len() * 2);
+    impact::run(&prepared.queries, frames, |table| {
         files.push(table.parquet()?);
         files.push(table.csv()?);
-    }
+        Ok(())
+    })?;
     let totals = evidence::totals(&counted.exposure);
     let verdict = if complete { "complete" } else { "incomplete" };
     for coverage in &counted.coverage {
@@ -148,10 +151,10 @@ fn finish(
             ));
         }
     }
-    for text in evidence::doubts(plan, prepared, counted) {
+    for text in evidence::doubts(plan, prepared, &counted) {
         observer.warn(&text);
     }
-    let details = evidence::manifest_details(plan, prepared, counted, &tables, totals, verdict);
+    let details = evidence::manifest_details(plan, prepared, &counted, &files, totals, verdict);
     let (published, _) = publisher.publish(&prepared.run_id, plan.as_of, &files, details)?;
     publisher.point_latest(&prepared.run_id, plan.as_of)?;
     Ok(Summary {

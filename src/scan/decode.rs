@@ -359,7 +359,7 @@ impl Decoder {
         let Some(leaf) = bound.single_leaf().filter(|_| self.context.pruning) else {
             return Ok(None);
         };
-        let column = FlatColumn::open(footer, group, leaf, fetched);
+        let column = FlatColumn::open(&footer.metadata, group, leaf, fetched);
         let column = column.map_err(|e| file.unreadable(&e))?;
         Ok(column.filter(|c| matches!(c.data_type(), DataType::Dictionary(..))))
     }
@@ -412,7 +412,7 @@ impl Decoder {
         let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
         let fetched = Arc::new(fetched);
         let flat = if self.context.pruning {
-            FlatReader::open(footer, group, &leaves, &matches.rows, &fetched)
+            FlatReader::open(&footer.metadata, group, &leaves, &matches.rows, &fetched)
                 .map_err(|e| file.unreadable(&e))?
         } else {
             None

@@ -17,13 +17,13 @@ use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::{Encoding, Type as PhysicalType};
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::SerializedPageReader;
 
-use super::file::Footer;
 use super::prune;
 use super::ranges::{BATCH_ROWS, Fetched};
 
@@ -43,7 +43,7 @@ pub(super) struct FlatReader<'a> {
 impl<'a> FlatReader<'a> {
     /// Rows `wanted` (ascending) of the columns; `None` where one is not flat.
     pub fn open(
-        footer: &Footer,
+        metadata: &ArrowReaderMetadata,
         group: usize,
         leaves: &[usize],
         wanted: &'a [u32],
@@ -55,11 +55,11 @@ impl<'a> FlatReader<'a> {
         let mut columns = Vec::with_capacity(leaves.len());
         let mut fields = Vec::with_capacity(leaves.len());
         for leaf in leaves {
-            let Some(column) = FlatColumn::open(footer, group, leaf, fetched)? else {
+            let Some(column) = FlatColumn::open(metadata, group, leaf, fetched)? else {
                 return Ok(None);
             };
-            let name = footer.metadata.parquet_schema().column(leaf).name().to_string();
-            fields.push(footer.metadata.schema().field_with_name(&name)?.clone());
+            let name = metadata.parquet_schema().column(leaf).name().to_string();
+            fields.push(metadata.schema().field_with_name(&name)?.clone());
             columns.push(column);
         }
         // Without a column nothing tells how many rows there are.
@@ -128,13 +128,14 @@ pub(super) struct FlatColumn {
 impl FlatColumn {
     /// `None` where the column is not flat, or not all here.
     pub fn open(
-        footer: &Footer,
+        metadata: &ArrowReaderMetadata,
         group: usize,
         leaf: usize,
         fetched: &Arc<Fetched>,
     ) -> Result<Option<Self>> {
-        let schema = footer.metadata.parquet_schema();
-        let (Some(details), Some(descriptor)) = (footer.group(group), schema.columns().get(leaf))
+        let schema = metadata.parquet_schema();
+        let (Some(details), Some(descriptor)) =
+            (metadata.metadata().row_groups().get(group), schema.columns().get(leaf))
         else {
             return Ok(None);
         };
@@ -144,7 +145,7 @@ impl FlatColumn {
         else {
             return Ok(None);
         };
-        let data_type = footer.metadata.schema().field_with_name(name)?.data_type().clone();
+        let data_type = metadata.schema().field_with_name(name)?.data_type().clone();
         let Some(kind) = Kind::of(descriptor.physical_type(), &data_type) else { return Ok(None) };
         let codes_only = prune::only_dictionary_pages(details, leaf);
         let rows = usize::try_from(details.num_rows()).unwrap_or(0);
@@ -662,5 +663,220 @@ impl Codes {
             place = to;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int16Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::compute::{cast, concat_batches};
+    use arrow::datatypes::Field;
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::{
+        ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    };
+    use parquet::basic::{Compression, ZstdLevel};
+    use parquet::file::properties::{WriterProperties, WriterVersion};
+    use proptest::prelude::*;
+
+    /// How a file is written.
+    #[derive(Clone, Debug)]
+    struct Written {
+        page_rows: usize,
+        dictionary: bool,
+        dictionary_bytes: usize,
+        second_version: bool,
+        compressed: bool,
+        nullable: bool,
+    }
+
+    fn written() -> impl Strategy<Value = Written> {
+        (1..300usize, any::<bool>(), 16..4000usize, any::<[bool; 3]>()).prop_map(
+            |(page_rows, dictionary, dictionary_bytes, [second_version, compressed, nullable])| {
+                Written {
+                    page_rows,
+                    dictionary,
+                    dictionary_bytes,
+                    second_version,
+                    compressed,
+                    nullable,
+                }
+            },
+        )
+    }
+
+    fn file(rows: &[Option<u16>], how: &Written) -> Bytes {
+        let rows: Vec<Option<u16>> = match how.nullable {
+            true => rows.to_vec(),
+            false => rows.iter().map(|v| Some(v.unwrap_or(7))).collect(),
+        };
+        let large = |v: u16| i64::from(v) * 0x1_2345_6789 - 77;
+        let times = rows.iter().map(|v| v.map(large));
+        let texts = rows.iter().map(|v| v.map(|v| format!("scope-{}", v % 41)));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("id", Arc::new(Int64Array::from_iter(rows.iter().map(|v| v.map(large))))),
+            (
+                "small",
+                Arc::new(Int16Array::from_iter(rows.iter().map(|v| v.map(|v| v as i16 % 9)))),
+            ),
+            ("at", Arc::new(TimestampMicrosecondArray::from_iter(times).with_timezone("UTC"))),
+            ("scope", Arc::new(StringArray::from_iter(texts))),
+        ];
+        let columns = columns.into_iter().map(|(name, array)| (name, array, how.nullable));
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let properties = WriterProperties::builder()
+            .set_data_page_row_count_limit(how.page_rows)
+            .set_write_batch_size(how.page_rows.min(64))
+            .set_dictionary_enabled(how.dictionary)
+            .set_dictionary_page_size_limit(how.dictionary_bytes)
+            .set_writer_version(match how.second_version {
+                true => WriterVersion::PARQUET_2_0,
+                false => WriterVersion::PARQUET_1_0,
+            })
+            .set_encoding(Encoding::PLAIN)
+            .set_compression(match how.compressed {
+                true => Compression::ZSTD(ZstdLevel::default()),
+                false => Compression::UNCOMPRESSED,
+            })
+            .build();
+        let mut out = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut out, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        out.into()
+    }
+
+    fn texts_as_dictionary(bytes: &Bytes) -> ArrowReaderMetadata {
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let plain = ArrowReaderMetadata::load(bytes, options.clone()).unwrap();
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let fields = plain.schema().fields().iter().map(|field| match field.data_type() {
+            DataType::Utf8 => Field::new(field.name(), dictionary.clone(), field.is_nullable()),
+            _ => field.as_ref().clone(),
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let options = options.with_schema(schema);
+        ArrowReaderMetadata::try_new(plain.metadata().clone(), options).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn wanted_rows_are_what_the_library_reads(
+            rows in proptest::collection::vec(proptest::option::weighted(0.8, any::<u16>()), 1..1500),
+            runs in proptest::collection::vec((0..90usize, 1..40usize), 0..60),
+            how in written(),
+        ) {
+            let bytes = file(&rows, &how);
+            let metadata = texts_as_dictionary(&bytes);
+            let mut wanted: Vec<u32> = Vec::new();
+            let mut at = 0;
+            for (skip, take) in runs {
+                at += skip;
+                wanted.extend((at..at + take).filter(|row| *row < rows.len()).map(|r| r as u32));
+                at += take;
+            }
+            let fetched =
+                Arc::new(Fetched { size: bytes.len() as u64, parts: vec![(0, bytes.clone())] });
+            let leaves: Vec<usize> = match how.dictionary {
+                true if FlatColumn::open(&metadata, 0, 3, &fetched).unwrap().is_some() => {
+                    vec![0, 1, 2, 3]
+                }
+                _ => vec![0, 1, 2],
+            };
+            let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, &fetched).unwrap().unwrap();
+            let schema = flat.schema.clone();
+            let found: Vec<RecordBatch> = flat.map(Result::unwrap).collect();
+            let found = concat_batches(&schema, &found).unwrap();
+
+            let ranges = wanted.iter().map(|row| *row as usize..*row as usize + 1);
+            let mask = parquet::arrow::ProjectionMask::leaves(metadata.parquet_schema(), leaves);
+            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
+                .with_projection(mask)
+                .with_row_selection(RowSelection::from_consecutive_ranges(ranges, rows.len()))
+                .build()
+                .unwrap();
+            let expected: Vec<RecordBatch> = reader.map(|b| b.unwrap()).collect();
+            let expected = match expected.first() {
+                Some(first) => concat_batches(&first.schema(), &expected).unwrap(),
+                None => RecordBatch::new_empty(schema),
+            };
+            prop_assert_eq!(found.num_rows(), wanted.len());
+            for (found, expected) in found.columns().iter().zip(expected.columns()) {
+                let plain = |array: &ArrayRef| match array.data_type() {
+                    DataType::Dictionary(..) => cast(array, &DataType::Utf8).unwrap(),
+                    _ => array.clone(),
+                };
+                prop_assert_eq!(found.data_type(), expected.data_type());
+                prop_assert_eq!(&plain(found), &plain(expected));
+            }
+        }
+
+        #[test]
+        fn codes_are_found_where_their_texts_stand(
+            rows in proptest::collection::vec(proptest::option::weighted(0.8, any::<u16>()), 1..3000),
+            wanted in 0..41u16,
+            repeats in 1..40usize,
+            how in written(),
+        ) {
+            // Runs of one value are encoded as such.
+            let rows: Vec<_> =
+                rows.iter().flat_map(|v| std::iter::repeat_n(*v, repeats)).take(4000).collect();
+            let how = Written { dictionary: true, dictionary_bytes: 1 << 20, ..how };
+            let bytes = file(&rows, &how);
+            let metadata = texts_as_dictionary(&bytes);
+            let fetched =
+                Arc::new(Fetched { size: bytes.len() as u64, parts: vec![(0, bytes)] });
+            let mut column = FlatColumn::open(&metadata, 0, 3, &fetched).unwrap().unwrap();
+            let texts = column.texts().unwrap();
+            let name = format!("scope-{wanted}");
+            let meanings: Vec<Option<u32>> = texts
+                .iter()
+                .flat_map(|t| t.as_any().downcast_ref::<StringArray>().unwrap().iter())
+                .map(|text| (text == Some(name.as_str())).then_some(5))
+                .collect();
+            let mut found = Vec::new();
+            let read = column.find(&meanings, |row, code| found.push((row, code))).unwrap();
+            let holds = |v: &Option<u16>| match v {
+                Some(v) => v % 41 == wanted,
+                None => !how.nullable && wanted == 7,
+            };
+            let expected: Vec<_> = (0..rows.len()).filter(|i| holds(&rows[*i])).map(|i| (i, 5)).collect();
+            prop_assert_eq!(read, rows.len());
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn damaged_pages_are_errors_and_never_a_panic(
+            rows in proptest::collection::vec(proptest::option::weighted(0.8, any::<u16>()), 1..300),
+            how in written(),
+            at in any::<prop::sample::Index>(),
+            byte: u8,
+        ) {
+            let how = Written { compressed: false, ..how };
+            let bytes = file(&rows, &how);
+            let metadata = texts_as_dictionary(&bytes);
+            let mut spoilt = bytes.to_vec();
+            let pages = metadata.metadata().row_group(0).columns().iter();
+            let end = pages.map(|c| c.byte_range()).map(|(from, length)| from + length).max();
+            spoilt[at.index(end.unwrap() as usize)] = byte;
+            let fetched = Arc::new(Fetched {
+                size: spoilt.len() as u64,
+                parts: vec![(0, spoilt.into())],
+            });
+            let wanted: Vec<u32> = (0..rows.len() as u32).collect();
+            if let Ok(Some(flat)) = FlatReader::open(&metadata, 0, &[0, 1, 2], &wanted, &fetched) {
+                for batch in flat {
+                    if batch.is_err() {
+                        break;
+                    }
+                }
+            }
+            if let Ok(Some(mut column)) = FlatColumn::open(&metadata, 0, 3, &fetched)
+                && column.texts().is_ok()
+            {
+                let _ = column.find(&[Some(1); 8], |_, _| {});
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ mod docs_are_true;
 mod kill;
 mod lake;
 mod laws;
+mod memory;
 mod published;
 mod repeats;
 mod sample_data;

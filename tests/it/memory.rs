@@ -1,0 +1,57 @@
+//! The memory limit, measured from outside: the peak that the system saw.
+
+use std::process::Command;
+
+use crate::lake::{AS_OF, Lake, call, skipped};
+
+/// Runs a program and prints, last, the most memory that it held (KiB).
+const MEASURE: &str = "import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)";
+
+/// Exit code, peak in bytes, and standard error of a run in `lake` with a limit of `megabytes`.
+fn measured(lake: &Lake, config: &str, as_of: &str, megabytes: u64) -> Option<(i32, u64, String)> {
+    let Some(python) = std::env::var_os("AFTERSCOPE_PYTHON") else {
+        skipped("AFTERSCOPE_PYTHON is not set: nothing to measure memory with");
+        return None;
+    };
+    let out = Command::new(python)
+        .args(["-c", MEASURE, env!("CARGO_BIN_EXE_afterscope"), "run", "--quiet", "--threads", "2"])
+        .args(["--config", config, "--as-of", as_of])
+        .args(["--memory-limit", &format!("{megabytes}MB")])
+        .current_dir(lake.path(""))
+        .output()
+        .unwrap();
+    let peak: u64 = String::from_utf8_lossy(&out.stdout).trim().parse().unwrap();
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    Some((out.status.code().unwrap(), peak * 1024, stderr))
+}
+
+#[test]
+fn a_million_rows_stay_within_a_small_limit() {
+    let lake = Lake::empty();
+    lake.afterscope(&["sample", "groups-2019", "story"]).succeeds();
+    let (config, as_of) = ("story/afterscope.toml", "2019-11-06T00:00:00Z");
+    let Some((code, peak, stderr)) = measured(&lake, config, as_of, 160) else { return };
+    assert_eq!(code, 0, "{stderr}");
+    assert!(peak <= 160_000_000, "{peak} bytes");
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_refused_with_what_it_needs() {
+    let lake = Lake::standard();
+    let calls: Vec<_> =
+        (0..60_000).map(|i| call("2019-07-02T08:00:00Z", &format!("app-{i}"), i)).collect();
+    lake.log("logs/dt=2019-07-02/part-1.parquet", &calls);
+    let Some((code, peak, stderr)) = measured(&lake, "afterscope.toml", AS_OF, 160) else { return };
+    assert_eq!(code, 1, "{stderr}");
+    for part in ["the memory limit does not hold the answer", "rows of figures", "--memory-limit"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    let needed = stderr.split("need at least ").nth(1).and_then(|s| s.split(' ').next());
+    assert!(needed.unwrap().parse::<u64>().unwrap() > 160, "{stderr}");
+    assert!(peak <= 200_000_000, "{peak} bytes");
+    let (code, ..) = measured(&lake, "afterscope.toml", AS_OF, 1_000).unwrap();
+    assert_eq!(code, 0);
+}
