@@ -22,6 +22,8 @@ pub enum Place {
     Argument(String),
     /// The file as a whole.
     File,
+    /// Nowhere: the value was put in for one that is missing.
+    Assumed,
 }
 
 /// A value with its place.
@@ -71,19 +73,21 @@ impl Lines {
 }
 
 /// Reads TOML. Environment variables (`${NAME}`) are put in place; syntax errors and unset variables
-/// become problems.
+/// become problems. `false` beside the document where its syntax is broken: what could be read of it
+/// is not all that it says.
 pub fn parse(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Problem>,
-) -> Node {
+) -> (Node, bool) {
     let lines = Lines::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
+    let whole = errors.is_empty();
     for error in errors {
         let at = error.span().map_or(Place::File, |span| lines.place(span.start));
         problems.push(Problem { at, message: error.message().trim().replace('\n', "; ") });
     }
-    convert_table(table.as_ref(), Place::Line(1, 1), &lines, env, problems)
+    (convert_table(table.as_ref(), Place::Line(1, 1), &lines, env, problems), whole)
 }
 
 fn convert_table(
@@ -194,7 +198,7 @@ impl Node {
             return;
         };
         let mut ignored = Vec::new();
-        let parsed = parse(&format!("v = {text}"), env, &mut ignored);
+        let (parsed, _) = parse(&format!("v = {text}"), env, &mut ignored);
         let value = match parsed.item {
             Item::Table(entries) if ignored.is_empty() && entries.len() == 1 => {
                 entries.into_iter().next().map(|(_, _, node)| node.item)

@@ -12,7 +12,7 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
-use document::{Node, Place, Problem};
+use document::{Place, Problem};
 use thiserror::Error;
 
 pub use plan::{
@@ -55,7 +55,7 @@ fn render(path: &str, problems: &[Problem]) -> String {
         let at = match &problem.at {
             Place::Line(line, column) => format!("{path}:{line}:{column}"),
             Place::Argument(argument) => argument.clone(),
-            Place::File => path.to_string(),
+            Place::File | Place::Assumed => path.to_string(),
         };
         out.push_str(&format!("\n  {at}: {}", problem.message));
     }
@@ -92,18 +92,25 @@ pub fn from_text(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<RunPlan, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut node: Node = document::parse(text, env, &mut problems);
-    if problems.iter().any(|p| matches!(p.at, Place::Line(..))) && node_is_empty(&node) {
-        return Err(problems);
-    }
+    let (mut node, whole) = document::parse(text, env, &mut problems);
     for assignment in &overrides.set {
         node.set(assignment, env, &mut problems);
     }
-    shape::check(&node, &mut problems);
-    // What has a wrong shape is taken out, so that the values beside it are looked at too.
-    let sound = node.without(&problems.iter().map(|p| p.at.clone()).collect());
+    let mut misshapen = problems.clone();
+    shape::check(&node, false, &mut misshapen);
+    shape::check(&node, whole, &mut problems);
+    // What has a wrong shape is taken out and what is missing is put in, so that the values beside it
+    // are looked at too.
+    let sound = node.without(&misshapen.iter().map(|p| p.at.clone()).collect());
+    let sound = shape::complete(&sound);
     let plan = match serde_json::from_value::<raw::Document>(sound.to_json()) {
-        Ok(document) => build::build(&document, &sound, base, overrides, env, &mut problems),
+        Ok(document) if whole => {
+            build::build(&document, &sound, base, overrides, env, &mut problems)
+        }
+        Ok(_) => {
+            build::as_of(overrides, &mut problems);
+            None
+        }
         Err(error) => {
             if problems.is_empty() {
                 problems.push(Problem { at: Place::File, message: error.to_string() });
@@ -112,14 +119,11 @@ pub fn from_text(
             None
         }
     };
+    problems.retain(|problem| !shape::is_assumed(problem));
     problems.sort();
     problems.dedup();
     match plan {
         Some(plan) if problems.is_empty() => Ok(plan),
         _ => Err(problems),
     }
-}
-
-fn node_is_empty(node: &Node) -> bool {
-    matches!(&node.item, document::Item::Table(entries) if entries.is_empty())
 }

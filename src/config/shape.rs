@@ -3,17 +3,32 @@
 
 use serde_json::Value;
 
-use super::document::{Item, Node, Problem};
+use super::document::{Item, Node, Place, Problem};
 
 /// The JSON Schema of the configuration.
 pub fn schema() -> Value {
     schemars::schema_for!(super::raw::Document).to_value()
 }
 
-/// Appends what is wrong with the shape of `document`.
-pub fn check(document: &Node, problems: &mut Vec<Problem>) {
+/// Appends what is wrong with the shape of `document`; of a part of one (not `whole`), nothing is
+/// said to be missing.
+pub fn check(document: &Node, whole: bool, problems: &mut Vec<Problem>) {
     let root = schema();
-    Checker { root: &root }.node(document, &root, "", problems);
+    Checker { root: &root, whole }.node(document, &root, "", problems);
+}
+
+/// Stands for a text that is missing: no file can hold it.
+const ASSUMED: &str = "\0";
+
+/// `document` with a value for every key that is missing and must not be.
+pub fn complete(document: &Node) -> Node {
+    let root = schema();
+    Checker { root: &root, whole: true }.completed(document, &root)
+}
+
+/// Whether a problem is one of a value that [`complete`] put in.
+pub fn is_assumed(problem: &Problem) -> bool {
+    problem.at == Place::Assumed || problem.message.contains(ASSUMED)
 }
 
 /// The known word nearest to `word`, as the tail of a message.
@@ -30,6 +45,8 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
 
 struct Checker<'a> {
     root: &'a Value,
+    /// Whether keys may be said to be missing.
+    whole: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -44,12 +61,7 @@ impl<'a> Checker<'a> {
 
     fn node(&self, node: &Node, schema: &'a Value, name: &str, problems: &mut Vec<Problem>) {
         let schema = self.resolve(schema);
-        let options: Vec<&Value> = ["anyOf", "oneOf"]
-            .iter()
-            .filter_map(|key| schema.get(key).and_then(Value::as_array))
-            .flatten()
-            .map(|s| self.resolve(s))
-            .collect();
+        let options = self.options(schema);
         if !options.is_empty() {
             // An option of the right type speaks best about what is wrong inside.
             let fitting: Vec<&Value> =
@@ -77,14 +89,19 @@ impl<'a> Checker<'a> {
         {
             problems.push(unknown_word(node, name, text, &words));
         }
-        if let (Item::Integer(n), Some(minimum)) =
-            (&node.item, schema.get("minimum").and_then(Value::as_i64))
-            && *n < minimum
-        {
-            problems.push(Problem {
-                at: node.at.clone(),
-                message: format!("`{name}` is {n}; it must be at least {minimum}"),
-            });
+        if let Item::Integer(n) = &node.item {
+            let least = schema.get("minimum").and_then(Value::as_i64).unwrap_or(i64::MIN);
+            let most = match schema.get("format").and_then(Value::as_str) {
+                Some("uint32") => i64::from(u32::MAX),
+                _ => i64::MAX,
+            };
+            let bound = if *n < least { Some(("least", least)) } else { None };
+            if let Some((word, bound)) = bound.or((*n > most).then_some(("most", most))) {
+                problems.push(Problem {
+                    at: node.at.clone(),
+                    message: format!("`{name}` is {n}; it must be at {word} {bound}"),
+                });
+            }
         }
         match &node.item {
             Item::Array(items) => {
@@ -102,7 +119,7 @@ impl<'a> Checker<'a> {
     fn table(
         &self,
         node: &Node,
-        entries: &[(String, super::document::Place, Node)],
+        entries: &[(String, Place, Node)],
         schema: &'a Value,
         name: &str,
         problems: &mut Vec<Problem>,
@@ -123,7 +140,7 @@ impl<'a> Checker<'a> {
             }
         }
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-        for key in required.filter_map(Value::as_str) {
+        for key in required.filter_map(Value::as_str).filter(|_| self.whole) {
             if !entries.iter().any(|(k, _, _)| k == key) {
                 problems.push(Problem {
                     at: node.at.clone(),
@@ -131,6 +148,71 @@ impl<'a> Checker<'a> {
                 });
             }
         }
+    }
+}
+
+impl<'a> Checker<'a> {
+    fn options(&self, schema: &'a Value) -> Vec<&'a Value> {
+        let listed = ["anyOf", "oneOf"].iter().filter_map(|key| schema.get(key)?.as_array());
+        listed.flatten().map(|s| self.resolve(s)).collect()
+    }
+
+    fn completed(&self, node: &Node, schema: &'a Value) -> Node {
+        let schema = self.resolve(schema);
+        let options = self.options(schema);
+        if let Some(option) = options.into_iter().find(|s| type_fits(node, s)) {
+            return self.completed(node, option);
+        }
+        let item = match &node.item {
+            Item::Array(items) => match schema.get("items") {
+                Some(inner) => {
+                    Item::Array(items.iter().map(|item| self.completed(item, inner)).collect())
+                }
+                None => node.item.clone(),
+            },
+            Item::Table(entries) => Item::Table(self.completed_table(entries, schema)),
+            other => other.clone(),
+        };
+        Node { at: node.at.clone(), item }
+    }
+
+    fn completed_table(
+        &self,
+        entries: &[(String, Place, Node)],
+        schema: &'a Value,
+    ) -> Vec<(String, Place, Node)> {
+        let property = |key: &str| schema.get("properties").and_then(|p| p.get(key));
+        let mut all: Vec<_> = entries
+            .iter()
+            .map(|(key, at, node)| {
+                let node = property(key).map_or(node.clone(), |s| self.completed(node, s));
+                (key.clone(), at.clone(), node)
+            })
+            .collect();
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        for key in required.filter_map(Value::as_str) {
+            if let (false, Some(schema)) = (entries.iter().any(|e| e.0 == key), property(key)) {
+                all.push((key.to_string(), Place::Assumed, self.assumed(schema)));
+            }
+        }
+        all
+    }
+
+    /// A value of the right shape.
+    fn assumed(&self, schema: &'a Value) -> Node {
+        let schema = self.resolve(schema);
+        if let Some(option) = self.options(schema).first() {
+            return self.assumed(option);
+        }
+        let item = match (types_of(schema).first(), words_of(schema).first()) {
+            (_, Some(word)) => Item::Text((*word).to_string()),
+            (Some(&"object"), _) => Item::Table(self.completed_table(&[], schema)),
+            (Some(&"array"), _) => Item::Array(Vec::new()),
+            (Some(&"integer" | &"number"), _) => Item::Integer(1),
+            (Some(&"boolean"), _) => Item::Bool(false),
+            _ => Item::Text(ASSUMED.into()),
+        };
+        Node { at: Place::Assumed, item }
     }
 }
 

@@ -187,3 +187,55 @@ fn wrong_usage_ends_with_two_and_names_what_was_wrong() {
     }
     lake.nothing_is_published();
 }
+
+#[test]
+fn what_is_missing_hides_no_other_problem() {
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "app = \"app_id\"\n", "");
+    lake.edit("afterscope.toml", "\"user_id\"", "{ path = \"user_id\", zone = \"Mars/Olympus\" }");
+    lake.edit("afterscope.toml", "\"out/\"", "\"ftp://results/\"");
+    lake.edit("afterscope.toml", "lookback_days = 60", "lookback_days = 99999999999");
+    let (zone, url) = (line_of(&lake, "Mars/Olympus"), line_of(&lake, "ftp://"));
+    let days = line_of(&lake, "99999999999");
+    let says = ["`source.columns.app` is missing", &zone, "Mars/Olympus", &url, &days, "at most"];
+    let outcome = lake.refuses(&["--as-of", "yesterday"], 1, &says);
+    assert!(outcome.stderr.contains("--as-of yesterday"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains('\0'), "{}", outcome.stderr);
+}
+
+#[test]
+fn every_key_that_must_be_there_is_said_to_be_missing_and_nothing_else() {
+    for (text, missing) in [
+        ("name = \"access\"\n", "`source.name` is missing"),
+        ("url = \"logs/\"\n", "`source.url` is missing"),
+        ("time = \"event_time\"\n", "`source.columns.time` is missing"),
+        ("app = \"app_id\"\n", "`source.columns.app` is missing"),
+        ("scopes = \"scopes.csv\"\n", "`registry.scopes` is missing"),
+        ("url = \"out/\"\n", "`output.url` is missing"),
+    ] {
+        let lake = Lake::standard();
+        lake.edit("afterscope.toml", text, "");
+        lake.refuses(&[], 1, &["the configuration has 1 problem:", missing]);
+    }
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "[report]", "[source.expected]\n\n[report]");
+    let every = ["`source.expected.every` is missing", "`source.expected.from` is missing"];
+    lake.refuses(&[], 1, &["the configuration has 2 problems:", every[0], every[1]]);
+}
+
+#[test]
+fn broken_toml_is_one_problem_and_what_could_not_be_read_is_not_said_to_be_missing() {
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "[registry]", "[registry");
+    let outcome = lake.refuses(&[], 1, &[&line_of(&lake, "[registry")]);
+    assert!(!outcome.stderr.contains("is missing"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_number_out_of_bounds_is_named_with_its_place_also_in_an_argument() {
+    let lake = Lake::standard();
+    let says = ["--set report.lookback_days", "at most 4294967295"];
+    lake.refuses(&["--set", "report.lookback_days=99999999999"], 1, &says);
+    let says = ["--set report.lookback_days", "at least 0"];
+    lake.refuses(&["--set", "report.lookback_days=-1"], 1, &says);
+}
