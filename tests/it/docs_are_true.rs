@@ -1,8 +1,12 @@
-//! The generated pages are what the program would generate.
+//! The generated pages are what the program would generate, and the README's commands do what it
+//! shows.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::lake::Lake;
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+use crate::lake::{Lake, times};
 
 fn is_generated(page: &str, what: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page);
@@ -25,4 +29,85 @@ fn the_page_of_frames_is_what_the_program_says() {
 #[test]
 fn the_page_of_configuration_keys_is_what_the_program_says() {
     is_generated("configuration-keys.md", "config");
+}
+
+fn readme() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The text between the first line that begins with `from` and the next that is `to`.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let (_, after) = text.split_once(&format!("\n{from}\n")).unwrap();
+    after.split_once(&format!("\n{to}\n")).unwrap().0
+}
+
+/// Runs a command line of the README in the lake's folder.
+fn typed(lake: &Lake, line: &str) -> crate::lake::Outcome {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[0], "afterscope", "{line}");
+    lake.afterscope(&words[1..]).succeeds()
+}
+
+#[test]
+fn the_demo_prints_what_the_readme_shows() {
+    let readme = readme();
+    let lake = Lake::empty();
+    let mut run = 0;
+    for block in between(&readme, "```console", "```").split("$ ").skip(1) {
+        let (command, shown) = block.split_once('\n').unwrap();
+        let outcome = typed(&lake, command);
+        let printed = format!("{}{}", outcome.stderr, outcome.stdout);
+        // The last lines hold a path and an id of the machine.
+        let fixed = |line: &&str| !line.starts_with("complete:") && !line.starts_with('{');
+        for line in shown.lines().filter(fixed) {
+            assert!(printed.lines().any(|l| l.trim_end() == line), "{line:?}\n{printed}");
+        }
+        run += 1;
+    }
+    assert_eq!(run, 2);
+}
+
+#[test]
+fn the_readmes_configuration_and_commands_work_as_they_stand() {
+    let readme = readme();
+    let lake = Lake::empty();
+    let config = between(&readme, "```toml", "```");
+    lake.write("afterscope.toml", &config.replacen("/data/access-logs/", "logs/", 1));
+    let (_, own) = readme.split_once("## Your own logs").unwrap();
+    let indented = |text: &str| -> Vec<String> {
+        text.lines().filter_map(|l| l.strip_prefix("    ")).map(str::to_string).collect()
+    };
+    let lines = indented(own);
+    let table = |head: &str| {
+        let at = lines.iter().position(|l| l.starts_with(head)).unwrap();
+        lines[at..at + 2].join("\n")
+    };
+    lake.write("scopes.csv", &table("scope,"));
+    lake.write("apps.csv", &table("app_id,"));
+    let text = |values: &[&'static str]| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(values.iter()))
+    };
+    let ids = |values: [i64; 2]| -> ArrayRef { Arc::new(Int64Array::from_iter_values(values)) };
+    lake.columns(
+        "logs/part-0.parquet",
+        vec![
+            (
+                "event_time",
+                times([Some("2018-04-03T10:00:00Z"), Some("2019-10-01T10:00:00Z")].into_iter()),
+            ),
+            ("client_id", ids([1_140_000_000_000; 2])),
+            ("scope", text(&["groups.members.read"; 2])),
+            ("user_id", ids([1, 2])),
+            ("group_id", ids([10, 11])),
+            ("status", ids([200, 200])),
+            ("request_id", text(&["a", "b"])),
+        ],
+    );
+    let commands: Vec<&String> = lines.iter().filter(|l| l.starts_with("afterscope ")).collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    typed(&lake, commands[0]);
+    let outcome = typed(&lake, commands[1]);
+    assert_eq!(outcome.json()["totals"]["requests_allowed"], 1);
+    assert_eq!(outcome.json()["totals"]["subjects_observed"], 1);
 }
