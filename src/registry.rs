@@ -95,6 +95,9 @@ pub enum RegistryError {
     )]
     NeverMatches { role: &'static str, value: String, source_name: String },
 
+    #[error("registry file {file} has {count} bad rows:\n{shown}")]
+    Several { file: String, count: usize, shown: String },
+
     #[error("registry file {file} names no scope\na run needs at least one restricted scope")]
     NoScopes { file: String },
 }
@@ -168,11 +171,34 @@ impl Registry {
             .filter(|scope| !self.scopes.contains_key(*scope))
             .collect();
         let columns = self.unknown_columns.iter().cloned();
+        let strangers: BTreeSet<&str> = self
+            .grace
+            .keys()
+            .map(|(app, _)| app.as_str())
+            .filter(|app| !self.apps.is_empty() && !self.apps.contains_key(*app))
+            .collect();
+        let strangers = strangers
+            .into_iter()
+            .map(|app| format!("extensions name app `{app}`, which registry.apps does not"));
+        let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for app in self.apps.values() {
+            if let (Some(id), Some(name)) = (&app.developer_id, &app.developer_name) {
+                let known = names.entry(id).or_default();
+                if !known.contains(&name.as_str()) {
+                    known.push(name);
+                }
+            }
+        }
+        let renamed = names.into_iter().filter(|(_, names)| names.len() > 1).map(|(id, names)| {
+            // docs/counting.md, rule 5: that of the first app by id.
+            let first = names.first().copied().unwrap_or_default();
+            format!("developer `{id}` has {} names; tables show `{first}`", names.len())
+        });
         let lost = lost.into_iter()
             .map(|scope| {
                 format!("extensions name scope `{scope}`, which registry.scopes does not: they have no effect")
             });
-        columns.chain(lost).collect()
+        columns.chain(lost).chain(strangers).chain(renamed).collect()
     }
 }
 
@@ -180,7 +206,7 @@ fn read_scopes(table: &Table, zone: Zone) -> Result<BTreeMap<String, Scope>, Reg
     let (scope, at) = (table.required("scope")?, table.required("deprecated_at")?);
     let fields = table.optional("data_fields");
     let mut unique = Unique::new(table);
-    for row in &table.rows {
+    table.each_row(|row| {
         let name = table.text(row, scope, "scope")?;
         let restricted_at = table.moment(row, at, "deprecated_at", zone)?;
         let data_fields = fields
@@ -192,8 +218,8 @@ fn read_scopes(table: &Table, zone: Zone) -> Result<BTreeMap<String, Scope>, Reg
             .map(str::to_string)
             .collect();
         let what = format!("scope `{name}`");
-        unique.insert(row, name, Scope { restricted_at, data_fields }, &what)?;
-    }
+        unique.insert(row, name, Scope { restricted_at, data_fields }, &what)
+    })?;
     let scopes = unique.finish();
     if scopes.is_empty() {
         return Err(RegistryError::NoScopes { file: table.file.clone() });
@@ -207,7 +233,7 @@ fn read_apps(table: &Table) -> Result<BTreeMap<String, App>, RegistryError> {
     let developer_id = table.optional("developer_id");
     let developer_name = table.optional("developer_name");
     let mut unique = Unique::new(table);
-    for row in &table.rows {
+    table.each_row(|row| {
         let app = table.text(row, id, "app_id")?;
         let value = |column: Option<usize>| column.and_then(|i| row.value(i)).map(str::to_string);
         let details = App {
@@ -216,8 +242,8 @@ fn read_apps(table: &Table) -> Result<BTreeMap<String, App>, RegistryError> {
             developer_name: value(developer_name),
         };
         let what = format!("app `{app}`");
-        unique.insert(row, app, details, &what)?;
-    }
+        unique.insert(row, app, details, &what)
+    })?;
     Ok(unique.finish())
 }
 
@@ -228,12 +254,12 @@ fn read_extensions(
     let (app, scope) = (table.required("app_id")?, table.required("scope")?);
     let until = table.required("grace_until")?;
     let mut unique = Unique::new(table);
-    for row in &table.rows {
+    table.each_row(|row| {
         let key = (table.text(row, app, "app_id")?, table.text(row, scope, "scope")?);
         let moment = table.moment(row, until, "grace_until", zone)?;
         let what = format!("the extension of app `{}` for scope `{}`", key.0, key.1);
-        unique.insert(row, key, moment, &what)?;
-    }
+        unique.insert(row, key, moment, &what)
+    })?;
     Ok(unique.finish())
 }
 
@@ -241,11 +267,12 @@ fn read_endpoints(table: &Table) -> Result<Vec<Endpoint>, RegistryError> {
     let (path, scope) = (table.required("path")?, table.required("scope")?);
     let method = table.optional("method");
     let mut grouped: BTreeMap<(Option<String>, String), BTreeSet<String>> = BTreeMap::new();
-    for row in &table.rows {
+    table.each_row(|row| {
         let method = method.and_then(|i| row.value(i)).map(str::to_ascii_uppercase);
         let path = table.text(row, path, "path")?;
         grouped.entry((method, path)).or_default().insert(table.text(row, scope, "scope")?);
-    }
+        Ok(())
+    })?;
     Ok(grouped
         .into_iter()
         .map(|((method, path), scopes)| Endpoint { method, path, scopes })
@@ -361,6 +388,31 @@ impl Table {
             ));
         }
         Ok(Self { file, columns, rows })
+    }
+
+    /// Takes every row; what is wrong with some is told of all of them, or of the first of very many.
+    fn each_row(
+        &self,
+        mut take: impl FnMut(&Row) -> Result<(), RegistryError>,
+    ) -> Result<(), RegistryError> {
+        const SHOWN: usize = 20;
+        let mut bad: Vec<RegistryError> = Vec::new();
+        let mut count = 0;
+        for error in self.rows.iter().filter_map(|row| take(row).err()) {
+            count += 1;
+            if bad.len() < SHOWN {
+                bad.push(error);
+            }
+        }
+        if count > 1 {
+            let mut shown: Vec<String> = bad.iter().map(ToString::to_string).collect();
+            if count > SHOWN {
+                shown.push(format!("and {} more", count - SHOWN));
+            }
+            let shown = shown.join("\n");
+            return Err(RegistryError::Several { file: self.file.clone(), count, shown });
+        }
+        bad.pop().map_or(Ok(()), Err)
     }
 
     fn optional(&self, column: &str) -> Option<usize> {

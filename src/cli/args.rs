@@ -80,7 +80,7 @@ All else goes to stderr. A run that stands already is used again.")]
 
     /// Look at the ledger that runs keep between them, or tidy it.
     #[command(after_help = "Examples:
-  afterscope state show --config afterscope.toml --as-of 2019-11-06
+  afterscope state show --config afterscope.toml
   afterscope state gc --config afterscope.toml --as-of 2019-11-06 --dry-run")]
     State(StateArgs),
 
@@ -94,16 +94,12 @@ All else goes to stderr. A run that stands already is used again.")]
     Man { folder: PathBuf },
 }
 
-/// What decides a run.
+/// The configuration, and where things lie.
 #[derive(Clone, Debug, Args)]
-pub struct RunArgs {
+pub struct PlaceArgs {
     /// The configuration.
     #[arg(long, short, default_value = "afterscope.toml", value_name = "FILE")]
     pub config: PathBuf,
-    /// End of the report (not included): RFC 3339, or a date for its midnight in UTC. Never taken
-    /// from the clock.
-    #[arg(long, value_name = "TIME")]
-    pub as_of: String,
     /// Set a key of the configuration: report.lookback_days=30, source.0.url=s3://…
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -113,6 +109,17 @@ pub struct RunArgs {
     /// Where the ledger is kept, instead of state.url. Default: state/ under the output.
     #[arg(long, value_name = "URL")]
     pub state: Option<String>,
+}
+
+/// What decides a run.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// End of the report (not included): RFC 3339, or a date for its midnight in UTC. Never taken
+    /// from the clock.
+    #[arg(long, value_name = "TIME")]
+    pub as_of: String,
     /// Key all ids with a secret, by reference: env:NAME or file:PATH.
     #[arg(long, value_name = "REFERENCE")]
     pub id_key: Option<String>,
@@ -130,18 +137,29 @@ pub struct RunArgs {
     pub no_pruning: bool,
 }
 
+impl PlaceArgs {
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            // Nothing that is asked of a place depends on it.
+            as_of: "1970-01-01".into(),
+            set: self.set.clone(),
+            output: self.output.clone(),
+            state: self.state.clone(),
+            ..Default::default()
+        }
+    }
+}
+
 impl RunArgs {
     pub fn overrides(&self) -> Overrides {
         Overrides {
             as_of: self.as_of.clone(),
-            set: self.set.clone(),
-            output: self.output.clone(),
-            state: self.state.clone(),
             id_key: self.id_key.clone(),
             memory_limit: self.memory_limit.clone(),
             threads: self.threads,
             allow_incomplete: self.allow_incomplete,
             no_pruning: self.no_pruning,
+            ..self.place.overrides()
         }
     }
 }
@@ -200,11 +218,11 @@ pub struct StateArgs {
 pub enum StateCommand {
     /// List the packs.
     #[command(after_help = "Examples:
-  afterscope state show --config afterscope.toml --as-of 2019-11-06
-  afterscope state show --config afterscope.toml --as-of 2019-11-06 --json | jq '.[].pack'")]
+  afterscope state show --config afterscope.toml
+  afterscope state show --config afterscope.toml --json | jq '.[].pack'")]
     Show {
         #[command(flatten)]
-        run: RunArgs,
+        place: PlaceArgs,
         /// Print JSON instead of text.
         #[arg(long)]
         json: bool,

@@ -13,7 +13,7 @@ use crate::pipeline::{self, Outlook};
 use crate::scan::Progress;
 
 pub fn run(args: &PlanArgs, _global: &Global) -> Result<(), Failure> {
-    let plan = config::load(&args.run.config, &args.run.overrides())?;
+    let plan = config::load(&args.run.place.config, &args.run.overrides())?;
     let runtime = Runtime::new()?;
     let outlook = pipeline::outlook(&plan, &runtime.io, &Arc::new(Progress::default()))?;
     let text = if args.json {

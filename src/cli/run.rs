@@ -41,7 +41,7 @@ impl Drop for Runtime {
 }
 
 pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
-    let plan = config::load(&args.config, &args.overrides())?;
+    let plan = config::load(&args.place.config, &args.overrides())?;
     let runtime = Runtime::new()?;
     let progress = Arc::new(Progress::default());
     let signal = Arc::new(AtomicI32::new(0));

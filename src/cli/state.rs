@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::args::{RunArgs, StateArgs, StateCommand};
+use super::args::{PlaceArgs, RunArgs, StateArgs, StateCommand};
 use super::run::Runtime;
 use super::terminal::{bytes, number, tame};
 use super::{Failure, print_bytes};
@@ -17,13 +17,13 @@ use crate::pipeline::{self, Unused};
 
 pub fn run(args: &StateArgs) -> Result<(), Failure> {
     match &args.command {
-        StateCommand::Show { run, json } => show(run, *json),
+        StateCommand::Show { place, json } => show(place, *json),
         StateCommand::Gc { run, keep, dry_run } => gc(run, keep, *dry_run),
     }
 }
 
-fn show(run: &RunArgs, as_json: bool) -> Result<(), Failure> {
-    let plan = config::load(&run.config, &run.overrides())?;
+fn show(place: &PlaceArgs, as_json: bool) -> Result<(), Failure> {
+    let plan = config::load(&place.config, &place.overrides())?;
     let runtime = Runtime::new()?;
     let ledger = Ledger::read_only(plan.state.open(&runtime.io)?);
     let packs = ledger.packs()?;
@@ -72,7 +72,7 @@ fn table(address: &str, packs: &[Pack]) -> String {
 }
 
 fn gc(run: &RunArgs, keep: &str, dry_run: bool) -> Result<(), Failure> {
-    let plan = config::load(&run.config, &run.overrides())?;
+    let plan = config::load(&run.place.config, &run.overrides())?;
     let keep = parse_duration(keep)
         .map_err(|reason| Error::Argument { argument: format!("--keep {keep}"), reason })?;
     // The only look at a clock: it decides what is tidied away, never what is counted.

@@ -426,6 +426,7 @@ pub fn build(
         allow_incomplete: overrides.allow_incomplete,
         pruning: !overrides.no_pruning,
         document: serde_json::to_value(document).unwrap_or(Value::Null),
+        written: Value::Null,
     })
 }
 

@@ -31,6 +31,14 @@ pub enum Place {
 pub struct Node {
     pub at: Place,
     pub item: Item,
+    /// A text as it stands in the file, where variables of the environment were put in.
+    pub written: Option<String>,
+}
+
+impl Node {
+    pub fn new(at: Place, item: Item) -> Self {
+        Self { at, item, written: None }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -104,7 +112,7 @@ fn convert_table(
         entries.push((key.get_ref().to_string(), key_at, value));
     }
     entries.sort_by(|a, b| a.1.cmp(&b.1));
-    Node { at, item: Item::Table(entries) }
+    Node::new(at, Item::Table(entries))
 }
 
 fn convert(
@@ -115,7 +123,7 @@ fn convert(
 ) -> Node {
     let at = lines.place(value.span().start);
     let item = match value.get_ref() {
-        DeValue::String(text) => Item::Text(expand(text, env, &at, problems)),
+        DeValue::String(text) => return text_node(text, at, env, problems),
         DeValue::Integer(number) => {
             let digits = number.as_str().replace('_', "");
             if let Ok(n) = i64::from_str_radix(&digits, number.radix()) {
@@ -139,7 +147,18 @@ fn convert(
         }
         DeValue::Table(table) => return convert_table(table, at, lines, env, problems),
     };
-    Node { at, item }
+    Node::new(at, item)
+}
+
+fn text_node(
+    text: &str,
+    at: Place,
+    env: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Node {
+    let item = Item::Text(expand(text, env, &at, problems));
+    let written = text.contains("${").then(|| text.to_string());
+    Node { at, item, written }
 }
 
 /// Puts environment variables in place of `${NAME}`; `$${` stands for `${`.
@@ -201,11 +220,11 @@ impl Node {
         let (parsed, _) = parse(&format!("v = {text}"), env, &mut ignored);
         let value = match parsed.item {
             Item::Table(entries) if ignored.is_empty() && entries.len() == 1 => {
-                entries.into_iter().next().map(|(_, _, node)| node.item)
+                entries.into_iter().next().map(|(_, _, node)| Node { at: place.clone(), ..node })
             }
             _ => None,
         };
-        let item = value.unwrap_or_else(|| Item::Text(expand(text, env, &place, problems)));
+        let value = value.unwrap_or_else(|| text_node(text, place.clone(), env, problems));
         let mut node = self;
         for key in path.split('.') {
             // `source.0.url` names the first source.
@@ -231,14 +250,14 @@ impl Node {
                 return;
             };
             let index = entries.iter().position(|(k, _, _)| k == key).unwrap_or_else(|| {
-                let empty = Node { at: place.clone(), item: Item::Table(Vec::new()) };
+                let empty = Node::new(place.clone(), Item::Table(Vec::new()));
                 entries.push((key.to_string(), place.clone(), empty));
                 entries.len() - 1
             });
             let Some((_, _, next)) = entries.get_mut(index) else { return };
             node = next;
         }
-        *node = Node { at: place, item };
+        *node = value;
     }
 
     /// The same without the entries whose key or value stands at one of `places`.
@@ -256,7 +275,23 @@ impl Node {
             }
             other => other.clone(),
         };
-        Self { at: self.at.clone(), item }
+        Self { at: self.at.clone(), item, written: self.written.clone() }
+    }
+
+    /// The same with texts as they were written: what variables hold may be secret.
+    pub fn as_written(&self) -> Self {
+        let item = match (&self.item, &self.written) {
+            (_, Some(written)) => Item::Text(written.clone()),
+            (Item::Table(entries), _) => Item::Table(
+                entries
+                    .iter()
+                    .map(|(k, at, node)| (k.clone(), at.clone(), node.as_written()))
+                    .collect(),
+            ),
+            (Item::Array(items), _) => Item::Array(items.iter().map(Self::as_written).collect()),
+            (other, _) => other.clone(),
+        };
+        Self::new(self.at.clone(), item)
     }
 
     /// The same value for serde.

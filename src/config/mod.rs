@@ -123,7 +123,13 @@ pub fn from_text(
     problems.sort();
     problems.dedup();
     match plan {
-        Some(plan) if problems.is_empty() => Ok(plan),
+        Some(mut plan) if problems.is_empty() => {
+            let written = sound.as_written().to_json();
+            // With defaults, where no variable stands for one of a few words.
+            let full = serde_json::from_value::<raw::Document>(written.clone());
+            plan.written = full.and_then(serde_json::to_value).unwrap_or(written);
+            Ok(plan)
+        }
         _ => Err(problems),
     }
 }

@@ -32,8 +32,10 @@ pub struct RunPlan {
     pub allow_incomplete: bool,
     /// Off only to show that pruning changes nothing.
     pub pruning: bool,
-    /// The configuration as given, for the manifest; secrets stand in it by reference only.
+    /// The configuration, variables of the environment in their place: part of what names a run.
     pub document: Value,
+    /// The same for the manifest: `${NAME}` stands as it was written.
+    pub written: Value,
 }
 
 /// One log.

@@ -173,7 +173,7 @@ impl<'a> Checker<'a> {
             Item::Table(entries) => Item::Table(self.completed_table(entries, schema)),
             other => other.clone(),
         };
-        Node { at: node.at.clone(), item }
+        Node { at: node.at.clone(), item, written: node.written.clone() }
     }
 
     fn completed_table(
@@ -212,7 +212,7 @@ impl<'a> Checker<'a> {
             (Some(&"boolean"), _) => Item::Bool(false),
             _ => Item::Text(ASSUMED.into()),
         };
-        Node { at: Place::Assumed, item }
+        Node::new(Place::Assumed, item)
     }
 }
 

@@ -107,7 +107,7 @@ pub fn manifest_details(
         "as_of": plan.as_of.to_rfc3339(),
         "verdict": verdict,
         "totals": totals,
-        "configuration": plan.document,
+        "configuration": plan.written,
         "ids": {
             "key_format": crate::key::KEY_FORMAT,
             "text": "first 128 bits of BLAKE3",

@@ -205,7 +205,10 @@ impl Engine<'_> {
                     needed: needed.div_ceil(1_000_000),
                 });
             }
-            let done = decoder.run(ready.fetch, ready.bytes);
+            let done = guarded(|| decoder.run(ready.fetch, ready.bytes)).unwrap_or_else(|what| {
+                let reason = format!("decoding it stopped at something impossible ({what})");
+                Err(ScanError::Unreadable { file: file.shown.clone(), reason })
+            });
             let mut fetches = Vec::new();
             let mut finished = 0;
             match done {
@@ -366,4 +369,13 @@ impl Engine<'_> {
             shared.changed.notify_all();
         });
     }
+}
+
+/// Runs `work` over a file's bytes; what it says when it panics. The Parquet library takes some
+/// contradictions in a damaged file for impossible, and the file must be named all the same.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+    })
 }

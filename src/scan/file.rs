@@ -269,14 +269,13 @@ impl GroupDays {
         let extremes = time
             .and_then(|(leaf, unit)| prune::time_extremes(group, leaf, unit))
             .map(|(least, greatest)| (least.day(), greatest.day()));
-        let known = OnceLock::new();
         let day = partition_day.map(|day| (day, day));
-        if let Some(days) = day.or(extremes.filter(|(from, to)| to - from <= 1)) {
-            let _ = known.set(vec![days]);
-        }
-        if group.num_rows() == 0 {
-            let _ = known.set(Vec::new());
-        }
+        let known = match day.or(extremes.filter(|(from, to)| to - from <= 1)) {
+            // Without rows it covers no day, whatever its partition says.
+            _ if group.num_rows() == 0 => OnceLock::from(Vec::new()),
+            Some(days) => OnceLock::from(vec![days]),
+            None => OnceLock::new(),
+        };
         Self { extremes, known }
     }
 
@@ -339,4 +338,24 @@ fn with_dictionaries(
     // Only a faster way to the same values: without it all is read as plain text.
     ArrowReaderMetadata::try_new(plain.metadata().clone(), options)
         .unwrap_or_else(|_| plain.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parquet::file::metadata::RowGroupMetaData;
+    use parquet::schema::types::{SchemaDescriptor, Type};
+
+    fn group(rows: i64) -> RowGroupMetaData {
+        let root = Type::group_type_builder("schema").build().unwrap();
+        let schema = Arc::new(SchemaDescriptor::new(Arc::new(root)));
+        RowGroupMetaData::builder(schema).set_num_rows(rows).build().unwrap()
+    }
+
+    #[test]
+    fn a_row_group_without_rows_lies_on_no_day_whatever_its_partition_says() {
+        let days = |rows| GroupDays::new(&group(rows), Some(18_000), None);
+        assert_eq!(days(1).known(), Some(&[(18_000, 18_000)][..]));
+        assert_eq!(days(0).known(), Some(&[][..]));
+    }
 }

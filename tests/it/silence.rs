@@ -189,3 +189,18 @@ fn an_output_inside_the_logs_is_refused_also_through_a_link() {
     lake.refuses(&["--output", "real/out"], 1, &["--output", "inside source `access`"]);
     lake.log("logs/more.parquet", &[call("2019-07-05T08:00:00Z", "app-1", 7)]);
 }
+
+#[test]
+fn a_file_without_rows_covers_no_day_even_if_its_folder_names_one() {
+    let lake = Lake::standard();
+    let declared = "partition_time = { column = \"dt\", grain = \"1d\", slack = \"0d\" }
+expected = { every = \"1d\", from = \"2019-07-01\", until = \"2019-07-05\" }
+";
+    let config = std::fs::read_to_string(lake.path("afterscope.toml")).unwrap();
+    let config = config.replacen("[source.columns]", &format!("{declared}\n[source.columns]"), 1);
+    lake.write("afterscope.toml", &config);
+    lake.log("logs/dt=2019-07-04/part-0.parquet", &[]);
+    let coverage = lake.publishes(&[]).table("coverage");
+    let wanted = ["periods_expected", "periods_covered"];
+    assert_eq!(coverage.row(&[("grain", "source"), ("source", "access")], &wanted), ["4", "3"]);
+}

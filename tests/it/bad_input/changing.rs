@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use super::tells_what_to_do;
 use crate::lake::{Lake, Outcome, call, run_args, standard_days, wait_until};
@@ -19,6 +19,28 @@ fn make_pipe(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let _ = fs::remove_file(path);
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// A run that must not outlive its test: one that waits at a pipe does not hear SIGTERM.
+struct Running(Option<Child>);
+
+impl Running {
+    fn start(lake: &Lake) -> Self {
+        Self(Some(lake.command(&run_args(&[])).spawn().unwrap()))
+    }
+
+    fn end(mut self, lake: &Lake) -> Outcome {
+        Outcome::of(lake, self.0.take().unwrap().wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// Waits until somebody opens the pipe for reading, and lets them go on.
@@ -42,11 +64,11 @@ fn run_while(lake: &Lake, change: impl FnOnce()) -> Outcome {
     make_pipe(&manifest);
     make_pipe(&index);
 
-    let child = lake.command(&run_args(&[])).spawn().unwrap();
+    let run = Running::start(lake);
     let_pass(&manifest);
     change();
     let_pass(&index);
-    let outcome = Outcome::of(lake, child.wait_with_output().unwrap());
+    let outcome = run.end(lake);
 
     assert!(fs::metadata(&manifest).unwrap().file_type().is_fifo(), "a manifest was written");
     assert_eq!(pointer, fs::read(lake.path("out/latest.json")).unwrap());
@@ -98,13 +120,13 @@ fn files_that_arrive_under_the_run_are_left_to_the_next() {
     let manifest = format!("out/runs/{}/manifest.json", plan["run_id"].as_str().unwrap());
     make_pipe(&lake.path(&manifest));
     make_pipe(&index);
-    let child = lake.command(&run_args(&[])).spawn().unwrap();
+    let run = Running::start(&lake);
     let_pass(&lake.path(&manifest));
     lake.log("logs/dt=2019-07-04/part-0.parquet", &[call("2019-07-04T08:00:00Z", "app-3", 9)]);
     // From here on the manifest must be a file like any other.
     fs::remove_file(lake.path(&manifest)).unwrap();
     let_pass(&index);
-    let outcome = Outcome::of(&lake, child.wait_with_output().unwrap()).succeeds();
+    let outcome = run.end(&lake).succeeds();
     crate::lake::assert_same(&expected, &outcome.published().bytes());
     let later = lake.run(&[]).succeeds();
     assert_eq!(later.json()["totals"]["requests_allowed"], 7);

@@ -129,3 +129,34 @@ fn a_damaged_parquet_registry_is_named() {
     lake.write("scopes.csv", "PAR1 and nothing of a Parquet file behind it");
     lake.refuses(&[], 1, &["scopes.csv", "registry.scopes"]);
 }
+
+#[test]
+fn all_bad_rows_of_a_file_are_told_at_once() {
+    let lake = Lake::standard();
+    lake.write(
+        "scopes.csv",
+        "scope,deprecated_at\na,2019-13-01\n,2019-06-01\nb,2019-06-01\nb,2019-07-01\n",
+    );
+    lake.refuses(&[], 1, &["3 bad rows", "line 2,", "line 3,", "line 5"]);
+    let rows: String = (0..30).map(|i| format!("s{i},never\n")).collect();
+    lake.write("scopes.csv", &format!("scope,deprecated_at\n{rows}"));
+    lake.refuses(&[], 1, &["30 bad rows", "line 2,", "line 21,", "and 10 more"]);
+}
+
+#[test]
+fn an_extension_of_an_unknown_app_and_a_developer_of_two_names_are_pointed_out() {
+    let lake = Lake::standard();
+    lake.edit("apps.csv", "app-2,Mailer,dev-1,Ada Ltd", "app-2,Mailer,dev-1,Ada Inc");
+    lake.write("extensions.csv", "app_id,scope,grace_until\napp-9,read_members,2019-08-01\n");
+    lake.edit(
+        "afterscope.toml",
+        "apps = \"apps.csv\"",
+        "apps = \"apps.csv\"\nextensions = \"extensions.csv\"",
+    );
+    let outcome = lake.run(&[]).succeeds();
+    for says in
+        ["extensions name app `app-9`", "developer `dev-1` has 2 names; tables show `Ada Ltd`"]
+    {
+        assert!(outcome.stderr.contains(says), "{}", outcome.stderr);
+    }
+}

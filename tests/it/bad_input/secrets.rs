@@ -94,3 +94,24 @@ fn credentials_in_the_address_of_the_service_are_refused_and_not_repeated() {
     lake.edit("afterscope.toml", "url = \"out/\"", &format!("url = \"out/\"\n{store}"));
     says_nothing_of_it(&lake.refuses(&[], 1, &["afterscope.toml:24:", "credentials"]));
 }
+
+#[test]
+fn what_a_variable_holds_is_not_in_the_manifest() {
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "[report]", "[run]\ntemp_dir = \"${FOLDER}\"\n\n[report]");
+    lake.edit("afterscope.toml", "app = \"app_id\"", "app = \"${COLUMN}\"");
+    let folder = format!("tmp/{SECRET}");
+    std::fs::create_dir(lake.path(&folder)).unwrap();
+    let mut command = lake.command(&run_args(&["--set", "source.0.name=${WORD}"]));
+    command.env("FOLDER", folder).env("COLUMN", "app_id").env("WORD", "access");
+    let outcome = Outcome::of(&lake, command.output().unwrap()).succeeds();
+    let run = outcome.json()["run_id"].as_str().unwrap().to_string();
+    let path = format!("out/runs/{run}/manifest.json");
+    let text = std::fs::read_to_string(lake.path(&path)).unwrap();
+    assert!(!text.contains("hunter2"), "{text}");
+    let written = &lake.json(&path)["configuration"];
+    assert_eq!(written["source"][0]["columns"]["app"], "${COLUMN}");
+    assert_eq!(written["source"][0]["name"], "${WORD}");
+    assert_eq!(written["run"]["temp_dir"], "${FOLDER}");
+    assert_eq!(written["report"]["lookback_days"], 60);
+}

@@ -7,7 +7,10 @@ use serde_json::Value;
 use crate::lake::{AS_OF, Lake, assert_same};
 
 fn state<'a>(command: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["state", command, "--config", "afterscope.toml", "--as-of", AS_OF];
+    let mut args = vec!["state", command, "--config", "afterscope.toml"];
+    if command == "gc" {
+        args.extend(["--as-of", AS_OF]);
+    }
     args.extend(more);
     args
 }

@@ -105,8 +105,7 @@ fn names_in_the_configuration_cannot_move_the_cursor() {
     is_tame(&lake.run(&["-v"]).succeeds());
     let folder = format!("ledger-{COMMANDS}");
     is_tame(&lake.run(&["--state", &folder, "-v", "--output", "second"]).succeeds());
-    let show =
-        ["state", "show", "--config", "afterscope.toml", "--as-of", AS_OF, "--state", &folder];
+    let show = ["state", "show", "--config", "afterscope.toml", "--state", &folder];
     is_tame(&lake.afterscope(&show).succeeds());
 }
 

@@ -92,7 +92,9 @@ def times(c: Choices, time: Time, rows: list[Row]) -> pa.Array:
         if time.style == "zoned":
             return pa.array(counts, pa.timestamp(time.unit, c.one(ZONES)))
         if time.style == "wall":
-            return pa.array(counts, pa.timestamp(time.unit))
+            # Clocks east of Greenwich show more than the last moment that 64 bits hold.
+            held = [None if n is None else max(-LARGEST, min(n, LARGEST)) for n in counts]
+            return pa.array(held, pa.timestamp(time.unit))
         # 32 bits hold seconds, and nothing finer of our years.
         return integers(c, counts, [pa.int64(), pa.int32()] if time.unit == "s" else [pa.int64()])
     return texts(c, [time_text(c, time, row) for row in rows])

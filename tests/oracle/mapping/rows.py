@@ -187,8 +187,9 @@ class Cells:
         return moments.from_arrow(texts, column.format, column.zone)
 
     def fields(self) -> list[list[str] | None]:
+        """The fields of each row as a set (docs/counting.md, repeats)."""
         column = self.column("fields")
-        return [None if v is None or column is None else columns.several(v, column)
+        return [None if v is None or column is None else sorted(set(columns.several(v, column)))
                 for v in self.plain("fields")]
 
     def scopes(self, registry: Registry) -> tuple[list[list[str]], list[list[str]], list[bool]]:
