@@ -43,7 +43,8 @@ impl StoreUrl {
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             let (path, fixed) = absolute(text, base)?;
-            return Ok(Self { place: Place::Local(path), options, fixed });
+            let url = Self { place: Place::Local(path), options, fixed };
+            return Ok(url.with_all_below(text));
         };
         let authority = rest.split('/').next().unwrap_or_default();
         if authority.contains('@') {
@@ -63,7 +64,11 @@ impl StoreUrl {
                 let path = url
                     .to_file_path()
                     .map_err(|()| "a file:// address needs an absolute path: file:///data/logs/")?;
-                Ok(Self { place: Place::Local(path), options, fixed: 0 })
+                // What was written as %5B or %7B is no glob.
+                let segments = rest.split('/');
+                let fixed = segments.clone().position(is_glob).unwrap_or(segments.count());
+                let url = Self { place: Place::Local(path), options, fixed };
+                Ok(url.with_all_below(text))
             }
             "s3" | "s3a" => {
                 if rest.contains(['?', '#']) {
@@ -76,12 +81,18 @@ impl StoreUrl {
                     );
                 }
                 let place = Place::S3 { bucket: bucket.into(), key: key.into() };
-                Ok(Self { place, options, fixed: 0 })
+                Ok(Self { place, options, fixed: 0 }.with_all_below(text))
             }
             other => Err(format!(
                 "`{other}://` is no known kind of address; write a path, file:// or s3://"
             )),
         }
+    }
+
+    /// A glob that ends in a slash names folders: all that lies below them is meant.
+    fn with_all_below(self, written: &str) -> Self {
+        let folders = written.ends_with('/') && self.split_glob().is_some();
+        if folders { self.join("**") } else { self }
     }
 
     /// The address of something below.
@@ -114,7 +125,6 @@ impl StoreUrl {
 
     /// Parts before and after the first segment with a glob character, where there is one.
     pub fn split_glob(&self) -> Option<(Self, String)> {
-        let is_glob = |segment: &str| segment.contains(['*', '?', '[', '{']);
         let text = match &self.place {
             Place::Local(path) => path.to_str()?.to_string(),
             Place::S3 { key, .. } => key.clone(),
@@ -266,6 +276,10 @@ impl StoreUrl {
         let store = builder.build().map_err(|e| StoreError::from_os(&e, self.to_string()))?;
         Ok(Arc::new(store))
     }
+}
+
+fn is_glob(segment: &str) -> bool {
+    segment.contains(['*', '?', '[', '{'])
 }
 
 /// An absolute path without `..`, so that a ledger does not depend on the folder that a run was started

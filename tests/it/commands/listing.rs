@@ -161,3 +161,21 @@ fn a_thousand_small_files_make_few_packs() {
     assert!((1..=4).contains(&packs), "{packs} packs");
     assert_eq!(lake.plan(&[])["sources"][0]["files_to_read"], 0);
 }
+
+#[test]
+fn a_glob_that_ends_in_a_slash_takes_all_that_lies_below_the_folders() {
+    let lake = Lake::standard();
+    let expected = lake.publishes(&["--output", "plain"]).bytes();
+    let set = "source.0.url=\"logs/dt=*/\"";
+    assert_same(&expected, &lake.publishes(&["--set", set, "--output", "globbed"]).bytes());
+}
+
+#[test]
+fn brackets_that_a_file_address_escapes_are_no_glob() {
+    let lake = Lake::standard();
+    let expected = lake.publishes(&["--output", "plain"]).bytes();
+    fs::rename(lake.path("logs"), lake.path("[x]{y}")).unwrap();
+    let folder = fs::canonicalize(lake.path("")).unwrap();
+    let set = format!("source.0.url=\"file://{}/%5Bx%5D%7By%7D/\"", folder.display());
+    assert_same(&expected, &lake.publishes(&["--set", &set, "--output", "escaped"]).bytes());
+}
