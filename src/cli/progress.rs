@@ -1,7 +1,7 @@
 //! A progress bar on a terminal, lines elsewhere, and signals.
 
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,11 +17,14 @@ pub struct Shown {
     global: Global,
     bar: Mutex<Option<ProgressBar>>,
     progress: Arc<Progress>,
+    /// Of the source at hand: its files, and how many files and bytes were done before it.
+    source: Mutex<(u64, u64, u64)>,
 }
 
 impl Shown {
     pub fn new(global: &Global, progress: &Arc<Progress>) -> Self {
-        Self { global: global.clone(), bar: Mutex::new(None), progress: progress.clone() }
+        let (bar, source) = (Mutex::new(None), Mutex::default());
+        Self { global: global.clone(), bar, progress: progress.clone(), source }
     }
 
     fn wants_bar(&self) -> bool {
@@ -41,14 +44,18 @@ impl Shown {
     fn tick(&self) {
         let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bar) = bar.as_ref() {
-            let files = self.progress.files.load(Ordering::Relaxed);
-            let rows = self.progress.rows.load(Ordering::Relaxed);
-            let read = self.progress.bytes.load(Ordering::Relaxed);
-            bar.set_position(files);
+            let (of, files, done) = *self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            if of == 0 {
+                return;
+            }
+            let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            bar.set_position(now(&self.progress.done).saturating_sub(done));
             bar.set_message(format!(
-                "{} rows, {} read",
-                terminal::number(rows),
-                terminal::bytes(read)
+                "{} of {} files, {} rows, {} read",
+                terminal::number(now(&self.progress.files).saturating_sub(files)),
+                terminal::number(of),
+                terminal::number(now(&self.progress.rows)),
+                terminal::bytes(now(&self.progress.bytes))
             ));
         }
     }
@@ -57,6 +64,7 @@ impl Shown {
 impl Observer for Shown {
     fn stage(&self, name: &str) {
         self.clear();
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = (0, 0, 0);
         if self.wants_bar() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             bar.set_style(ProgressStyle::default_spinner());
@@ -76,10 +84,14 @@ impl Observer for Shown {
             terminal::bytes(bytes),
             terminal::number(reused)
         );
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) =
+            (files, now(&self.progress.files), now(&self.progress.done));
         if self.wants_bar() && files > 0 {
-            let bar = ProgressBar::with_draw_target(Some(files), ProgressDrawTarget::stderr());
+            // By bytes of files whose row groups are done: one large file moves the bar too.
+            let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template(
-                "{prefix} {wide_bar} {pos}/{len} files  {msg}  {elapsed} (left {eta})",
+                "{prefix} {wide_bar} {percent} %  {msg}  {elapsed} (left {eta})",
             );
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_prefix(terminal::tame(source));

@@ -58,6 +58,12 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
         doubts.push(format!("and of {} more scopes", unmet.len() - SHOWN));
     }
     for coverage in &counted.coverage {
+        if !coverage.has_status {
+            doubts.push(format!(
+                "source `{}` maps no status: every call counts as allowed",
+                coverage.source
+            ));
+        }
         let sum = |t: Term| -> u64 {
             coverage.days.values().filter_map(|d| d.terms.get(t as usize)).sum()
         };

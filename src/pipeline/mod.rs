@@ -88,6 +88,9 @@ pub fn run(
     if let Standing::Whole(manifest) = standing {
         let published = publisher.standing(&prepared.run_id);
         publisher.point_latest(&prepared.run_id, plan.as_of)?;
+        // What was doubtful then is doubtful now.
+        let doubts = manifest.details.get("doubts").and_then(Value::as_array).into_iter().flatten();
+        doubts.filter_map(Value::as_str).for_each(|text| observer.warn(text));
         let totals = manifest.details.get("totals").cloned().unwrap_or_default();
         let verdict = manifest.details.get("verdict").and_then(Value::as_str).unwrap_or("complete");
         return Ok(Summary {
@@ -143,14 +146,6 @@ fn finish(
     })?;
     let totals = evidence::totals(&counted.exposure);
     let verdict = if complete { "complete" } else { "incomplete" };
-    for coverage in &counted.coverage {
-        if !coverage.has_status {
-            observer.warn(&format!(
-                "source `{}` maps no status: every call counts as allowed",
-                coverage.source
-            ));
-        }
-    }
     for text in evidence::doubts(plan, prepared, &counted) {
         observer.warn(&text);
     }

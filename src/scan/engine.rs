@@ -23,7 +23,10 @@ use crate::store::{StoreError, StoreErrorKind};
 pub struct Progress {
     pub files: AtomicU64,
     pub rows: AtomicU64,
+    /// Bytes fetched.
     pub bytes: AtomicU64,
+    /// Bytes of the files whose row groups are done, whether they were fetched or left out.
+    pub done: AtomicU64,
     pub requests: AtomicU64,
     pub matched: AtomicU64,
     /// Set from outside to stop soon.
@@ -216,6 +219,8 @@ impl Engine<'_> {
                     fetches = next;
                     for (unit, batch) in units {
                         self.progress.rows.fetch_add(unit.rows, Ordering::Relaxed);
+                        let share = file.pin.size / u64::from(unit.of.max(1));
+                        self.progress.done.fetch_add(share, Ordering::Relaxed);
                         self.progress.matched.fetch_add(unit.kept, Ordering::Relaxed);
                         if !file.is_abandoned() {
                             sink.take(file.index, unit, batch)?;

@@ -235,3 +235,15 @@ fn threads_memory_and_pruning_change_no_figure() {
         assert_same(&expected, &lake.publishes(&args).bytes());
     }
 }
+
+#[test]
+fn a_run_that_is_used_again_says_again_what_is_doubtful() {
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "status = \"status\"\n", "");
+    let doubt = "source `access` maps no status: every call counts as allowed";
+    for reused in [false, true] {
+        let outcome = lake.run(&[]).succeeds();
+        assert_eq!(outcome.json()["reused"], reused);
+        assert!(outcome.stderr.contains(doubt), "{}", outcome.stderr);
+    }
+}
