@@ -117,17 +117,21 @@ fn ten_million_rows_on_s3_and_on_disk_give_the_same_bytes() {
     let Some(seaweed) = Seaweed::start(&python) else { return };
     seaweed.upload(&lake);
 
-    let as_of = ["--as-of", "2019-11-06T00:00:00Z"];
-    let disk = lake.publishes(&as_of);
-    let logs = "source.0.url=s3://lake/logs/";
-    let endpoint = format!("source.0.store.endpoint={}", seaweed.endpoint());
-    let args = ["run", "--config", "afterscope.toml", as_of[0], as_of[1], "--set", logs, "--set"];
-    let output = lake
-        .command(&[args.as_slice(), &[&endpoint, "--output", "from-s3"]].concat())
-        .env("AWS_ACCESS_KEY_ID", KEY)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET)
-        .output()
-        .unwrap();
-    let s3 = crate::lake::Outcome::of(&lake, output).succeeds().published();
-    assert_same(&disk.bytes(), &s3.bytes());
+    let endpoint = |of: &str| format!("{of}.store.endpoint={}", seaweed.endpoint());
+    let (logs, ledger) = (endpoint("source.0"), endpoint("output"));
+    // One thread makes one pack, large enough to be sent in parts; the second run reads it back.
+    let s3 = ["--set", "source.0.url=s3://lake/logs/", "--set", &logs, "--threads", "1"];
+    let state = ["--state", "s3://lake/state", "--set", &ledger];
+    for (output, as_of) in [("first", "2019-11-06T00:00:00Z"), ("second", "2019-11-05T12:00:00Z")] {
+        let disk = lake.publishes(&["--as-of", as_of]);
+        let args = ["run", "--config", "afterscope.toml", "--as-of", as_of, "--output", output];
+        let ran = lake
+            .command(&[args.as_slice(), &s3, &state].concat())
+            .env("AWS_ACCESS_KEY_ID", KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .output()
+            .unwrap();
+        let from_s3 = crate::lake::Outcome::of(&lake, ran).succeeds().published();
+        assert_same(&disk.bytes(), &from_s3.bytes());
+    }
 }
