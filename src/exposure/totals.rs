@@ -214,13 +214,13 @@ pub fn roll_up(
             }
             for (i, measures) in windows.iter_mut().enumerate() {
                 let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
-                measures.subjects -= count(&surplus.subjects);
+                measures.subjects = less(measures.subjects, count(&surplus.subjects))?;
                 measures.groups = count(&groups);
                 measures.actors =
                     if actors_are_people { measures.subjects } else { count(&actors) };
             }
             let with_days = !matches!(key.grain, Grain::ScopeDeveloper | Grain::Developer);
-            let days = if with_days { days_of(&sums.days, &surplus.days) } else { Vec::new() };
+            let days = if with_days { days_of(&sums.days, &surplus.days)? } else { Vec::new() };
             cells.push(Cell { key, windows, days });
         }
     }
@@ -300,7 +300,14 @@ impl Measures {
     }
 }
 
-fn days_of(sums: &Days<DaySums>, surplus: &Days<DayPeople>) -> Vec<Day> {
+/// People counted, less those counted too often.
+fn less(people: u64, surplus: u64) -> Result<u64, ExposureError> {
+    people.checked_sub(surplus).ok_or_else(|| ExposureError::Internal {
+        what: format!("{surplus} of {people} people were counted too often"),
+    })
+}
+
+fn days_of(sums: &Days<DaySums>, surplus: &Days<DayPeople>) -> Result<Vec<Day>, ExposureError> {
     let mut days: BTreeMap<i64, Day> = BTreeMap::new();
     for (day, sums) in sums.iter().filter(|(_, s)| s.events > 0) {
         let entry = days.entry(day).or_default();
@@ -310,10 +317,10 @@ fn days_of(sums: &Days<DaySums>, surplus: &Days<DayPeople>) -> Vec<Day> {
     }
     for (day, people) in surplus.iter().filter(|(_, p)| p.subjects + p.new > 0) {
         let entry = days.entry(day).or_default();
-        entry.subjects -= people.subjects;
-        entry.new -= people.new;
+        entry.subjects = less(entry.subjects, people.subjects)?;
+        entry.new = less(entry.new, people.new)?;
     }
-    days.into_iter().map(|(day, figures)| Day { day, ..figures }).collect()
+    Ok(days.into_iter().map(|(day, figures)| Day { day, ..figures }).collect())
 }
 
 fn chosen(

@@ -50,6 +50,7 @@ pub fn compact(
         rows: 0,
         units,
         checksums: Vec::new(),
+        names_checksum: String::new(),
     };
     let packs = chosen
         .iter()

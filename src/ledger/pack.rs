@@ -38,7 +38,7 @@ use crate::scan::{Asked, UnitRecord};
 use crate::store::Pin;
 
 /// Version of this format; part of every pack's name.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "afterscope.pack";
@@ -120,6 +120,8 @@ pub struct PackFooter {
     pub units: Vec<PackUnit>,
     /// BLAKE3 (first 16 bytes) of each row group's bytes.
     pub checksums: Vec<String>,
+    /// The same of the names' JSON.
+    pub names_checksum: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

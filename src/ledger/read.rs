@@ -72,10 +72,14 @@ impl OpenPack {
     /// What the codes of the rows stand for.
     fn names(&self) -> Result<PackNames, LedgerError> {
         let all = self.metadata.metadata().file_metadata().key_value_metadata();
-        all.and_then(|all| all.iter().find(|kv| kv.key == NAMES_KEY))
+        let json = all
+            .and_then(|all| all.iter().find(|kv| kv.key == NAMES_KEY))
             .and_then(|kv| kv.value.as_deref())
-            .ok_or_else(|| self.damaged("it has no names"))
-            .and_then(|json| serde_json::from_str(json).map_err(|e| self.damaged(e)))
+            .ok_or_else(|| self.damaged("it has no names"))?;
+        if checksum(json.as_bytes()) != self.pack.footer.names_checksum {
+            return Err(self.damaged("its names do not match their checksum"));
+        }
+        serde_json::from_str(json).map_err(|e| self.damaged(e))
     }
 
     fn damaged(&self, reason: impl ToString) -> LedgerError {

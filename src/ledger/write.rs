@@ -134,6 +134,7 @@ impl PackWriter {
             rows: rows.len() as u64,
             units: std::mem::take(&mut self.units),
             checksums: Vec::new(),
+            names_checksum: String::new(),
         };
         let pack = write_pack(&self.ledger, rows, footer).map_err(into_scan)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
@@ -365,8 +366,9 @@ impl PackEncoder {
     /// # Errors
     /// [`LedgerError::Internal`] only.
     pub fn finish(mut self, names: &PackNames) -> Result<(PackFooter, Bytes), LedgerError> {
-        let footer = serde_json::to_string(&self.footer).map_err(|e| internal(&e))?;
         let names = serde_json::to_string(names).map_err(|e| internal(&e))?;
+        self.footer.names_checksum = checksum(names.as_bytes());
+        let footer = serde_json::to_string(&self.footer).map_err(|e| internal(&e))?;
         for (key, json) in [(FOOTER_KEY, footer), (NAMES_KEY, names)] {
             self.writer.append_key_value_metadata(KeyValue::new(key.to_string(), json));
         }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::bloom_filter::Sbbf;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 
 use super::batch::AccessBatch;
@@ -317,10 +317,16 @@ impl Decoder {
             let texts = column.texts().map_err(|e| file.unreadable(&e))?;
             matcher.learn(bound, column.data_type(), texts.as_ref(), &file.shown)?;
             ruled_out = rules_out(&matcher);
-            if !ruled_out {
-                read = matcher.find(&mut column).map_err(|e| file.unreadable(&e))?;
+            let found = if ruled_out { Ok(0) } else { matcher.find(&mut column) };
+            match found {
+                Ok(rows_read) => {
+                    let seen = (rows, selected, rows_read, ruled_out);
+                    return self.selected(file, group, unit, matcher, seen);
+                }
+                // Not what its footer says: the library is asked, from the first row on.
+                Err(ParquetError::NYI(_)) => matcher = Matcher::new(&self.context.asked),
+                Err(e) => return Err(file.unreadable(&e)),
             }
-            return self.selected(file, group, unit, matcher, (rows, selected, read, ruled_out));
         }
         let leaves = footer.columns.selecting();
         for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
@@ -417,29 +423,38 @@ impl Decoder {
         } else {
             None
         };
-        let mut events = EventBuilder::new(
-            &self.context,
-            &footer.columns,
-            matches,
-            meaning,
-            (&file.shown, footer.bound.as_ref()),
-        );
-        let mut read = 0;
-        let mut take = |batch: RecordBatch| {
-            read += batch.num_rows();
-            events.take(&batch, &mut self.endpoints)
+        let begin = || {
+            EventBuilder::new(
+                &self.context,
+                &footer.columns,
+                matches,
+                meaning,
+                (&file.shown, footer.bound.as_ref()),
+            )
         };
-        match flat {
-            Some(flat) => {
-                for batch in flat {
-                    take(batch.map_err(|e| file.unreadable(&e))?)?;
+        let mut events = begin();
+        let mut read = 0;
+        let mut by_library = flat.is_none();
+        for batch in flat.into_iter().flatten() {
+            match batch {
+                Ok(batch) => {
+                    read += batch.num_rows();
+                    events.take(&batch, &mut self.endpoints)?;
                 }
+                Err(ParquetError::NYI(_)) => {
+                    by_library = true;
+                    break;
+                }
+                Err(e) => return Err(file.unreadable(&e)),
             }
-            None => {
-                let selection = selection_of_rows(&matches.rows, rows);
-                for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
-                    take(batch.map_err(|e| file.unreadable(&e))?)?;
-                }
+        }
+        if by_library {
+            (events, read) = (begin(), 0);
+            let selection = selection_of_rows(&matches.rows, rows);
+            for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
+                let batch = batch.map_err(|e| file.unreadable(&e))?;
+                read += batch.num_rows();
+                events.take(&batch, &mut self.endpoints)?;
             }
         }
         if read != matches.rows.len() {

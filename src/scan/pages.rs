@@ -33,7 +33,13 @@ fn damaged(what: impl std::fmt::Display) -> ParquetError {
     ParquetError::General(what.to_string())
 }
 
-/// Wanted rows of flat columns, a batch at a time.
+/// A page that is not what the footer says, or of an old kind: the library's reader is to be asked.
+fn not_flat(what: impl std::fmt::Display) -> ParquetError {
+    ParquetError::NYI(what.to_string())
+}
+
+/// Wanted rows of flat columns, a batch at a time. [`ParquetError::NYI`] says that a page is of a kind
+/// that only the library reads: all rows are to be read there.
 pub(super) struct FlatReader<'a> {
     schema: SchemaRef,
     columns: Vec<FlatColumn>,
@@ -150,6 +156,7 @@ impl FlatColumn {
         let codes_only = prune::only_dictionary_pages(details, leaf);
         let rows = usize::try_from(details.num_rows()).unwrap_or(0);
         if (kind == Kind::Texts && !codes_only)
+            || chunk.num_values() != details.num_rows()
             || !is_known(chunk)
             || !fetched.holds_all(details, &[leaf])
         {
@@ -296,6 +303,9 @@ impl FlatColumn {
     fn next_page(&mut self) -> Result<bool> {
         let Some(page) = self.pages.get_next_page()? else { return Ok(false) };
         if let Page::DictionaryPage { buf, num_values, .. } = &page {
+            if !matches!(self.dictionary, Dictionary::None) || self.next_row > 0 {
+                return Err(damaged("it has a dictionary where none may stand"));
+            }
             self.dictionary = dictionary(self.kind, buf, index(*num_values))?;
             return Ok(true);
         }
@@ -311,11 +321,7 @@ impl FlatColumn {
             Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
                 Values::Codes(Codes::new(values)?)
             }
-            other => {
-                return Err(damaged(format!(
-                    "a page is encoded as {other}, which its footer does not say"
-                )));
-            }
+            other => return Err(not_flat(format!("a page is encoded as {other}"))),
         };
         self.page = Some(DataPage { first, end: self.next_row, valid, values });
         Ok(true)
@@ -461,26 +467,17 @@ fn levels(page: &Page, optional: bool, rows: usize) -> Result<(Option<Valid>, By
         Page::DataPage { buf, .. } if !optional => Ok((None, buf.clone())),
         Page::DataPage { buf, def_level_encoding, .. } => {
             if *def_level_encoding != Encoding::RLE {
-                // Bits from the highest to the lowest, as long ago.
-                let end = rows.div_ceil(8);
-                let mut bits = BooleanBufferBuilder::new(rows);
-                let bytes = slice(buf, 0, end)?;
-                for row in 0..rows {
-                    bits.append(bytes.get(row / 8).is_some_and(|b| b << (row % 8) & 0x80 != 0));
-                }
-                return Ok((Valid::new(bits.finish()), slice(buf, end, buf.len())?));
+                return Err(not_flat(format!("levels are encoded as {def_level_encoding}")));
             }
             let length = index(u32::from_le_bytes(*buf.first_chunk().ok_or_else(short)?));
             let end = length.saturating_add(4);
             Ok((valid(slice(buf, 4, end)?, rows)?, slice(buf, end, buf.len())?))
         }
-        Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, num_nulls, .. } => {
+        Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
             let from = index(*rep_levels_byte_len);
             let end = from.saturating_add(index(*def_levels_byte_len));
-            let valid = match (optional, num_nulls) {
-                (false, _) | (true, 0) => None,
-                (true, _) => valid(slice(buf, from, end)?, rows)?,
-            };
+            // The levels count: some writers give another number of nulls.
+            let valid = if optional { valid(slice(buf, from, end)?, rows)? } else { None };
             Ok((valid, slice(buf, end, buf.len())?))
         }
         Page::DictionaryPage { .. } => Err(damaged("a dictionary stands among the pages")),
@@ -758,6 +755,70 @@ mod tests {
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let options = options.with_schema(schema);
         ArrowReaderMetadata::try_new(plain.metadata().clone(), options).unwrap()
+    }
+
+    #[test]
+    fn levels_are_read_whatever_the_header_says_of_nulls() {
+        // One run of eight packed levels: the third row is null.
+        let page = Page::DataPageV2 {
+            buf: Bytes::from_static(&[0b11, 0b1111_1011]),
+            num_values: 8,
+            encoding: Encoding::PLAIN,
+            num_nulls: 0,
+            num_rows: 8,
+            def_levels_byte_len: 2,
+            rep_levels_byte_len: 0,
+            is_compressed: false,
+            statistics: None,
+        };
+        let (valid, _) = levels(&page, true, 8).unwrap();
+        let mut valid = valid.unwrap();
+        let places: Vec<Option<usize>> = (0..8).map(|row| valid.place_of(row)).collect();
+        let expected = [0, 1, 9, 2, 3, 4, 5, 6].map(|place| (place < 9).then_some(place));
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn levels_and_values_of_other_encodings_are_left_to_the_library() {
+        let page = Page::DataPage {
+            buf: Bytes::from_static(&[0; 16]),
+            num_values: 8,
+            encoding: Encoding::PLAIN,
+            def_level_encoding: Encoding::PLAIN,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        assert!(matches!(levels(&page, true, 8), Err(ParquetError::NYI(_))));
+
+        // Some writers name in the footer what they do not use in the pages.
+        let batch = RecordBatch::try_from_iter(vec![(
+            "id",
+            Arc::new(Int64Array::from_iter_values(0..100)) as ArrayRef,
+        )]);
+        let batch = batch.unwrap();
+        let delta = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_encoding(Encoding::DELTA_BINARY_PACKED)
+            .build();
+        let mut out = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut out, batch.schema(), Some(delta)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let bytes = Bytes::from(out);
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let honest = ArrowReaderMetadata::load(&bytes, options.clone()).unwrap();
+        let fetched = Arc::new(Fetched { size: bytes.len() as u64, parts: vec![(0, bytes)] });
+        assert!(FlatColumn::open(&honest, 0, 0, &fetched).unwrap().is_none());
+
+        let metadata = honest.metadata().as_ref().clone();
+        let group = metadata.row_group(0).clone();
+        let chunk = group.column(0).clone().into_builder();
+        let chunk = chunk.set_encodings(vec![Encoding::RLE, Encoding::PLAIN]).build().unwrap();
+        let group = group.into_builder().set_column_metadata(vec![chunk]).build().unwrap();
+        let metadata = metadata.into_builder().set_row_groups(vec![group]).build();
+        let lying = ArrowReaderMetadata::try_new(Arc::new(metadata), options).unwrap();
+        let mut flat = FlatReader::open(&lying, 0, &[0], &[3, 4], &fetched).unwrap().unwrap();
+        assert!(matches!(flat.next(), Some(Err(ParquetError::NYI(_)))));
     }
 
     proptest! {

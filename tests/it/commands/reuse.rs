@@ -247,3 +247,25 @@ fn a_run_that_is_used_again_says_again_what_is_doubtful() {
         assert!(outcome.stderr.contains(doubt), "{}", outcome.stderr);
     }
 }
+
+#[test]
+fn a_pack_whose_names_were_changed_is_named_and_not_believed() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    let mut changed = 0;
+    for entry in fs::read_dir(lake.path("out/state/packs")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        let name = b"\"app-1\"";
+        for at in 0..bytes.len() - name.len() {
+            if &bytes[at..at + name.len()] == name {
+                bytes[at + 5] = b'7';
+                changed += 1;
+            }
+        }
+        fs::write(path, bytes).unwrap();
+    }
+    assert!(changed > 0);
+    let says = ["out/state/packs/", "names do not match their checksum", "delete that file"];
+    lake.run(&["--output", "again", "--state", "out/state"]).fails(3, &says);
+}

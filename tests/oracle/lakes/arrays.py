@@ -89,12 +89,12 @@ def times(c: Choices, time: Time, rows: list[Row]) -> pa.Array:
     if time.style in ("zoned", "wall", "epoch"):
         counts = [wall_count(c, time, row) if time.style == "wall" else
                   None if row.time is None else row.time // time.step for row in rows]
+        # Moments, and more so clocks east of Greenwich, may lie past what 64 bits hold.
+        counts = [None if n is None else max(-LARGEST, min(n, LARGEST)) for n in counts]
         if time.style == "zoned":
             return pa.array(counts, pa.timestamp(time.unit, c.one(ZONES)))
         if time.style == "wall":
-            # Clocks east of Greenwich show more than the last moment that 64 bits hold.
-            held = [None if n is None else max(-LARGEST, min(n, LARGEST)) for n in counts]
-            return pa.array(held, pa.timestamp(time.unit))
+            return pa.array(counts, pa.timestamp(time.unit))
         # 32 bits hold seconds, and nothing finer of our years.
         return integers(c, counts, [pa.int64(), pa.int32()] if time.unit == "s" else [pa.int64()])
     return texts(c, [time_text(c, time, row) for row in rows])
