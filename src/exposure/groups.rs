@@ -1,7 +1,6 @@
 //! The second pass: events in the order of (group, person).
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ExposureError;
@@ -204,7 +203,8 @@ pub struct GroupCounter<'a> {
     stamps: Vec<(u64, WindowSet)>,
     number: u64,
     current: Vec<Current>,
-    open: BTreeSet<usize>,
+    /// Scopes through which the group at hand was reached.
+    open: Vec<usize>,
     pub top: TopGroups,
 }
 
@@ -223,7 +223,7 @@ impl<'a> GroupCounter<'a> {
             stamps: vec![(0, 0); cells],
             number: 0,
             current: (0..scopes).map(|_| Current::default()).collect(),
-            open: BTreeSet::new(),
+            open: Vec::new(),
             top: TopGroups::new(limit, scopes),
         }
     }
@@ -274,7 +274,7 @@ impl<'a> GroupCounter<'a> {
                     last: record.micros,
                     ..Default::default()
                 };
-                self.open.insert(index);
+                self.open.push(index);
             }
             if record.subject != NOBODY && current.last_subject != Some(record.subject) {
                 current.last_subject = Some(record.subject);
@@ -312,7 +312,8 @@ impl<'a> GroupCounter<'a> {
         space: usize,
         kind: Option<IdKind>,
     ) -> Result<(), ExposureError> {
-        while let Some(index) = self.open.pop_first() {
+        let mut open = std::mem::take(&mut self.open);
+        for index in open.drain(..) {
             let Some(current) = self.current.get(index) else { continue };
             let keyer = self.keyer;
             self.top.offer(index, current.subjects, current.requests, || GroupRow {
@@ -326,6 +327,7 @@ impl<'a> GroupCounter<'a> {
                 last: Moment::from_micros(current.last),
             })?;
         }
+        self.open = open;
         Ok(())
     }
 }

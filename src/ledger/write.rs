@@ -212,16 +212,14 @@ fn order(rows: &AccessBatch, person: PersonColumn) -> Vec<Placed> {
         (rows.event.get(i), rows.micros.get(i), rows.nanos.get(i), rows.unit.get(i))
     };
     let keys = person.keys(rows);
-    let mut order: Vec<Placed> = Vec::new();
-    let mut people: Vec<Placed> = Vec::with_capacity(rows.len());
-    for (row, number) in (0..rows.len()).zip(0u32..) {
-        match keys.and_then(|k| k.get(row)) {
-            Some(key) => people.push((key.hi, number)),
-            None => order.push((0, number)),
-        }
-    }
+    let placed = (0..rows.len()).zip(0u32..).map(|(row, number)| {
+        let key = keys.and_then(|k| k.get(row));
+        (key.map(|key| key.hi), number)
+    });
+    let nobody = placed.clone().filter(|(key, _)| key.is_none());
+    let mut order: Vec<Placed> = nobody.map(|(_, number)| (0, number)).collect();
     order.sort_by_key(|(_, i)| rest(i));
-    people = sorted_by_key(people);
+    let mut people = sorted_by_key(placed.filter_map(|(key, number)| Some((key?, number))));
     // Runs of one `hi` are short; only they need the rest of the key.
     let lo = |i: &u32| keys.and_then(|k| k.get(index(i))).map(|k| k.lo);
     for run in people.chunk_by_mut(|a, b| a.0 == b.0) {
@@ -238,17 +236,12 @@ fn order(rows: &AccessBatch, person: PersonColumn) -> Vec<Placed> {
 
 /// Sorts by key, then by row. Keys are spread evenly: one pass over their top bits leaves stretches
 /// that fit the processor's first cache, where sorting by comparison is cheap.
-fn sorted_by_key(rows: Vec<Placed>) -> Vec<Placed> {
+fn sorted_by_key(rows: impl Iterator<Item = Placed> + Clone) -> Vec<Placed> {
     const BITS: u32 = 11;
-    if rows.len() < 1 << 14 {
-        let mut rows = rows;
-        rows.sort_unstable();
-        return rows;
-    }
     let bucket = |key: u64| usize::try_from(key >> (u64::BITS - BITS)).unwrap_or(0);
     let mut ends = vec![0usize; 1 << BITS];
-    for (key, _) in &rows {
-        if let Some(count) = ends.get_mut(bucket(*key)) {
+    for (key, _) in rows.clone() {
+        if let Some(count) = ends.get_mut(bucket(key)) {
             *count += 1;
         }
     }
@@ -257,7 +250,12 @@ fn sorted_by_key(rows: Vec<Placed>) -> Vec<Placed> {
         // Where the bucket begins, for now; it moves to its end as the bucket fills.
         sum += std::mem::replace(count, sum);
     }
-    let mut sorted = vec![(0, 0); rows.len()];
+    if sum < 1 << 14 {
+        let mut rows: Vec<Placed> = rows.collect();
+        rows.sort_unstable();
+        return rows;
+    }
+    let mut sorted = vec![(0, 0); sum];
     for row in rows {
         if let Some(at) = ends.get_mut(bucket(row.0)) {
             if let Some(slot) = sorted.get_mut(*at) {
@@ -412,7 +410,7 @@ mod tests {
                 .collect();
             let mut expected = rows.clone();
             expected.sort_unstable();
-            prop_assert_eq!(sorted_by_key(rows), expected);
+            prop_assert_eq!(sorted_by_key(rows.iter().copied()), expected);
         }
     }
 }
