@@ -1,0 +1,125 @@
+//! Parquet's hybrid of runs and bit-packed codes, walked without unpacking what is not asked for.
+
+use bytes::Bytes;
+
+use super::{Result, damaged, index};
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Run {
+    Repeated(u32),
+    /// Where the packed bits begin.
+    Packed(usize),
+}
+
+/// Codes in Parquet's hybrid of runs and bit-packing
+/// (<https://parquet.apache.org/docs/file-format/data-pages/encodings/>).
+pub(super) struct Codes {
+    pub(super) bytes: Bytes,
+    /// Bits of one code, 32 at most.
+    width: usize,
+    /// Where the header of the next run stands.
+    next: usize,
+    pub(super) run: Run,
+    /// The places of the run's codes.
+    pub(super) from: usize,
+    pub(super) to: usize,
+}
+
+impl Codes {
+    /// Definition levels of 0 and 1, whose width stands nowhere.
+    pub(super) fn of_levels(bytes: Bytes) -> Self {
+        Self { bytes, width: 1, next: 0, run: Run::Repeated(0), from: 0, to: 0 }
+    }
+
+    /// Codes after a byte that gives their width.
+    pub(super) fn new(bytes: Bytes) -> Result<Self> {
+        let width = bytes.first().copied().map_or(0, usize::from);
+        if width > 32 {
+            return Err(damaged(format!("the codes of a page are {width} bits wide")));
+        }
+        Ok(Self { bytes, width, next: 1, run: Run::Repeated(0), from: 0, to: 0 })
+    }
+
+    /// Moves to the next run; `None` at the end.
+    pub(super) fn advance(&mut self) -> Option<()> {
+        let mut header = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.bytes.get(self.next)?;
+            self.next += 1;
+            header |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        let count = usize::try_from(header >> 1).ok()?;
+        self.from = self.to;
+        if header & 1 == 1 {
+            self.run = Run::Packed(self.next);
+            self.next = self.next.checked_add(count.checked_mul(self.width)?)?;
+            self.to = self.from.checked_add(count.checked_mul(8)?)?;
+        } else {
+            let bytes = self.width.div_ceil(8);
+            let value = self.bytes.get(self.next..self.next.checked_add(bytes)?)?;
+            let value = value.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
+            self.run = Run::Repeated(value);
+            self.next += bytes;
+            self.to = self.from.checked_add(count)?;
+        }
+        Some(())
+    }
+
+    /// The code at a place; places ascend from call to call.
+    #[inline]
+    pub(super) fn at(&mut self, place: usize) -> Option<usize> {
+        while place >= self.to {
+            self.advance()?;
+        }
+        match self.run {
+            Run::Repeated(value) => Some(index(value)),
+            Run::Packed(at) => self.unpack(at, place - self.from),
+        }
+    }
+
+    #[inline]
+    fn unpack(&self, at: usize, number: usize) -> Option<usize> {
+        let bit = number * self.width;
+        let rest = self.bytes.get(at + bit / 8..)?;
+        let word = match rest.first_chunk() {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None if rest.len() * 8 >= bit % 8 + self.width => {
+                rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+            }
+            None => return None,
+        };
+        let mask = (1u64 << self.width) - 1;
+        usize::try_from(word >> (bit % 8) & mask).ok()
+    }
+
+    /// Calls `take` with each of the next `count` codes.
+    pub(super) fn runs(
+        &mut self,
+        count: usize,
+        mut take: impl FnMut(usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let short = || damaged("a page ends early");
+        let mut place = 0;
+        while place < count {
+            self.advance().ok_or_else(short)?;
+            let to = self.to.min(count);
+            match self.run {
+                Run::Repeated(value) => {
+                    for place in place..to {
+                        take(place, index(value))?;
+                    }
+                }
+                Run::Packed(at) => {
+                    for number in 0..to - place {
+                        take(place + number, self.unpack(at, number).ok_or_else(short)?)?;
+                    }
+                }
+            }
+            place = to;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! Definition levels: which rows of a page are null, and where the values of the others stand.
+
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::BooleanBuffer;
+use bytes::Bytes;
+use parquet::basic::Encoding;
+use parquet::column::page::Page;
+
+use super::codes::{Codes, Run};
+use super::{Result, chunk, damaged, index, not_flat};
+
+/// Which rows of a page are null, and what follows: its values.
+pub(super) fn levels(page: &Page, optional: bool, rows: usize) -> Result<(Option<Valid>, Bytes)> {
+    let short = || damaged("the levels of a page end early");
+    let slice = |bytes: &Bytes, from: usize, to: usize| {
+        (from <= to && to <= bytes.len()).then(|| bytes.slice(from..to)).ok_or_else(short)
+    };
+    match page {
+        Page::DataPage { buf, .. } if !optional => Ok((None, buf.clone())),
+        Page::DataPage { buf, def_level_encoding, .. } => {
+            if *def_level_encoding != Encoding::RLE {
+                return Err(not_flat(format!("levels are encoded as {def_level_encoding}")));
+            }
+            let length = index(u32::from_le_bytes(*buf.first_chunk().ok_or_else(short)?));
+            let end = length.saturating_add(4);
+            Ok((valid(slice(buf, 4, end)?, rows)?, slice(buf, end, buf.len())?))
+        }
+        Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
+            let from = index(*rep_levels_byte_len);
+            let end = from.saturating_add(index(*def_levels_byte_len));
+            // The levels count: some writers give another number of nulls.
+            let valid = if optional { valid(slice(buf, from, end)?, rows)? } else { None };
+            Ok((valid, slice(buf, end, buf.len())?))
+        }
+        Page::DictionaryPage { .. } => Err(damaged("a dictionary stands among the pages")),
+    }
+}
+
+/// Definition levels of 0 and 1 as bits; `None` where all are 1.
+fn valid(levels: Bytes, rows: usize) -> Result<Option<Valid>> {
+    let mut levels = Codes::of_levels(levels);
+    let mut bits = BooleanBufferBuilder::new(rows);
+    while bits.len() < rows {
+        levels.advance().ok_or_else(|| damaged("the levels of a page end early"))?;
+        let count = (levels.to - levels.from).min(rows - bits.len());
+        match levels.run {
+            Run::Repeated(level) => bits.append_n(count, level == 1),
+            Run::Packed(at) => {
+                let packed = levels.bytes.get(at..).filter(|b| b.len() * 8 >= count);
+                let packed = packed.ok_or_else(|| damaged("the levels of a page end early"))?;
+                bits.append_packed_range(0..count, packed);
+            }
+        }
+    }
+    Ok(Valid::new(bits.finish()))
+}
+
+/// Which rows of a page have a value, and where it stands among the values.
+pub(super) struct Valid {
+    bits: BooleanBuffer,
+    /// Values before the 64 rows that begin at `word * 64`.
+    before: usize,
+    word: usize,
+    bytes: Bytes,
+}
+
+impl Valid {
+    fn new(bits: BooleanBuffer) -> Option<Self> {
+        if bits.count_set_bits() == bits.len() {
+            return None;
+        }
+        let bytes = Bytes::copy_from_slice(bits.values());
+        Some(Self { bits, before: 0, word: 0, bytes })
+    }
+
+    fn load(&self, word: usize) -> u64 {
+        match chunk(&self.bytes, word) {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => {
+                let rest = self.bytes.get(word * 8..).unwrap_or_default();
+                rest.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+            }
+        }
+    }
+
+    /// The place of the row's value; `None` where it is null. Rows ascend from call to call.
+    #[inline]
+    pub(super) fn place_of(&mut self, row: usize) -> Option<usize> {
+        while self.word < row / 64 {
+            self.before += index(self.load(self.word).count_ones());
+            self.word += 1;
+        }
+        if row >= self.bits.len() {
+            return None;
+        }
+        let bits = self.load(self.word);
+        let bit = 1u64 << (row % 64);
+        (bits & bit != 0).then(|| self.before + index((bits & (bit - 1)).count_ones()))
+    }
+}

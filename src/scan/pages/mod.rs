@@ -1,0 +1,463 @@
+//! Flat columns, read page by page at the rows that are wanted.
+//!
+//! Parquet's Arrow reader decodes the rows between two wanted ones to pass over them, and makes arrays
+//! of dictionary codes that are looked at once. Here a page is taken as it was decompressed: values in
+//! plain encoding are read where they lie, and of bit-packed codes only those of wanted rows are
+//! unpacked. docs/performance.md has the figures. Columns of any other shape (nested, long texts,
+//! delta encodings, pages that were not fetched) go through the library's reader, and a test holds
+//! both against each other.
+
+mod codes;
+mod levels;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayData, ArrayRef, DictionaryArray, Int32Array, StringBuilder, make_array};
+use arrow::buffer::{Buffer, NullBuffer};
+use arrow::datatypes::{ArrowNativeType, DataType, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::basic::{Encoding, Type as PhysicalType};
+use parquet::column::page::{Page, PageReader};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::SerializedPageReader;
+
+use codes::Codes;
+use levels::{Valid, levels};
+
+use super::prune;
+use super::ranges::{BATCH_ROWS, Fetched};
+
+type Result<T> = std::result::Result<T, ParquetError>;
+
+fn damaged(what: impl std::fmt::Display) -> ParquetError {
+    ParquetError::General(what.to_string())
+}
+
+/// A page that is not what the footer says, or of an old kind: the library's reader is to be asked.
+fn not_flat(what: impl std::fmt::Display) -> ParquetError {
+    ParquetError::NYI(what.to_string())
+}
+
+/// Wanted rows of flat columns, a batch at a time. [`ParquetError::NYI`] says that a page is of a kind
+/// that only the library reads: all rows are to be read there.
+pub(super) struct FlatReader<'a> {
+    schema: SchemaRef,
+    columns: Vec<FlatColumn>,
+    wanted: std::slice::Chunks<'a, u32>,
+}
+
+impl<'a> FlatReader<'a> {
+    /// Rows `wanted` (ascending) of the columns; `None` where one is not flat.
+    pub fn open(
+        metadata: &ArrowReaderMetadata,
+        group: usize,
+        leaves: &[usize],
+        wanted: &'a [u32],
+        fetched: &Arc<Fetched>,
+    ) -> Result<Option<Self>> {
+        let mut leaves = leaves.to_vec();
+        leaves.sort_unstable();
+        leaves.dedup();
+        let mut columns = Vec::with_capacity(leaves.len());
+        let mut fields = Vec::with_capacity(leaves.len());
+        for leaf in leaves {
+            let Some(column) = FlatColumn::open(metadata, group, leaf, fetched)? else {
+                return Ok(None);
+            };
+            let name = metadata.parquet_schema().column(leaf).name().to_string();
+            fields.push(metadata.schema().field_with_name(&name)?.clone());
+            columns.push(column);
+        }
+        // Without a column nothing tells how many rows there are.
+        Ok((!columns.is_empty()).then(|| Self {
+            schema: Arc::new(Schema::new(fields)),
+            columns,
+            wanted: wanted.chunks(BATCH_ROWS),
+        }))
+    }
+}
+
+impl Iterator for FlatReader<'_> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rows = self.wanted.next()?;
+        let arrays: Result<Vec<ArrayRef>> = self.columns.iter_mut().map(|c| c.read(rows)).collect();
+        Some(arrays.and_then(|arrays| Ok(RecordBatch::try_new(self.schema.clone(), arrays)?)))
+    }
+}
+
+/// How the values of a column lie in its pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Int32,
+    Int64,
+    /// Codes into a dictionary of texts, in every page.
+    Texts,
+}
+
+impl Kind {
+    fn of(physical: PhysicalType, arrow: &DataType) -> Option<Self> {
+        use DataType as T;
+        match (physical, arrow) {
+            (PhysicalType::INT64, T::Int64 | T::UInt64 | T::Timestamp(..)) => Some(Self::Int64),
+            (PhysicalType::INT32, T::Int8 | T::Int16 | T::Int32 | T::UInt32 | T::Date32) => {
+                Some(Self::Int32)
+            }
+            (PhysicalType::BYTE_ARRAY, T::Dictionary(..)) => Some(Self::Texts),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Dictionary {
+    None,
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Texts(ArrayRef),
+}
+
+/// One flat column of a row group.
+pub(super) struct FlatColumn {
+    pages: SerializedPageReader<Fetched>,
+    kind: Kind,
+    data_type: DataType,
+    optional: bool,
+    dictionary: Dictionary,
+    page: Option<DataPage>,
+    /// The first row of the page that comes next.
+    next_row: usize,
+    rows: usize,
+}
+
+impl FlatColumn {
+    /// `None` where the column is not flat, or not all here.
+    pub fn open(
+        metadata: &ArrowReaderMetadata,
+        group: usize,
+        leaf: usize,
+        fetched: &Arc<Fetched>,
+    ) -> Result<Option<Self>> {
+        let schema = metadata.parquet_schema();
+        let (Some(details), Some(descriptor)) =
+            (metadata.metadata().row_groups().get(group), schema.columns().get(leaf))
+        else {
+            return Ok(None);
+        };
+        let Some(chunk) = details.columns().get(leaf) else { return Ok(None) };
+        let ([name], 0, 0..=1) =
+            (descriptor.path().parts(), descriptor.max_rep_level(), descriptor.max_def_level())
+        else {
+            return Ok(None);
+        };
+        let data_type = metadata.schema().field_with_name(name)?.data_type().clone();
+        let Some(kind) = Kind::of(descriptor.physical_type(), &data_type) else { return Ok(None) };
+        let codes_only = prune::only_dictionary_pages(details, leaf);
+        let rows = usize::try_from(details.num_rows()).unwrap_or(0);
+        if (kind == Kind::Texts && !codes_only)
+            || chunk.num_values() != details.num_rows()
+            || !is_known(chunk)
+            || !fetched.holds_all(details, &[leaf])
+        {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            pages: SerializedPageReader::new(fetched.clone(), chunk, rows, None)?,
+            kind,
+            data_type,
+            optional: descriptor.max_def_level() == 1,
+            dictionary: Dictionary::None,
+            page: None,
+            next_row: 0,
+            rows,
+        }))
+    }
+
+    /// The column's Arrow type.
+    pub fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    /// The values of `rows`, which ascend, also from one call to the next.
+    fn read(&mut self, rows: &[u32]) -> Result<ArrayRef> {
+        match self.kind {
+            Kind::Int64 => {
+                let (values, nulls) = self.gather(
+                    rows,
+                    |bytes, i| chunk(bytes, i).map(|b| i64::from_le_bytes(*b)),
+                    |dictionary, code| match dictionary {
+                        Dictionary::Int64(values) => values.get(code).copied(),
+                        _ => None,
+                    },
+                )?;
+                numbers(&self.data_type, values, nulls)
+            }
+            Kind::Int32 => {
+                let (values, nulls) = self.gather(
+                    rows,
+                    |bytes, i| chunk(bytes, i).map(|b| i32::from_le_bytes(*b)),
+                    |dictionary, code| match dictionary {
+                        Dictionary::Int32(values) => values.get(code).copied(),
+                        _ => None,
+                    },
+                )?;
+                // Parquet has no smaller integers; what does not fit was written wrongly.
+                match self.data_type {
+                    DataType::Int16 => numbers(&self.data_type, narrowed::<i16>(&values)?, nulls),
+                    DataType::Int8 => numbers(&self.data_type, narrowed::<i8>(&values)?, nulls),
+                    _ => numbers(&self.data_type, values, nulls),
+                }
+            }
+            Kind::Texts => {
+                let (codes, nulls) = self.gather(
+                    rows,
+                    |_, _| None,
+                    |dictionary, code| match dictionary {
+                        Dictionary::Texts(texts) if code < texts.len() => i32::try_from(code).ok(),
+                        _ => None,
+                    },
+                )?;
+                let texts = match &self.dictionary {
+                    Dictionary::Texts(texts) => texts.clone(),
+                    _ => Arc::new(StringBuilder::new().finish()),
+                };
+                let codes = Int32Array::new(codes.into(), nulls);
+                Ok(Arc::new(DictionaryArray::try_new(codes, texts)?))
+            }
+        }
+    }
+
+    /// Values and nulls of `rows`.
+    fn gather<T: Copy + Default>(
+        &mut self,
+        rows: &[u32],
+        plain: impl Fn(&[u8], usize) -> Option<T>,
+        coded: impl Fn(&Dictionary, usize) -> Option<T>,
+    ) -> Result<(Vec<T>, Option<NullBuffer>)> {
+        let mut out = Vec::with_capacity(rows.len());
+        let mut valid: Vec<bool> = Vec::new();
+        let mut left = rows;
+        while let Some(first) = left.first() {
+            let page = self.page_of(index(*first))?;
+            let (here, after) = left
+                .split_at_checked(left.partition_point(|row| index(*row) < page.end))
+                .unwrap_or((left, &[]));
+            left = after;
+            let dictionary = &self.dictionary;
+            let Some(page) = &mut self.page else { break };
+            let DataPage { first, valid: defined, values, .. } = page;
+            let first = *first;
+            let mut value = |at: usize| {
+                match values {
+                    Values::Plain(bytes) => plain(bytes, at),
+                    Values::Codes(codes) => codes.at(at).and_then(|code| coded(dictionary, code)),
+                }
+                .ok_or_else(|| {
+                    damaged("a page ends early, or names a value that is not in its dictionary")
+                })
+            };
+            match defined {
+                None => {
+                    for row in here {
+                        out.push(value(index(*row) - first)?);
+                    }
+                    if !valid.is_empty() {
+                        valid.resize(out.len(), true);
+                    }
+                }
+                Some(defined) => {
+                    valid.resize(out.len(), true);
+                    for row in here {
+                        let at = defined.place_of(index(*row) - first);
+                        valid.push(at.is_some());
+                        out.push(at.map_or(Ok(T::default()), &mut value)?);
+                    }
+                }
+            }
+        }
+        Ok((out, (!valid.is_empty()).then(|| NullBuffer::from(valid))))
+    }
+
+    /// The page with `row`; pages before it are passed over as they are.
+    fn page_of(&mut self, row: usize) -> Result<&DataPage> {
+        while self.page.as_ref().is_none_or(|page| page.end <= row) {
+            self.page = None;
+            let ended = || damaged(format!("its pages end before row {row} of {}", self.rows));
+            let coming = self.pages.peek_next_page()?.ok_or_else(ended)?;
+            let rows = coming.num_rows.or(coming.num_levels);
+            if let Some(end) = rows.map(|rows| self.next_row.saturating_add(rows))
+                && !coming.is_dict
+                && end <= row
+            {
+                self.pages.skip_next_page()?;
+                self.next_row = end;
+                continue;
+            }
+            self.next_page()?;
+        }
+        self.page.as_ref().ok_or_else(|| damaged("a page is lost"))
+    }
+
+    /// Reads a dictionary, or the next page of data; `false` at the end.
+    fn next_page(&mut self) -> Result<bool> {
+        let Some(page) = self.pages.get_next_page()? else { return Ok(false) };
+        if let Page::DictionaryPage { buf, num_values, .. } = &page {
+            if !matches!(self.dictionary, Dictionary::None) || self.next_row > 0 {
+                return Err(damaged("it has a dictionary where none may stand"));
+            }
+            self.dictionary = dictionary(self.kind, buf, index(*num_values))?;
+            return Ok(true);
+        }
+        let rows = index(page.num_values());
+        let first = self.next_row;
+        self.next_row = first.saturating_add(rows);
+        if self.next_row > self.rows {
+            return Err(damaged(format!("its pages hold more than its {} rows", self.rows)));
+        }
+        let (valid, values) = levels(&page, self.optional, rows)?;
+        let values = match page.encoding() {
+            Encoding::PLAIN if self.kind != Kind::Texts => Values::Plain(values),
+            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
+                Values::Codes(Codes::new(values)?)
+            }
+            other => return Err(not_flat(format!("a page is encoded as {other}"))),
+        };
+        self.page = Some(DataPage { first, end: self.next_row, valid, values });
+        Ok(true)
+    }
+
+    /// The texts of the dictionary, read as far as it.
+    pub fn texts(&mut self) -> Result<Option<ArrayRef>> {
+        while self.page.is_none() && self.pages.peek_next_page()?.is_some_and(|page| page.is_dict) {
+            self.next_page()?;
+        }
+        Ok(match &self.dictionary {
+            Dictionary::Texts(texts) => Some(texts.clone()),
+            _ => None,
+        })
+    }
+
+    /// Calls `take` with every row whose code stands for something in `meanings`, and what it stands
+    /// for; gives the number of rows.
+    pub fn find(
+        &mut self,
+        meanings: &[Option<u32>],
+        mut take: impl FnMut(usize, u32),
+    ) -> Result<usize> {
+        let unknown =
+            || damaged("a page ends early, or names a value that is not in its dictionary");
+        while self.next_page()? {
+            let Some(DataPage { first, end, valid, values: Values::Codes(codes) }) = &mut self.page
+            else {
+                continue;
+            };
+            let first = *first;
+            let rows = *end - first;
+            match valid {
+                None => codes.runs(rows, |row, code| {
+                    if let Some(meaning) = meanings.get(code).ok_or_else(unknown)? {
+                        take(first + row, *meaning);
+                    }
+                    Ok(())
+                })?,
+                Some(valid) => {
+                    for row in 0..rows {
+                        let Some(at) = valid.place_of(row) else { continue };
+                        let code = codes.at(at).ok_or_else(unknown)?;
+                        if let Some(meaning) = meanings.get(code).ok_or_else(unknown)? {
+                            take(first + row, *meaning);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(self.next_row)
+    }
+}
+
+/// Whether every page is of an encoding that is read here.
+fn is_known(chunk: &ColumnChunkMetaData) -> bool {
+    use Encoding as E;
+    chunk.encodings().all(|encoding| {
+        #[expect(deprecated, reason = "old writers name it for levels that are not there")]
+        let old = encoding == E::BIT_PACKED;
+        old || matches!(encoding, E::PLAIN | E::RLE | E::RLE_DICTIONARY | E::PLAIN_DICTIONARY)
+    })
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The `i`-th piece of `N` bytes.
+#[inline]
+fn chunk<const N: usize>(bytes: &[u8], i: usize) -> Option<&[u8; N]> {
+    bytes.get(i.checked_mul(N)?..)?.first_chunk()
+}
+
+fn narrowed<T: TryFrom<i32>>(values: &[i32]) -> Result<Vec<T>> {
+    let narrow = |value: &i32| T::try_from(*value);
+    let values: std::result::Result<Vec<T>, _> = values.iter().map(narrow).collect();
+    values.map_err(|_| damaged("a number is larger than its type"))
+}
+
+fn numbers<T: ArrowNativeType>(
+    data_type: &DataType,
+    values: Vec<T>,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
+    let data = ArrayData::builder(data_type.clone())
+        .len(values.len())
+        .add_buffer(Buffer::from_vec(values))
+        .nulls(nulls)
+        .build()?;
+    Ok(make_array(data))
+}
+
+fn dictionary(kind: Kind, bytes: &[u8], values: usize) -> Result<Dictionary> {
+    let short = || damaged("its dictionary ends early");
+    Ok(match kind {
+        Kind::Int32 => {
+            let value = |i| chunk(bytes, i).map(|b| i32::from_le_bytes(*b));
+            Dictionary::Int32((0..values).map(value).collect::<Option<_>>().ok_or_else(short)?)
+        }
+        Kind::Int64 => {
+            let value = |i| chunk(bytes, i).map(|b| i64::from_le_bytes(*b));
+            Dictionary::Int64((0..values).map(value).collect::<Option<_>>().ok_or_else(short)?)
+        }
+        Kind::Texts => {
+            let mut texts = StringBuilder::new();
+            let mut rest = bytes;
+            for _ in 0..values {
+                let (length, after) = rest.split_first_chunk().ok_or_else(short)?;
+                let length = index(u32::from_le_bytes(*length));
+                let (text, after) = after.split_at_checked(length).ok_or_else(short)?;
+                let text = std::str::from_utf8(text)
+                    .map_err(|e| damaged(format!("a text of its dictionary is not UTF-8: {e}")))?;
+                texts.append_value(text);
+                rest = after;
+            }
+            Dictionary::Texts(Arc::new(texts.finish()))
+        }
+    })
+}
+
+/// A page of data, decompressed.
+struct DataPage {
+    first: usize,
+    end: usize,
+    /// `None` where no value is null.
+    valid: Option<Valid>,
+    values: Values,
+}
+
+enum Values {
+    Plain(Bytes),
+    Codes(Codes),
+}
