@@ -57,8 +57,8 @@ const HELD_BACK: u64 = 4;
 /// A pack's row group while it is read: its bytes.
 const PACK_GROUP: u64 = 800 << 10;
 
-/// A ledger row while it waits in a merge: decoded twice over, as Arrow and as a block.
-const MERGED_ROW: u64 = 110;
+/// A ledger row while it waits in a merge: as columns, side by side, and its place in the order.
+const MERGED_ROW: u64 = 130;
 
 /// The least that one thread needs, and each further one.
 const MINIMUM: u64 = 112 * MIB;

@@ -16,7 +16,7 @@ use super::records::{ActorRecord, GroupName, GroupRecord, NOBODY, SmallRecord};
 use super::sorter::Sorter;
 use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
-use crate::ledger::{Merged, Names, Repeats, Row};
+use crate::ledger::{Block, Merged, Names, Repeats, Row};
 use crate::memory::Budget;
 use crate::moment::{DAY_MICROS, Moment};
 use crate::scan::batch::{Outcome, Reject};
@@ -238,11 +238,15 @@ impl<'a> Counter<'a> {
         }
     }
 
-    /// Takes the next row in order of (person, event id).
+    /// Takes the next rows in order of (person, event id).
     ///
     /// # Errors
     /// Sums that overflow, temporary files that cannot be written.
-    pub fn take(&mut self, merged: &Merged<'_>) -> Result<(), ExposureError> {
+    pub fn take(&mut self, block: &Block<'_>) -> Result<(), ExposureError> {
+        block.rows().try_for_each(|row| self.take_row(&row))
+    }
+
+    fn take_row(&mut self, merged: &Merged<'_>) -> Result<(), ExposureError> {
         let names = merged.names;
         let place = pack(merged.source(), merged.unit());
         if merged.person != self.person {
@@ -391,9 +395,16 @@ impl<'a> Counter<'a> {
                 let day = at.micros.div_euclid(DAY_MICROS);
                 let (bytes, records) = (event.bytes(), event.records());
                 let number = leaf.number;
-                let pending =
-                    PendingEvent { leaf: number, nobody, day, at, weight, bytes, records };
-                self.pending.events.push(pending);
+                self.pending.events.push(PendingEvent {
+                    leaf: number,
+                    nobody,
+                    only_visit: false,
+                    day,
+                    at,
+                    weight,
+                    bytes,
+                    records,
+                });
                 if !nobody {
                     self.visit(day, number);
                 }
@@ -475,7 +486,11 @@ impl<'a> Counter<'a> {
         }
         match self.visits.as_slice() {
             [] => return Ok(()),
-            [(day, leaf)] => self.pending.people.push((*leaf, *day, true)),
+            // Mostly: the person's only visit, counted along with its last event.
+            [(day, leaf)] => match self.pending.events.last_mut() {
+                Some(event) => event.only_visit = true,
+                None => self.pending.people.push((*leaf, *day, true)),
+            },
             [(_, first), ..] => {
                 let one_leaf = self.visits.iter().all(|visit| visit.1 == *first);
                 self.visits.sort_unstable();

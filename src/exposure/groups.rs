@@ -194,9 +194,38 @@ impl<'a> Events<'a> {
     }
 }
 
+/// What is asked of the leaves for every event, in one place.
+pub struct LeafTable {
+    /// By leaf: where its stretches of the lists end.
+    ends: Vec<(usize, usize)>,
+    scopes: Vec<LeafScope>,
+    exposed: Vec<(u32, WindowSet)>,
+}
+
+impl LeafTable {
+    pub fn new(leaves: &[Arc<Leaf>]) -> Self {
+        let mut table = Self { ends: Vec::new(), scopes: Vec::new(), exposed: Vec::new() };
+        for leaf in leaves {
+            table.scopes.extend_from_slice(&leaf.scopes);
+            table.exposed.extend_from_slice(&leaf.exposed);
+            table.ends.push((table.scopes.len(), table.exposed.len()));
+        }
+        table
+    }
+
+    /// Scopes and cells of a leaf.
+    #[inline]
+    fn get(&self, leaf: u32) -> Option<(&[LeafScope], &[(u32, WindowSet)])> {
+        let leaf = usize::try_from(leaf).ok()?;
+        let to = self.ends.get(leaf)?;
+        let from = leaf.checked_sub(1).and_then(|before| self.ends.get(before)).unwrap_or(&(0, 0));
+        Some((self.scopes.get(from.0..to.0)?, self.exposed.get(from.1..to.1)?))
+    }
+}
+
 /// Counts groups on one thread.
 pub struct GroupCounter<'a> {
-    leaves: &'a [Arc<Leaf>],
+    leaves: &'a LeafTable,
     keyer: &'a Keyer,
     /// By cell.
     pub groups: Vec<[u64; Window::COUNT]>,
@@ -210,7 +239,7 @@ pub struct GroupCounter<'a> {
 
 impl<'a> GroupCounter<'a> {
     pub fn new(
-        leaves: &'a [Arc<Leaf>],
+        leaves: &'a LeafTable,
         cells: usize,
         scopes: usize,
         limit: Option<u64>,
@@ -260,11 +289,8 @@ impl<'a> GroupCounter<'a> {
     }
 
     fn take(&mut self, record: &GroupRecord) -> Result<(), ExposureError> {
-        let leaves = self.leaves;
-        let Some(leaf) = usize::try_from(record.leaf).ok().and_then(|i| leaves.get(i)) else {
-            return Ok(());
-        };
-        for LeafScope { scope, app_cell } in &leaf.scopes {
+        let Some((scopes, exposed)) = self.leaves.get(record.leaf) else { return Ok(()) };
+        for LeafScope { scope, app_cell } in scopes {
             let index = usize::try_from(*scope).unwrap_or(usize::MAX);
             let Some(current) = self.current.get_mut(index) else { continue };
             if current.group != self.number {
@@ -289,7 +315,7 @@ impl<'a> GroupCounter<'a> {
             current.first = current.first.min(record.micros);
             current.last = current.last.max(record.micros);
         }
-        for (cell, windows) in &leaf.exposed {
+        for (cell, windows) in exposed {
             let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
             let (Some(stamp), Some(counts)) =
                 (self.stamps.get_mut(cell), self.groups.get_mut(cell))

@@ -27,7 +27,7 @@ pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 
 use counter::{Counter, GroupSorters, Projections, SourceSpaces};
-use groups::{GroupCounter, SortedGroups, TopGroups};
+use groups::{GroupCounter, LeafTable, SortedGroups, TopGroups};
 use policy::{Policy, WindowSet, count_windows};
 use records::ActorRecord;
 use sorter::{Sorted, Sorter};
@@ -87,9 +87,6 @@ pub struct Settings<'a> {
 
 /// Bits of the key that make a partition of the second pass.
 const PARTITION_BITS: u32 = 6;
-
-/// Rows between two looks at the stop flag.
-const CHECK_EVERY: u64 = 1 << 14;
 
 /// A stretch of keys of one person namespace.
 struct Job {
@@ -221,11 +218,9 @@ fn run_job(
 ) -> Result<Names, ExposureError> {
     let mut merge = Merge::new(inputs, asked, &job.range, rows, names)?;
     counter.begin(job.person_space, job.first_ordinal);
-    let mut seen = 0u64;
-    while let Some(merged) = merge.next_row()? {
-        counter.take(&merged)?;
-        seen += 1;
-        if seen.is_multiple_of(CHECK_EVERY) && stop.load(Ordering::Relaxed) {
+    while let Some(block) = merge.next_block()? {
+        counter.take(&block)?;
+        if stop.load(Ordering::Relaxed) {
             return Err(ExposureError::Interrupted);
         }
     }
@@ -294,9 +289,10 @@ fn count_groups(
         .flat_map(|(space, sorted)| (0..sorted.events.partitions).map(move |p| (space, p)))
         .collect();
     let next = AtomicUsize::new(0);
+    let leaves = LeafTable::new(&policy.leaves);
     let parts = in_threads(settings.threads, |_| {
         let mut counter =
-            GroupCounter::new(&policy.leaves, cells, scopes, settings.groups_limit, settings.keyer);
+            GroupCounter::new(&leaves, cells, scopes, settings.groups_limit, settings.keyer);
         while let Some((space, partition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);

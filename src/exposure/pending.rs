@@ -17,6 +17,8 @@ pub struct PendingEvent {
     pub leaf: u32,
     /// Whether it names no person.
     pub nobody: bool,
+    /// Whether it is all that its person did: then it counts the person, too.
+    pub only_visit: bool,
     pub day: i64,
     pub at: Moment,
     pub weight: i64,
@@ -38,7 +40,7 @@ pub struct Pending {
     pub events: Vec<PendingEvent>,
     /// Leaf, kind and weight of events that are no exposure.
     pub refused: Vec<(u32, Refusal, i64)>,
-    /// People: leaf, day, and whether the day is their first in the leaf.
+    /// Other people: leaf, day, and whether the day is their first in the leaf.
     pub people: Vec<(u32, i64, bool)>,
 }
 
@@ -55,10 +57,7 @@ impl Pending {
     pub fn apply(&mut self, sums: &mut [Sums]) -> Result<(), ExposureError> {
         for event in self.events.drain(..) {
             let Some(sums) = at(sums, event.leaf) else { continue };
-            sums.rows += 1;
             let exposed = &mut sums.exposed;
-            exposed.events += 1;
-            add(&mut exposed.requests, event.weight)?;
             if let Some(bytes) = event.bytes {
                 add(&mut exposed.bytes, bytes)?;
                 exposed.bytes_known += 1;
@@ -73,10 +72,13 @@ impl Pending {
             let on = sums.days.entry(event.day);
             on.events += 1;
             add(&mut on.requests, event.weight)?;
+            let person = u64::from(event.only_visit);
+            on.people.subjects += person;
+            on.people.new += person;
         }
         for (leaf, refusal, weight) in self.refused.drain(..) {
             let Some(sums) = at(sums, leaf) else { continue };
-            sums.rows += 1;
+            sums.refused += 1;
             let sum = match refusal {
                 Refusal::Denied => &mut sums.denied,
                 Refusal::Unknown => &mut sums.unknown,
@@ -86,7 +88,6 @@ impl Pending {
         }
         for (leaf, day, first) in self.people.drain(..) {
             let Some(sums) = at(sums, leaf) else { continue };
-            sums.people += u64::from(first);
             let on = sums.days.entry(day);
             on.people.subjects += 1;
             on.people.new += u64::from(first);

@@ -29,17 +29,16 @@ impl Term {
 /// Rows of one unit, by term.
 pub type Terms = [u64; Term::COUNT];
 
-/// Sums over the events of a leaf. What every allowed event touches comes first and fills one line of
-/// the processor's cache: rows come in the order of people, so each one finds another leaf.
+/// Sums over the events of a leaf. What every allowed event touches comes first, in two lines of the
+/// processor's cache: rows come in the order of people, so each one finds another leaf. What its days
+/// sum up to is not kept a second time.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
 pub struct Sums {
     pub exposed: Exposed,
     pub days: Days<DaySums>,
-    /// People with an event of this leaf.
-    pub people: u64,
-    /// Events of every outcome.
-    pub rows: u64,
+    /// Events that are no exposure.
+    pub refused: u64,
     pub records: i64,
     pub records_known: u64,
     pub subjects_unknown_rows: u64,
@@ -51,8 +50,6 @@ pub struct Sums {
 /// Allowed and exercised events of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exposed {
-    pub events: u64,
-    pub requests: i64,
     pub bytes: i64,
     /// Events whose bytes are not null.
     pub bytes_known: u64,
@@ -63,14 +60,7 @@ pub struct Exposed {
 
 impl Default for Exposed {
     fn default() -> Self {
-        Self {
-            events: 0,
-            requests: 0,
-            bytes: 0,
-            bytes_known: 0,
-            first: Moment::MAX,
-            last: Moment::MIN,
-        }
+        Self { bytes: 0, bytes_known: 0, first: Moment::MAX, last: Moment::MIN }
     }
 }
 
@@ -79,11 +69,11 @@ impl Default for Exposed {
 pub struct DaySums {
     pub events: u64,
     pub requests: i64,
-    /// Of [`Sums::people`], those with an event on that day, and those for whom it was the first.
     pub people: DayPeople,
 }
 
-/// People of one day.
+/// People with an event on a day, and those for whom it was the first: all of a leaf's people have one
+/// first day.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DayPeople {
     pub subjects: u64,
@@ -92,6 +82,7 @@ pub struct DayPeople {
 
 /// Values by day: a few as they come, many side by side while they lie within a few years.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Days<T> {
     near: Vec<T>,
     /// The day of the first value of `near`.

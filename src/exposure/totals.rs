@@ -80,7 +80,7 @@ pub fn add_counts(into: &mut [[u64; Window::COUNT]], from: &[[u64; Window::COUNT
 
 impl Sums {
     fn merge(&mut self, other: &Self) -> Result<(), ExposureError> {
-        self.rows += other.rows;
+        self.refused += other.refused;
         self.exposed.merge(&other.exposed)?;
         add(&mut self.records, other.records)?;
         self.records_known += other.records_known;
@@ -88,18 +88,22 @@ impl Sums {
         add(&mut self.denied, other.denied)?;
         add(&mut self.unknown, other.unknown)?;
         add(&mut self.held_only, other.held_only)?;
-        self.people += other.people;
         for (day, sums) in other.days.iter().filter(|(_, s)| s.events > 0) {
             self.days.entry(day).merge(&sums)?;
         }
         Ok(())
     }
+
+    /// All days together.
+    fn total(&self) -> Result<DaySums, ExposureError> {
+        let mut total = DaySums::default();
+        self.days.iter().try_for_each(|(_, on)| total.merge(&on))?;
+        Ok(total)
+    }
 }
 
 impl Exposed {
     fn merge(&mut self, other: &Self) -> Result<(), ExposureError> {
-        self.events += other.events;
-        add(&mut self.requests, other.requests)?;
         add(&mut self.bytes, other.bytes)?;
         self.bytes_known += other.bytes_known;
         self.first = self.first.min(other.first);
@@ -244,12 +248,14 @@ fn sum_up(
         place.unwrap_or(usize::MAX)
     };
     for (leaf, part) in leaves.iter().zip(parts) {
-        if part.rows == 0 {
+        let total = part.total()?;
+        let rows = total.events + part.refused;
+        if rows == 0 {
             continue;
         }
         for (cell, windows) in &leaf.refused {
             let Some(cell) = sums.get_mut(place(*cell)) else { continue };
-            cell.rows += part.rows;
+            cell.rows += rows;
             for measures in chosen(&mut cell.windows, *windows) {
                 add(&mut measures.denied, part.denied)?;
                 add(&mut measures.unknown, part.unknown)?;
@@ -258,20 +264,18 @@ fn sum_up(
         for (cell, windows) in &leaf.held_only {
             let Some(cell) = sums.get_mut(place(*cell)) else { continue };
             // An allowed event of a leaf with any exercised scope is in `requests`.
-            let held = if leaf.scopes.is_empty() { part.held_only } else { part.exposed.requests };
+            let held = if leaf.scopes.is_empty() { part.held_only } else { total.requests };
             for measures in chosen(&mut cell.windows, *windows) {
                 add(&mut measures.held_only, held)?;
             }
         }
-        if part.exposed.events == 0 {
+        if total.events == 0 {
             continue;
         }
         for (cell, windows) in &leaf.exposed {
             let Some(cell) = sums.get_mut(place(*cell)) else { continue };
             for measures in chosen(&mut cell.windows, *windows) {
-                measures.add_exposed(part)?;
-                // Some of them also came through other leaves of the cell: see below.
-                measures.subjects += part.people;
+                measures.add_exposed(part, &total)?;
             }
             for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {
                 *cell.day_windows.entry(day) |= windows;
@@ -283,10 +287,13 @@ fn sum_up(
 }
 
 impl Measures {
-    fn add_exposed(&mut self, part: &Sums) -> Result<(), ExposureError> {
+    /// Adds a leaf whose days sum up to `total`.
+    fn add_exposed(&mut self, part: &Sums, total: &DaySums) -> Result<(), ExposureError> {
         let exposed = &part.exposed;
-        self.events += exposed.events;
-        add(&mut self.requests, exposed.requests)?;
+        self.events += total.events;
+        add(&mut self.requests, total.requests)?;
+        // Some of them also came through other leaves of the cell: what is too much is put down beside.
+        self.subjects += total.people.new;
         if exposed.bytes_known > 0 {
             add(self.bytes.get_or_insert(0), exposed.bytes)?;
         }
@@ -348,13 +355,11 @@ mod tests {
         for (leaf, cell, day, weight) in events {
             tally.sums.resize_with(tally.sums.len().max(leaf + 1), Sums::default);
             let sums = &mut tally.sums[*leaf];
-            sums.rows += 1;
-            sums.exposed.events += 1;
-            sums.exposed.requests += weight;
+            sums.refused += 1;
+            sums.exposed.bytes += weight;
             let at = Moment::from_micros(*day * 86_400_000_000 + weight);
             sums.exposed.first = sums.exposed.first.min(at);
             sums.exposed.last = sums.exposed.last.max(at);
-            sums.people += u64::from(weight % 3 == 0);
             let on = sums.days.entry(*day);
             on.events += 1;
             on.requests += weight;
@@ -380,7 +385,7 @@ mod tests {
             .iter()
             .map(|s| {
                 let days: Vec<_> = s.days.iter().filter(|d| d.1.events > 0).collect();
-                (s.rows, s.people, s.exposed, format!("{days:?}"))
+                (s.refused, s.exposed, format!("{days:?}"))
             })
             .collect();
         let people: Vec<_> = tally

@@ -70,13 +70,15 @@ pub fn compact(
     let mut out = ledger.create(&name);
     let mut encoder = PackEncoder::new(schema.clone(), footer)?;
     let mut group = AccessBatch::default();
-    while let Some(merged) = merge.next_row()? {
-        push(&mut group, &merged);
-        if group.len() == GROUP_ROWS {
-            out.write(encoder.write(&drain(&mut group, person, &schema)?)?)?;
-            if stop.load(Ordering::Relaxed) {
-                return Ok(None);
+    while let Some(block) = merge.next_block()? {
+        for merged in block.rows() {
+            push(&mut group, &merged);
+            if group.len() == GROUP_ROWS {
+                out.write(encoder.write(&drain(&mut group, person, &schema)?)?)?;
             }
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
         }
     }
     if !group.is_empty() {
@@ -157,7 +159,7 @@ fn union(packs: &[Arc<OpenPack>]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Appends the row that a merge stands at; its codes stay the merge's.
+/// Appends a merged row; its codes stay the merge's.
 fn push(out: &mut AccessBatch, merged: &Merged<'_>) {
     let row = merged.row();
     out.unit.push(merged.unit());

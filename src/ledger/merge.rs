@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::LedgerError;
 use super::pack::PersonColumn;
-use super::read::{Cursor, KeyRange, OpenPack};
+use super::read::{Cursor, KeyRange, Near, OpenPack};
 use crate::key::Key;
 use crate::moment::Moment;
 use crate::scan::Asked;
@@ -49,21 +49,39 @@ pub struct Input {
     pub packs: Vec<Arc<OpenPack>>,
 }
 
-/// Where a cursor stands. Ordered by person, then by event id; a cursor at its end comes last.
+/// What rows are ordered by: the person, then the event id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Head {
-    ended: bool,
     person: Option<Key>,
     event: Option<Key>,
 }
 
-/// Cursors over packs, of which the one with the least head comes next.
+/// A row of a block: the upper half of its person's key, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    hi: u64,
+    cursor: u32,
+    row: u32,
+}
+
+/// Rows of a block, about: they stay in the processor's second cache from here until they are counted.
+const BLOCK_ROWS: usize = 8 << 10;
+
+/// Rows of a pack that are looked at at once, however many packs there are.
+const LEAST_SHARE: usize = 32;
+
+/// Cursors over packs, whose rows come a block at a time.
+///
+/// A tournament of cursors would find the next row with few comparisons, but each of them waits for
+/// the one before. Sorting the rows that are decoded anyway, up to where the first cursor ends, costs
+/// a fraction: they come as a few sorted runs, which a stable sort finds and joins.
 pub struct Merge {
     pub names: Names,
     cursors: Vec<Cursor>,
-    heads: Vec<Head>,
-    tree: LoserTree,
-    begun: bool,
+    /// The rows of the block at hand, in order.
+    slots: Vec<Slot>,
+    /// The last place of the block before.
+    floor: Option<Head>,
 }
 
 impl Merge {
@@ -78,13 +96,7 @@ impl Merge {
         batch_rows: usize,
         names: Names,
     ) -> Result<Self, LedgerError> {
-        let mut merge = Self {
-            names,
-            cursors: Vec::new(),
-            heads: Vec::new(),
-            tree: LoserTree::default(),
-            begun: false,
-        };
+        let mut merge = Self { names, cursors: Vec::new(), slots: Vec::new(), floor: None };
         for input in inputs {
             let Some(asked) = asked.get(input.source) else { continue };
             for pack in &input.packs {
@@ -98,67 +110,105 @@ impl Merge {
                 )?);
             }
         }
-        for index in 0..merge.cursors.len() {
-            let head = merge.settle(index)?;
-            merge.heads.push(head);
-        }
-        merge.tree = LoserTree::new(&merge.heads);
         Ok(merge)
     }
 
-    /// Moves a cursor to its next row that counts.
-    fn settle(&mut self, index: usize) -> Result<Head, LedgerError> {
-        let ended = Head { ended: true, person: None, event: None };
-        let Some(cursor) = self.cursors.get_mut(index) else { return Ok(ended) };
-        loop {
-            if !cursor.load()? {
-                return Ok(ended);
-            }
-            if cursor.block.unit.get(cursor.row) == Some(&NONE) {
-                cursor.row += 1;
-                continue;
-            }
-            let event = cursor.block.event.get(cursor.row);
-            return Ok(Head { ended: false, person: cursor.person(), event });
-        }
-    }
-
-    /// Moves to the next row in order of (person, event id); `None` at the end.
+    /// The next rows in order of (person, event id); `None` at the end. A block may be empty, and a
+    /// person's rows may go on in the next one.
     ///
     /// # Errors
     /// Storage failures and damaged packs.
-    pub fn next_row(&mut self) -> Result<Option<Merged<'_>>, LedgerError> {
-        if self.begun {
-            let index = self.tree.winner;
-            if let Some(cursor) = self.cursors.get_mut(index) {
-                cursor.row += 1;
+    pub fn next_block(&mut self) -> Result<Option<Block<'_>>, LedgerError> {
+        // Past the last decoded row of a pack there may be rows that come before those of others.
+        let share = (BLOCK_ROWS / self.cursors.len().max(1)).max(LEAST_SHARE);
+        let mut bound: Option<Head> = None;
+        for cursor in &mut self.cursors {
+            if let Some(last) = cursor.load()? {
+                let last = heads(cursor)(last.min(cursor.row + share));
+                bound = Some(bound.map_or(last, |bound| bound.min(last)));
             }
-            let next = self.settle(index)?;
-            let Some(head) = self.heads.get_mut(index) else { return Ok(None) };
-            if next < *head {
-                return Err(LedgerError::Internal {
-                    what: "a pack is not sorted by person and event".into(),
-                });
-            }
-            *head = next;
-            self.tree.replay(&self.heads, index);
         }
-        self.begun = true;
-        let (Some(head), Some(cursor)) =
-            (self.heads.get(self.tree.winner), self.cursors.get(self.tree.winner))
-        else {
-            return Ok(None);
-        };
-        Ok((!head.ended).then_some(Merged {
-            person: head.person,
-            event: head.event,
-            names: &self.names,
-            cursor,
-        }))
+        let Some(bound) = bound else { return Ok(None) };
+        self.slots.clear();
+        for (number, cursor) in (0..).zip(&mut self.cursors) {
+            let mut before = self.floor;
+            let head = heads(cursor);
+            let mut row = cursor.row;
+            while let Some(near) = cursor.near.get(row) {
+                let here = head(row);
+                if here > bound {
+                    break;
+                }
+                if before > Some(here) {
+                    return Err(LedgerError::Internal {
+                        what: "a pack is not sorted by person and event".into(),
+                    });
+                }
+                before = Some(here);
+                if near.unit != NONE {
+                    let place = u32::try_from(row).unwrap_or(NONE);
+                    self.slots.push(Slot { hi: near.person, cursor: number, row: place });
+                }
+                row += 1;
+            }
+            drop(head);
+            cursor.row = row;
+        }
+        self.floor = Some(bound);
+        sort(&mut self.slots, |slot| {
+            self.cursors.get(index(slot.cursor)).map(|cursor| heads(cursor)(index(slot.row)))
+        });
+        Ok(Some(Block { names: &self.names, cursors: &self.cursors, slots: &self.slots }))
     }
 }
 
-/// The row that a merge stands at.
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The heads of a cursor's block by row.
+fn heads(cursor: &Cursor) -> impl Fn(usize) -> Head + '_ {
+    let low = cursor.people().map_or(&[][..], |people| &people.lo);
+    move |row| Head {
+        person: cursor
+            .near
+            .get(row)
+            .filter(|near| near.knows(Near::PERSON))
+            .map(|near| Key { hi: near.person, lo: low.get(row).copied().unwrap_or(0) }),
+        event: cursor.block.event.get(row),
+    }
+}
+
+/// Sorts slots that come as sorted runs; equal heads stay in the order of their cursors.
+fn sort<H: Ord>(slots: &mut [Slot], head: impl Fn(&Slot) -> H) {
+    slots.sort_by_key(|slot| slot.hi);
+    // Runs of one `hi` are short and mostly one person's; only they need the rest of the head.
+    for run in slots.chunk_by_mut(|a, b| a.hi == b.hi) {
+        if run.len() > 1 && !run.is_sorted_by_key(&head) {
+            run.sort_by_key(&head);
+        }
+    }
+}
+
+/// Rows of a merge in order.
+pub struct Block<'a> {
+    names: &'a Names,
+    cursors: &'a [Cursor],
+    slots: &'a [Slot],
+}
+
+impl<'a> Block<'a> {
+    pub fn rows(&self) -> impl Iterator<Item = Merged<'a>> + use<'a> {
+        let (names, cursors) = (self.names, self.cursors);
+        self.slots.iter().filter_map(move |slot| {
+            let (cursor, row) = (cursors.get(index(slot.cursor))?, index(slot.row));
+            let Head { person, event } = heads(cursor)(row);
+            Some(Merged { person, event, names, cursor, near: cursor.near.get(row)?, row })
+        })
+    }
+}
+
+/// One row of a block.
 #[derive(Clone, Copy)]
 pub struct Merged<'a> {
     /// The subject where one is mapped, else the actor.
@@ -166,6 +216,8 @@ pub struct Merged<'a> {
     pub event: Option<Key>,
     pub names: &'a Names,
     cursor: &'a Cursor,
+    near: &'a Near,
+    row: usize,
 }
 
 impl Merged<'_> {
@@ -175,58 +227,60 @@ impl Merged<'_> {
 
     /// Position of the row's unit among the source's.
     pub fn unit(&self) -> u32 {
-        self.cursor.block.unit.get(self.cursor.row).copied().unwrap_or(NONE)
+        self.near.unit
     }
 
     pub fn at(&self) -> Moment {
-        self.cursor.block.moment(self.cursor.row)
+        let nanos = self.cursor.block.nanos.get(self.row).copied().unwrap_or_default();
+        Moment { micros: self.near.micros, nanos }
     }
 
     /// Code of the app in `names`; [`NONE`] without one.
     pub fn app(&self) -> u32 {
-        self.cursor.block.app.get(self.cursor.row).copied().unwrap_or(NONE)
+        self.near.app
     }
 
     /// Code of the scope set in `names`.
     pub fn set(&self) -> u32 {
-        self.cursor.block.scopes.get(self.cursor.row).copied().unwrap_or(NONE)
+        self.near.set
     }
 
     pub fn outcome(&self) -> Outcome {
-        self.cursor.block.outcome.get(self.cursor.row).copied().unwrap_or(Outcome::Unknown)
+        self.near.outcome
     }
 
     pub fn reject(&self) -> Option<Reject> {
-        self.cursor.block.reject.get(self.cursor.row).copied().flatten()
+        self.near.reject
     }
 
     pub fn actor(&self) -> Option<Key> {
-        self.cursor.block.actor.get(self.cursor.row)
+        self.cursor.block.actor.get(self.row)
     }
 
     pub fn group(&self) -> Option<Key> {
-        self.cursor.block.group.get(self.cursor.row)
+        let lo = self.cursor.block.group.lo.get(self.row).copied().unwrap_or(0);
+        self.near.knows(Near::GROUP).then_some(Key { hi: self.near.group, lo })
     }
 
     pub fn group_id(&self) -> Option<&[u8]> {
-        self.cursor.block.group_id.get(self.cursor.row).and_then(Option::as_deref)
+        self.cursor.block.group_id.get(self.row).and_then(Option::as_deref)
     }
 
     pub fn weight(&self) -> i64 {
-        self.cursor.block.weight.get(self.cursor.row).unwrap_or(1)
+        self.cursor.block.weight.get(self.row).unwrap_or(1)
     }
 
     pub fn bytes(&self) -> Option<i64> {
-        self.cursor.block.bytes.get(self.cursor.row)
+        self.near.knows(Near::BYTES).then_some(self.near.bytes)
     }
 
     pub fn records(&self) -> Option<i64> {
-        self.cursor.block.records.get(self.cursor.row)
+        self.cursor.block.records.get(self.row)
     }
 
     /// The whole row, for one that must outlive the merge's step.
     pub fn row(&self) -> Row {
-        let (block, i) = (&self.cursor.block, self.cursor.row);
+        let (block, i) = (&self.cursor.block, self.row);
         let no_actor = self.cursor.person_column() == PersonColumn::None;
         Row {
             at: self.at(),
@@ -245,45 +299,6 @@ impl Merged<'_> {
             fields: block.fields.get(i).copied().unwrap_or(NONE),
             event: self.event,
         }
-    }
-}
-
-/// A tournament of cursors: every inner node remembers who lost there, so that the next winner is
-/// found with one comparison a level (Knuth, The Art of Computer Programming 3, 5.4.1).
-#[derive(Debug, Default)]
-struct LoserTree {
-    /// Losers by inner node; node 0 is not used. Equal heads: the first cursor wins.
-    losers: Vec<Option<usize>>,
-    winner: usize,
-}
-
-impl LoserTree {
-    fn new(heads: &[Head]) -> Self {
-        let mut tree = Self { losers: vec![None; heads.len()], winner: 0 };
-        for index in 0..heads.len() {
-            tree.replay(heads, index);
-        }
-        tree
-    }
-
-    /// Plays cursor `index` up from its place. While the tree is filled, the first to come to a node
-    /// waits there.
-    fn replay(&mut self, heads: &[Head], index: usize) {
-        let mut winner = index;
-        let mut node = (index + self.losers.len()) / 2;
-        while node > 0 {
-            let Some(slot) = self.losers.get_mut(node) else { break };
-            let Some(loser) = *slot else {
-                *slot = Some(winner);
-                return;
-            };
-            if (heads.get(loser), loser) < (heads.get(winner), winner) {
-                *slot = Some(winner);
-                winner = loser;
-            }
-            node /= 2;
-        }
-        self.winner = winner;
     }
 }
 
@@ -346,34 +361,26 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn head(n: Option<u8>) -> Head {
-        let key = n.map(|n| Key { hi: n.into(), lo: 0 });
-        Head { ended: n.is_none(), person: key, event: None }
-    }
-
     proptest! {
         #[test]
-        fn a_loser_tree_gives_what_sorting_gives(
+        fn slots_of_sorted_runs_come_in_the_order_of_their_heads(
             mut runs in proptest::collection::vec(
-                proptest::collection::vec(any::<u8>(), 0..20), 1..20)
+                proptest::collection::vec((0u64..9, 0u8..3, 0u8..3), 0..20), 1..20)
         ) {
             for run in &mut runs {
                 run.sort_unstable();
             }
-            let mut expected: Vec<u8> = runs.iter().flatten().copied().collect();
-            expected.sort_unstable();
-            let mut at = vec![0; runs.len()];
-            let mut heads: Vec<Head> = runs.iter().map(|r| head(r.first().copied())).collect();
-            let mut tree = LoserTree::new(&heads);
-            let mut found = Vec::new();
-            while !heads[tree.winner].ended {
-                let winner = tree.winner;
-                found.push(runs[winner][at[winner]]);
-                at[winner] += 1;
-                heads[winner] = head(runs[winner].get(at[winner]).copied());
-                tree.replay(&heads, winner);
-            }
-            prop_assert_eq!(found, expected);
+            let mut slots: Vec<Slot> = (0..)
+                .zip(&runs)
+                .flat_map(|(cursor, run)| {
+                    (0..).zip(run).map(move |(row, head)| Slot { hi: head.0, cursor, row })
+                })
+                .collect();
+            let head = |slot: &Slot| runs[index(slot.cursor)][index(slot.row)];
+            let mut expected = slots.clone();
+            expected.sort_by_key(|slot| (head(slot), slot.cursor, slot.row));
+            sort(&mut slots, head);
+            prop_assert_eq!(slots, expected);
         }
     }
 }

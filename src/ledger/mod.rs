@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::store::StoreError;
 
 pub use compact::compact;
-pub use merge::{Input, Merge, Merged, Names, Repeats, Row};
+pub use merge::{Block, Input, Merge, Merged, Names, Repeats, Row};
 pub use pack::{Lineage, PackFooter, PackUnit};
 pub use read::{KeyRange, OpenPack};
 pub use store::{Ledger, Pack, Selection, Wanted, kind_of};

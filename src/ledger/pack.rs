@@ -14,7 +14,7 @@
 //! | `weight`, `bytes`, `records` | int64 | |
 //! | `fields` | uint32 | index into `fields`: a JSON array of field names |
 //!
-//! Only mapped columns are there. Rows are sorted by (person, event id); the person is the subject
+//! Only mapped columns are there; they are nullable where a row is null. Rows are sorted by (person, event id); the person is the subject
 //! where one is mapped, else the actor. The footer's key `afterscope.pack` holds a
 //! [`PackFooter`] as JSON, `afterscope.names` the [`PackNames`] that the indexes point into.
 
@@ -168,11 +168,11 @@ impl PackFooter {
     }
 }
 
-/// Codes as a column; [`NONE`] is null.
-fn codes(codes: impl Iterator<Item = u32>) -> ArrayRef {
+/// Codes as a column; [`NONE`] is null, where the pack has any.
+fn codes(codes: impl Iterator<Item = u32>, nullable: bool) -> ArrayRef {
     let codes: Vec<u32> = codes.collect();
-    let nulls = codes.contains(&NONE).then(|| codes.iter().map(|c| *c != NONE).collect());
-    Arc::new(UInt32Array::new(codes.into(), nulls.map(|valid: Vec<bool>| valid.into())))
+    let valid = nullable.then(|| codes.iter().map(|c| *c != NONE).collect::<Vec<bool>>());
+    Arc::new(UInt32Array::new(codes.into(), valid.map(NullBuffer::from)))
 }
 
 /// A row's place among the rows of a batch, with the upper half of its person's key: the person's
@@ -202,8 +202,9 @@ struct Columns {
 }
 
 impl Columns {
-    fn push(&mut self, name: &str, array: ArrayRef) {
-        self.fields.push(Field::new(name, array.data_type().clone(), true));
+    /// A column that may hold nulls costs more, to write and to read.
+    fn push(&mut self, name: &str, array: ArrayRef, nullable: bool) {
+        self.fields.push(Field::new(name, array.data_type().clone(), nullable));
         self.arrays.push(array);
     }
 
@@ -211,14 +212,15 @@ impl Columns {
         if keys.is_empty() {
             return;
         }
+        let nullable = !keys.valid.is_empty();
         let valid = nulls(&keys.valid, order);
         let pick = |from: &[u64]| -> Vec<u64> { picked(from, order, 0).collect() };
         let hi = if of_person { order.iter().map(|o| o.0).collect() } else { pick(&keys.hi) };
         let hi = UInt64Array::new(hi.into(), valid.clone());
-        self.push(&format!("{role}_hi"), Arc::new(hi));
+        self.push(&format!("{role}_hi"), Arc::new(hi), nullable);
         if !keys.lo.is_empty() {
             let lo = UInt64Array::new(pick(&keys.lo).into(), valid);
-            self.push(&format!("{role}_lo"), Arc::new(lo));
+            self.push(&format!("{role}_lo"), Arc::new(lo), nullable);
         }
     }
 
@@ -228,21 +230,37 @@ impl Columns {
         }
         let values: Vec<i64> = picked(&column.values, order, 0).collect();
         let array = Int64Array::new(values.into(), nulls(&column.valid, order));
-        self.push(name, Arc::new(array));
+        self.push(name, Arc::new(array), !column.valid.is_empty());
     }
 }
 
 /// The small values of every row side by side: picked in one go.
-pub struct Small(Vec<(u32, u32, u32, Outcome)>);
+#[derive(Debug, Default)]
+pub struct Small {
+    values: Vec<(u32, u32, u32, Outcome)>,
+    /// Whether any row has no app, no scopes, or an outcome that is not known.
+    nulls: (bool, bool, bool),
+}
 
 impl Small {
     pub fn of(batch: &AccessBatch) -> Self {
+        let mut small = Self::default();
+        small.fill(batch);
+        small
+    }
+
+    /// Takes the values of another batch.
+    pub fn fill(&mut self, batch: &AccessBatch) {
+        self.nulls = (
+            batch.app.contains(&NONE),
+            batch.scopes.contains(&NONE),
+            batch.outcome.contains(&Outcome::Unknown),
+        );
         let columns = batch.unit.iter().zip(&batch.app).zip(&batch.scopes).zip(&batch.outcome);
-        Self(
-            columns
-                .map(|(((unit, app), scopes), outcome)| (*unit, *app, *scopes, *outcome))
-                .collect(),
-        )
+        self.values.clear();
+        self.values.extend(
+            columns.map(|(((unit, app), scopes), outcome)| (*unit, *app, *scopes, *outcome)),
+        );
     }
 }
 
@@ -257,26 +275,28 @@ pub fn to_arrow(
     order: &[Placed],
 ) -> Result<RecordBatch, LedgerError> {
     let mut out = Columns { fields: Vec::new(), arrays: Vec::new() };
-    let small: Vec<_> = picked(&small.0, order, (NONE, NONE, NONE, Outcome::Unknown)).collect();
-    out.push("unit", Arc::new(UInt32Array::from_iter_values(small.iter().map(|s| s.0))));
+    let (no_app, no_scopes, unknown) = small.nulls;
+    let small: Vec<_> =
+        picked(&small.values, order, (NONE, NONE, NONE, Outcome::Unknown)).collect();
+    out.push("unit", Arc::new(UInt32Array::from_iter_values(small.iter().map(|s| s.0))), false);
     let micros: Vec<i64> = picked(&batch.micros, order, 0).collect();
     let time = TimestampMicrosecondArray::from(micros).with_timezone("UTC");
-    out.push("time", Arc::new(time));
+    out.push("time", Arc::new(time), false);
     if !batch.nanos.is_empty() {
         let nanos: Vec<u16> = picked(&batch.nanos, order, 0).collect();
-        out.push("time_nanos", Arc::new(UInt16Array::from(nanos)));
+        out.push("time_nanos", Arc::new(UInt16Array::from(nanos)), false);
     }
-    out.push("app", codes(small.iter().map(|s| s.1)));
-    out.push("scopes", codes(small.iter().map(|s| s.2)));
+    out.push("app", codes(small.iter().map(|s| s.1), no_app), no_app);
+    out.push("scopes", codes(small.iter().map(|s| s.2), no_scopes), no_scopes);
 
-    let known: Vec<bool> = small.iter().map(|s| s.3 != Outcome::Unknown).collect();
-    let all = known.iter().all(|known| *known);
+    let known =
+        unknown.then(|| small.iter().map(|s| s.3 != Outcome::Unknown).collect::<Vec<bool>>());
     let allowed: BooleanBuffer = small.iter().map(|s| s.3 == Outcome::Allowed).collect();
-    let allowed = BooleanArray::new(allowed, (!all).then(|| NullBuffer::from(known)));
-    out.push("allowed", Arc::new(allowed));
+    let allowed = BooleanArray::new(allowed, known.map(NullBuffer::from));
+    out.push("allowed", Arc::new(allowed), unknown);
     if !batch.reject.is_empty() {
         let names = picked(&batch.reject, order, None).map(|reject| reject.map(Reject::name));
-        out.push("reject", Arc::new(names.collect::<StringArray>()));
+        out.push("reject", Arc::new(names.collect::<StringArray>()), true);
     }
     out.keys("subject", &batch.subject, order, person == PersonColumn::Subject);
     out.keys("actor", &batch.actor, order, person == PersonColumn::Actor);
@@ -287,14 +307,14 @@ pub fn to_arrow(
             let id = usize::try_from(*i).ok().and_then(|i| batch.group_id.get(i));
             ids.append_option(id.and_then(Option::as_ref));
         }
-        out.push("group_id", Arc::new(ids.finish()));
+        out.push("group_id", Arc::new(ids.finish()), true);
     }
     out.keys("event", &batch.event, order, false);
     out.ints("weight", &batch.weight, order);
     out.ints("bytes", &batch.bytes, order);
     out.ints("records", &batch.records, order);
     if !batch.fields.is_empty() {
-        out.push("fields", codes(picked(&batch.fields, order, NONE)));
+        out.push("fields", codes(picked(&batch.fields, order, NONE), true), true);
     }
     RecordBatch::try_new(Arc::new(Schema::new(out.fields)), out.arrays)
         .map_err(|e| LedgerError::Internal { what: e.to_string() })

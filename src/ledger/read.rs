@@ -23,7 +23,6 @@ use super::merge::Names;
 use super::pack::{NAMES_KEY, PackNames, PersonColumn};
 use super::store::{Ledger, Pack};
 use super::write::{checksum, group_bytes};
-use crate::key::Key;
 use crate::scan::Asked;
 use crate::scan::batch::{AccessBatch, IntColumn, KeyColumn, NONE, Outcome, Reject, translated};
 
@@ -138,6 +137,57 @@ impl Codes {
     }
 }
 
+/// What every row is asked for, side by side: a merge jumps between packs, and finds one line of the
+/// processor's cache at each jump instead of one for each column.
+#[derive(Clone, Copy, Debug)]
+pub struct Near {
+    /// Upper halves of keys; see `known`.
+    pub person: u64,
+    pub group: u64,
+    pub micros: i64,
+    pub bytes: i64,
+    pub unit: u32,
+    pub app: u32,
+    pub set: u32,
+    pub outcome: Outcome,
+    pub reject: Option<Reject>,
+    /// Which of the values are not null: [`Self::PERSON`] and its like.
+    known: u8,
+}
+
+impl Near {
+    pub const PERSON: u8 = 1;
+    pub const GROUP: u8 = 2;
+    pub const BYTES: u8 = 4;
+
+    /// Whether the value is not null.
+    #[inline]
+    pub fn knows(&self, value: u8) -> bool {
+        self.known & value != 0
+    }
+
+    fn of(block: &AccessBatch, people: Option<&KeyColumn>, row: usize) -> Self {
+        let code = |codes: &[u32]| codes.get(row).copied().unwrap_or(NONE);
+        let person = people.and_then(|keys| keys.get(row));
+        let (group, bytes) = (block.group.get(row), block.bytes.get(row));
+        let flag = |known: bool, flag: u8| if known { flag } else { 0 };
+        Self {
+            person: person.map_or(0, |key| key.hi),
+            group: group.map_or(0, |key| key.hi),
+            micros: block.micros.get(row).copied().unwrap_or_default(),
+            bytes: bytes.unwrap_or_default(),
+            unit: code(&block.unit),
+            app: code(&block.app),
+            set: code(&block.scopes),
+            outcome: block.outcome.get(row).copied().unwrap_or(Outcome::Unknown),
+            reject: block.reject.get(row).copied().flatten(),
+            known: flag(person.is_some(), Self::PERSON)
+                | flag(group.is_some(), Self::GROUP)
+                | flag(bytes.is_some(), Self::BYTES),
+        }
+    }
+}
+
 /// The rows of one pack within a key range, in order, a block at a time.
 pub struct Cursor {
     pack: Arc<OpenPack>,
@@ -150,6 +200,8 @@ pub struct Cursor {
     pub source: (usize, usize),
     /// The current block; its codes are the merge's.
     pub block: AccessBatch,
+    /// By row of `block`.
+    pub near: Vec<Near>,
     pub row: usize,
 }
 
@@ -177,6 +229,7 @@ impl Cursor {
             codes,
             source,
             block: AccessBatch::default(),
+            near: Vec::new(),
             row: 0,
         })
     }
@@ -185,24 +238,29 @@ impl Cursor {
         self.pack.pack.footer.person
     }
 
-    pub fn person(&self) -> Option<Key> {
-        self.person_column().keys(&self.block).and_then(|k| k.get(self.row))
+    /// Keys of the people of `block`; `None` where its pack names none.
+    pub fn people(&self) -> Option<&KeyColumn> {
+        self.person_column().keys(&self.block)
     }
 
-    /// Makes sure that `row` is a row of `block`; `false` at the end.
+    /// Makes sure that `row` is a row of `block`, and gives the last one; `None` at the end.
     ///
     /// # Errors
     /// Storage failures and damaged packs.
-    pub fn load(&mut self) -> Result<bool, LedgerError> {
+    pub fn load(&mut self) -> Result<Option<usize>, LedgerError> {
         while self.row >= self.block.len() {
+            self.row = 0;
+            self.near.clear();
             let Some(batch) = self.next_batch()? else {
                 self.block = AccessBatch::default();
-                return Ok(false);
+                return Ok(None);
             };
             self.block = self.decode(batch)?;
-            self.row = 0;
+            let people = self.person_column().keys(&self.block);
+            let rows = 0..self.block.len();
+            self.near.extend(rows.map(|row| Near::of(&self.block, people, row)));
         }
-        Ok(true)
+        Ok(self.near.len().checked_sub(1))
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, LedgerError> {

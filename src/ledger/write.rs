@@ -33,6 +33,14 @@ const FLUSH_AFTER: Duration = Duration::from_secs(20);
 /// Packs with nothing but units (files without a match) are kept small in number.
 const FLUSH_UNITS: usize = 100_000;
 
+/// Bytes of rows of a writer's first packs. Small ones are sorted and picked apart in the processor's
+/// third cache, which is a tenth of a run's work; but a run opens [`super::FAN_IN`] packs at most
+/// before it has to merge some.
+const FIRST_PACKS: usize = 24 << 20;
+
+/// Packs of one size; those after them may be twice as large.
+const PACKS_OF_A_SIZE: usize = 8;
+
 /// Collects rows on one decoding thread and writes them out as packs.
 pub struct PackWriter {
     ledger: Ledger,
@@ -43,11 +51,15 @@ pub struct PackWriter {
     event_namespace: String,
     /// Address and pin of each file of the job.
     files: Arc<Vec<(String, Pin)>>,
+    /// Bytes of rows held at most.
     budget: usize,
+    /// Packs written before.
+    packs: usize,
     reserved: bool,
     rows: AccessBatch,
     units: Vec<PackUnit>,
     kinds: Kinds,
+    order: Order,
     begun: Instant,
     written: Arc<Mutex<Vec<Pack>>>,
 }
@@ -86,10 +98,12 @@ impl PackWriter {
                 event_namespace: settings.event_namespace.clone(),
                 files: files.clone(),
                 budget: usize::try_from(settings.budget).unwrap_or(usize::MAX),
+                packs: 0,
                 reserved: false,
                 rows: AccessBatch::default(),
                 units: Vec::new(),
                 kinds: Kinds::default(),
+                order: Order::default(),
                 begun: Instant::now(),
                 written: written.clone(),
             })
@@ -136,23 +150,30 @@ impl PackWriter {
             checksums: Vec::new(),
             names_checksum: String::new(),
         };
-        let pack = write_pack(&self.ledger, rows, footer).map_err(into_scan)?;
+        let pack = write_pack(&self.ledger, rows, footer, &mut self.order).map_err(into_scan)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
+        self.packs += 1;
         self.rows.clear();
         self.begun = Instant::now();
         Ok(())
     }
 
+    /// Bytes of rows that make a pack.
+    fn full(&self) -> usize {
+        let doubled = (self.packs / PACKS_OF_A_SIZE).min(8);
+        self.budget.min(FIRST_PACKS << doubled)
+    }
+
     /// Makes room for a full pack as soon as it is clear that there will be one.
     fn make_room(&mut self) {
-        let held = self.rows.bytes_held();
-        if self.reserved || held < self.budget / 16 {
+        let (held, full) = (self.rows.bytes_held(), self.full());
+        if self.reserved || held < full / 16 {
             return;
         }
         self.reserved = true;
         let each = (held / self.rows.len().max(1)).max(1);
         // The batch that fills the buffer runs over it.
-        self.rows.reserve(self.budget / each + self.budget / each / 8);
+        self.rows.reserve(full / each + full / each / 8);
     }
 }
 
@@ -168,12 +189,23 @@ impl Sink for PackWriter {
         let Some((address, pin)) = self.files.get(file).cloned() else {
             return Err(ScanError::Internal { what: format!("file {file} is in no list") });
         };
+        let held = self.rows.bytes_held();
+        if held > 0 && held + batch.bytes_held() > self.full() {
+            self.flush()?;
+        }
         self.check_kinds(&address, &batch)?;
         let index = u32::try_from(self.units.len()).unwrap_or(NONE);
         self.units.push(PackUnit { file: address, pin, record: unit });
-        self.rows.append(&batch, index);
-        self.make_room();
-        if self.rows.bytes_held() >= self.budget
+        if self.rows.is_empty() {
+            // The rows of a large row group are a pack of their own, nearly: they need no copy.
+            self.rows = batch;
+            self.rows.unit.fill(index);
+            self.reserved = false;
+        } else {
+            self.make_room();
+            self.rows.append(&batch, index);
+        }
+        if self.rows.bytes_held() >= self.full()
             || self.units.len() >= FLUSH_UNITS
             || self.begun.elapsed() >= FLUSH_AFTER
         {
@@ -203,75 +235,81 @@ fn sort_units(units: &mut Vec<PackUnit>) -> Vec<u32> {
     numbers
 }
 
-/// Rows in the order of (person, event id, time, unit, place there), which does not depend on when
-/// their units came: packs of the same units are the same bytes. Rows without a person come first.
-fn order(rows: &AccessBatch, person: PersonColumn) -> Vec<Placed> {
-    let index = |i: &u32| usize::try_from(*i).unwrap_or(usize::MAX);
-    let rest = |i: &u32| {
-        let i = index(i);
-        (rows.event.get(i), rows.micros.get(i), rows.nanos.get(i), rows.unit.get(i))
-    };
-    let keys = person.keys(rows);
-    let placed = (0..rows.len()).zip(0u32..).map(|(row, number)| {
-        let key = keys.and_then(|k| k.get(row));
-        (key.map(|key| key.hi), number)
-    });
-    let nobody = placed.clone().filter(|(key, _)| key.is_none());
-    let mut order: Vec<Placed> = nobody.map(|(_, number)| (0, number)).collect();
-    order.sort_by_key(|(_, i)| rest(i));
-    let mut people = sorted_by_key(placed.filter_map(|(key, number)| Some((key?, number))));
-    // Runs of one `hi` are short; only they need the rest of the key.
-    let lo = |i: &u32| keys.and_then(|k| k.get(index(i))).map(|k| k.lo);
-    for run in people.chunk_by_mut(|a, b| a.0 == b.0) {
-        if run.len() > 1 {
-            run.sort_by(|(_, a), (_, b)| (lo(a), rest(a)).cmp(&(lo(b), rest(b))));
-        }
-    }
-    if order.is_empty() {
-        return people;
-    }
-    order.append(&mut people);
-    order
+/// The order of a pack's rows, in memory that is used again.
+#[derive(Debug, Default)]
+struct Order {
+    rows: Vec<Placed>,
+    small: pack::Small,
 }
 
-/// Sorts by key, then by row. Keys are spread evenly: one pass over their top bits leaves stretches
-/// that fit the processor's first cache, where sorting by comparison is cheap.
-fn sorted_by_key(rows: impl Iterator<Item = Placed> + Clone) -> Vec<Placed> {
-    const BITS: u32 = 11;
-    let bucket = |key: u64| usize::try_from(key >> (u64::BITS - BITS)).unwrap_or(0);
-    let mut ends = vec![0usize; 1 << BITS];
-    for (key, _) in rows.clone() {
-        if let Some(count) = ends.get_mut(bucket(key)) {
-            *count += 1;
-        }
-    }
-    let mut sum = 0;
-    for count in &mut ends {
-        // Where the bucket begins, for now; it moves to its end as the bucket fills.
-        sum += std::mem::replace(count, sum);
-    }
-    if sum < 1 << 14 {
-        let mut rows: Vec<Placed> = rows.collect();
-        rows.sort_unstable();
-        return rows;
-    }
-    let mut sorted = vec![(0, 0); sum];
-    for row in rows {
-        if let Some(at) = ends.get_mut(bucket(row.0)) {
-            if let Some(slot) = sorted.get_mut(*at) {
-                *slot = row;
+impl Order {
+    /// Puts rows in the order of (person, event id, time, unit, place there), which does not depend on
+    /// when their units came: packs of the same units are the same bytes. Rows without a person come
+    /// first.
+    fn sort(&mut self, rows: &AccessBatch, person: PersonColumn) {
+        let index = |i: &u32| usize::try_from(*i).unwrap_or(usize::MAX);
+        let rest = |i: &u32| {
+            let i = index(i);
+            (rows.event.get(i), rows.micros.get(i), rows.nanos.get(i), rows.unit.get(i))
+        };
+        let keys = person.keys(rows);
+        let placed = (0..rows.len()).zip(0u32..).map(|(row, number)| {
+            let key = keys.and_then(|k| k.get(row));
+            (key.map(|key| key.hi), number)
+        });
+        let nobody = placed.clone().filter(|(key, _)| key.is_none());
+        let mut nobody: Vec<Placed> = nobody.map(|(_, number)| (0, number)).collect();
+        nobody.sort_by_key(|(_, i)| rest(i));
+        self.sort_by_key(placed.filter_map(|(key, number)| Some((key?, number))));
+        // Runs of one `hi` are short; only they need the rest of the key.
+        let lo = |i: &u32| keys.and_then(|k| k.get(index(i))).map(|k| k.lo);
+        for run in self.rows.chunk_by_mut(|a, b| a.0 == b.0) {
+            if run.len() > 1 {
+                run.sort_by(|(_, a), (_, b)| (lo(a), rest(a)).cmp(&(lo(b), rest(b))));
             }
-            *at += 1;
+        }
+        self.rows.splice(0..0, nobody);
+    }
+
+    /// Sorts by key, then by row. Keys are spread evenly: one pass over their top bits leaves stretches
+    /// that fit the processor's first cache, where sorting by comparison is cheap.
+    fn sort_by_key(&mut self, rows: impl Iterator<Item = Placed> + Clone) {
+        const BITS: u32 = 11;
+        let bucket = |key: u64| usize::try_from(key >> (u64::BITS - BITS)).unwrap_or(0);
+        let mut ends = vec![0usize; 1 << BITS];
+        for (key, _) in rows.clone() {
+            if let Some(count) = ends.get_mut(bucket(key)) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for count in &mut ends {
+            // Where the bucket begins, for now; it moves to its end as the bucket fills.
+            sum += std::mem::replace(count, sum);
+        }
+        self.rows.clear();
+        if sum < 1 << 14 {
+            self.rows.extend(rows);
+            self.rows.sort_unstable();
+            return;
+        }
+        self.rows.resize(sum, (0, 0));
+        for row in rows {
+            if let Some(at) = ends.get_mut(bucket(row.0)) {
+                if let Some(slot) = self.rows.get_mut(*at) {
+                    *slot = row;
+                }
+                *at += 1;
+            }
+        }
+        let mut from = 0;
+        for end in ends {
+            if let Some(bucket) = self.rows.get_mut(from..end) {
+                bucket.sort_unstable();
+            }
+            from = end;
         }
     }
-    let mut from = 0;
-    for end in ends {
-        if let Some(bucket) = sorted.get_mut(from..end) {
-            bucket.sort_unstable();
-        }
-        from = end;
-    }
-    sorted
 }
 
 /// How packs are written: keys are noise that no encoding makes smaller; texts are codes.
@@ -299,19 +337,20 @@ fn write_pack(
     ledger: &Ledger,
     rows: &AccessBatch,
     footer: PackFooter,
+    order: &mut Order,
 ) -> Result<Pack, LedgerError> {
     let name = footer.name(&[])?;
     if let Some(pack) = ledger.find(&name)? {
         return Ok(pack);
     }
     let person = footer.person;
-    let order = order(rows, person);
-    let small = pack::Small::of(rows);
-    let schema = pack::to_arrow(rows, person, &small, &[])?.schema();
+    order.sort(rows, person);
+    order.small.fill(rows);
+    let schema = pack::to_arrow(rows, person, &order.small, &[])?.schema();
     let mut encoder = PackEncoder::new(schema, footer)?;
     let mut out = ledger.create(&name);
-    for chunk in order.chunks(GROUP_ROWS) {
-        out.write(encoder.write(&pack::to_arrow(rows, person, &small, chunk)?)?)?;
+    for chunk in order.rows.chunks(GROUP_ROWS) {
+        out.write(encoder.write(&pack::to_arrow(rows, person, &order.small, chunk)?)?)?;
     }
     let (footer, tail) = encoder.finish(&PackNames::of(rows))?;
     out.write(tail)?;
@@ -410,7 +449,11 @@ mod tests {
                 .collect();
             let mut expected = rows.clone();
             expected.sort_unstable();
-            prop_assert_eq!(sorted_by_key(rows.iter().copied()), expected);
+            let mut order = Order::default();
+            for _ in 0..2 {
+                order.sort_by_key(rows.iter().copied());
+                prop_assert_eq!(&order.rows, &expected);
+            }
         }
     }
 }

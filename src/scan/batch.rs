@@ -228,6 +228,17 @@ impl KeyColumn {
         }
     }
 
+    /// Appends keys of which some are null, and whose lower half is zero.
+    pub fn extend_nullable(&mut self, keys: impl ExactSizeIterator<Item = Option<u64>> + Clone) {
+        let (before, rows) = (self.hi.len(), self.hi.len() + keys.len());
+        self.valid.resize(before, true);
+        self.valid.extend(keys.clone().map(|key| key.is_some()));
+        self.hi.extend(keys.map(|key| key.unwrap_or(0)));
+        if !self.lo.is_empty() {
+            self.lo.resize(rows, 0);
+        }
+    }
+
     #[inline]
     pub fn get(&self, row: usize) -> Option<Key> {
         if self.valid.get(row) == Some(&false) {
@@ -534,7 +545,9 @@ mod tests {
             };
             let mut joined = column(&first);
             joined.append(&column(&second));
-            let all: Vec<_> = first.iter().chain(&second).map(key).collect();
+            joined.extend_nullable(first.iter().map(|k| k.map(|(hi, _)| hi)));
+            let plain = first.iter().map(|k| k.map(|(hi, _)| Key { hi, lo: 0 }));
+            let all: Vec<_> = first.iter().chain(&second).map(key).chain(plain).collect();
             let found: Vec<_> = (0..all.len()).map(|i| joined.get(i)).collect();
             prop_assert_eq!(found, all);
         }

@@ -436,12 +436,15 @@ impl<'a> EventBuilder<'a> {
         if is_text {
             own.resize(first, None);
         }
-        let kind = ids(bound, &array, keyer, self.file, |key, text| {
-            if is_text {
-                own.push(veiled(key, text));
-            }
-            keys.push(key);
-        })?;
+        let kind = match plain_keys(bound, &array, keyer, self.file, keys)? {
+            Some(kind) => Some(kind),
+            None => ids(bound, &array, keyer, self.file, |key, text| {
+                if is_text {
+                    own.push(veiled(key, text));
+                }
+                keys.push(key);
+            })?,
+        };
         keys.kind = keys.kind.or(kind);
         if keyer.is_keyed() && !is_text && kind.is_some() {
             // The key no longer gives the id back.

@@ -288,11 +288,16 @@ pub fn plain_keys(
     file: &str,
     out: &mut KeyColumn,
 ) -> Result<Option<IdKind>, ScanError> {
-    let Some(values) = plain_integers(array) else { return Ok(None) };
+    let Some(values) = array.as_primitive_opt::<Int64Type>() else { return Ok(None) };
     if keyer.is_keyed() || id_kind(bound, array.data_type(), file)? != Some(IdKind::Int) {
         return Ok(None);
     }
-    out.extend_plain(values.iter().map(|id| keyer.int((*id).into()).hi));
+    let key = |id: i64| keyer.int(id.into()).hi;
+    if values.null_count() == 0 {
+        out.extend_plain(values.values().iter().map(|id| key(*id)));
+    } else {
+        out.extend_nullable(values.iter().map(|id| id.map(key)));
+    }
     Ok(Some(IdKind::Int))
 }
 
