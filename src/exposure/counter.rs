@@ -7,11 +7,15 @@
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ExposureError;
 use super::pending::{Pending, PendingEvent, Refusal};
-use super::policy::{Leaf, MixHasher, MixMap, Pair, Policy, Standing, WindowSet, count_windows};
+use super::policy::{
+    Leaf, LeafTable, MixHasher, MixMap, Pair, Policy, Standing, WindowSet, count_windows,
+};
 use super::records::{ActorRecord, GroupName, GroupRecord, NOBODY, SmallRecord};
 use super::sorter::Sorter;
 use super::tally::{Sums, Surplus, Tally, Term};
@@ -95,15 +99,20 @@ pub struct Counter<'a> {
     /// Places in `known` by the codes of app and scope set.
     by_codes: MixMap<u64, Option<u32>>,
     known: Vec<Known>,
-    leaves: Vec<Option<Arc<Leaf>>>,
+    /// By row of the block at hand: its place in `known`, and its leaf.
+    places: Vec<Option<u32>>,
+    found: Vec<Option<LeafAt>>,
+    leaves: LeafTable,
     stamps: Vec<Stamp>,
     pending: Pending,
     pub tally: Tally,
     pub projections: Projections,
     person_space: usize,
     person: Option<Key>,
-    /// Number of the person, unique over all threads.
+    /// Number of the person, unique over all threads, and those that may be given to the next ones.
     ordinal: u64,
+    ordinals: Range<u64>,
+    people: &'a AtomicU64,
     /// (day, leaf) of the person's counted events.
     visits: Vec<(i64, u32)>,
     /// By leaf: the last person seen there.
@@ -187,6 +196,7 @@ impl<'a> Counter<'a> {
         spaces: &'a [SourceSpaces],
         units: &[usize],
         projections: Projections,
+        people: &'a AtomicU64,
         budget: Budget,
     ) -> Self {
         let first_restriction =
@@ -199,7 +209,9 @@ impl<'a> Counter<'a> {
             spaces,
             by_codes: MixMap::default(),
             known: Vec::new(),
-            leaves: Vec::new(),
+            leaves: LeafTable::default(),
+            places: Vec::new(),
+            found: Vec::new(),
             stamps: Vec::new(),
             pending: Pending::default(),
             tally: Tally {
@@ -211,6 +223,8 @@ impl<'a> Counter<'a> {
             person_space: 0,
             person: None,
             ordinal: NOBODY,
+            ordinals: 0..0,
+            people,
             visits: Vec::new(),
             leaf_stamps: Vec::new(),
             visits_limit: 1 << 16,
@@ -220,12 +234,22 @@ impl<'a> Counter<'a> {
         }
     }
 
-    /// Begins a new stretch of keys: people have other numbers from here on.
-    pub fn begin(&mut self, person_space: usize, first_ordinal: u64) {
+    /// Begins a new stretch of keys.
+    pub fn begin(&mut self, person_space: usize) {
         self.person_space = person_space;
-        self.ordinal = first_ordinal;
-        self.person = None;
+        self.next_person(None);
         self.event = None;
+    }
+
+    fn next_person(&mut self, person: Option<Key>) {
+        /// Numbers taken at once.
+        const STRETCH: u64 = 1 << 12;
+        self.person = person;
+        self.ordinal = self.ordinals.next().unwrap_or_else(|| {
+            let first = self.people.fetch_add(STRETCH, Ordering::Relaxed);
+            self.ordinals = first + 1..first + STRETCH;
+            first
+        });
     }
 
     #[inline]
@@ -243,24 +267,40 @@ impl<'a> Counter<'a> {
     /// # Errors
     /// Sums that overflow, temporary files that cannot be written.
     pub fn take(&mut self, block: &Block<'_>) -> Result<(), ExposureError> {
-        block.rows().try_for_each(|row| self.take_row(&row))
+        // What is looked up for every row lies in tables. Loops that do nothing else wait for many rows
+        // at once.
+        self.places.clear();
+        for row in block.rows() {
+            let place = self.pair(row.app(), row.set(), row.names)?;
+            self.places.push(place);
+        }
+        let mut found = std::mem::take(&mut self.found);
+        found.clear();
+        found.extend(block.rows().zip(&self.places).map(|(row, place)| {
+            let known = self.known.get(usize::try_from((*place)?).ok()?);
+            Some(known.map_or(LeafAt::OUTSIDE, |known| known.at(row.at())))
+        }));
+        for (row, leaf) in block.rows().zip(&found) {
+            self.take_row(&row, *leaf)?;
+        }
+        self.found = found;
+        Ok(())
     }
 
-    fn take_row(&mut self, merged: &Merged<'_>) -> Result<(), ExposureError> {
+    fn take_row(&mut self, merged: &Merged<'_>, leaf: Option<LeafAt>) -> Result<(), ExposureError> {
         let names = merged.names;
         let place = pack(merged.source(), merged.unit());
         if merged.person != self.person {
             self.flush_event(names)?;
             self.flush_person()?;
-            self.person = merged.person;
-            self.ordinal = self.ordinal.wrapping_add(1);
+            self.next_person(merged.person);
             self.event = merged.event;
         } else if merged.event != self.event || merged.event.is_none() {
             self.flush_event(names)?;
             self.event = merged.event;
         }
         let reject = merged.reject();
-        let Some(pair) = self.pair(merged.app(), merged.set(), names)? else {
+        let Some(leaf) = leaf else {
             // None of its scopes is asked for by this run: the pack held more. Or they cannot be read.
             let at = merged.at();
             let unknown = match reject {
@@ -271,7 +311,6 @@ impl<'a> Counter<'a> {
             self.term(place, if unknown { Term::Rejected } else { Term::Outside });
             return Ok(());
         };
-        let leaf = self.leaf(pair, merged.at());
         let outside = match reject {
             // Without a time, the partition tells whether the row may have been left out.
             Some(Reject::Time) => self.ends_before_all(place),
@@ -337,14 +376,11 @@ impl<'a> Counter<'a> {
             }
             for (number, leaf) in pair.leaves() {
                 let index = usize::try_from(*number).unwrap_or(usize::MAX);
-                if self.leaves.len() <= index {
-                    self.leaves.resize(index + 1, None);
+                if self.leaf_stamps.len() <= index {
                     self.leaf_stamps.resize(index + 1, NOBODY);
                     self.tally.sums.resize_with(index + 1, Sums::default);
                 }
-                if let Some(slot) = self.leaves.get_mut(index) {
-                    *slot = Some(leaf.clone());
-                }
+                self.leaves.learn(*number, leaf);
             }
             self.known.push(Known::new(pair));
             u32::try_from(self.known.len() - 1).ok()
@@ -514,8 +550,8 @@ impl<'a> Counter<'a> {
             if one_leaf {
                 continue;
             }
-            let Some(Some(leaf)) = self.leaves.get(index) else { continue };
-            for (cell, windows) in &leaf.exposed {
+            let Some(leaf) = self.leaves.get(*number) else { continue };
+            for (cell, windows) in leaf.exposed {
                 let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
                 if self.stamps.len() <= cell {
                     let empty = Stamp { person: NOBODY, seen: 0, day: i64::MIN };

@@ -1,23 +1,46 @@
 //! The second pass: events in the order of (group, person).
 
 use std::cmp::Reverse;
-use std::sync::Arc;
+use std::fmt::Write;
 
 use super::ExposureError;
-use super::policy::{Leaf, LeafScope, Window, WindowSet, count_windows};
+use super::policy::{LeafCells, LeafScope, LeafTable, Window, WindowSet, count_windows};
 use super::records::{GroupName, GroupRecord, NOBODY, SmallRecord};
 use super::sorter::{Ordered, Sorted};
 use crate::key::{IdKind, Key, Keyer};
 use crate::moment::Moment;
 use crate::scan::batch::NONE;
 
+/// A group's own id as text. Ids are compared often, and mostly their first bytes tell: they stand
+/// beside, as a number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupId {
+    head: u128,
+    text: String,
+}
+
+impl GroupId {
+    fn read(&mut self, write: impl FnOnce(&mut String)) {
+        self.text.clear();
+        write(&mut self.text);
+        let mut head = [0; 16];
+        for (byte, text) in head.iter_mut().zip(self.text.bytes()) {
+            *byte = text;
+        }
+        self.head = u128::from_be_bytes(head);
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 /// A group that was reached through a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRow {
     /// Index of the scope.
     pub scope: u32,
-    /// The group's own id as text.
-    pub id: String,
+    pub id: GroupId,
     /// Index of the group namespace.
     pub space: usize,
     pub apps: u64,
@@ -35,7 +58,7 @@ pub struct RestGroups {
 }
 
 /// Most people first, ties by id.
-type Rank<'a> = (Reverse<u64>, &'a str, usize);
+type Rank<'a> = (Reverse<u64>, &'a GroupId, usize);
 
 fn rank(row: &GroupRow) -> Rank<'_> {
     (Reverse(row.subjects), &row.id, row.space)
@@ -70,6 +93,8 @@ pub struct TopGroups {
     /// `None` keeps all.
     limit: Option<usize>,
     scopes: Vec<Top>,
+    /// The id of the group at hand.
+    id: GroupId,
 }
 
 impl TopGroups {
@@ -77,28 +102,33 @@ impl TopGroups {
         Self {
             limit: limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
             scopes: (0..scopes).map(|_| Top::default()).collect(),
+            id: GroupId::default(),
         }
     }
 
-    /// `row` is made only where the group may be listed: its id as text costs something.
+    /// Offers a group without its id, which is written only where the group may be listed.
     fn offer(
         &mut self,
         scope: usize,
-        subjects: u64,
-        requests: i64,
-        row: impl FnOnce() -> GroupRow,
+        row: GroupRow,
+        id: impl FnOnce(&mut String),
     ) -> Result<(), ExposureError> {
         let Some(top) = self.scopes.get_mut(scope) else { return Ok(()) };
         top.all.groups += 1;
-        top.all.requests = top.all.requests.checked_add(requests).ok_or(ExposureError::Overflow)?;
-        if top.floor.as_ref().is_some_and(|floor| subjects < floor.subjects) {
-            return Ok(());
+        top.all.requests =
+            top.all.requests.checked_add(row.requests).ok_or(ExposureError::Overflow)?;
+        if let Some(floor) = &top.floor {
+            if row.subjects < floor.subjects {
+                return Ok(());
+            }
+            self.id.read(id);
+            if (Reverse(row.subjects), &self.id, row.space) > rank(floor) {
+                return Ok(());
+            }
+        } else {
+            self.id.read(id);
         }
-        let row = row();
-        if top.floor.as_ref().is_some_and(|floor| rank(&row) > rank(floor)) {
-            return Ok(());
-        }
-        top.rows.push(row);
+        top.rows.push(GroupRow { id: self.id.clone(), ..row });
         if let Some(limit) = self.limit
             && top.rows.len() >= limit.saturating_mul(2).max(64)
         {
@@ -194,35 +224,6 @@ impl<'a> Events<'a> {
     }
 }
 
-/// What is asked of the leaves for every event, in one place.
-pub struct LeafTable {
-    /// By leaf: where its stretches of the lists end.
-    ends: Vec<(usize, usize)>,
-    scopes: Vec<LeafScope>,
-    exposed: Vec<(u32, WindowSet)>,
-}
-
-impl LeafTable {
-    pub fn new(leaves: &[Arc<Leaf>]) -> Self {
-        let mut table = Self { ends: Vec::new(), scopes: Vec::new(), exposed: Vec::new() };
-        for leaf in leaves {
-            table.scopes.extend_from_slice(&leaf.scopes);
-            table.exposed.extend_from_slice(&leaf.exposed);
-            table.ends.push((table.scopes.len(), table.exposed.len()));
-        }
-        table
-    }
-
-    /// Scopes and cells of a leaf.
-    #[inline]
-    fn get(&self, leaf: u32) -> Option<(&[LeafScope], &[(u32, WindowSet)])> {
-        let leaf = usize::try_from(leaf).ok()?;
-        let to = self.ends.get(leaf)?;
-        let from = leaf.checked_sub(1).and_then(|before| self.ends.get(before)).unwrap_or(&(0, 0));
-        Some((self.scopes.get(from.0..to.0)?, self.exposed.get(from.1..to.1)?))
-    }
-}
-
 /// Counts groups on one thread.
 pub struct GroupCounter<'a> {
     leaves: &'a LeafTable,
@@ -289,7 +290,9 @@ impl<'a> GroupCounter<'a> {
     }
 
     fn take(&mut self, record: &GroupRecord) -> Result<(), ExposureError> {
-        let Some((scopes, exposed)) = self.leaves.get(record.leaf) else { return Ok(()) };
+        let Some(LeafCells { scopes, exposed }) = self.leaves.get(record.leaf) else {
+            return Ok(());
+        };
         for LeafScope { scope, app_cell } in scopes {
             let index = usize::try_from(*scope).unwrap_or(usize::MAX);
             let Some(current) = self.current.get_mut(index) else { continue };
@@ -310,8 +313,10 @@ impl<'a> GroupCounter<'a> {
             let stamp = app_cell
                 .and_then(|cell| self.stamps.get(usize::try_from(cell).unwrap_or(usize::MAX)));
             current.apps += u64::from(stamp.is_some_and(|stamp| stamp.0 != self.number));
-            current.requests =
-                current.requests.checked_add(record.weight).ok_or(ExposureError::Overflow)?;
+            let Some(requests) = current.requests.checked_add(record.weight) else {
+                return Err(ExposureError::Overflow);
+            };
+            current.requests = requests;
             current.first = current.first.min(record.micros);
             current.last = current.last.max(record.micros);
         }
@@ -341,34 +346,41 @@ impl<'a> GroupCounter<'a> {
         let mut open = std::mem::take(&mut self.open);
         for index in open.drain(..) {
             let Some(current) = self.current.get(index) else { continue };
-            let keyer = self.keyer;
-            self.top.offer(index, current.subjects, current.requests, || GroupRow {
+            let row = GroupRow {
                 scope: u32::try_from(index).unwrap_or(NONE),
-                id: own_id(keyer, key, id, kind),
+                id: GroupId::default(),
                 space,
                 apps: current.apps,
                 subjects: current.subjects,
                 requests: current.requests,
                 first: Moment::from_micros(current.first),
                 last: Moment::from_micros(current.last),
-            })?;
+            };
+            let keyer = self.keyer;
+            self.top.offer(index, row, |text| own_id(keyer, key, id, kind, text))?;
         }
         self.open = open;
         Ok(())
     }
 }
 
-/// A group's own id, from its key or from the text that the ledger keeps.
-fn own_id(keyer: &Keyer, key: Key, id: Option<&[u8]>, kind: Option<IdKind>) -> String {
+/// Writes a group's own id, from its key or from the text that the ledger keeps.
+fn own_id(keyer: &Keyer, key: Key, id: Option<&[u8]>, kind: Option<IdKind>, out: &mut String) {
     if let Some(id) = id {
         let mut bytes = id.to_vec();
         keyer.veil(key, &mut bytes);
-        return String::from_utf8_lossy(&bytes).into_owned();
+        out.push_str(&String::from_utf8_lossy(&bytes));
+        return;
     }
-    match kind {
-        Some(IdKind::Int) => keyer.int_of(key).map(|id| id.to_string()),
-        Some(IdKind::Uuid) => keyer.uuid_of(key).map(|id| uuid::Uuid::from_u128(id).to_string()),
+    // Writing to a string cannot fail.
+    let _ = match kind {
+        Some(IdKind::Int) => keyer.int_of(key).map(|id| match i64::try_from(id) {
+            Ok(id) => write!(out, "{id}"),
+            Err(_) => write!(out, "{id}"),
+        }),
+        Some(IdKind::Uuid) => {
+            keyer.uuid_of(key).map(|id| write!(out, "{}", uuid::Uuid::from_u128(id)))
+        }
         _ => None,
-    }
-    .unwrap_or_default()
+    };
 }

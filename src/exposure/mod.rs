@@ -10,7 +10,7 @@ mod tally;
 mod totals;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
@@ -27,8 +27,8 @@ pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 
 use counter::{Counter, GroupSorters, Projections, SourceSpaces};
-use groups::{GroupCounter, LeafTable, SortedGroups, TopGroups};
-use policy::{Policy, WindowSet, count_windows};
+use groups::{GroupCounter, SortedGroups, TopGroups};
+use policy::{LeafTable, Policy, WindowSet, count_windows};
 use records::ActorRecord;
 use sorter::{Sorted, Sorter};
 use tally::Tally;
@@ -92,7 +92,6 @@ const PARTITION_BITS: u32 = 6;
 struct Job {
     person_space: usize,
     range: KeyRange,
-    first_ordinal: u64,
 }
 
 /// Counts everything.
@@ -131,6 +130,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let actor_sorter = || Sorter::new(temp.clone(), sort_budget, PARTITION_BITS);
 
     let next = AtomicUsize::new(0);
+    let people = AtomicU64::new(0);
     let packs = sources.iter().map(|s| s.packs.len()).sum();
     let (threads, rows) = settings.budget.merging(packs, settings.threads);
     let counted = in_threads(threads.min(jobs.len().max(1)), |_| {
@@ -138,7 +138,8 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
             groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
             actors: actors.iter().map(|differ| differ.then(actor_sorter)).collect(),
         };
-        let mut counter = Counter::new(&policy, &spaces, &units, projections, settings.budget);
+        let mut counter =
+            Counter::new(&policy, &spaces, &units, projections, &people, settings.budget);
         let mut names = Names::default();
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let inputs: Vec<Input> = sources
@@ -217,7 +218,7 @@ fn run_job(
     (rows, stop): (usize, &AtomicBool),
 ) -> Result<Names, ExposureError> {
     let mut merge = Merge::new(inputs, asked, &job.range, rows, names)?;
-    counter.begin(job.person_space, job.first_ordinal);
+    counter.begin(job.person_space);
     while let Some(block) = merge.next_block()? {
         counter.take(&block)?;
         if stop.load(Ordering::Relaxed) {
@@ -252,8 +253,7 @@ fn plan_jobs(sources: &[SourceRows], person_spaces: usize, threads: usize) -> Ve
         for i in 0..count {
             let from = i * step;
             let to = if i + 1 == count { u64::MAX } else { (i + 1) * step - 1 };
-            let first_ordinal = (jobs.len() as u64 + 1) << 40;
-            jobs.push(Job { person_space, range: from..=to, first_ordinal });
+            jobs.push(Job { person_space, range: from..=to });
         }
     }
     jobs
@@ -289,7 +289,10 @@ fn count_groups(
         .flat_map(|(space, sorted)| (0..sorted.events.partitions).map(move |p| (space, p)))
         .collect();
     let next = AtomicUsize::new(0);
-    let leaves = LeafTable::new(&policy.leaves);
+    let mut leaves = LeafTable::default();
+    for (number, leaf) in (0..).zip(&policy.leaves) {
+        leaves.learn(number, leaf);
+    }
     let parts = in_threads(settings.threads, |_| {
         let mut counter =
             GroupCounter::new(&leaves, cells, scopes, settings.groups_limit, settings.keyer);

@@ -55,26 +55,37 @@ impl Pending {
     /// # Errors
     /// [`ExposureError::Overflow`].
     pub fn apply(&mut self, sums: &mut [Sums]) -> Result<(), ExposureError> {
+        // One loop for each line of memory that an event touches: the shorter a loop is, the more of its
+        // rounds wait at once.
+        let mut overflow = false;
+        let mut add = |sum: &mut i64, value: i64| {
+            let (total, over) = sum.overflowing_add(value);
+            *sum = total;
+            overflow |= over;
+        };
+        for event in &self.events {
+            let Some(sums) = at(sums, event.leaf) else { continue };
+            let on = sums.days.entry(event.day);
+            on.events += 1;
+            add(&mut on.requests, event.weight);
+            let person = u64::from(event.only_visit);
+            on.people.subjects += person;
+            on.people.new += person;
+        }
         for event in self.events.drain(..) {
             let Some(sums) = at(sums, event.leaf) else { continue };
             let exposed = &mut sums.exposed;
             if let Some(bytes) = event.bytes {
-                add(&mut exposed.bytes, bytes)?;
+                add(&mut exposed.bytes, bytes);
                 exposed.bytes_known += 1;
             }
             exposed.first = exposed.first.min(event.at);
             exposed.last = exposed.last.max(event.at);
             if let Some(records) = event.records {
-                add(&mut sums.records, records)?;
+                add(&mut sums.records, records);
                 sums.records_known += 1;
             }
             sums.subjects_unknown_rows += u64::from(event.nobody);
-            let on = sums.days.entry(event.day);
-            on.events += 1;
-            add(&mut on.requests, event.weight)?;
-            let person = u64::from(event.only_visit);
-            on.people.subjects += person;
-            on.people.new += person;
         }
         for (leaf, refusal, weight) in self.refused.drain(..) {
             let Some(sums) = at(sums, leaf) else { continue };
@@ -84,7 +95,7 @@ impl Pending {
                 Refusal::Unknown => &mut sums.unknown,
                 Refusal::HeldOnly => &mut sums.held_only,
             };
-            add(sum, weight)?;
+            add(sum, weight);
         }
         for (leaf, day, first) in self.people.drain(..) {
             let Some(sums) = at(sums, leaf) else { continue };
@@ -92,17 +103,11 @@ impl Pending {
             on.people.subjects += 1;
             on.people.new += u64::from(first);
         }
-        Ok(())
+        if overflow { Err(ExposureError::Overflow) } else { Ok(()) }
     }
 }
 
 #[inline]
 fn at(sums: &mut [Sums], leaf: u32) -> Option<&mut Sums> {
     usize::try_from(leaf).ok().and_then(|leaf| sums.get_mut(leaf))
-}
-
-#[inline]
-fn add(sum: &mut i64, value: i64) -> Result<(), ExposureError> {
-    *sum = sum.checked_add(value).ok_or(ExposureError::Overflow)?;
-    Ok(())
 }

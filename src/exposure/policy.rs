@@ -5,6 +5,7 @@
 //! needs one search among a few cuts, and all else is known beforehand for that *leaf*.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::moment::Moment;
@@ -134,6 +135,51 @@ pub struct LeafScope {
     pub scope: u32,
     /// The cell of the scope and the leaf's app; `None` where the event names no app.
     pub app_cell: Option<u32>,
+}
+
+/// What is asked of leaves for every event, in one place: lists that each leaf holds itself lie
+/// anywhere in memory.
+#[derive(Debug, Default)]
+pub struct LeafTable {
+    /// By leaf: its stretches of the lists.
+    places: Vec<(Range<usize>, Range<usize>)>,
+    scopes: Vec<LeafScope>,
+    exposed: Vec<(u32, WindowSet)>,
+}
+
+/// Lists of one leaf.
+#[derive(Clone, Copy, Debug)]
+pub struct LeafCells<'a> {
+    pub scopes: &'a [LeafScope],
+    pub exposed: &'a [(u32, WindowSet)],
+}
+
+impl LeafTable {
+    /// Takes a leaf in, once or again.
+    pub fn learn(&mut self, number: u32, leaf: &Leaf) {
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        if self.places.len() <= index {
+            self.places.resize(index + 1, (0..0, 0..0));
+        }
+        let (scopes, exposed) = (self.scopes.len(), self.exposed.len());
+        match self.places.get_mut(index) {
+            Some(place) if *place == (0..0, 0..0) => {
+                self.scopes.extend_from_slice(&leaf.scopes);
+                self.exposed.extend_from_slice(&leaf.exposed);
+                *place = (scopes..self.scopes.len(), exposed..self.exposed.len());
+            }
+            _ => {}
+        }
+    }
+
+    #[inline]
+    pub fn get(&self, number: u32) -> Option<LeafCells<'_>> {
+        let (scopes, exposed) = self.places.get(usize::try_from(number).ok()?)?;
+        Some(LeafCells {
+            scopes: self.scopes.get(scopes.clone())?,
+            exposed: self.exposed.get(exposed.clone())?,
+        })
+    }
 }
 
 /// The leaves of one app and scope set.

@@ -48,31 +48,40 @@ impl Record for GroupRecord {
     }
 }
 
-/// A [`GroupRecord`] of weight 1 whose key's lower half is small: those of integer ids. It takes two
-/// thirds of the room.
+/// A [`GroupRecord`] of weight 1 whose key's lower half is 0 or 1: those of integer ids. It takes half
+/// the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SmallRecord {
     // In the order of a `GroupRecord`.
     hi: u64,
-    lo: u32,
-    subject: u64,
+    /// The lower half of the group's key in the top bit, and the subject in the others; all of them are
+    /// set where there is none.
+    subject: u32,
     leaf: u32,
     micros: i64,
 }
 
 impl SmallRecord {
+    const NOBODY: u32 = u32::MAX >> 1;
+
     /// `None` where the record is not small.
     #[inline]
     pub fn of(record: &GroupRecord) -> Option<Self> {
         let GroupRecord { group, subject, leaf, micros, weight } = *record;
-        let lo = u32::try_from(group.lo).ok().filter(|_| weight == 1)?;
-        Some(Self { hi: group.hi, lo, leaf, subject, micros })
+        let lo = u32::try_from(group.lo).ok().filter(|lo| *lo <= 1 && weight == 1)?;
+        let subject = match subject {
+            NOBODY => Self::NOBODY,
+            subject => u32::try_from(subject).ok().filter(|s| *s < Self::NOBODY)?,
+        };
+        Some(Self { hi: group.hi, subject: lo << 31 | subject, leaf, micros })
     }
 
+    #[inline]
     pub fn record(&self) -> GroupRecord {
+        let subject = self.subject & Self::NOBODY;
         GroupRecord {
-            group: Key { hi: self.hi, lo: self.lo.into() },
-            subject: self.subject,
+            group: Key { hi: self.hi, lo: u64::from(self.subject >> 31) },
+            subject: if subject == Self::NOBODY { NOBODY } else { subject.into() },
             leaf: self.leaf,
             micros: self.micros,
             weight: 1,
@@ -186,7 +195,9 @@ mod tests {
         fn records_survive_their_encoding(
             hi: u64,
             lo in prop_oneof![Just(0u64), Just(1), Just(254), Just(255), any::<u64>()],
-            subject: u64,
+            subject in prop_oneof![
+                0u64..9, Just(NOBODY), Just(u64::from(u32::MAX >> 1)), any::<u64>()
+            ],
             leaf: u32,
             micros: i64,
             weight in prop_oneof![Just(1i64), any::<i64>()],
@@ -195,6 +206,12 @@ mod tests {
             let key = Key { hi, lo };
             let event = GroupRecord { group: key, subject, leaf, micros, weight };
             prop_assert_eq!(through(&event), Some(event));
+            if let Some(small) = SmallRecord::of(&event) {
+                prop_assert_eq!(small.record(), event);
+                prop_assert_eq!(through(&small), Some(small));
+            } else {
+                prop_assert!(lo > 1 || weight != 1 || subject >= u64::from(u32::MAX >> 1));
+            }
             let actor = ActorRecord { actor: key, leaf };
             prop_assert_eq!(through(&actor), Some(actor));
             let name = GroupName { group: key, id: id.into() };

@@ -6,10 +6,12 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
+use std::iter::Peekable;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use super::ExposureError;
 
@@ -174,58 +176,65 @@ impl<R: Record> Sorted<R> {
     /// # Errors
     /// Where a temporary file cannot be read.
     pub fn partition(&self, partition: usize) -> Result<Ordered<'_, R>, ExposureError> {
-        let mut heads = Vec::new();
+        let mut memory = Vec::new();
+        let mut files = Vec::new();
         for run in &self.runs {
-            let mut source = match run {
+            match run {
                 Run::Memory(records, partitions) => {
                     let range = partitions.get(partition).cloned().unwrap_or(0..0);
-                    Source::Memory(records.get(range).unwrap_or_default().iter())
+                    memory.extend_from_slice(records.get(range).unwrap_or_default());
                 }
                 Run::File(file, partitions) => {
                     let range = partitions.get(partition).cloned().unwrap_or(0..0);
                     let stretch = Stretch { file, at: range.start, end: range.end };
-                    Source::File {
-                        reader: BufReader::with_capacity(64 << 10, stretch),
-                        bytes: Vec::new(),
+                    let reader = BufReader::with_capacity(64 << 10, stretch);
+                    let mut source = Source { reader, bytes: Vec::new() };
+                    if let Some(record) = source.next()? {
+                        files.push((record, source));
                     }
                 }
-            };
-            if let Some(record) = source.next()? {
-                heads.push((record, source));
             }
         }
-        Ok(Ordered { heads })
+        // A stable sort finds the runs and joins them, without a guess at each record which comes next.
+        memory.sort();
+        Ok(Ordered { memory: memory.into_iter().peekable(), files })
     }
 }
 
-/// Records in order, from several runs.
+/// Records in order, from memory and from files.
 pub struct Ordered<'a, R> {
-    /// The next record of each run that is not at its end.
-    heads: Vec<(R, Source<'a, R>)>,
+    memory: Peekable<IntoIter<R>>,
+    /// The next record of each file that is not at its end.
+    files: Vec<(R, Source<'a>)>,
 }
 
 impl<R: Record> Ordered<'_, R> {
     /// # Errors
     /// Where a temporary file cannot be read.
+    #[inline]
     pub fn next(&mut self) -> Result<Option<R>, ExposureError> {
-        // Few runs are open at once: the least is found by looking at all.
-        let least = (1..self.heads.len()).fold(0, |least, i| {
-            match (self.heads.get(i), self.heads.get(least)) {
-                (Some(a), Some(b)) if a.0 < b.0 => i,
-                _ => least,
-            }
-        });
-        let Some((record, source)) = self.heads.get_mut(least) else { return Ok(None) };
+        if self.files.is_empty() { Ok(self.memory.next()) } else { self.least() }
+    }
+
+    fn least(&mut self) -> Result<Option<R>, ExposureError> {
+        // Few files are open at once: the least is found by looking at all.
+        let heads = self.files.iter().map(|(record, _)| record).zip(0..);
+        let Some((head, least)) = heads.min() else { return Ok(None) };
+        if self.memory.peek().is_some_and(|record| record <= head) {
+            return Ok(self.memory.next());
+        }
+        let Some((record, source)) = self.files.get_mut(least) else { return Ok(None) };
         match source.next()? {
             Some(next) => Ok(Some(std::mem::replace(record, next))),
-            None => Ok(Some(self.heads.swap_remove(least).0)),
+            None => Ok(Some(self.files.swap_remove(least).0)),
         }
     }
 }
 
-enum Source<'a, R> {
-    Memory(std::slice::Iter<'a, R>),
-    File { reader: BufReader<Stretch<'a>>, bytes: Vec<u8> },
+/// Records of a file.
+struct Source<'a> {
+    reader: BufReader<Stretch<'a>>,
+    bytes: Vec<u8>,
 }
 
 /// A stretch of a file that several readers share.
@@ -244,12 +253,9 @@ impl Read for Stretch<'_> {
     }
 }
 
-impl<R: Record> Source<'_, R> {
-    fn next(&mut self) -> Result<Option<R>, ExposureError> {
-        let (reader, bytes) = match self {
-            Self::Memory(records) => return Ok(records.next().cloned()),
-            Self::File { reader, bytes } => (reader, bytes),
-        };
+impl Source<'_> {
+    fn next<R: Record>(&mut self) -> Result<Option<R>, ExposureError> {
+        let Self { reader, bytes } = self;
         let failed = |error| ExposureError::Spill { folder: "the temporary folder".into(), error };
         let mut short = [0; 1];
         match reader.read_exact(&mut short) {

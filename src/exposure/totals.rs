@@ -65,7 +65,10 @@ pub struct Day {
 }
 
 fn add(sum: &mut i64, value: i64) -> Result<(), ExposureError> {
-    *sum = sum.checked_add(value).ok_or(ExposureError::Overflow)?;
+    match sum.checked_add(value) {
+        Some(total) => *sum = total,
+        None => return Err(ExposureError::Overflow),
+    }
     Ok(())
 }
 

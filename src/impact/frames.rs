@@ -272,8 +272,11 @@ fn groups(report: &Report<'_>) -> PolarsResult<DataFrame> {
     };
     let namespace = |space: usize| report.group_namespaces.get(space).map(|name| escaped(name));
     let mut listed: Vec<&GroupRow> = report.exposure.groups.iter().collect();
-    // In the order of the table, as days are.
-    listed.sort_by_cached_key(|g| (scope_of(g.scope), namespace(g.space), escaped(&g.id)));
+    // In the order of the table, as days are; but for ids that are shown otherwise than they are.
+    let mut spaces: Vec<usize> = (0..report.group_namespaces.len()).collect();
+    spaces.sort_by_key(|space| report.group_namespaces.get(*space));
+    let place = |space: usize| spaces.iter().position(|s| *s == space);
+    listed.sort_unstable_by_key(|g| (g.scope, place(g.space), &g.id));
     let rest: Vec<(u32, &RestGroups)> =
         (0..).zip(&report.exposure.rest_groups).filter(|(_, rest)| rest.groups > 0).collect();
     let none = || std::iter::repeat_n(None::<i64>, rest.len());
@@ -289,7 +292,7 @@ fn groups(report: &Report<'_>) -> PolarsResult<DataFrame> {
         )
         .text(
             "group_id",
-            listed.iter().map(|g| Some(escaped(&g.id))).chain(word("(rest)", rest.len())),
+            listed.iter().map(|g| Some(escaped(g.id.text()))).chain(word("(rest)", rest.len())),
         )
         .count("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
         .int("apps", listed.iter().map(|g| i64::try_from(g.apps).ok()).chain(none()).collect())
