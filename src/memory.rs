@@ -60,6 +60,15 @@ const PACK_GROUP: u64 = 800 << 10;
 /// A ledger row while it waits in a merge: as columns, side by side, and its place in the order.
 const MERGED_ROW: u64 = 130;
 
+/// Bytes of rows that make the pack after `written` others of a writer that may hold `limit`.
+///
+/// The first packs are small: they are sorted and picked apart in the processor's third cache, which
+/// is a tenth of a run's work. Later ones are larger, eight of each size, because a run opens few
+/// packs at most before it has to merge some.
+pub fn pack_bytes(limit: u64, written: u32) -> u64 {
+    limit.min((24 * MIB) << (written / 8).min(16))
+}
+
 /// The least that one thread needs, and each further one.
 const MINIMUM: u64 = 112 * MIB;
 const EACH_MORE: u64 = 24 * MIB;
@@ -103,10 +112,19 @@ impl Budget {
     /// Bytes that a run is expected to reach when it keeps up to `rows` rows.
     pub fn expected(&self, threads: u64, rows: u64) -> u64 {
         // A kept row takes about 45 bytes while it waits for its pack, and half as much again twice
-        // over while the pack is sorted and written; and about 40 as a record of its group.
-        let packs = (self.pack_buffer / 2 * 5 * threads).min(rows.saturating_mul(110));
-        let sorting = (self.sort_buffer * threads).min(rows.saturating_mul(40));
-        let used = BASE + self.prefetch * 2 + packs.max(sorting);
+        // over while the pack is sorted and written; and as a record of its group, later, a half.
+        let each = rows.saturating_mul(45) / threads.max(1);
+        let mut written = (0, 0);
+        let pack = loop {
+            let pack = pack_bytes(self.pack_buffer, written.0);
+            written = (written.0 + 1, pack.saturating_add(written.1));
+            if written.1 >= each || pack == self.pack_buffer {
+                break pack;
+            }
+        };
+        let packs = (pack / 2 * 5 * threads).min(rows.saturating_mul(110));
+        let sorting = (self.sort_buffer * threads).min(rows.saturating_mul(24));
+        let used = BASE + (self.prefetch * 2 + packs).max(sorting);
         used + used / HELD_BACK
     }
 
@@ -149,6 +167,17 @@ mod tests {
             prop_assert!(budget.sort_buffer * threads as u64 + budget.merge <= limit * MIB);
             let (may, rows) = budget.merging(8, threads);
             prop_assert!((1..=threads).contains(&may) && rows >= 1024);
+            let (few, many) = (budget.expected(threads as u64, 1_000), u64::MAX);
+            prop_assert!(few <= budget.expected(threads as u64, 1_000_000));
+            prop_assert!(budget.expected(threads as u64, many) <= limit * MIB / 4 * 5);
+        }
+
+        #[test]
+        fn packs_grow_until_they_are_as_large_as_may_be(limit in 1u64..1 << 40, written: u32) {
+            let pack = pack_bytes(limit, written);
+            prop_assert!(pack <= limit && pack <= pack_bytes(limit, written.saturating_add(1)));
+            prop_assert_eq!(pack_bytes(limit, 7), limit.min(24 * MIB));
+            prop_assert_eq!(pack_bytes(limit, 8), limit.min(48 * MIB));
         }
     }
 }

@@ -5,74 +5,22 @@
 //! in which windows) tells, and what is too much is put down. A person is forgotten as soon as the next
 //! one begins, so memory does not grow with people.
 
-use std::collections::HashSet;
-use std::hash::BuildHasherDefault;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::ExposureError;
+use super::lookup::{LeafAt, Lookup};
 use super::pending::{Pending, PendingEvent, Refusal};
-use super::policy::{
-    Leaf, LeafTable, MixHasher, MixMap, Pair, Policy, Standing, WindowSet, count_windows,
-};
-use super::records::{ActorRecord, GroupName, GroupRecord, NOBODY, SmallRecord};
-use super::sorter::Sorter;
+use super::policy::{Policy, Standing, WindowSet, count_windows};
+use super::projections::Projections;
+use super::records::{ActorRecord, GroupRecord, NOBODY};
 use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
 use crate::ledger::{Block, Merged, Names, Repeats, Row};
 use crate::memory::Budget;
 use crate::moment::{DAY_MICROS, Moment};
 use crate::scan::batch::{Outcome, Reject};
-
-/// Where records for the second pass go.
-pub struct Projections {
-    /// By group namespace.
-    pub groups: Vec<GroupSorters>,
-    /// Actor records by person namespace; none where every actor is the subject, or none is mapped.
-    pub actors: Vec<Option<Sorter<ActorRecord>>>,
-}
-
-/// Events in the order of groups, and the groups' own ids where keys do not give them back.
-pub struct GroupSorters {
-    /// Most events are small.
-    pub small: Sorter<SmallRecord>,
-    pub events: Sorter<GroupRecord>,
-    pub names: Sorter<GroupName>,
-    /// Groups whose id was kept a moment ago.
-    named: HashSet<Key, BuildHasherDefault<MixHasher>>,
-}
-
-impl GroupSorters {
-    /// Groups remembered as named; above it the memory is cleared and ids are kept again.
-    const NAMED: usize = 1 << 16;
-
-    pub fn new(
-        small: Sorter<SmallRecord>,
-        events: Sorter<GroupRecord>,
-        names: Sorter<GroupName>,
-    ) -> Self {
-        Self { small, events, names, named: HashSet::default() }
-    }
-
-    #[inline]
-    fn push(&mut self, record: GroupRecord) -> Result<(), ExposureError> {
-        match SmallRecord::of(&record) {
-            Some(small) => self.small.push(small),
-            None => self.events.push(record),
-        }
-    }
-
-    fn name(&mut self, group: Key, id: &[u8]) -> Result<(), ExposureError> {
-        if self.named.len() >= Self::NAMED {
-            self.named.clear();
-        }
-        if self.named.insert(group) {
-            self.names.push(GroupName { group, id: id.into() })?;
-        }
-        Ok(())
-    }
-}
 
 /// What a source's rows refer to.
 #[derive(Clone, Debug)]
@@ -92,17 +40,12 @@ struct Stamp {
 
 /// Counts the rows of one merge.
 pub struct Counter<'a> {
-    policy: &'a Mutex<Policy>,
-    budget: Budget,
     first_restriction: Moment,
     spaces: &'a [SourceSpaces],
-    /// Places in `known` by the codes of app and scope set.
-    by_codes: MixMap<u64, Option<u32>>,
-    known: Vec<Known>,
-    /// By row of the block at hand: its place in `known`, and its leaf.
+    lookup: Lookup<'a>,
+    /// By row of the block at hand.
     places: Vec<Option<u32>>,
     found: Vec<Option<LeafAt>>,
-    leaves: LeafTable,
     stamps: Vec<Stamp>,
     pending: Pending,
     pub tally: Tally,
@@ -203,13 +146,9 @@ impl<'a> Counter<'a> {
             policy.lock().unwrap_or_else(PoisonError::into_inner).first_restriction;
         let event_spaces = spaces.iter().map(|s| s.event_space + 1).max().unwrap_or(0);
         Self {
-            policy,
-            budget,
             first_restriction,
             spaces,
-            by_codes: MixMap::default(),
-            known: Vec::new(),
-            leaves: LeafTable::default(),
+            lookup: Lookup::new(policy, budget),
             places: Vec::new(),
             found: Vec::new(),
             stamps: Vec::new(),
@@ -271,15 +210,14 @@ impl<'a> Counter<'a> {
         // at once.
         self.places.clear();
         for row in block.rows() {
-            let place = self.pair(row.app(), row.set(), row.names)?;
-            self.places.push(place);
+            self.places.push(self.lookup.place(row.app(), row.set(), row.names)?);
         }
+        self.leaf_stamps.resize(self.lookup.leaf_count(), NOBODY);
+        self.tally.sums.resize_with(self.lookup.leaf_count(), Sums::default);
         let mut found = std::mem::take(&mut self.found);
         found.clear();
-        found.extend(block.rows().zip(&self.places).map(|(row, place)| {
-            let known = self.known.get(usize::try_from((*place)?).ok()?);
-            Some(known.map_or(LeafAt::OUTSIDE, |known| known.at(row.at())))
-        }));
+        let leaves = block.rows().zip(&self.places);
+        found.extend(leaves.map(|(row, place)| Some(self.lookup.leaf((*place)?, row.at()))));
         for (row, leaf) in block.rows().zip(&found) {
             self.take_row(&row, *leaf)?;
         }
@@ -342,59 +280,6 @@ impl<'a> Counter<'a> {
         last.is_some_and(|last| last < self.first_restriction.day())
     }
 
-    /// The place of the leaves of an app and a scope set.
-    #[inline]
-    fn pair(&mut self, app: u32, set: u32, names: &Names) -> Result<Option<u32>, ExposureError> {
-        let codes = u64::from(app) << 32 | u64::from(set);
-        match self.by_codes.get(&codes) {
-            Some(known) => Ok(*known),
-            None => self.learn(codes, app, set, names),
-        }
-    }
-
-    #[cold]
-    fn learn(
-        &mut self,
-        codes: u64,
-        app: u32,
-        set: u32,
-        names: &Names,
-    ) -> Result<Option<u32>, ExposureError> {
-        let set = usize::try_from(set).ok().and_then(|i| names.sets.sets().get(i));
-        let Some(set) = set else { return Ok(None) };
-        let place = if set.scopes.is_empty() {
-            None
-        } else {
-            let (pair, cells) = {
-                let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
-                (policy.pair(names.apps.name(app), set), policy.cells.len() as u64)
-            };
-            // A cell has a day, nearly always.
-            if let Some(needed) = self.budget.beyond(cells, cells, 0) {
-                let (more, needed) = (" so far".into(), needed.div_ceil(1_000_000));
-                return Err(ExposureError::Memory { cells, more, needed });
-            }
-            for (number, leaf) in pair.leaves() {
-                let index = usize::try_from(*number).unwrap_or(usize::MAX);
-                if self.leaf_stamps.len() <= index {
-                    self.leaf_stamps.resize(index + 1, NOBODY);
-                    self.tally.sums.resize_with(index + 1, Sums::default);
-                }
-                self.leaves.learn(*number, leaf);
-            }
-            self.known.push(Known::new(pair));
-            u32::try_from(self.known.len() - 1).ok()
-        };
-        self.by_codes.insert(codes, place);
-        Ok(place)
-    }
-
-    #[inline]
-    fn leaf(&self, pair: u32, at: Moment) -> LeafAt {
-        let known = usize::try_from(pair).ok().and_then(|i| self.known.get(i));
-        known.map_or(LeafAt::OUTSIDE, |known| known.at(at))
-    }
-
     /// Counts what is left of the rows of one event id.
     fn flush_event(&mut self, names: &Names) -> Result<(), ExposureError> {
         for space in 0..self.repeats.len() {
@@ -411,8 +296,8 @@ impl<'a> Counter<'a> {
                 }
             }
             for (place, row) in rows {
-                if let Some(pair) = self.pair(row.app, row.set, names)? {
-                    let leaf = self.leaf(pair, row.at);
+                if let Some(place_of_leaves) = self.lookup.place(row.app, row.set, names)? {
+                    let leaf = self.lookup.leaf(place_of_leaves, row.at);
                     self.count(place, &row, leaf)?;
                 }
             }
@@ -550,7 +435,7 @@ impl<'a> Counter<'a> {
             if one_leaf {
                 continue;
             }
-            let Some(leaf) = self.leaves.get(*number) else { continue };
+            let Some(leaf) = self.lookup.cells(*number) else { continue };
             for (cell, windows) in leaf.exposed {
                 let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
                 if self.stamps.len() <= cell {
@@ -586,71 +471,6 @@ impl<'a> Counter<'a> {
         self.flush_person()?;
         self.person = None;
         self.pending.apply(&mut self.tally.sums)
-    }
-}
-
-/// The leaf of a row, and what decides whether it counts.
-#[derive(Clone, Copy, Debug)]
-struct LeafAt {
-    number: u32,
-    standing: Standing,
-    /// Whether a scope that counts is exercised, and whether any scope is.
-    exercised: bool,
-    exercises: bool,
-}
-
-impl LeafAt {
-    const OUTSIDE: Self =
-        Self { number: 0, standing: Standing::Outside, exercised: false, exercises: false };
-
-    fn of(number: u32, leaf: &Leaf) -> Self {
-        Self {
-            number,
-            standing: leaf.standing,
-            exercised: !leaf.scopes.is_empty(),
-            exercises: leaf.exercises,
-        }
-    }
-}
-
-/// A pair, as a row needs it: in one place, without references to follow.
-struct Known {
-    /// Cuts that there are not lie at the end of time.
-    cuts: [Moment; Self::CUTS],
-    leaves: [LeafAt; Self::CUTS + 1],
-    /// A pair with more cuts.
-    long: Option<Arc<Pair>>,
-}
-
-impl Known {
-    /// `as_of`, the lookback, one restriction and one grace.
-    const CUTS: usize = 4;
-
-    fn new(pair: Arc<Pair>) -> Self {
-        let mut known = Self {
-            cuts: [Moment::MAX; Self::CUTS],
-            leaves: [LeafAt::OUTSIDE; Self::CUTS + 1],
-            long: None,
-        };
-        for (slot, cut) in known.cuts.iter_mut().zip(pair.cuts()) {
-            *slot = *cut;
-        }
-        for (slot, (number, leaf)) in known.leaves.iter_mut().zip(pair.leaves()) {
-            *slot = LeafAt::of(*number, leaf);
-        }
-        if pair.cuts().len() > Self::CUTS {
-            known.long = Some(pair);
-        }
-        known
-    }
-
-    #[inline]
-    fn at(&self, at: Moment) -> LeafAt {
-        if let Some(pair) = &self.long {
-            return pair.at(at).map_or(LeafAt::OUTSIDE, |(number, leaf)| LeafAt::of(number, leaf));
-        }
-        let segment = self.cuts.iter().filter(|cut| **cut <= at).count();
-        self.leaves.get(segment).copied().unwrap_or(LeafAt::OUTSIDE)
     }
 }
 

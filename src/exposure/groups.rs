@@ -7,6 +7,7 @@ use super::ExposureError;
 use super::policy::{LeafCells, LeafScope, LeafTable, Window, WindowSet, count_windows};
 use super::records::{GroupName, GroupRecord, NOBODY, SmallRecord};
 use super::sorter::{Ordered, Sorted};
+use super::totals::add;
 use crate::key::{IdKind, Key, Keyer};
 use crate::moment::Moment;
 use crate::scan::batch::NONE;
@@ -115,8 +116,7 @@ impl TopGroups {
     ) -> Result<(), ExposureError> {
         let Some(top) = self.scopes.get_mut(scope) else { return Ok(()) };
         top.all.groups += 1;
-        top.all.requests =
-            top.all.requests.checked_add(row.requests).ok_or(ExposureError::Overflow)?;
+        add(&mut top.all.requests, row.requests)?;
         if let Some(floor) = &top.floor {
             if row.subjects < floor.subjects {
                 return Ok(());
@@ -142,11 +142,7 @@ impl TopGroups {
     pub fn merge(&mut self, other: Self) -> Result<(), ExposureError> {
         for (mine, theirs) in self.scopes.iter_mut().zip(other.scopes) {
             mine.all.groups += theirs.all.groups;
-            mine.all.requests = mine
-                .all
-                .requests
-                .checked_add(theirs.all.requests)
-                .ok_or(ExposureError::Overflow)?;
+            add(&mut mine.all.requests, theirs.all.requests)?;
             mine.rows.extend(theirs.rows);
             if let Some(limit) = self.limit {
                 mine.prune(limit);
@@ -313,10 +309,7 @@ impl<'a> GroupCounter<'a> {
             let stamp = app_cell
                 .and_then(|cell| self.stamps.get(usize::try_from(cell).unwrap_or(usize::MAX)));
             current.apps += u64::from(stamp.is_some_and(|stamp| stamp.0 != self.number));
-            let Some(requests) = current.requests.checked_add(record.weight) else {
-                return Err(ExposureError::Overflow);
-            };
-            current.requests = requests;
+            add(&mut current.requests, record.weight)?;
             current.first = current.first.min(record.micros);
             current.last = current.last.max(record.micros);
         }
@@ -375,6 +368,7 @@ fn own_id(keyer: &Keyer, key: Key, id: Option<&[u8]>, kind: Option<IdKind>, out:
     // Writing to a string cannot fail.
     let _ = match kind {
         Some(IdKind::Int) => keyer.int_of(key).map(|id| match i64::try_from(id) {
+            // The same digits, written several times as fast as those of 128 bits.
             Ok(id) => write!(out, "{id}"),
             Err(_) => write!(out, "{id}"),
         }),

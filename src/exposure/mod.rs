@@ -2,8 +2,10 @@
 
 mod counter;
 mod groups;
+mod lookup;
 mod pending;
 mod policy;
+mod projections;
 mod records;
 mod sorter;
 mod tally;
@@ -26,9 +28,10 @@ pub use policy::{CellKey, Grain, Rules, Window};
 pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 
-use counter::{Counter, GroupSorters, Projections, SourceSpaces};
+use counter::{Counter, SourceSpaces};
 use groups::{GroupCounter, SortedGroups, TopGroups};
 use policy::{LeafTable, Policy, WindowSet, count_windows};
+use projections::{GroupSorters, Projections};
 use records::ActorRecord;
 use sorter::{Sorted, Sorter};
 use tally::Tally;

@@ -155,6 +155,11 @@ pub struct LeafCells<'a> {
 }
 
 impl LeafTable {
+    /// Leaf numbers lie below this.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
     /// Takes a leaf in, once or again.
     pub fn learn(&mut self, number: u32, leaf: &Leaf) {
         let index = usize::try_from(number).unwrap_or(usize::MAX);

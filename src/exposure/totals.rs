@@ -64,7 +64,8 @@ pub struct Day {
     pub new: u64,
 }
 
-fn add(sum: &mut i64, value: i64) -> Result<(), ExposureError> {
+/// Adds, or says that the sum does not fit.
+pub fn add(sum: &mut i64, value: i64) -> Result<(), ExposureError> {
     match sum.checked_add(value) {
         Some(total) => *sum = total,
         None => return Err(ExposureError::Overflow),

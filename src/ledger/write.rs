@@ -19,6 +19,7 @@ use super::pack::{
 };
 use super::store::{Ledger, Pack};
 use crate::key::{IdKind, hex};
+use crate::memory::pack_bytes;
 use crate::scan::batch::{AccessBatch, NONE};
 use crate::scan::{Asked, ScanError, Sink, UnitRecord};
 use crate::snapshot::SnapshotFile;
@@ -33,14 +34,6 @@ const FLUSH_AFTER: Duration = Duration::from_secs(20);
 /// Packs with nothing but units (files without a match) are kept small in number.
 const FLUSH_UNITS: usize = 100_000;
 
-/// Bytes of rows of a writer's first packs. Small ones are sorted and picked apart in the processor's
-/// third cache, which is a tenth of a run's work; but a run opens [`super::FAN_IN`] packs at most
-/// before it has to merge some.
-const FIRST_PACKS: usize = 24 << 20;
-
-/// Packs of one size; those after them may be twice as large.
-const PACKS_OF_A_SIZE: usize = 8;
-
 /// Collects rows on one decoding thread and writes them out as packs.
 pub struct PackWriter {
     ledger: Ledger,
@@ -52,9 +45,9 @@ pub struct PackWriter {
     /// Address and pin of each file of the job.
     files: Arc<Vec<(String, Pin)>>,
     /// Bytes of rows held at most.
-    budget: usize,
+    budget: u64,
     /// Packs written before.
-    packs: usize,
+    packs: u32,
     reserved: bool,
     rows: AccessBatch,
     units: Vec<PackUnit>,
@@ -97,7 +90,7 @@ impl PackWriter {
                 group_namespace: settings.group_namespace.clone(),
                 event_namespace: settings.event_namespace.clone(),
                 files: files.clone(),
-                budget: usize::try_from(settings.budget).unwrap_or(usize::MAX),
+                budget: settings.budget,
                 packs: 0,
                 reserved: false,
                 rows: AccessBatch::default(),
@@ -152,7 +145,7 @@ impl PackWriter {
         };
         let pack = write_pack(&self.ledger, rows, footer, &mut self.order).map_err(into_scan)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
-        self.packs += 1;
+        self.packs = self.packs.saturating_add(1);
         self.rows.clear();
         self.begun = Instant::now();
         Ok(())
@@ -160,8 +153,7 @@ impl PackWriter {
 
     /// Bytes of rows that make a pack.
     fn full(&self) -> usize {
-        let doubled = (self.packs / PACKS_OF_A_SIZE).min(8);
-        self.budget.min(FIRST_PACKS << doubled)
+        usize::try_from(pack_bytes(self.budget, self.packs)).unwrap_or(usize::MAX)
     }
 
     /// Makes room for a full pack as soon as it is clear that there will be one.

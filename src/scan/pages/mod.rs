@@ -188,25 +188,19 @@ impl FlatColumn {
     fn read(&mut self, rows: &[u32]) -> Result<ArrayRef> {
         match self.kind {
             Kind::Int64 => {
-                let (values, nulls) = self.gather(
-                    rows,
-                    |bytes, i| chunk(bytes, i).map(|b| i64::from_le_bytes(*b)),
-                    |dictionary, code| match dictionary {
-                        Dictionary::Int64(values) => values.get(code).copied(),
+                let (values, nulls) =
+                    self.whole(rows, i64::from_le_bytes, |dictionary| match dictionary {
+                        Dictionary::Int64(values) => Some(values),
                         _ => None,
-                    },
-                )?;
+                    })?;
                 numbers(&self.data_type, values, nulls)
             }
             Kind::Int32 => {
-                let (values, nulls) = self.gather(
-                    rows,
-                    |bytes, i| chunk(bytes, i).map(|b| i32::from_le_bytes(*b)),
-                    |dictionary, code| match dictionary {
-                        Dictionary::Int32(values) => values.get(code).copied(),
+                let (values, nulls) =
+                    self.whole(rows, i32::from_le_bytes, |dictionary| match dictionary {
+                        Dictionary::Int32(values) => Some(values),
                         _ => None,
-                    },
-                )?;
+                    })?;
                 // Parquet has no smaller integers; what does not fit was written wrongly.
                 match self.data_type {
                     DataType::Int16 => numbers(&self.data_type, narrowed::<i16>(&values)?, nulls),
@@ -231,6 +225,20 @@ impl FlatColumn {
                 Ok(Arc::new(DictionaryArray::try_new(codes, texts)?))
             }
         }
+    }
+
+    /// Whole numbers and nulls of `rows`: each takes `N` bytes.
+    fn whole<T: Copy + Default, const N: usize>(
+        &mut self,
+        rows: &[u32],
+        from_bytes: impl Fn([u8; N]) -> T,
+        dictionary: impl Fn(&Dictionary) -> Option<&Vec<T>>,
+    ) -> Result<(Vec<T>, Option<NullBuffer>)> {
+        self.gather(
+            rows,
+            |bytes, i| chunk(bytes, i).map(|bytes| from_bytes(*bytes)),
+            |known, code| dictionary(known)?.get(code).copied(),
+        )
     }
 
     /// Values and nulls of `rows`.

@@ -1,0 +1,59 @@
+//! What the first pass leaves for the second: records in other orders than that of people.
+
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+
+use super::ExposureError;
+use super::policy::MixHasher;
+use super::records::{ActorRecord, GroupName, GroupRecord, SmallRecord};
+use super::sorter::Sorter;
+use crate::key::Key;
+
+/// Where records for the second pass go.
+pub struct Projections {
+    /// By group namespace.
+    pub groups: Vec<GroupSorters>,
+    /// Actor records by person namespace; none where every actor is the subject, or none is mapped.
+    pub actors: Vec<Option<Sorter<ActorRecord>>>,
+}
+
+/// Events in the order of groups, and the groups' own ids where keys do not give them back.
+pub struct GroupSorters {
+    /// Most events are small.
+    pub small: Sorter<SmallRecord>,
+    pub events: Sorter<GroupRecord>,
+    pub names: Sorter<GroupName>,
+    /// Groups whose id was kept a moment ago.
+    named: HashSet<Key, BuildHasherDefault<MixHasher>>,
+}
+
+impl GroupSorters {
+    /// Groups remembered as named; above it the memory is cleared and ids are kept again.
+    const NAMED: usize = 1 << 16;
+
+    pub fn new(
+        small: Sorter<SmallRecord>,
+        events: Sorter<GroupRecord>,
+        names: Sorter<GroupName>,
+    ) -> Self {
+        Self { small, events, names, named: HashSet::default() }
+    }
+
+    #[inline]
+    pub fn push(&mut self, record: GroupRecord) -> Result<(), ExposureError> {
+        match SmallRecord::of(&record) {
+            Some(small) => self.small.push(small),
+            None => self.events.push(record),
+        }
+    }
+
+    pub fn name(&mut self, group: Key, id: &[u8]) -> Result<(), ExposureError> {
+        if self.named.len() >= Self::NAMED {
+            self.named.clear();
+        }
+        if self.named.insert(group) {
+            self.names.push(GroupName { group, id: id.into() })?;
+        }
+        Ok(())
+    }
+}
