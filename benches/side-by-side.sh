@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Times a whole run beside DuckDB, Polars and chDB, on three lakes of 20 million rows:
-#   needle  2 % of the rows carry a restricted scope
-#   rare    0.001 %
-#   flood   60 %
+# Times a whole run beside DuckDB, Polars and chDB, on three lakes of 833,334 rows a day:
+#   needle  120 days; 2 % of the rows carry a restricted scope
+#   rare    120 days; 0.001 %
+#   flood    60 days; 60 %
+# The configuration maps the columns that the peers' question reads, and no others.
 # Prints seconds, CPU seconds and peak memory of each, and the ratios; the totals must be equal.
 #
 #   benches/side-by-side.sh PROGRAM [LAKE…]
 #
 # AFTERSCOPE_BENCH names the folder with the lake generator (gen.py), the peers (peers.py) and the
-# timer (compare.py). AFTERSCOPE_BENCH_LAKES is where lakes are kept between calls.
+# timer (compare.py). AFTERSCOPE_BENCH_LAKES is where lakes are kept between calls,
+# AFTERSCOPE_BENCH_DAYS makes smaller or larger ones, AFTERSCOPE_BENCH_RUNS is the number of rounds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$(realpath "$1")
@@ -26,15 +28,17 @@ if [ ! -e "$venv/ready" ]; then
 fi
 
 declare -A share=([needle]=0.02 [rare]=0.00001 [flood]=0.6)
+declare -A days=([needle]=120 [rare]=120 [flood]=60)
 for lake in "${@:-needle rare flood}"; do
   for name in $lake; do
-    folder="$lakes/$name"
+    n=${AFTERSCOPE_BENCH_DAYS:-${days[$name]}}
+    folder="$lakes/$name-$n"
     if [ ! -e "$folder/apps.csv" ]; then
-      "$venv/bin/python" "$harness/gen.py" "$folder" --days 24 --rows-per-day 833334 \
+      "$venv/bin/python" "$harness/gen.py" "$folder" --days "$n" --rows-per-day 833334 \
         --deprecated-share "${share[$name]}"
     fi
     cp benches/afterscope.toml "$folder/"
-    printf '\n%s\n' "$name"
+    printf '\n%s, %s days\n' "$name" "$n"
     "$venv/bin/python" "$harness/compare.py" "$folder" --runs "$runs" \
       --prepare "rm -rf '$folder/out'" \
       --ours "'$program' run --config '$folder/afterscope.toml' --as-of 2019-11-06T00:00:00Z"

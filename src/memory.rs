@@ -60,13 +60,14 @@ const PACK_GROUP: u64 = 800 << 10;
 /// A ledger row while it waits in a merge: as columns, side by side, and its place in the order.
 const MERGED_ROW: u64 = 130;
 
-/// Bytes of rows that make the pack after `written` others of a writer that may hold `limit`.
+/// Bytes of rows that make the pack after `written` others of a scan whose writers may hold `limit`
+/// each.
 ///
 /// The first packs are small: they are sorted and picked apart in the processor's third cache, which
-/// is a tenth of a run's work. Later ones are larger, eight of each size, because a run opens few
+/// is a tenth of a run's work. Later ones are larger, sixteen of each size, because a run opens few
 /// packs at most before it has to merge some.
 pub fn pack_bytes(limit: u64, written: u32) -> u64 {
-    limit.min((24 * MIB) << (written / 8).min(16))
+    limit.min((24 * MIB) << (written / 16).min(16))
 }
 
 /// The least that one thread needs, and each further one.
@@ -117,7 +118,8 @@ impl Budget {
         let mut written = (0, 0);
         let pack = loop {
             let pack = pack_bytes(self.pack_buffer, written.0);
-            written = (written.0 + 1, pack.saturating_add(written.1));
+            let writers = u32::try_from(threads).unwrap_or(u32::MAX);
+            written = (written.0.saturating_add(writers), pack.saturating_add(written.1));
             if written.1 >= each || pack == self.pack_buffer {
                 break pack;
             }
@@ -176,8 +178,8 @@ mod tests {
         fn packs_grow_until_they_are_as_large_as_may_be(limit in 1u64..1 << 40, written: u32) {
             let pack = pack_bytes(limit, written);
             prop_assert!(pack <= limit && pack <= pack_bytes(limit, written.saturating_add(1)));
-            prop_assert_eq!(pack_bytes(limit, 7), limit.min(24 * MIB));
-            prop_assert_eq!(pack_bytes(limit, 8), limit.min(48 * MIB));
+            prop_assert_eq!(pack_bytes(limit, 15), limit.min(24 * MIB));
+            prop_assert_eq!(pack_bytes(limit, 16), limit.min(48 * MIB));
         }
     }
 }

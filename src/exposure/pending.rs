@@ -64,7 +64,7 @@ impl Pending {
             overflow |= over;
         };
         for event in &self.events {
-            let Some(sums) = at(sums, event.leaf) else { continue };
+            let Some(sums) = at(sums, event.leaf) else { return Err(no_leaf(event.leaf)) };
             let on = sums.days.entry(event.day);
             on.events += 1;
             add(&mut on.requests, event.weight);
@@ -73,22 +73,22 @@ impl Pending {
             on.people.new += person;
         }
         for event in self.events.drain(..) {
-            let Some(sums) = at(sums, event.leaf) else { continue };
+            let Some(sums) = at(sums, event.leaf) else { return Err(no_leaf(event.leaf)) };
             let exposed = &mut sums.exposed;
             if let Some(bytes) = event.bytes {
-                add(&mut exposed.bytes, bytes);
+                exposed.bytes += i128::from(bytes);
                 exposed.bytes_known += 1;
             }
             exposed.first = exposed.first.min(event.at);
             exposed.last = exposed.last.max(event.at);
             if let Some(records) = event.records {
-                add(&mut sums.records, records);
+                sums.records += i128::from(records);
                 sums.records_known += 1;
             }
             sums.subjects_unknown_rows += u64::from(event.nobody);
         }
         for (leaf, refusal, weight) in self.refused.drain(..) {
-            let Some(sums) = at(sums, leaf) else { continue };
+            let Some(sums) = at(sums, leaf) else { return Err(no_leaf(leaf)) };
             sums.refused += 1;
             let sum = match refusal {
                 Refusal::Denied => &mut sums.denied,
@@ -98,13 +98,18 @@ impl Pending {
             add(sum, weight);
         }
         for (leaf, day, first) in self.people.drain(..) {
-            let Some(sums) = at(sums, leaf) else { continue };
+            let Some(sums) = at(sums, leaf) else { return Err(no_leaf(leaf)) };
             let on = sums.days.entry(day);
             on.people.subjects += 1;
             on.people.new += u64::from(first);
         }
         if overflow { Err(ExposureError::Overflow) } else { Ok(()) }
     }
+}
+
+#[cold]
+fn no_leaf(leaf: u32) -> ExposureError {
+    ExposureError::Internal { what: format!("leaf {leaf} has no sums") }
 }
 
 #[inline]

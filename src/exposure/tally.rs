@@ -39,7 +39,8 @@ pub struct Sums {
     pub days: Days<DaySums>,
     /// Events that are no exposure.
     pub refused: u64,
-    pub records: i64,
+    /// As wide as [`Exposed::bytes`].
+    pub records: i128,
     pub records_known: u64,
     pub subjects_unknown_rows: u64,
     pub denied: i64,
@@ -50,7 +51,9 @@ pub struct Sums {
 /// Allowed and exercised events of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exposed {
-    pub bytes: i64,
+    /// Some may be negative: a sum that fits 64 bits may pass them on the way, in one order of the rows
+    /// and not in another.
+    pub bytes: i128,
     /// Events whose bytes are not null.
     pub bytes_known: u64,
     /// [`Moment::MAX`] and [`Moment::MIN`] where there is no event.

@@ -85,8 +85,8 @@ pub fn add_counts(into: &mut [[u64; Window::COUNT]], from: &[[u64; Window::COUNT
 impl Sums {
     fn merge(&mut self, other: &Self) -> Result<(), ExposureError> {
         self.refused += other.refused;
-        self.exposed.merge(&other.exposed)?;
-        add(&mut self.records, other.records)?;
+        self.exposed.merge(&other.exposed);
+        self.records += other.records;
         self.records_known += other.records_known;
         self.subjects_unknown_rows += other.subjects_unknown_rows;
         add(&mut self.denied, other.denied)?;
@@ -107,12 +107,11 @@ impl Sums {
 }
 
 impl Exposed {
-    fn merge(&mut self, other: &Self) -> Result<(), ExposureError> {
-        add(&mut self.bytes, other.bytes)?;
+    fn merge(&mut self, other: &Self) {
+        self.bytes += other.bytes;
         self.bytes_known += other.bytes_known;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
-        Ok(())
     }
 }
 
@@ -184,8 +183,32 @@ const AT_ONCE: usize = 64 << 10;
 struct CellSums {
     rows: u64,
     windows: [Measures; Window::COUNT],
+    wide: [Wide; Window::COUNT],
     days: Days<DaySums>,
     day_windows: Days<WindowSet>,
+}
+
+/// Sums that may pass 64 bits on the way.
+#[derive(Clone, Copy, Default)]
+struct Wide {
+    bytes: Option<i128>,
+    records: Option<i128>,
+}
+
+impl Wide {
+    fn add(&mut self, part: &Sums) {
+        let add = |sum: &mut Option<i128>, known: u64, value: i128| {
+            if known > 0 {
+                *sum.get_or_insert(0) += value;
+            }
+        };
+        add(&mut self.bytes, part.exposed.bytes_known, part.exposed.bytes);
+        add(&mut self.records, part.records_known, part.records);
+    }
+}
+
+fn narrow(sum: Option<i128>) -> Result<Option<i64>, ExposureError> {
+    sum.map(|sum| i64::try_from(sum).map_err(|_| ExposureError::Overflow)).transpose()
 }
 
 /// Sums of leaves to figures of cells.
@@ -224,6 +247,9 @@ pub fn roll_up(
                 let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
                 measures.subjects = less(measures.subjects, count(&surplus.subjects))?;
                 measures.groups = count(&groups);
+                let wide = sums.wide.get(i).copied().unwrap_or_default();
+                measures.bytes = narrow(wide.bytes)?;
+                measures.records = narrow(wide.records)?;
                 measures.actors =
                     if actors_are_people { measures.subjects } else { count(&actors) };
             }
@@ -281,6 +307,9 @@ fn sum_up(
             for measures in chosen(&mut cell.windows, *windows) {
                 measures.add_exposed(part, &total)?;
             }
+            for wide in chosen(&mut cell.wide, *windows) {
+                wide.add(part);
+            }
             for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {
                 *cell.day_windows.entry(day) |= windows;
                 cell.days.entry(day).merge(&on)?;
@@ -298,12 +327,6 @@ impl Measures {
         add(&mut self.requests, total.requests)?;
         // Some of them also came through other leaves of the cell: what is too much is put down beside.
         self.subjects += total.people.new;
-        if exposed.bytes_known > 0 {
-            add(self.bytes.get_or_insert(0), exposed.bytes)?;
-        }
-        if part.records_known > 0 {
-            add(self.records.get_or_insert(0), part.records)?;
-        }
         self.subjects_unknown_rows += part.subjects_unknown_rows;
         self.first = Some(self.first.map_or(exposed.first, |first| first.min(exposed.first)));
         self.last = self.last.max(Some(exposed.last));
@@ -334,10 +357,7 @@ fn days_of(sums: &Days<DaySums>, surplus: &Days<DayPeople>) -> Result<Vec<Day>, 
     Ok(days.into_iter().map(|(day, figures)| Day { day, ..figures }).collect())
 }
 
-fn chosen(
-    windows: &mut [Measures; Window::COUNT],
-    set: WindowSet,
-) -> impl Iterator<Item = &mut Measures> {
+fn chosen<T>(windows: &mut [T; Window::COUNT], set: WindowSet) -> impl Iterator<Item = &mut T> {
     windows.iter_mut().enumerate().filter(move |(i, _)| set >> i & 1 == 1).map(|(_, m)| m)
 }
 
@@ -360,7 +380,7 @@ mod tests {
             tally.sums.resize_with(tally.sums.len().max(leaf + 1), Sums::default);
             let sums = &mut tally.sums[*leaf];
             sums.refused += 1;
-            sums.exposed.bytes += weight;
+            sums.exposed.bytes += i128::from(*weight);
             let at = Moment::from_micros(*day * 86_400_000_000 + weight);
             sums.exposed.first = sums.exposed.first.min(at);
             sums.exposed.last = sums.exposed.last.max(at);

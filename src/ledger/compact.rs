@@ -25,16 +25,18 @@ use crate::scan::batch::{AccessBatch, NONE};
 /// A pack, and for each of its units whether this run uses it ([`NONE`] where not).
 type Selected = (Pack, Vec<u32>);
 
+/// Rows of each pack decoded at once. Rows with equal keys come in an order that depends on it, so that
+/// it must not depend on the memory limit: two runs that merge the same packs write the same bytes.
+const BATCH_ROWS: usize = 1024;
+
 /// Merges some of `selected` into one pack, which is returned; `None` where they are few enough, no
-/// two of them can be merged, or `stop` was raised. `batch_rows` bounds what each open pack decodes
-/// at once.
+/// two of them can be merged, or `stop` was raised.
 ///
 /// # Errors
 /// Storage failures and damaged packs.
 pub fn compact(
     ledger: &Ledger,
     selected: &[Selected],
-    batch_rows: usize,
     stop: &AtomicBool,
 ) -> Result<Option<Pack>, LedgerError> {
     let chosen = choose(selected);
@@ -66,7 +68,7 @@ pub fn compact(
     let person = footer.person;
     let asked = [Arc::new(footer.asked.clone())];
     let inputs = [Input { source: 0, group_space: 0, packs }];
-    let mut merge = Merge::new(&inputs, &asked, &(0..=u64::MAX), batch_rows, Names::default())?;
+    let mut merge = Merge::new(&inputs, &asked, &(0..=u64::MAX), BATCH_ROWS, Names::default())?;
     let mut out = ledger.create(&name);
     let mut encoder = PackEncoder::new(schema.clone(), footer)?;
     let mut group = AccessBatch::default();

@@ -8,6 +8,8 @@ mod merge;
 pub mod pack;
 mod read;
 mod store;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use thiserror::Error;

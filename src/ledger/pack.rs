@@ -14,8 +14,8 @@
 //! | `weight`, `bytes`, `records` | int64 | |
 //! | `fields` | uint32 | index into `fields`: a JSON array of field names |
 //!
-//! Only mapped columns are there; they are nullable where a row is null. Rows are sorted by (person, event id); the person is the subject
-//! where one is mapped, else the actor. The footer's key `afterscope.pack` holds a
+//! Only mapped columns are there; they are nullable where a row is null. Rows are sorted by (person,
+//! event id); the person is the subject where one is mapped, else the actor. The footer's key `afterscope.pack` holds a
 //! [`PackFooter`] as JSON, `afterscope.names` the [`PackNames`] that the indexes point into.
 
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::scan::{Asked, UnitRecord};
 use crate::store::Pin;
 
 /// Version of this format; part of every pack's name.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "afterscope.pack";

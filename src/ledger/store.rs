@@ -286,7 +286,11 @@ impl NewPack {
             }
             None => {
                 let parts = std::mem::take(&mut self.parts);
-                self.ledger.store.create_of(&Ledger::path(&self.name), parts)?;
+                let created = self.ledger.store.create_of(&Ledger::path(&self.name), parts)?;
+                // Another run was first: its pack is the one that stands.
+                if !created && let Some(pack) = self.ledger.find(&self.name)? {
+                    return Ok(pack);
+                }
             }
         }
         Ok(Pack { name: std::mem::take(&mut self.name), size: self.size, footer })

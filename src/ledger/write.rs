@@ -46,8 +46,9 @@ pub struct PackWriter {
     files: Arc<Vec<(String, Pin)>>,
     /// Bytes of rows held at most.
     budget: u64,
-    /// Packs written before.
+    /// Packs that were written before, about: by this writer, and as many by each of the others.
     packs: u32,
+    writers: u32,
     reserved: bool,
     rows: AccessBatch,
     units: Vec<PackUnit>,
@@ -92,6 +93,7 @@ impl PackWriter {
                 files: files.clone(),
                 budget: settings.budget,
                 packs: 0,
+                writers: u32::try_from(threads).unwrap_or(u32::MAX),
                 reserved: false,
                 rows: AccessBatch::default(),
                 units: Vec::new(),
@@ -145,8 +147,12 @@ impl PackWriter {
         };
         let pack = write_pack(&self.ledger, rows, footer, &mut self.order).map_err(into_scan)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
-        self.packs = self.packs.saturating_add(1);
-        self.rows.clear();
+        self.packs = self.packs.saturating_add(self.writers);
+        // What comes next brings its own memory; that of an uncommonly large row group is not kept.
+        if self.order.rows.capacity() > self.full() / size_of::<Placed>() {
+            self.order = Order::default();
+        }
+        self.rows = AccessBatch::default();
         self.begun = Instant::now();
         Ok(())
     }
@@ -182,7 +188,8 @@ impl Sink for PackWriter {
             return Err(ScanError::Internal { what: format!("file {file} is in no list") });
         };
         let held = self.rows.bytes_held();
-        if held > 0 && held + batch.bytes_held() > self.full() {
+        let full = self.full();
+        if held > 0 && held + batch.bytes_held() > full + full / 8 {
             self.flush()?;
         }
         self.check_kinds(&address, &batch)?;
@@ -229,7 +236,7 @@ fn sort_units(units: &mut Vec<PackUnit>) -> Vec<u32> {
 
 /// The order of a pack's rows, in memory that is used again.
 #[derive(Debug, Default)]
-struct Order {
+pub(super) struct Order {
     rows: Vec<Placed>,
     small: pack::Small,
 }
@@ -325,7 +332,7 @@ pub fn properties() -> WriterProperties {
 }
 
 /// Writes `rows` as a pack, unless one of the same units is there already.
-fn write_pack(
+pub(super) fn write_pack(
     ledger: &Ledger,
     rows: &AccessBatch,
     footer: PackFooter,

@@ -6,7 +6,7 @@ use super::Observer;
 use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::ledger::{FAN_IN, Ledger, Pack, PackWriter, Selection, WriterSettings, compact};
+use crate::ledger::{Ledger, Pack, PackWriter, Selection, WriterSettings, compact};
 use crate::scan::{self, Progress, ScanError, ScanJob, Unreadable};
 
 /// A source whose rows are in the ledger.
@@ -72,7 +72,7 @@ pub fn fill_ledger(
             ledger.write_index(&packs)?;
             selection = source.wanted.select(&packs);
         }
-        compact_packs(prepared, ledger, source, &mut packs, &mut selection, progress)?;
+        compact_packs(ledger, source, &mut packs, &mut selection, progress)?;
         for bad in &unreadable {
             observer.warn(&format!("left out: {}", bad.reason));
         }
@@ -99,15 +99,13 @@ fn add_packs(packs: &mut Vec<Pack>, new: impl IntoIterator<Item = Pack>) {
 
 /// Merges packs until few enough are left to be opened at once.
 fn compact_packs(
-    prepared: &Prepared<'_>,
     ledger: &Ledger,
     source: &Source<'_>,
     packs: &mut Vec<Pack>,
     selection: &mut Selection,
     progress: &Progress,
 ) -> Result<(), Error> {
-    let (_, batch_rows) = prepared.budget.merging(FAN_IN, 1);
-    while let Some(merged) = compact(ledger, &selection.packs, batch_rows, &progress.stop)? {
+    while let Some(merged) = compact(ledger, &selection.packs, &progress.stop)? {
         add_packs(packs, [merged]);
         ledger.write_index(packs)?;
         let before = selection.packs.len();

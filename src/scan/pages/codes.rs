@@ -11,6 +11,9 @@ pub(super) enum Run {
     Packed(usize),
 }
 
+/// How many codes of eight bits there are.
+pub(super) const NARROW: usize = 1 << 8;
+
 /// Codes in Parquet's hybrid of runs and bit-packing
 /// (<https://parquet.apache.org/docs/file-format/data-pages/encodings/>).
 pub(super) struct Codes {
@@ -95,31 +98,62 @@ impl Codes {
         usize::try_from(word >> (bit % 8) & mask).ok()
     }
 
-    /// Calls `take` with each of the next `count` codes.
-    pub(super) fn runs(
+    /// Calls `take` with the place and code of those of the next `count` codes that are `sought`, and
+    /// of all that do not fit there.
+    pub(super) fn search(
         &mut self,
         count: usize,
+        sought: &[bool; NARROW],
         mut take: impl FnMut(usize, usize) -> Result<()>,
     ) -> Result<()> {
         let short = || damaged("a page ends early");
+        let is_sought = |code: usize| sought.get(code).is_none_or(|sought| *sought);
         let mut place = 0;
         while place < count {
             self.advance().ok_or_else(short)?;
             let to = self.to.min(count);
             match self.run {
                 Run::Repeated(value) => {
-                    for place in place..to {
-                        take(place, index(value))?;
+                    if is_sought(index(value)) {
+                        for place in place..to {
+                            take(place, index(value))?;
+                        }
                     }
                 }
                 Run::Packed(at) => {
-                    for number in 0..to - place {
-                        take(place + number, self.unpack(at, number).ok_or_else(short)?)?;
+                    let mut number = 0;
+                    while number < to - place {
+                        if self.is_passed_over(at, number, sought) {
+                            number += 8;
+                            continue;
+                        }
+                        for number in number..(number + 8).min(to - place) {
+                            let code = self.unpack(at, number).ok_or_else(short)?;
+                            if is_sought(code) {
+                                take(place + number, code)?;
+                            }
+                        }
+                        number += 8;
                     }
                 }
             }
             place = to;
         }
         Ok(())
+    }
+
+    /// Whether none of the eight codes from `number` on is sought: codes of eight bits and less lie in
+    /// one word.
+    #[inline]
+    fn is_passed_over(&self, at: usize, number: usize, sought: &[bool; NARROW]) -> bool {
+        let word = self.bytes.get(at + number / 8 * self.width..).and_then(|b| b.first_chunk());
+        let Some(word) = word.filter(|_| self.width <= 8).map(|word| u64::from_le_bytes(*word))
+        else {
+            return false;
+        };
+        let mask = (1u64 << self.width) - 1;
+        let code = |i: usize| (word >> (i * self.width) & mask) as u8;
+        let is_sought = |i: usize| sought.get(usize::from(code(i))).is_none_or(|sought| *sought);
+        !(0..8).fold(false, |any, i| any | is_sought(i))
     }
 }

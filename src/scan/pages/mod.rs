@@ -9,6 +9,7 @@
 
 mod codes;
 mod levels;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -21,13 +22,13 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::{Encoding, Type as PhysicalType};
-use parquet::column::page::{Page, PageReader};
+use parquet::column::page::Page;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::reader::SerializedPageReader;
 
-use codes::Codes;
+use codes::{Codes, NARROW};
 use levels::{Valid, levels};
+use source::Pages;
 
 use super::prune;
 use super::ranges::{BATCH_ROWS, Fetched};
@@ -125,7 +126,7 @@ enum Dictionary {
 
 /// One flat column of a row group.
 pub(super) struct FlatColumn {
-    pages: SerializedPageReader<Fetched>,
+    pages: Pages,
     kind: Kind,
     data_type: DataType,
     optional: bool,
@@ -168,7 +169,7 @@ impl FlatColumn {
             return Ok(None);
         }
         Ok(Some(Self {
-            pages: SerializedPageReader::new(fetched.clone(), chunk, rows, None)?,
+            pages: Pages::open(chunk, rows, fetched)?,
             kind,
             data_type,
             optional: descriptor.max_def_level() == 1,
@@ -295,15 +296,15 @@ impl FlatColumn {
     /// The page with `row`; pages before it are passed over as they are.
     fn page_of(&mut self, row: usize) -> Result<&DataPage> {
         while self.page.as_ref().is_none_or(|page| page.end <= row) {
-            self.page = None;
+            self.leave_page();
             let ended = || damaged(format!("its pages end before row {row} of {}", self.rows));
-            let coming = self.pages.peek_next_page()?.ok_or_else(ended)?;
+            let coming = self.pages.peek()?.ok_or_else(ended)?;
             let rows = coming.num_rows.or(coming.num_levels);
             if let Some(end) = rows.map(|rows| self.next_row.saturating_add(rows))
                 && !coming.is_dict
                 && end <= row
             {
-                self.pages.skip_next_page()?;
+                self.pages.skip()?;
                 self.next_row = end;
                 continue;
             }
@@ -312,9 +313,20 @@ impl FlatColumn {
         self.page.as_ref().ok_or_else(|| damaged("a page is lost"))
     }
 
+    /// Gives the memory of the page back.
+    fn leave_page(&mut self) {
+        if let Some(DataPage { values, .. }) = self.page.take() {
+            self.pages.give_back(match values {
+                Values::Plain(bytes) => bytes,
+                Values::Codes(codes) => codes.bytes,
+            });
+        }
+    }
+
     /// Reads a dictionary, or the next page of data; `false` at the end.
     fn next_page(&mut self) -> Result<bool> {
-        let Some(page) = self.pages.get_next_page()? else { return Ok(false) };
+        self.leave_page();
+        let Some(page) = self.pages.next()? else { return Ok(false) };
         if let Page::DictionaryPage { buf, num_values, .. } = &page {
             if !matches!(self.dictionary, Dictionary::None) || self.next_row > 0 {
                 return Err(damaged("it has a dictionary where none may stand"));
@@ -342,7 +354,7 @@ impl FlatColumn {
 
     /// The texts of the dictionary, read as far as it.
     pub fn texts(&mut self) -> Result<Option<ArrayRef>> {
-        while self.page.is_none() && self.pages.peek_next_page()?.is_some_and(|page| page.is_dict) {
+        while self.page.is_none() && self.pages.peek()?.is_some_and(|page| page.is_dict) {
             self.next_page()?;
         }
         Ok(match &self.dictionary {
@@ -360,6 +372,11 @@ impl FlatColumn {
     ) -> Result<usize> {
         let unknown =
             || damaged("a page ends early, or names a value that is not in its dictionary");
+        // Codes past the end of `meanings` are looked at too: no page may hold them.
+        let mut sought = [true; NARROW];
+        for (sought, meaning) in sought.iter_mut().zip(meanings) {
+            *sought = meaning.is_some();
+        }
         while self.next_page()? {
             let Some(DataPage { first, end, valid, values: Values::Codes(codes) }) = &mut self.page
             else {
@@ -368,7 +385,7 @@ impl FlatColumn {
             let first = *first;
             let rows = *end - first;
             match valid {
-                None => codes.runs(rows, |row, code| {
+                None => codes.search(rows, &sought, |row, code| {
                     if let Some(meaning) = meanings.get(code).ok_or_else(unknown)? {
                         take(first + row, *meaning);
                     }

@@ -1,0 +1,179 @@
+//! Whole merges of real packs, held against sorting all their rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use proptest::prelude::*;
+
+use super::merge::{Input, Merge, Names};
+use super::pack::{Kinds, Lineage, PackFooter, PackUnit, PersonColumn};
+use super::read::{KeyRange, OpenPack};
+use super::store::{Ledger, Pack};
+use super::write::{Order, write_pack};
+use super::{FAN_IN, compact};
+use crate::config::raw;
+use crate::key::{IdKind, Key};
+use crate::scan::batch::{AccessBatch, NONE, Outcome, ScopeSet};
+use crate::scan::{Asked, AskedScope, UnitRecord};
+use crate::store::{Io, Pin, StoreUrl};
+
+/// Person, event id, and a value by which rows are told apart.
+type Row = (Option<Key>, Option<Key>, i64);
+
+struct Place {
+    ledger: Ledger,
+    _runtime: tokio::runtime::Runtime,
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::parse("state/", folder.path(), &raw::Store::default()).unwrap();
+        let store = url.open_or_create(&Io::new(runtime.handle().clone())).unwrap();
+        Self { ledger: Ledger::open(store).unwrap(), _runtime: runtime, folder }
+    }
+
+    fn asked() -> Asked {
+        Asked::new(vec![AskedScope { name: "read".into(), first_day: 0 }])
+    }
+
+    /// A pack of the rows of two units.
+    fn pack(&self, number: usize, rows: &[Row]) -> Pack {
+        let mut batch = AccessBatch::default();
+        let app = batch.app_names.code("app");
+        let set = ScopeSet { scopes: vec!["read".into()], exercised: vec!["read".into()] };
+        let set = batch.scope_sets.code(set);
+        for (i, (person, event, value)) in rows.iter().enumerate() {
+            batch.unit.push(u32::from(i % 3 == 0));
+            batch.micros.push(1);
+            batch.app.push(app);
+            batch.scopes.push(set);
+            batch.outcome.push(Outcome::Allowed);
+            batch.subject.push(*person);
+            batch.event.push(*event);
+            batch.bytes.push(Some(*value));
+        }
+        let units = [0, 1].map(|row_group| PackUnit {
+            file: format!("file-{number}"),
+            pin: Pin { size: 1, e_tag: None, version: None },
+            record: UnitRecord { row_group, of: 2, kept: rows.len() as u64, ..Default::default() },
+        });
+        let footer = PackFooter {
+            lineage: Lineage::new("mapping", "", String::new()),
+            asked: Self::asked(),
+            kinds: Kinds { person: Some(IdKind::Int), group: None, event: Some(IdKind::Int) },
+            person: PersonColumn::Subject,
+            rows: rows.len() as u64,
+            units: units.into(),
+            checksums: Vec::new(),
+            names_checksum: String::new(),
+        };
+        write_pack(&self.ledger, &batch, footer, &mut Order::default()).unwrap()
+    }
+
+    /// The rows of a merge; of `skipped` packs the second unit is left out.
+    fn merged(
+        &self,
+        packs: &[Pack],
+        range: KeyRange,
+        batch_rows: usize,
+        skipped: usize,
+    ) -> Vec<Row> {
+        let open = |(i, pack): (usize, &Pack)| {
+            let units = if i < skipped { vec![0, NONE] } else { vec![0, 1] };
+            Arc::new(OpenPack::open(&self.ledger, pack.clone(), units).unwrap())
+        };
+        let packs = packs.iter().enumerate().map(open).collect();
+        let inputs = [Input { source: 0, group_space: 0, packs }];
+        let asked = [Arc::new(Self::asked())];
+        let mut merge = Merge::new(&inputs, &asked, &range, batch_rows, Names::default()).unwrap();
+        let mut rows = Vec::new();
+        while let Some(block) = merge.next_block().unwrap() {
+            rows.extend(block.rows().map(|row| (row.person, row.event, row.bytes().unwrap())));
+        }
+        rows
+    }
+}
+
+/// Few people and events, the least and the greatest keys among them.
+fn key() -> impl Strategy<Value = Option<Key>> {
+    let hi = prop_oneof![Just(0), Just(1), Just(1 << 63), Just(u64::MAX - 1), Just(u64::MAX)];
+    let key = (hi, 0..2u64).prop_map(|(hi, lo)| Key { hi, lo });
+    proptest::option::weighted(0.8, key)
+}
+
+fn rows() -> impl Strategy<Value = Vec<Row>> {
+    proptest::collection::vec((key(), key(), 0..1000i64), 0..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_merge_gives_each_row_once_in_order(
+        packs in proptest::collection::vec(rows(), 1..6),
+        cut in prop_oneof![Just(0), Just(1), Just(1 << 63), Just(u64::MAX - 1)],
+        batch_rows in 1..9usize,
+        skipped in 0..3usize,
+    ) {
+        let place = Place::new();
+        let files: Vec<Pack> =
+            packs.iter().enumerate().map(|(i, rows)| place.pack(i, rows)).collect();
+        let mut found = place.merged(&files, 0..=cut, batch_rows, skipped);
+        let inside = |row: &Row| row.0.is_none_or(|key| key.hi <= cut);
+        prop_assert!(found.iter().all(inside));
+        found.extend(place.merged(&files, cut + 1..=u64::MAX, batch_rows, skipped));
+        prop_assert!(found.is_sorted_by_key(|row| (row.0, row.1)));
+        let counts = |rows: &mut dyn Iterator<Item = Row>| {
+            let mut counts: BTreeMap<Row, u32> = BTreeMap::new();
+            rows.for_each(|row| *counts.entry(row).or_default() += 1);
+            counts
+        };
+        let kept = packs.iter().enumerate().flat_map(|(pack, rows)| {
+            let kept = rows.iter().enumerate();
+            kept.filter(move |(i, _)| pack >= skipped || i % 3 != 0).map(|(_, row)| *row)
+        });
+        prop_assert_eq!(counts(&mut found.into_iter()), counts(&mut { kept }));
+    }
+}
+
+/// Rows without a person are equal in all that a merge sorts by, and fill many blocks.
+#[test]
+fn many_rows_of_nobody_beside_the_person_whose_key_is_zero_keep_their_number() {
+    let place = Place::new();
+    let zero = Some(Key { hi: 0, lo: 0 });
+    let rows = |from: i64| -> Vec<Row> {
+        (from..from + 10_000).map(|i| (if i % 2 == 0 { None } else { zero }, None, i)).collect()
+    };
+    let packs = [place.pack(0, &rows(0)), place.pack(1, &rows(10_000))];
+    let mut found = place.merged(&packs, 0..=u64::MAX, 4096, 0);
+    assert!(found.is_sorted_by_key(|row| row.0));
+    found.sort_by_key(|row| row.2);
+    let mut expected = rows(0);
+    expected.extend(rows(10_000));
+    assert_eq!(found, expected);
+}
+
+/// Two runs that merge the same packs must write the same bytes: one's may stand for the other's.
+#[test]
+fn a_merged_pack_is_the_same_bytes_in_every_place() {
+    let merged = || {
+        let place = Place::new();
+        let selected: Vec<(Pack, Vec<u32>)> = (0..=FAN_IN)
+            .map(|number| {
+                let from = (number * 100) as i64;
+                let rows: Vec<Row> = (from..from + 100).map(|value| (None, None, value)).collect();
+                (place.pack(number, &rows), vec![0, 1])
+            })
+            .collect();
+        let pack = compact(&place.ledger, &selected, &AtomicBool::new(false)).unwrap().unwrap();
+        assert!(pack.footer.rows > 3_000);
+        let path = place.folder.path().join("state/packs").join(&pack.name);
+        (pack.name, std::fs::read(path).unwrap())
+    };
+    assert_eq!(merged(), merged());
+}
