@@ -197,19 +197,27 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         }
     }
     let tally = tally.unwrap_or_default();
+    let fits = |cells: u64, days: u64, groups: Option<u64>| match settings
+        .budget
+        .beyond(cells, days, groups.unwrap_or(0))
+    {
+        Some(needed) => {
+            let listed = groups.map(|n| format!(" and {n} listed groups")).unwrap_or_default();
+            let more = format!(", {days} days{listed}");
+            Err(ExposureError::Memory { cells, more, needed: needed.div_ceil(1_000_000) })
+        }
+        None => Ok(()),
+    };
+    // Sums of leaves take less than the figures of cells that are made of them.
+    let (cells, days) = totals::cells_and_days_at_least(&policy, &tally);
+    fits(cells, days, None)?;
     let exposure =
         totals::roll_up(policy, tally, group_counts, actor_counts, actors_are_people, top)?;
     let days: usize = exposure.cells.iter().map(|cell| cell.days.len()).sum();
     let (cells, days, groups) =
         (exposure.cells.len() as u64, days as u64, exposure.groups.len() as u64);
-    match settings.budget.beyond(cells, days, groups) {
-        Some(needed) => Err(ExposureError::Memory {
-            cells,
-            more: format!(", {days} days and {groups} listed groups"),
-            needed: needed.div_ceil(1_000_000),
-        }),
-        None => Ok(exposure),
-    }
+    fits(cells, days, Some(groups))?;
+    Ok(exposure)
 }
 
 fn run_job(

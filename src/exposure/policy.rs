@@ -90,6 +90,11 @@ impl Grain {
             Self::All => "all",
         }
     }
+
+    /// Whether its figures are told by day, too.
+    pub fn has_days(self) -> bool {
+        !matches!(self, Self::ScopeDeveloper | Self::Developer)
+    }
 }
 
 /// One figure's group. `None` stands for "names none" (an event without an app), a grain that has

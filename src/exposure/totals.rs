@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ExposureError;
 use super::groups::{GroupRow, RestGroups, TopGroups};
-use super::policy::{CellKey, Grain, Leaf, Policy, Window, WindowSet};
+use super::policy::{CellKey, Leaf, Policy, Window, WindowSet};
 use super::tally::{DayPeople, DaySums, Days, Exposed, Sums, Surplus, Tally, Terms};
 use crate::moment::Moment;
 
@@ -176,6 +176,23 @@ impl Tally {
     }
 }
 
+/// How many cells [`roll_up`] makes with exposure in them, and how many days they have together, at
+/// the least.
+pub fn cells_and_days_at_least(policy: &Policy, tally: &Tally) -> (u64, u64) {
+    let mut days: Vec<u64> = vec![0; policy.cells.len()];
+    for (leaf, sums) in policy.leaves.iter().zip(&tally.sums) {
+        let own = sums.days.iter().filter(|(_, on)| on.events > 0).count() as u64;
+        for (cell, _) in &leaf.exposed {
+            let slot = usize::try_from(*cell).ok().and_then(|cell| days.get_mut(cell));
+            if let Some(days) = slot {
+                *days = own.max(*days);
+            }
+        }
+    }
+    let with_days = policy.cells.iter().zip(&days).filter(|(key, _)| key.grain.has_days());
+    (days.iter().filter(|days| **days > 0).count() as u64, with_days.map(|(_, days)| days).sum())
+}
+
 /// Cells summed up at once: more would hold the sums of all beside their figures.
 const AT_ONCE: usize = 64 << 10;
 
@@ -253,8 +270,7 @@ pub fn roll_up(
                 measures.actors =
                     if actors_are_people { measures.subjects } else { count(&actors) };
             }
-            let with_days = !matches!(key.grain, Grain::ScopeDeveloper | Grain::Developer);
-            let days = if with_days { days_of(&sums.days, &surplus.days)? } else { Vec::new() };
+            let days = if key.grain.has_days() { days_of(&sums.days, &surplus.days)? } else { Vec::new() };
             cells.push(Cell { key, windows, days });
         }
     }
