@@ -4,11 +4,11 @@
 -- column: scope | string |  | Scope, or (all).
 -- column: status | string |  | restricted; not_yet_restricted (at or after as_of); null for (all).
 -- column: restricted_at | timestamp[us, UTC] | UTC | When the scope was restricted; null for (all).
--- column: apps_capable | int64 | apps | null: No grants are read yet.
+-- column: apps_capable | int64 | apps | Apps with a grant that holds between the restriction and as_of; null without registry.grants.
 -- column: apps_used_after_restriction | int64 | apps | Apps with an allowed, exercised event; apps in no registry row count too.
 -- column: apps_used_lookback | int64 | apps | Of them, those with one in the lookback before as_of.
--- column: apps_used_without_grant | int64 | apps | null: No grants are read yet.
--- column: developers_capable | int64 | developers | null: No grants are read yet.
+-- column: apps_used_without_grant | int64 | apps | Apps that used a scope without such a grant of it; null without registry.grants.
+-- column: developers_capable | int64 | developers | Known developers of the capable apps; null without registry.grants.
 -- column: developers_used_after_restriction | int64 | developers | Developers of those apps, as far as they are known.
 -- column: developers_used_lookback | int64 | developers | Of them, those used in the lookback.
 -- column: developers_unknown_apps | int64 | apps | Apps used after the restriction whose developer is not known.
@@ -63,8 +63,31 @@ developers_lately AS (
   WHERE window = 'lookback' AND grain IN ('scope_developer', 'developer')
     AND events_allowed > 0
   GROUP BY scope
+),
+capable_by AS (
+  SELECT scope, COUNT(DISTINCT app_id) AS apps, COUNT(DISTINCT developer_id) AS developers
+  FROM capable GROUP BY scope
+  UNION ALL
+  SELECT '(all)' AS scope, COUNT(DISTINCT app_id) AS apps, COUNT(DISTINCT developer_id) AS developers
+  FROM capable
+),
+without_grant AS (
+  SELECT e.scope, e.app_id
+  FROM exposure AS e
+  LEFT JOIN (SELECT scope, app_id, TRUE AS is_capable FROM capable) AS c
+    ON e.scope = c.scope AND e.app_id = c.app_id
+  WHERE e.grain = 'scope_app' AND e.window = 'after_restriction' AND e.events_allowed > 0
+    AND e.app_id IS NOT NULL AND c.is_capable IS NULL
+),
+without_grant_by AS (
+  SELECT scope, COUNT(DISTINCT app_id) AS apps FROM without_grant GROUP BY scope
+  UNION ALL
+  SELECT '(all)' AS scope, COUNT(DISTINCT app_id) AS apps FROM without_grant
 )
 SELECT w.grain, w.scope, w.status, w.restricted_at,
+       CASE WHEN r.has_grants THEN COALESCE(c.apps, 0) END AS apps_capable,
+       CASE WHEN r.has_grants THEN COALESCE(wg.apps, 0) END AS apps_used_without_grant,
+       CASE WHEN r.has_grants THEN COALESCE(c.developers, 0) END AS developers_capable,
        COALESCE(u.apps, 0) AS apps_used_after_restriction,
        COALESCE(ul.apps, 0) AS apps_used_lookback,
        COALESCE(d.developers, 0) AS developers_used_after_restriction,
@@ -88,7 +111,7 @@ SELECT w.grain, w.scope, w.status, w.restricted_at,
        r.coverage_pct,
        r.verdict
 FROM wanted AS w
-CROSS JOIN (SELECT coverage_pct, verdict FROM run) AS r
+CROSS JOIN (SELECT coverage_pct, verdict, has_grants FROM run) AS r
 LEFT JOIN (SELECT * FROM exposure
            WHERE window = 'after_restriction' AND grain IN ('scope', 'all')) AS e ON w.scope = e.scope
 LEFT JOIN (SELECT scope, requests_allowed AS requests_lookback,
@@ -99,3 +122,5 @@ LEFT JOIN used AS u ON w.scope = u.scope
 LEFT JOIN used_lately AS ul ON w.scope = ul.scope
 LEFT JOIN developers AS d ON w.scope = d.scope
 LEFT JOIN developers_lately AS dl ON w.scope = dl.scope
+LEFT JOIN capable_by AS c ON w.scope = c.scope
+LEFT JOIN without_grant_by AS wg ON w.scope = wg.scope

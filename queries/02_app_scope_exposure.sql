@@ -27,12 +27,12 @@
 -- column: subjects_in_grace | int64 | people | Distinct people within the grace of the app.
 -- column: requests_after_grace | int64 | requests | Requests at or after the end of the grace, or of the restriction without one.
 -- column: subjects_after_grace | int64 | people | Distinct people at or after the end of the grace, or of the restriction without one.
--- column: requests_in_brownout | int64 | requests | null: No brownouts are read yet.
--- column: subjects_in_brownout | int64 | people | null: No brownouts are read yet.
--- column: requests_after_revocation | int64 | requests | null: No revocations are read yet.
--- column: subjects_after_revocation | int64 | people | null: No revocations are read yet.
--- column: requests_after_attestation | int64 | requests | null: No attestations are read yet.
--- column: subjects_after_attestation | int64 | people | null: No attestations are read yet.
+-- column: requests_in_brownout | int64 | requests | Requests in windows in which calls must fail; null without registry.brownouts.
+-- column: subjects_in_brownout | int64 | people | Distinct people in windows in which calls must fail; null without registry.brownouts.
+-- column: requests_after_revocation | int64 | requests | Requests after the grant was revoked and before it was given again; null without registry.grants.
+-- column: subjects_after_revocation | int64 | people | Distinct people after the grant was revoked and before it was given again; null without registry.grants.
+-- column: requests_after_attestation | int64 | requests | Requests at or after a promise of deletion; null without registry.attestations.
+-- column: subjects_after_attestation | int64 | people | Distinct people at or after a promise of deletion; null without registry.attestations.
 -- column: requests_lookback | int64 | requests | Requests in the lookback before as_of.
 -- column: subjects_lookback | int64 | people | Distinct people in the lookback before as_of.
 -- column: groups_lookback | int64 | groups | Distinct groups in the lookback before as_of.
@@ -55,14 +55,26 @@ SELECT e.grain, e.scope, e.app_id, e.app_name, e.developer_id, e.developer_name,
        e.last_access,
        e.active_days,
        g.requests_in_grace, g.subjects_in_grace, a.requests_after_grace, a.subjects_after_grace,
+       CASE WHEN r.has_brownouts THEN b.requests END AS requests_in_brownout,
+       CASE WHEN r.has_brownouts THEN b.subjects END AS subjects_in_brownout,
+       CASE WHEN r.has_grants THEN v.requests END AS requests_after_revocation,
+       CASE WHEN r.has_grants THEN v.subjects END AS subjects_after_revocation,
+       CASE WHEN r.has_attestations THEN t.requests END AS requests_after_attestation,
+       CASE WHEN r.has_attestations THEN t.subjects END AS subjects_after_attestation,
        l.requests_lookback, l.subjects_lookback, l.groups_lookback,
        r.coverage_pct, r.verdict
 FROM exposure AS e
-CROSS JOIN (SELECT coverage_pct, verdict FROM run) AS r
+CROSS JOIN (SELECT coverage_pct, verdict, has_grants, has_brownouts, has_attestations FROM run) AS r
 JOIN (SELECT cell, requests_allowed AS requests_in_grace, subjects_observed AS subjects_in_grace
       FROM exposure WHERE window = 'in_grace') AS g ON e.cell = g.cell
 JOIN (SELECT cell, requests_allowed AS requests_after_grace, subjects_observed AS subjects_after_grace
       FROM exposure WHERE window = 'after_grace') AS a ON e.cell = a.cell
+JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects
+      FROM exposure WHERE window = 'in_brownout') AS b ON e.cell = b.cell
+JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects
+      FROM exposure WHERE window = 'after_revocation') AS v ON e.cell = v.cell
+JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects
+      FROM exposure WHERE window = 'after_attestation') AS t ON e.cell = t.cell
 JOIN (SELECT cell, requests_allowed AS requests_lookback, subjects_observed AS subjects_lookback,
              groups AS groups_lookback
       FROM exposure WHERE window = 'lookback') AS l ON e.cell = l.cell

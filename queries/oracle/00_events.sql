@@ -3,10 +3,14 @@
 -- This folder is the second definition of what docs/counting.md says. Only tests use it; it shares
 -- nothing with the engine. tests/oracle/ makes the views that it reads from the configuration and
 -- the files:
---   params(as_of, lookback_days, groups_limit)             one row; as_of in ns since 1970, UTC
+--   params(as_of, lookback_days, groups_limit, has_grants, has_brownouts, has_attestations)
+--                                                          one row; as_of in ns since 1970, UTC
 --   scopes(scope, restricted_at, data_fields)              all scopes of the registry; ns
 --   apps(app_id, app_name, developer_id, developer_name)   the registry's apps
 --   extensions(app_id, scope, grace_until)                 ns
+--   grant_rows(app_id, scope, granted_at, revoked_at, known_at)  ns, null where not given
+--   brownouts(scope, app_id, begins, ends)                 ns; no app is every app
+--   attestations(app_id, scope, asked_at, attested_at, statement)  ns; no scope is all of them
 --   sources(source, source_no, maps_subject, maps_event, maps_status, expected_from, expected_until,
 --           expected_grace)
 --   files(file_no, source, declared_day, last_day, file_day)  readable files in the order of their
@@ -114,6 +118,16 @@ FROM judged j
 LEFT JOIN kept k USING (row_no)
 CROSS JOIN params p;
 
+-- docs/counting.md, rule 9: of rows of one grant the one that was known last holds.
+CREATE OR REPLACE TEMP TABLE grants AS
+SELECT g.app_id, g.scope, g.granted_at, g.revoked_at
+FROM grant_rows g
+CROSS JOIN params p
+WHERE g.known_at IS NULL OR g.known_at <= p.as_of
+QUALIFY row_number() OVER (
+    PARTITION BY g.app_id, g.scope, g.granted_at ORDER BY g.known_at DESC NULLS LAST
+) = 1;
+
 -- docs/counting.md, rules 1 and 2: an event counts for a scope when restricted_at <= t < as_of;
 -- each pair of event and such a scope has its windows.
 CREATE OR REPLACE TEMP TABLE hits AS
@@ -124,7 +138,27 @@ SELECT
     coalesce(k.weight, 1) AS weight,
     coalesce(k.time < x.grace_until, false) AS in_grace,
     k.time >= coalesce(x.grace_until, a.restricted_at) AS after_grace,
-    k.time >= p.as_of - p.lookback_days * 86400000000000::HUGEINT AS in_lookback
+    k.time >= p.as_of - p.lookback_days * 86400000000000::HUGEINT AS in_lookback,
+    EXISTS (
+        SELECT 1 FROM brownouts b
+        WHERE b.scope = a.scope AND (b.app_id IS NULL OR b.app_id = k.app)
+          AND b.begins <= k.time AND k.time < b.ends
+    ) AS in_brownout,
+    -- After a grant that ended, unless another holds.
+    EXISTS (
+        SELECT 1 FROM grants g
+        WHERE g.app_id = k.app AND g.scope = a.scope AND g.revoked_at <= k.time
+    ) AND NOT EXISTS (
+        SELECT 1 FROM grants g
+        WHERE g.app_id = k.app AND g.scope = a.scope
+          AND (g.granted_at IS NULL OR g.granted_at <= k.time)
+          AND (g.revoked_at IS NULL OR k.time < g.revoked_at)
+    ) AS after_revocation,
+    EXISTS (
+        SELECT 1 FROM attestations t
+        WHERE t.app_id = k.app AND (t.scope IS NULL OR t.scope = a.scope)
+          AND t.attested_at <= k.time
+    ) AS after_attestation
 FROM kept k
 JOIN asked a USING (row_no)
 CROSS JOIN params p

@@ -23,7 +23,10 @@ SELECT
     bool_or(h.exercised) AS exercised,
     bool_or(h.exercised AND h.in_grace) AS in_grace,
     bool_or(h.exercised AND h.after_grace) AS after_grace,
-    bool_or(h.exercised AND h.in_lookback) AS in_lookback
+    bool_or(h.exercised AND h.in_lookback) AS in_lookback,
+    bool_or(h.exercised AND h.in_brownout) AS in_brownout,
+    bool_or(h.exercised AND h.after_revocation) AS after_revocation,
+    bool_or(h.exercised AND h.after_attestation) AS after_attestation
 FROM hits h
 CROSS JOIN (
     VALUES
@@ -77,6 +80,12 @@ exposure AS (
         count(DISTINCT person) FILTER (in_grace) AS subjects_in_grace,
         sum(weight) FILTER (after_grace) AS requests_after_grace,
         count(DISTINCT person) FILTER (after_grace) AS subjects_after_grace,
+        sum(weight) FILTER (in_brownout) AS requests_in_brownout,
+        count(DISTINCT person) FILTER (in_brownout) AS subjects_in_brownout,
+        sum(weight) FILTER (after_revocation) AS requests_after_revocation,
+        count(DISTINCT person) FILTER (after_revocation) AS subjects_after_revocation,
+        sum(weight) FILTER (after_attestation) AS requests_after_attestation,
+        count(DISTINCT person) FILTER (after_attestation) AS subjects_after_attestation,
         sum(weight) FILTER (in_lookback) AS requests_lookback,
         count(DISTINCT person) FILTER (in_lookback) AS subjects_lookback,
         count(DISTINCT group_key) FILTER (in_lookback) AS groups_lookback
@@ -101,15 +110,42 @@ SELECT
     coalesce(e.subjects_in_grace, 0) AS subjects_in_grace,
     coalesce(e.requests_after_grace, 0) AS requests_after_grace,
     coalesce(e.subjects_after_grace, 0) AS subjects_after_grace,
+    CASE WHEN p.has_brownouts THEN coalesce(e.requests_in_brownout, 0) END AS requests_in_brownout,
+    CASE WHEN p.has_brownouts THEN coalesce(e.subjects_in_brownout, 0) END AS subjects_in_brownout,
+    CASE WHEN p.has_grants THEN coalesce(e.requests_after_revocation, 0) END AS requests_after_revocation,
+    CASE WHEN p.has_grants THEN coalesce(e.subjects_after_revocation, 0) END AS subjects_after_revocation,
+    CASE WHEN p.has_attestations THEN coalesce(e.requests_after_attestation, 0) END AS requests_after_attestation,
+    CASE WHEN p.has_attestations THEN coalesce(e.subjects_after_attestation, 0) END AS subjects_after_attestation,
     coalesce(e.requests_lookback, 0) AS requests_lookback,
     coalesce(e.subjects_lookback, 0) AS subjects_lookback,
     coalesce(e.groups_lookback, 0) AS groups_lookback
 FROM outcomes o
+CROSS JOIN params p
 LEFT JOIN exposure e
     ON e.grain = o.grain
     AND e.scope IS NOT DISTINCT FROM o.scope
     AND e.app IS NOT DISTINCT FROM o.app
     AND e.developer IS NOT DISTINCT FROM o.developer;
+
+-- docs/counting.md, rule 9: apps with a grant that holds at some moment of [restriction, as_of), and
+-- those of them that the registry knows the developer of.
+CREATE OR REPLACE TEMP TABLE capable AS
+SELECT DISTINCT g.scope, g.app_id, a.developer_id
+FROM grants g
+JOIN scopes s USING (scope)
+CROSS JOIN params p
+LEFT JOIN apps a ON a.app_id = g.app_id
+WHERE s.restricted_at < p.as_of
+  AND (g.granted_at IS NULL OR g.granted_at < p.as_of)
+  AND (g.revoked_at IS NULL OR g.revoked_at > s.restricted_at);
+
+-- docs/counting.md, rule 9: use of a scope by an app that has no such grant of it.
+CREATE OR REPLACE TEMP TABLE without_grant AS
+SELECT DISTINCT h.scope, h.app
+FROM hits h
+CROSS JOIN params p
+WHERE p.has_grants AND h.exercised AND h.outcome = 'allowed' AND h.app IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM capable c WHERE c.scope = h.scope AND c.app_id = h.app);
 
 -- docs/counting.md, rule 13: the declared days of each source, and whether a row of the day stands
 -- in a readable file. A row's day is the declared day of its partition (rule 14), else that of its

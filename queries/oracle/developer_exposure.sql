@@ -17,6 +17,9 @@ SELECT
     m.active_days,
     m.requests_in_grace, m.subjects_in_grace,
     m.requests_after_grace, m.subjects_after_grace,
+    m.requests_in_brownout, m.subjects_in_brownout,
+    m.requests_after_revocation, m.subjects_after_revocation,
+    m.requests_after_attestation, m.subjects_after_attestation,
     m.requests_lookback, m.subjects_lookback, m.groups_lookback,
     d.coverage_pct,
     'complete' AS verdict

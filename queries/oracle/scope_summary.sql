@@ -4,6 +4,15 @@ WITH listed AS (
     SELECT 'scope' AS grain, scope, restricted_at FROM scopes
     UNION ALL
     SELECT 'all', NULL, NULL
+),
+-- The set without a scope is over all of them.
+capable_by AS (
+    SELECT scope, count(DISTINCT app_id) AS apps, count(DISTINCT developer_id) AS developers
+    FROM capable
+    GROUP BY GROUPING SETS ((scope), ())
+),
+without_by AS (
+    SELECT scope, count(DISTINCT app) AS apps FROM without_grant GROUP BY GROUPING SETS ((scope), ())
 )
 SELECT
     l.grain,
@@ -14,6 +23,9 @@ SELECT
         ELSE 'restricted'
     END AS status,
     utc_moment(l.restricted_at) AS restricted_at,
+    CASE WHEN p.has_grants THEN coalesce(c.apps, 0) END AS apps_capable,
+    CASE WHEN p.has_grants THEN coalesce(c.developers, 0) END AS developers_capable,
+    CASE WHEN p.has_grants THEN coalesce(w.apps, 0) END AS apps_used_without_grant,
     coalesce(m.apps_used, 0) AS apps_used_after_restriction,
     coalesce(m.apps_lookback, 0) AS apps_used_lookback,
     coalesce(m.developers_used, 0) AS developers_used_after_restriction,
@@ -39,5 +51,7 @@ SELECT
 FROM listed l
 CROSS JOIN params p
 CROSS JOIN declared d
+LEFT JOIN capable_by c ON c.scope IS NOT DISTINCT FROM l.scope
+LEFT JOIN without_by w ON w.scope IS NOT DISTINCT FROM l.scope
 LEFT JOIN measures m ON m.grain = l.grain AND m.scope IS NOT DISTINCT FROM l.scope
 ORDER BY grain NULLS FIRST, scope NULLS FIRST;

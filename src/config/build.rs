@@ -235,7 +235,11 @@ impl Builder<'_> {
         let grace = self.take(&path, parse_duration(&raw.grace));
         let (from, until, grace, as_of) = (from?, until?, grace?, as_of?);
         let settled = as_of.plus_micros(-grace).day();
-        let plan = ExpectedPlan { from_day: from.day(), until_day: until.day().min(settled) };
+        let plan = ExpectedPlan {
+            from_day: from.day(),
+            until_day: until.day().min(settled),
+            settled_day: settled,
+        };
         if raw.until.is_some() && until <= from {
             self.problem(&path, "`until` is not after `from`");
         }
@@ -328,6 +332,9 @@ pub fn build(
     let apps = optional("apps", &reg.apps);
     let extensions = optional("extensions", &reg.extensions);
     let endpoints = optional("endpoints", &reg.endpoints);
+    let grants = optional("grants", &reg.grants);
+    let brownouts = optional("brownouts", &reg.brownouts);
+    let attestations = optional("attestations", &reg.attestations);
 
     let output = match &overrides.output {
         Some(text) => flag_url(text, &document.output.store, "--output", b.problems),
@@ -411,6 +418,9 @@ pub fn build(
             apps: apps?,
             extensions: extensions?,
             endpoints: endpoints?,
+            grants: grants?,
+            brownouts: brownouts?,
+            attestations: attestations?,
             zone: zone?,
         },
         lookback_days: document.report.lookback_days,

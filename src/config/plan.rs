@@ -160,6 +160,8 @@ pub struct PartitionTimePlan {
 pub struct ExpectedPlan {
     pub from_day: i64,
     pub until_day: i64,
+    /// Days before this one are over at `as_of`, with the source's grace.
+    pub settled_day: i64,
 }
 
 /// Where the registry is.
@@ -169,5 +171,8 @@ pub struct RegistryPlan {
     pub apps: Option<StoreUrl>,
     pub extensions: Option<StoreUrl>,
     pub endpoints: Option<StoreUrl>,
+    pub grants: Option<StoreUrl>,
+    pub brownouts: Option<StoreUrl>,
+    pub attestations: Option<StoreUrl>,
     pub zone: Zone,
 }

@@ -355,6 +355,16 @@ pub struct Registry {
     /// Which scopes a call needs: method, path (a template: `/groups/{id}/members`), scope.
     #[serde(default)]
     pub endpoints: Option<String>,
+    /// Who could call: app_id, scope, granted_at, revoked_at (empty while the grant goes on), and if wanted
+    /// as_of (when the row was true; a later one replaces it).
+    #[serde(default)]
+    pub grants: Option<String>,
+    /// Windows in which calls must fail: scope, from, to, and if wanted app_id (empty for every app).
+    #[serde(default)]
+    pub brownouts: Option<String>,
+    /// Promises of deletion: app_id, scope (or all), asked_at, attested_at, statement.
+    #[serde(default)]
+    pub attestations: Option<String>,
     /// Zone of registry values that carry none. Default UTC.
     #[serde(default)]
     pub zone: Option<String>,

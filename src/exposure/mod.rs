@@ -197,10 +197,11 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         }
     }
     let tally = tally.unwrap_or_default();
-    let fits = |cells: u64, days: u64, groups: Option<u64>| match settings
-        .budget
-        .beyond(cells, days, groups.unwrap_or(0))
-    {
+    let fits = |cells: u64, days: u64, groups: Option<u64>| match settings.budget.beyond(
+        cells,
+        days,
+        groups.unwrap_or(0),
+    ) {
         Some(needed) => {
             let listed = groups.map(|n| format!(" and {n} listed groups")).unwrap_or_default();
             let more = format!(", {days} days{listed}");

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::moment::Moment;
-use crate::registry::Registry;
+use crate::registry::{Grant, Registry};
 use crate::scan::batch::{NONE, ScopeSet};
 
 /// A stretch of time that matters for an app and a scope (docs/counting.md, rule 1).
@@ -77,6 +77,8 @@ pub enum Grain {
     App,
     Developer,
     All,
+    /// What an app did after a promise of deletion, one for each promise.
+    Attestation,
 }
 
 impl Grain {
@@ -88,12 +90,13 @@ impl Grain {
             Self::App => "app",
             Self::Developer => "developer",
             Self::All => "all",
+            Self::Attestation => "attestation",
         }
     }
 
     /// Whether its figures are told by day, too.
     pub fn has_days(self) -> bool {
-        !matches!(self, Self::ScopeDeveloper | Self::Developer)
+        !matches!(self, Self::ScopeDeveloper | Self::Developer | Self::Attestation)
     }
 }
 
@@ -105,6 +108,8 @@ pub struct CellKey {
     pub scope: Option<String>,
     pub app: Option<String>,
     pub developer: Option<String>,
+    /// When the promise was given, of [`Grain::Attestation`].
+    pub attested_at: Option<Moment>,
 }
 
 /// Which terms of row conservation a row falls into, before its outcome is looked at.
@@ -240,6 +245,43 @@ impl std::hash::Hasher for MixHasher {
 
 pub type MixMap<K, V> = HashMap<K, V, std::hash::BuildHasherDefault<MixHasher>>;
 
+/// A half-open stretch of time.
+type Stretch = (Moment, Moment);
+
+/// A promise of deletion that was given.
+#[derive(Clone, Debug)]
+struct Promise {
+    /// `None` for all scopes.
+    scope: Option<String>,
+    at: Moment,
+}
+
+impl Promise {
+    fn covers(&self, scope: &str) -> bool {
+        self.scope.as_deref().is_none_or(|own| own == scope)
+    }
+}
+
+/// When an app's grant was taken back and no other held: after each grant that ended, until the next
+/// (docs/counting.md, rule 1).
+fn revoked(grants: &[Grant]) -> Vec<Stretch> {
+    let mut held: Vec<Stretch> = grants
+        .iter()
+        .map(|g| (g.granted_at.unwrap_or(Moment::MIN), g.revoked_at.unwrap_or(Moment::MAX)))
+        .collect();
+    held.sort_unstable();
+    let mut without: Vec<Stretch> = Vec::new();
+    let mut end = None;
+    for (from, to) in held {
+        if let Some(end) = end.filter(|end| *end < from) {
+            without.push((end, from));
+        }
+        end = end.max(Some(to));
+    }
+    without.extend(end.filter(|end| *end < Moment::MAX).map(|end| (end, Moment::MAX)));
+    without
+}
+
 /// The registry's dates by name.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -248,11 +290,29 @@ pub struct Rules {
     pub restricted: BTreeMap<String, Moment>,
     pub grace: BTreeMap<(String, String), Moment>,
     pub developers: BTreeMap<String, Option<String>>,
+    /// By app and scope.
+    revoked: BTreeMap<(String, String), Vec<Stretch>>,
+    /// By scope; an app of `None` is every app.
+    brownouts: BTreeMap<String, Vec<(Option<String>, Stretch)>>,
+    /// By app; those given before `as_of`.
+    promises: BTreeMap<String, Vec<Promise>>,
 }
 
 impl Rules {
     pub fn new(registry: &Registry, as_of: Moment, lookback_days: u32) -> Self {
         let back = i64::from(lookback_days).saturating_mul(crate::moment::DAY_MICROS);
+        let mut brownouts: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for b in registry.brownouts.iter().flatten() {
+            brownouts.entry(b.scope.clone()).or_default().push((b.app.clone(), (b.from, b.to)));
+        }
+        let mut promises: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for a in registry.attestations.iter().flatten() {
+            if let Some(at) = a.attested_at.filter(|at| *at < as_of) {
+                let promise = Promise { scope: a.scope.clone(), at };
+                promises.entry(a.app.clone()).or_default().push(promise);
+            }
+        }
+        let grants = registry.grants.iter().flatten();
         Self {
             as_of,
             lookback_from: as_of.plus_micros(-back),
@@ -263,7 +323,31 @@ impl Rules {
                 .iter()
                 .map(|(id, app)| (id.clone(), app.developer_id.clone()))
                 .collect(),
+            revoked: grants
+                .filter(|((_, scope), _)| registry.scopes.contains_key(scope))
+                .map(|(key, grants)| (key.clone(), revoked(grants)))
+                .collect(),
+            brownouts,
+            promises,
         }
+    }
+
+    fn brownouts<'a>(
+        &'a self,
+        app: Option<&'a str>,
+        scope: &str,
+    ) -> impl Iterator<Item = Stretch> + 'a {
+        let all = self.brownouts.get(scope).into_iter().flatten();
+        all.filter(move |(of, _)| of.is_none() || of.as_deref() == app).map(|(_, stretch)| *stretch)
+    }
+
+    fn promises(&self, app: Option<&str>) -> &[Promise] {
+        app.and_then(|app| self.promises.get(app)).map_or(&[], Vec::as_slice)
+    }
+
+    fn revoked(&self, app: Option<&str>, scope: &str) -> &[Stretch] {
+        let key = app.map(|app| (app.to_string(), scope.to_string()));
+        key.and_then(|key| self.revoked.get(&key)).map_or(&[], Vec::as_slice)
     }
 
     /// The windows of (app, scope) that hold `at`; empty outside [restricted_at, as_of).
@@ -278,8 +362,19 @@ impl Rules {
             Some(until) if at < *until => Window::InGrace.bit(),
             _ => Window::AfterGrace.bit(),
         };
-        if at >= self.lookback_from {
-            windows |= Window::Lookback.bit();
+        let within = |stretch: Stretch| stretch.0 <= at && at < stretch.1;
+        for (window, holds) in [
+            (Window::Lookback, at >= self.lookback_from),
+            (Window::InBrownout, self.brownouts(app, scope).any(within)),
+            (Window::AfterRevocation, self.revoked(app, scope).iter().copied().any(within)),
+            (
+                Window::AfterAttestation,
+                self.promises(app).iter().any(|promise| promise.covers(scope) && promise.at <= at),
+            ),
+        ] {
+            if holds {
+                windows |= window.bit();
+            }
         }
         windows
     }
@@ -289,6 +384,11 @@ impl Rules {
         for scope in &set.scopes {
             cuts.extend(self.restricted.get(scope));
             cuts.extend(app.and_then(|app| self.grace.get(&(app.to_string(), scope.clone()))));
+            let stretches =
+                self.brownouts(app, scope).chain(self.revoked(app, scope).iter().copied());
+            cuts.extend(stretches.flat_map(|(from, to)| [from, to]));
+            let promises = self.promises(app).iter().filter(|promise| promise.covers(scope));
+            cuts.extend(promises.map(|promise| promise.at));
         }
         cuts.sort_unstable();
         cuts.dedup();
@@ -393,6 +493,7 @@ impl Policy {
             developer: matches!(grain, Grain::ScopeDeveloper | Grain::Developer)
                 .then(|| developer.clone())
                 .flatten(),
+            attested_at: None,
         };
         let (mut all, mut exercised) = (0, 0);
         for scope in &set.scopes {
@@ -432,7 +533,33 @@ impl Policy {
                 leaf.held_only.push((cell, all));
             }
         }
+        self.add_promises(&mut leaf, app, set, at);
         leaf
+    }
+
+    /// Adds the cells of the promises that an event of the leaf comes after.
+    fn add_promises(&mut self, leaf: &mut Leaf, app: Option<&str>, set: &ScopeSet, at: Moment) {
+        let given: Vec<Promise> =
+            self.rules.promises(app).iter().filter(|promise| promise.at <= at).cloned().collect();
+        for promise in given {
+            let mut covered = set
+                .scopes
+                .iter()
+                .filter(|scope| promise.covers(scope) && self.rules.windows(app, scope, at) != 0);
+            let Some(first) = covered.next() else { continue };
+            let used = std::iter::once(first).chain(covered).any(|s| set.exercised.contains(s));
+            let cell = self.cell(CellKey {
+                grain: Grain::Attestation,
+                scope: promise.scope.clone(),
+                app: app.map(str::to_string),
+                developer: None,
+                attested_at: Some(promise.at),
+            });
+            let windows = Window::AfterAttestation.bit();
+            leaf.refused.push((cell, windows));
+            let allowed = if used { &mut leaf.exposed } else { &mut leaf.held_only };
+            allowed.push((cell, windows));
+        }
     }
 
     fn cell(&mut self, key: CellKey) -> u32 {

@@ -270,7 +270,8 @@ pub fn roll_up(
                 measures.actors =
                     if actors_are_people { measures.subjects } else { count(&actors) };
             }
-            let days = if key.grain.has_days() { days_of(&sums.days, &surplus.days)? } else { Vec::new() };
+            let days =
+                if key.grain.has_days() { days_of(&sums.days, &surplus.days)? } else { Vec::new() };
             cells.push(Cell { key, windows, days });
         }
     }

@@ -1,13 +1,15 @@
 //! The frames that queries read, made from what was counted.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use polars::prelude::{
     Column, DataFrame, DataType, IntoColumn, NamedFrom, PolarsResult, Series, StringChunked,
     TimeUnit,
 };
 
+use super::policy_frames;
 use crate::exposure::{Cell, CellKey, Exposure, Grain, GroupRow, RestGroups, Window};
 use crate::moment::Moment;
 use crate::registry::Registry;
@@ -26,12 +28,36 @@ pub struct DayCoverage {
     pub terms: crate::exposure::Terms,
 }
 
+/// Declared days of a source, and those of them with rows in readable files (docs/counting.md, rule 13).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Periods {
+    pub days: Range<i64>,
+    pub covered: BTreeSet<i64>,
+    /// Days before this one are over, with the grace that the source declares.
+    pub settled: i64,
+}
+
+impl Periods {
+    /// Covered and expected days from day `from` on.
+    pub fn since(&self, from: i64) -> (u64, u64) {
+        let first = self.days.start.max(from);
+        let expected = u64::try_from(self.days.end.saturating_sub(first)).unwrap_or(0);
+        (self.covered.range(first..).count() as u64, expected)
+    }
+
+    /// Whether every day from `from` to the last that is over is declared, and there is one.
+    pub fn is_declared_since(&self, from: i64) -> bool {
+        self.days.start <= from && self.days.end >= self.settled && from < self.settled
+    }
+}
+
 /// What became of one source.
 #[derive(Clone, Debug, Default)]
 pub struct SourceCoverage {
     pub source: String,
     pub days: BTreeMap<Option<i64>, DayCoverage>,
-    pub periods: Option<(u64, u64)>,
+    /// `None` where the source declares none.
+    pub periods: Option<Periods>,
     pub conflicts: u64,
     pub deduplicates: bool,
     pub has_status: bool,
@@ -66,37 +92,41 @@ pub fn is_formula(text: &str) -> bool {
 }
 
 #[derive(Default)]
-struct Builder {
+pub(super) struct Builder {
     columns: Vec<Column>,
 }
 
 impl Builder {
-    fn text(mut self, name: &str, values: impl Iterator<Item = Option<impl AsRef<str>>>) -> Self {
+    pub fn text(
+        mut self,
+        name: &str,
+        values: impl Iterator<Item = Option<impl AsRef<str>>>,
+    ) -> Self {
         let values: StringChunked = values.collect();
         self.columns.push(values.with_name(name.into()).into_column());
         self
     }
 
-    fn int(mut self, name: &str, values: Vec<Option<i64>>) -> Self {
+    pub fn int(mut self, name: &str, values: Vec<Option<i64>>) -> Self {
         self.columns.push(Series::new(name.into(), values).into_column());
         self
     }
 
-    fn count(self, name: &str, values: impl Iterator<Item = u64>) -> Self {
+    pub fn count(self, name: &str, values: impl Iterator<Item = u64>) -> Self {
         self.int(name, values.map(|v| i64::try_from(v).ok()).collect())
     }
 
-    fn float(mut self, name: &str, values: Vec<Option<f64>>) -> Self {
+    pub fn float(mut self, name: &str, values: Vec<Option<f64>>) -> Self {
         self.columns.push(Series::new(name.into(), values).into_column());
         self
     }
 
-    fn boolean(mut self, name: &str, values: Vec<Option<bool>>) -> Self {
+    pub fn boolean(mut self, name: &str, values: Vec<Option<bool>>) -> Self {
         self.columns.push(Series::new(name.into(), values).into_column());
         self
     }
 
-    fn time(
+    pub fn time(
         mut self,
         name: &str,
         values: impl Iterator<Item = Option<Moment>>,
@@ -116,8 +146,18 @@ impl Builder {
         Ok(self)
     }
 
-    fn finish(self) -> PolarsResult<DataFrame> {
+    pub fn finish(self) -> PolarsResult<DataFrame> {
         DataFrame::new_infer_height(self.columns)
+    }
+}
+
+impl<'a> Names<'a> {
+    /// Name, developer and developer's name of an app, as far as the registry has them.
+    pub fn app(&self, id: &str) -> (Option<&'a str>, Option<Cow<'a, str>>, Option<&'a str>) {
+        let app = self.registry.apps.get(id);
+        let developer = app.and_then(|a| a.developer_id.as_deref());
+        let named = developer.and_then(|d| self.developer_names.get(d)).copied();
+        (app.and_then(|a| a.name.as_deref()), developer.map(escaped), named)
     }
 }
 
@@ -132,13 +172,13 @@ struct Shown<'a> {
     grace_until: Option<Moment>,
 }
 
-struct Names<'a> {
+pub(super) struct Names<'a> {
     registry: &'a Registry,
     developer_names: BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> Names<'a> {
-    fn new(registry: &'a Registry) -> Self {
+    pub fn new(registry: &'a Registry) -> Self {
         let mut developer_names = BTreeMap::new();
         for app in registry.apps.values() {
             if let (Some(id), Some(name)) = (&app.developer_id, &app.developer_name) {
@@ -189,6 +229,8 @@ pub fn build(report: &Report<'_>) -> PolarsResult<Vec<(&'static str, DataFrame)>
         ("exposure", exposure(report)?),
         ("exposure_days", days(report)?),
         ("exposure_groups", groups(report)?),
+        ("capable", policy_frames::capable(report)?),
+        ("attestations", policy_frames::attestations(report)?),
         ("scopes", scopes(report)?),
         ("scope_fields", scope_fields(report)?),
         ("coverage_days", coverage_days(report)?),
@@ -199,13 +241,14 @@ pub fn build(report: &Report<'_>) -> PolarsResult<Vec<(&'static str, DataFrame)>
 
 fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let names = Names::new(report.registry);
-    let cells = &report.exposure.cells;
-    let shown: Vec<Shown> = cells.iter().map(|c| names.shown(&c.key)).collect();
+    // Promises have a frame of their own.
+    let cells = || report.exposure.cells.iter().filter(|c| c.key.grain != Grain::Attestation);
+    let shown: Vec<Shown> = cells().map(|c| names.shown(&c.key)).collect();
     let each = || {
-        let rows = cells.iter().zip(&shown).enumerate();
+        let rows = cells().zip(&shown).enumerate();
         rows.flat_map(|(i, (cell, shown))| std::iter::repeat_n((i, cell, shown), Window::COUNT))
     };
-    let rows = || cells.iter().flat_map(|c| c.windows.iter());
+    let rows = || cells().flat_map(|c| c.windows.iter());
     Builder::default()
         .int("cell", each().map(|(i, ..)| i64::try_from(i).ok()).collect())
         .text("grain", each().map(|(_, c, _)| Some(c.key.grain.name())))
@@ -216,7 +259,7 @@ fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .text("developer_name", each().map(|(.., s)| s.developer_name))
         .time("restricted_at", each().map(|(.., s)| s.restricted_at))?
         .time("grace_until", each().map(|(.., s)| s.grace_until))?
-        .text("window", cells.iter().flat_map(|_| Window::ALL.iter().map(|w| Some(w.name()))))
+        .text("window", cells().flat_map(|_| Window::ALL.iter().map(|w| Some(w.name()))))
         .count("events_allowed", rows().map(|m| m.events))
         .int("requests_allowed", rows().map(|m| Some(m.requests)).collect())
         .int("requests_denied", rows().map(|m| Some(m.denied)).collect())
@@ -376,16 +419,22 @@ pub fn percent(periods: Option<(u64, u64)>) -> Option<f64> {
     (expected > 0).then(|| covered as f64 * 100.0 / expected as f64)
 }
 
+/// Covered and expected periods from day `from` on, over all sources that declare any.
+pub(super) fn periods_since(coverage: &[SourceCoverage], from: i64) -> Option<(u64, u64)> {
+    let each = coverage.iter().filter_map(|s| s.periods.as_ref()).map(|p| p.since(from));
+    each.reduce(|a, b| (a.0 + b.0, a.1 + b.1))
+}
+
 /// Covered and expected periods over all sources that declare any.
 pub fn all_periods(coverage: &[SourceCoverage]) -> Option<(u64, u64)> {
-    coverage.iter().filter_map(|s| s.periods).reduce(|a, b| (a.0 + b.0, a.1 + b.1))
+    periods_since(coverage, i64::MIN)
 }
 
 fn coverage_sources(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let sources = report.coverage;
     let all = all_periods(sources);
     let periods: Vec<Option<(u64, u64)>> =
-        sources.iter().map(|s| s.periods).chain(std::iter::once(all)).collect();
+        sources.iter().map(|s| Some(s.periods.as_ref()?.since(i64::MIN))).chain([all]).collect();
     let pick = |f: fn((u64, u64)) -> u64| {
         periods.iter().map(|p| p.and_then(|p| i64::try_from(f(p)).ok())).collect::<Vec<_>>()
     };
@@ -424,6 +473,9 @@ fn run(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .int("lookback_days", vec![Some(i64::from(report.lookback_days))])
         .float("coverage_pct", vec![percent(all_periods(report.coverage))])
         .text("verdict", std::iter::once(Some(verdict)))
+        .boolean("has_grants", vec![Some(report.registry.grants.is_some())])
+        .boolean("has_brownouts", vec![Some(report.registry.brownouts.is_some())])
+        .boolean("has_attestations", vec![Some(report.registry.attestations.is_some())])
         .finish()
 }
 

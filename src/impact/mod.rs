@@ -5,6 +5,7 @@ mod frame_specs;
 mod frames;
 mod header;
 mod output;
+mod policy_frames;
 
 use std::path::PathBuf;
 
@@ -17,19 +18,21 @@ use crate::moment::Moment;
 use crate::registry::Registry;
 
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
-pub use frames::{DayCoverage, Report, SourceCoverage, build as build_frames};
+pub use frames::{DayCoverage, Periods, Report, SourceCoverage, build as build_frames};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile};
 
 /// The built-in tables: file name and query.
-pub const QUERIES: [(&str, &str); 7] = [
+pub const QUERIES: [(&str, &str); 9] = [
     ("01_scope_summary", include_str!("../../queries/01_scope_summary.sql")),
     ("02_app_scope_exposure", include_str!("../../queries/02_app_scope_exposure.sql")),
     ("03_developer_exposure", include_str!("../../queries/03_developer_exposure.sql")),
     ("05_data_categories", include_str!("../../queries/05_data_categories.sql")),
     ("06_daily_timeline", include_str!("../../queries/06_daily_timeline.sql")),
     ("07_groups_exposed", include_str!("../../queries/07_groups_exposed.sql")),
+    ("08_deletion_verification", include_str!("../../queries/08_deletion_verification.sql")),
     ("09_coverage", include_str!("../../queries/09_coverage.sql")),
+    ("13_findings", include_str!("../../queries/13_findings.sql")),
 ];
 
 #[derive(Debug, Error)]
@@ -156,11 +159,13 @@ pub fn run(
     frames: Vec<(&'static str, DataFrame)>,
     mut take: impl FnMut(Table) -> Result<(), ImpactError>,
 ) -> Result<(), ImpactError> {
-    let mut context = SQLContext::new();
-    for (name, frame) in frames {
-        context.register(name, frame.lazy());
-    }
+    let frames: Vec<_> = frames.into_iter().map(|(name, frame)| (name, frame.lazy())).collect();
     for query in queries {
+        // One context for all would find aliases of the query before.
+        let mut context = SQLContext::new();
+        for (name, frame) in &frames {
+            context.register(name, frame.clone());
+        }
         let frame = context
             .execute(&query.sql)
             .and_then(polars::prelude::LazyFrame::collect)

@@ -7,7 +7,7 @@ use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::{Exposure, Term};
-use crate::impact::{DayCoverage, SourceCoverage};
+use crate::impact::{DayCoverage, Periods, SourceCoverage};
 
 /// Accounts for every row of a source.
 ///
@@ -59,11 +59,7 @@ pub fn cover(
         let day = source.partition_day(&bad.path);
         days.entry(day).or_default().files_unreadable += 1;
     }
-    let periods = source
-        .plan
-        .expected
-        .as_ref()
-        .map(|_| (covered.len() as u64, u64::try_from(within.end - within.start).unwrap_or(0)));
+    let periods = expected.map(|e| Periods { days: within, covered, settled: e.settled_day });
     Ok(SourceCoverage {
         source: source.plan.name.clone(),
         days,

@@ -56,7 +56,7 @@ pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<
     let built_in = impact::built_in()?;
     let mut queries = impact::user_queries(&plan.queries, &built_in)?;
     impact::check(&queries)?;
-    let registry = registry::load(&plan.registry, io)?;
+    let registry = registry::load(&plan.registry, plan.as_of, io)?;
     let endpoints = registry.endpoints.as_ref().map(|e| Arc::new(EndpointTable::new(e)));
     let endpoints_text = registry.endpoints.as_ref().map(|e| format!("{e:?}")).unwrap_or_default();
     let asked = Asked::new(

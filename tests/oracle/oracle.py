@@ -83,13 +83,22 @@ def views(settings: configuration.Settings, registry: registries.Registry, rows:
     expected = [s.expected for s in settings.sources]
     return {
         "params": table([(parse_setting(as_of, "UTC"), settings.lookback_days,
-                          settings.groups_limit)],
-                        as_of=moment, lookback_days=count, groups_limit=count),
+                          settings.groups_limit, registry.grants is not None,
+                          registry.brownouts is not None, registry.attestations is not None)],
+                        as_of=moment, lookback_days=count, groups_limit=count,
+                        has_grants=pa.bool_(), has_brownouts=pa.bool_(),
+                        has_attestations=pa.bool_()),
         "scopes": table(registry.scopes, scope=text, restricted_at=moment,
                         data_fields=pa.list_(text)),
         "apps": table(registry.apps, app_id=text, app_name=text, developer_id=text,
                       developer_name=text),
         "extensions": table(registry.extensions, app_id=text, scope=text, grace_until=moment),
+        "grant_rows": table(registry.grants or [], app_id=text, scope=text, granted_at=moment,
+                            revoked_at=moment, known_at=moment),
+        "brownouts": table(registry.brownouts or [], scope=text, app_id=text, begins=moment,
+                           ends=moment),
+        "attestations": table(registry.attestations or [], app_id=text, scope=text,
+                              asked_at=moment, attested_at=moment, statement=text),
         "sources": table(
             [
                 (s.name, n, *(role in s.columns for role in ("subject", "event_id", "status")),

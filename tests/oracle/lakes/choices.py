@@ -12,8 +12,15 @@ class Choices:
     """A seeded source of chance whose features can be switched off by name."""
 
     def __init__(self, number: int, without: frozenset[str] = frozenset()) -> None:
+        self.number = number
         self.random = random.Random(f"lake {number}")
         self.without = without
+
+    def apart(self, purpose: str) -> Choices:
+        """Chance of its own: what draws from it leaves all else as it was."""
+        apart = Choices(self.number, self.without)
+        apart.random = random.Random(f"lake {self.number}: {purpose}")
+        return apart
 
     def has(self, feature: str, probability: float) -> bool:
         """Whether this lake (or row) shows a feature. Draws in any case, so that switching one

@@ -123,6 +123,8 @@ class Lake:
     def change(self) -> None:
         """What may change between two runs that share a ledger."""
         c, p = self.c, self.policy
+        if "change_standing" not in c.without and p.attestations and c.apart("story").chance(0.5):
+            p.attestations.pop()
         for what in c.some(["as_of", "date", "scope", "grace", "lookback", "add", "remove",
                             "rewrite"], 1, 3):
             if f"change_{what}" in c.without:

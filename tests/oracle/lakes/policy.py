@@ -26,6 +26,14 @@ class Endpoint:
     scope: str
 
 
+# app, scope, granted_at, revoked_at, as_of
+GrantRow = tuple[str, str, int | None, int | None, int | None]
+# scope, app, from, to
+BrownoutRow = tuple[str, str | None, int, int]
+# app, scope, asked_at, attested_at, statement
+AttestationRow = tuple[str, str | None, int | None, int | None, str | None]
+
+
 @dataclass
 class Policy:
     """Everything that is no log. Moments are ns; `as_of` is too."""
@@ -38,6 +46,10 @@ class Policy:
     apps: dict[str, tuple[str | None, str | None, str | None]]
     extensions: dict[tuple[str, str], int]
     endpoints: list[Endpoint] | None
+    # Each None where the lake has no such file.
+    grants: list[GrantRow] | None
+    brownouts: list[BrownoutRow] | None
+    attestations: list[AttestationRow] | None
     as_of: int
     lookback_days: int | None
     groups: int | str | None
@@ -52,8 +64,15 @@ class Policy:
         lookback = 60 if self.lookback_days is None else self.lookback_days
         self.cuts = sorted({
             *self.scopes.values(), *self.extensions.values(), self.as_of,
-            self.as_of - lookback * DAY_NS, *days,
+            self.as_of - lookback * DAY_NS, *days, *self.moments(),
         })
+
+    def moments(self) -> list[int]:
+        """Those of grants, brownouts and promises."""
+        rows = [*((g[2], g[3]) for g in self.grants or ()),
+                *((b[2], b[3]) for b in self.brownouts or ()),
+                *((a[3],) for a in self.attestations or ())]
+        return [moment for row in rows for moment in row if moment is not None]
 
 
 def draw(c: Choices) -> Policy:
@@ -72,6 +91,9 @@ def draw(c: Choices) -> Policy:
         apps=draw_apps(c, app_pool),
         extensions={},
         endpoints=None,
+        grants=None,
+        brownouts=None,
+        attestations=None,
         as_of=draw_moment(c, base, zone, *c.weighted({(4, 9): 0.5, (8, 30): 0.25, (-3, 5): 0.25})),
         lookback_days=c.one([None, 0, 1, 2, 3, 5, 30, 400]),
         groups=c.one([None, None, "all", 1, 2, 3]),
@@ -82,8 +104,61 @@ def draw(c: Choices) -> Policy:
     for app in c.some(app_pool, 0, 5):
         for scope in c.some(list(scopes), 1, 2):
             policy.extensions[app, scope] = draw_moment(c, base, zone, -4, 14)
+    draw_standing(c.apart("standing"), policy, app_pool)
     policy.refresh_cuts()
     return policy
+
+
+def draw_standing(c: Choices, policy: Policy, app_pool: list[str]) -> None:
+    """Grants, brownouts and promises: most of apps and scopes that occur."""
+    scopes = [*policy.scopes, *(["not_asked"] if c.chance(0.3) else [])]
+
+    def moment() -> int:
+        return draw_moment(c, policy.base, policy.zone, -3, 8)
+
+    if c.has("grants", 0.6):
+        policy.grants = []
+        for app in c.some(app_pool, 0, 6):
+            for scope in c.some(scopes, 1, 3):
+                begins: list[int | None] = [m for m in {moment() for _ in range(c.between(0, 2))}]
+                if c.chance(0.4):
+                    begins.append(None)
+                for begin in begins:
+                    policy.grants += draw_grant(c, policy, app, scope, begin)
+    if c.has("brownouts", 0.5):
+        policy.brownouts = []
+        for scope in c.some(scopes, 0, 3):
+            for app in [None, *c.some(app_pool, 0, 2)][c.between(0, 1):]:
+                begin, end = sorted((moment(), moment()))
+                if begin < end:
+                    policy.brownouts.append((scope, app, begin, end))
+    if c.has("attestations", 0.6):
+        rows: dict[tuple[str, str | None, int | None], AttestationRow] = {}
+        for app in c.some(app_pool, 0, 6):
+            for scope in c.some([None, *scopes], 1, 2):
+                asked = None if c.chance(0.2) else moment()
+                attested = None if asked is not None and c.chance(0.2) else moment()
+                if asked is not None and attested is not None:
+                    asked, attested = sorted((asked, attested))
+                statement = c.one([None, "deleted", "=gone", "<b>all</b>, twice"])
+                rows[app, scope, attested] = (app, scope, asked, attested, statement)
+        policy.attestations = list(rows.values())
+
+
+def draw_grant(c: Choices, policy: Policy, app: str, scope: str, begin: int | None
+               ) -> list[GrantRow]:
+    """One grant; now and then with rows of what was thought of it before."""
+    least = policy.base if begin is None else begin
+
+    def end() -> int | None:
+        drawn = draw_moment(c, policy.base, policy.zone, -3, 9)
+        return drawn if drawn > least and c.chance(0.7) else None
+
+    if not c.has("snapshots", 0.3):
+        return [(app, scope, begin, end(), None)]
+    known = {draw_moment(c, policy.base, policy.zone, -3, 12) for _ in range(c.between(1, 3))}
+    rows: list[GrantRow] = [(app, scope, begin, end(), at) for at in known]
+    return rows + ([(app, scope, begin, end(), None)] if c.chance(0.5) else [])
 
 
 def draw_apps(c: Choices, pool: list[str]) -> dict[str, tuple[str | None, str | None, str | None]]:

@@ -73,6 +73,26 @@ def registry(c: Choices, policy: Policy, folder: Path) -> None:
         folder / "extensions.csv", ["app_id", "scope", "grace_until"],
         [[*key, spelled(c, until, zone)] for key, until in policy.extensions.items()],
     )
+    def at(moment: int | None) -> str:
+        return "" if moment is None else spelled(c, moment, zone)
+
+    if policy.grants is not None:
+        write_csv(
+            folder / "grants.csv", ["app_id", "scope", "granted_at", "revoked_at", "as_of"],
+            [[app, scope, *map(at, moments)] for app, scope, *moments in policy.grants],
+        )
+    if policy.brownouts is not None:
+        write_csv(
+            folder / "brownouts.csv", ["scope", "app_id", "from", "to"],
+            [[scope, app or "", at(begin), at(end)] for scope, app, begin, end in policy.brownouts],
+        )
+    if policy.attestations is not None:
+        write_csv(
+            folder / "attestations.csv",
+            ["app_id", "scope", "asked_at", "attested_at", "statement"],
+            [[app, scope or c.one(["", "all"]), at(asked), at(attested), statement or ""]
+             for app, scope, asked, attested, statement in policy.attestations],
+        )
     if policy.endpoints is not None:
         write_csv(
             folder / "endpoints.csv", ["method", "path", "scope"],
@@ -92,6 +112,9 @@ def configuration(c: Choices, policy: Policy, shapes: list[Shape], path: Path) -
     registry_table["extensions"] = "extensions.csv"
     if policy.endpoints is not None:
         registry_table["endpoints"] = "endpoints.csv"
+    for role in ("grants", "brownouts", "attestations"):
+        if getattr(policy, role) is not None:
+            registry_table[role] = f"{role}.csv"
     if policy.registry_zone is not None:
         registry_table["zone"] = policy.registry_zone
     report: dict[str, Any] = {"max_rejected_rows": policy.max_rejected}

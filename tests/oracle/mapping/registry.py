@@ -20,6 +20,12 @@ class Registry:
     # (app, scope, end of grace)
     extensions: list[tuple[str, str, int]]
     endpoints: list[Endpoint] | None
+    # (app, scope, granted_at, revoked_at, as_of); None where no file is given
+    grants: list[tuple[str, str, int | None, int | None, int | None]] | None
+    # (scope, app, from, to)
+    brownouts: list[tuple[str, str | None, int, int]] | None
+    # (app, scope or None for all, asked_at, attested_at, statement)
+    attestations: list[tuple[str, str | None, int | None, int | None, str | None]] | None
 
 
 def load(settings: Settings) -> Registry:
@@ -31,6 +37,9 @@ def load(settings: Settings) -> Registry:
             return []
         with open(Path(settings.folder, name), encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
+
+    def moment(text: str | None) -> int | None:
+        return parse_setting(text, zone) if text else None
 
     # Two rows that say the same are one.
     return Registry(
@@ -65,6 +74,33 @@ def load(settings: Settings) -> Registry:
         endpoints=(
             [Endpoint.read(r.get("method"), r["path"], r["scope"]) for r in rows("endpoints")]
             if "endpoints" in settings.registry
+            else None
+        ),
+        grants=(
+            list(dict.fromkeys(
+                (r["app_id"], r["scope"], moment(r.get("granted_at")),
+                 moment(r.get("revoked_at")), moment(r.get("as_of")))
+                for r in rows("grants")
+            ))
+            if "grants" in settings.registry
+            else None
+        ),
+        brownouts=(
+            list(dict.fromkeys(
+                (r["scope"], r.get("app_id") or None, parse_setting(r["from"], zone),
+                 parse_setting(r["to"], zone))
+                for r in rows("brownouts")
+            ))
+            if "brownouts" in settings.registry
+            else None
+        ),
+        attestations=(
+            list(dict.fromkeys(
+                (r["app_id"], None if r.get("scope") in (None, "", "all") else r["scope"],
+                 moment(r["asked_at"]), moment(r["attested_at"]), r.get("statement") or None)
+                for r in rows("attestations")
+            ))
+            if "attestations" in settings.registry
             else None
         ),
     )

@@ -1,0 +1,36 @@
+-- One row for each app and scope, and each way in which the app used the scope although it should not have.
+-- key: grain, finding, scope, app_id
+-- column: grain | string |  | scope_app.
+-- column: finding | string |  | after_attestation, after_revocation, in_brownout, without_grant or after_grace: what the use came after, fell into, or lacked.
+-- column: scope | string |  | Scope.
+-- column: app_id | string |  | App; null for events that name no app.
+-- column: app_name | string |  | From the registry.
+-- column: developer_id | string |  | From the registry.
+-- column: developer_name | string |  | From the registry.
+-- column: requests_allowed | int64 | requests | Allowed, exercised requests of this kind.
+-- column: subjects_observed | int64 | people | Distinct people reached by them.
+-- column: groups | int64 | groups | Distinct groups read by them.
+-- column: first_access | timestamp[us, UTC] | UTC | The first of them.
+-- column: last_access | timestamp[us, UTC] | UTC | The last of them.
+
+WITH without_grant AS (
+  SELECT u.cell, u.app_id
+  FROM exposure AS u
+  LEFT JOIN (SELECT scope, app_id, TRUE AS is_capable FROM capable) AS c
+    ON u.scope = c.scope AND u.app_id = c.app_id
+  WHERE u.grain = 'scope_app' AND u.window = 'after_restriction' AND u.app_id IS NOT NULL
+    AND c.is_capable IS NULL
+)
+SELECT grain, window AS finding, scope, app_id, app_name, developer_id, developer_name,
+       requests_allowed, subjects_observed, groups, first_access, last_access
+FROM exposure
+WHERE grain = 'scope_app' AND events_allowed > 0
+  AND window IN ('after_attestation', 'after_revocation', 'in_brownout', 'after_grace')
+UNION ALL
+SELECT e.grain, 'without_grant' AS finding, e.scope, e.app_id, e.app_name, e.developer_id,
+       e.developer_name, e.requests_allowed, e.subjects_observed, e.groups, e.first_access,
+       e.last_access
+FROM exposure AS e
+CROSS JOIN (SELECT has_grants FROM run) AS r
+JOIN (SELECT cell, TRUE AS is_without FROM without_grant) AS w ON e.cell = w.cell
+WHERE e.window = 'after_restriction' AND e.events_allowed > 0 AND r.has_grants

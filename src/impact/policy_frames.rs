@@ -1,0 +1,158 @@
+//! Frames of who could call, and of what was promised.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use polars::prelude::{DataFrame, PolarsResult};
+
+use super::frames::{Builder, Names, Report, escaped, percent, periods_since};
+use crate::exposure::{CellKey, Grain, Measures, Term, Window};
+use crate::moment::Moment;
+use crate::registry::{Attestation, Grant, Registry};
+
+/// An app with a grant of a restricted scope that holds at some moment of [restriction, as_of)
+/// (docs/counting.md, rule 9).
+struct Capable<'a> {
+    scope: &'a str,
+    app: &'a str,
+    granted_at: Option<Moment>,
+    revoked_at: Option<Moment>,
+}
+
+fn capable_apps<'a>(registry: &'a Registry, as_of: Moment) -> Vec<Capable<'a>> {
+    let mut capable: Vec<Capable<'a>> = Vec::new();
+    for ((app, scope), grants) in registry.grants.iter().flatten() {
+        let Some(restricted) = registry.scopes.get(scope) else { continue };
+        let holds = |grant: &&Grant| grant.overlaps(restricted.restricted_at, as_of);
+        let first = grants.iter().filter(holds).map(|g| g.granted_at).min();
+        let Some(granted_at) = first else { continue };
+        let open = grants.iter().filter(holds).any(|g| g.revoked_at.is_none());
+        let last = grants.iter().filter(holds).filter_map(|g| g.revoked_at).max();
+        let revoked_at = last.filter(|_| !open);
+        capable.push(Capable { scope, app, granted_at, revoked_at });
+    }
+    capable.sort_by_key(|c| (c.scope, c.app));
+    capable
+}
+
+pub(super) fn capable(report: &Report<'_>) -> PolarsResult<DataFrame> {
+    let names = Names::new(report.registry);
+    let rows = capable_apps(report.registry, report.as_of);
+    let named: Vec<_> = rows.iter().map(|c| names.app(c.app)).collect();
+    Builder::default()
+        .text("scope", rows.iter().map(|c| Some(escaped(c.scope))))
+        .text("app_id", rows.iter().map(|c| Some(escaped(c.app))))
+        .text("app_name", named.iter().map(|n| n.0))
+        .text("developer_id", named.iter().map(|n| n.1.as_deref()))
+        .text("developer_name", named.iter().map(|n| n.2))
+        .time("granted_at", rows.iter().map(|c| c.granted_at))?
+        .time("revoked_at", rows.iter().map(|c| c.revoked_at))?
+        .finish()
+}
+
+/// What came after a promise.
+#[derive(Default)]
+struct After<'a> {
+    measures: Option<&'a Measures>,
+    /// `None` where no grants are known.
+    regrants: Option<u64>,
+    /// Covered and expected days since.
+    periods: Option<(u64, u64)>,
+    /// Whether no access after it can have been missed.
+    is_whole: bool,
+}
+
+fn after<'a>(
+    report: &'a Report<'_>,
+    cells: &BTreeMap<&CellKey, &'a Measures>,
+    attestation: &Attestation,
+) -> Option<After<'a>> {
+    let at = attestation.attested_at.filter(|at| *at < report.as_of)?;
+    let key = CellKey {
+        grain: Grain::Attestation,
+        scope: attestation.scope.clone(),
+        app: Some(attestation.app.clone()),
+        developer: None,
+        attested_at: Some(at),
+    };
+    let grants = report.registry.grants.iter().flatten();
+    let covered = grants.filter(|((app, scope), _)| {
+        *app == attestation.app
+            && report.registry.scopes.contains_key(scope)
+            && attestation.scope.as_ref().is_none_or(|own| own == scope)
+    });
+    let again = |grant: &Grant| grant.granted_at.is_some_and(|g| at <= g && g < report.as_of);
+    let regrants = covered.map(|(_, grants)| grants.iter().filter(|g| again(g)).count() as u64);
+    let rejected = |t: &crate::exposure::Terms| t.get(Term::Rejected as usize) != Some(&0);
+    // Calls that name no app may be this one's.
+    let nameless = |m: &Measures| m.unknown > 0 || m.last.is_some_and(|last| last >= at);
+    let is_whole = report.complete
+        && !report.exposure.cells.iter().any(|cell| {
+            cell.key.grain == Grain::App
+                && cell.key.app.is_none()
+                && cell.windows.first().is_some_and(nameless)
+        })
+        && report.coverage.iter().all(|source| {
+            let periods = source.periods.as_ref();
+            periods.is_some_and(|p| p.is_declared_since(at.day()))
+                && !source.days.values().any(|day| rejected(&day.terms))
+        });
+    Some(After {
+        measures: cells.get(&key).copied(),
+        regrants: report.registry.grants.is_some().then(|| regrants.sum()),
+        periods: periods_since(report.coverage, at.day()),
+        is_whole,
+    })
+}
+
+pub(super) fn attestations(report: &Report<'_>) -> PolarsResult<DataFrame> {
+    let names = Names::new(report.registry);
+    let rows: Vec<&Attestation> = report.registry.attestations.iter().flatten().collect();
+    let named: Vec<_> = rows.iter().map(|a| names.app(&a.app)).collect();
+    let cells = report.exposure.cells.iter().filter(|c| c.key.grain == Grain::Attestation);
+    let cells: BTreeMap<&CellKey, &Measures> = cells
+        .filter_map(|c| Some((&c.key, c.windows.get(Window::AfterAttestation as usize)?)))
+        .collect();
+    let after: Vec<Option<After<'_>>> = rows.iter().map(|a| after(report, &cells, a)).collect();
+    let none = Measures::default();
+    let measures =
+        || after.iter().map(|after| after.as_ref().map(|after| after.measures.unwrap_or(&none)));
+    let count = |of: fn(&Measures) -> u64| -> Vec<Option<i64>> {
+        measures().map(|m| m.and_then(|m| i64::try_from(of(m)).ok())).collect()
+    };
+    let periods = || after.iter().map(|a| a.as_ref().and_then(|a| a.periods));
+    let of_periods = |of: fn((u64, u64)) -> u64| -> Vec<Option<i64>> {
+        periods().map(|p| p.and_then(|p| i64::try_from(of(p)).ok())).collect()
+    };
+    let scope =
+        |a: &&Attestation| a.scope.as_deref().map_or(Cow::from("(all)"), escaped).into_owned();
+    Builder::default()
+        .text("app_id", rows.iter().map(|a| Some(escaped(&a.app))))
+        .text("app_name", named.iter().map(|n| n.0))
+        .text("developer_id", named.iter().map(|n| n.1.as_deref()))
+        .text("developer_name", named.iter().map(|n| n.2))
+        .text("scope", rows.iter().map(|a| Some(scope(a))))
+        .time("asked_at", rows.iter().map(|a| a.asked_at))?
+        .time("attested_at", rows.iter().map(|a| a.attested_at))?
+        .text("statement", rows.iter().map(|a| a.statement.as_deref()))
+        .int("events_after", count(|m| m.events))
+        .int("requests_after", measures().map(|m| m.map(|m| m.requests)).collect())
+        .int("requests_denied_after", measures().map(|m| m.map(|m| m.denied)).collect())
+        .int("requests_unknown_after", measures().map(|m| m.map(|m| m.unknown)).collect())
+        .int("subjects_after", count(|m| m.subjects))
+        .int("groups_after", count(|m| m.groups))
+        .time("first_after", measures().map(|m| m.and_then(|m| m.first)))?
+        .time("last_after", measures().map(|m| m.and_then(|m| m.last)))?
+        .int(
+            "regrants",
+            after
+                .iter()
+                .map(|a| a.as_ref().and_then(|a| i64::try_from(a.regrants?).ok()))
+                .collect(),
+        )
+        .int("periods_expected_after", of_periods(|p| p.1))
+        .int("periods_covered_after", of_periods(|p| p.0))
+        .float("coverage_pct_after", periods().map(percent).collect())
+        .boolean("is_whole_after", after.iter().map(|a| a.as_ref().map(|a| a.is_whole)).collect())
+        .finish()
+}
