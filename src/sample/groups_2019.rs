@@ -14,6 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
+use super::standing::{self, Standing};
 use super::truth::{Call, Truth};
 use super::{Made, SampleError};
 use crate::key::mix;
@@ -26,6 +27,8 @@ const FIRST_DAY: i64 = 17_657;
 /// 2019-11-06.
 const END_DAY: i64 = 18_206;
 const LOOKBACK_DAYS: i64 = 60;
+/// 2019-07-10: the log of this day was lost.
+const LOST_DAY: i64 = 18_087;
 
 const SCOPES: [(&str, &str); 4] = [
     ("groups_access_member_info", "name;profile_picture"),
@@ -58,6 +61,7 @@ struct Use {
     first_person: i64,
     people: i64,
     grace_until: Option<i64>,
+    standing: Standing,
 }
 
 fn app_id(number: usize) -> String {
@@ -89,9 +93,15 @@ pub fn groups_2019(out: &Path, rows: u64) -> Result<Made, SampleError> {
     let used: u64 = uses.iter().map(|u| u.calls).sum();
     // One use in 200 is written a second time.
     let noise = rows.saturating_sub(used + used / 200);
-    let mut truth = Truth::new(Moment::from_micros((END_DAY - LOOKBACK_DAYS) * DAY_MICROS));
-    let mut written = 0;
-    for day in FIRST_DAY..END_DAY {
+    let lookback = Moment::from_micros((END_DAY - LOOKBACK_DAYS) * DAY_MICROS);
+    let scope_names = SCOPES.map(|(name, _)| name);
+    let promises = standing::promises().into_iter().map(|p| {
+        let scope = p.scope.and_then(|scope| scope_names.get(scope));
+        (app_id(p.app), scope.map(|s| (*s).to_string()), p.micros)
+    });
+    let mut truth = Truth::new(lookback, promises.collect());
+    let (mut written, mut files) = (0, 0);
+    for day in (FIRST_DAY..END_DAY).filter(|day| *day != LOST_DAY) {
         let mut batch = Rows::default();
         for (number, of) in uses.iter().enumerate() {
             add_use(&mut batch, &mut truth, number as u64, of, day);
@@ -100,6 +110,7 @@ pub fn groups_2019(out: &Path, rows: u64) -> Result<Made, SampleError> {
         let folder = out.join(format!("logs/dt={}", day_to_date(day)));
         fs::create_dir_all(&folder).map_err(|e| failed(&folder, &e))?;
         let path = folder.join("part-0.parquet");
+        files += 1;
         written += batch.write(&path).map_err(|e| failed(&path, &e))?;
     }
     for (name, text) in registry() {
@@ -115,10 +126,10 @@ pub fn groups_2019(out: &Path, rows: u64) -> Result<Made, SampleError> {
         "rows": written,
     });
     let path = out.join("truth.json");
-    let mut text = serde_json::to_string_pretty(&truth.to_json(story)).unwrap_or_default();
+    let mut text =
+        serde_json::to_string_pretty(&truth.to_json(story, LOST_DAY)).unwrap_or_default();
     text.push('\n');
     fs::write(&path, text).map_err(|e| failed(&path, &e))?;
-    let files = u64::try_from(END_DAY - FIRST_DAY).unwrap_or(0);
     Ok(Made { rows: written, files, as_of: AS_OF.into() })
 }
 
@@ -146,9 +157,14 @@ fn plan(calls: u64) -> Vec<Use> {
         let grace_until = grace.and_then(Moment::parse_rfc3339).map(|m| m.micros);
         for i in 0..scopes {
             let calls = unit * weight(number);
+            let scope = (number + i) % SCOPES.len();
             uses.push(Use {
                 app: app.clone(),
-                scope: (number + i) % SCOPES.len(),
+                scope,
+                standing: standing::standing(
+                    if number < USED { number } else { usize::MAX },
+                    scope,
+                ),
                 from_day: FIRST_DAY + number as i64,
                 to_day,
                 calls,
@@ -176,6 +192,10 @@ fn calls_on(of: &Use, day: i64) -> std::ops::Range<u64> {
     until(at)..until(at + 1)
 }
 
+fn within(stretches: &[(i64, i64)], micros: i64) -> bool {
+    stretches.iter().any(|(from, to)| *from <= micros && micros < *to)
+}
+
 fn add_use(batch: &mut Rows, truth: &mut Truth, number: u64, of: &Use, day: i64) {
     let Some((scope, _)) = SCOPES.get(of.scope) else { return };
     for call in calls_on(of, day) {
@@ -191,6 +211,9 @@ fn add_use(batch: &mut Rows, truth: &mut Truth, number: u64, of: &Use, day: i64)
             bytes: 200 + i64::try_from(hash % 4_000).unwrap_or(0),
             allowed: of.denied_every == 0 || call % of.denied_every != 1,
             in_grace: of.grace_until.is_some_and(|until| micros < until),
+            in_brownout: within(&of.standing.brownouts, micros),
+            after_revocation: within(&of.standing.revoked, micros),
+            after_attestation: of.standing.promised.is_some_and(|at| at <= micros),
         };
         truth.count(&made);
         let id = format!("{hash:016x}{number:04x}");
@@ -222,6 +245,9 @@ fn add_noise(batch: &mut Rows, day: i64, rows: u64) {
             bytes: 100 + i64::try_from(pick(9_000, 20)).unwrap_or(0),
             allowed: pick(20, 30) != 0,
             in_grace: false,
+            in_brownout: false,
+            after_revocation: false,
+            after_attestation: false,
         };
         batch.push(&made, &format!("{hash:016x}ffff"));
     }
@@ -244,12 +270,7 @@ fn registry() -> Vec<(&'static str, String)> {
             app_id(number)
         ));
     }
-    let mut grants = String::from("app_id,scope,granted_at,revoked_at\n");
-    for number in 0..CAPABLE {
-        for (scope, _) in SCOPES {
-            grants.push_str(&format!("{},{scope},2016-01-01T00:00:00Z,\n", app_id(number)));
-        }
-    }
+    let names = SCOPES.map(|(name, _)| name);
     let mut extensions = String::from("app_id,scope,grace_until\n");
     for (number, until) in (0..CAPABLE).filter_map(|n| Some((n, grace_of(n)?))) {
         for (scope, _) in SCOPES {
@@ -259,7 +280,9 @@ fn registry() -> Vec<(&'static str, String)> {
     vec![
         ("scopes.csv", scopes),
         ("apps.csv", apps),
-        ("grants.csv", grants),
+        ("grants.csv", standing::grants(CAPABLE, app_id, &names)),
+        ("brownouts.csv", standing::brownouts(&names)),
+        ("attestations.csv", standing::attestations(app_id, &names)),
         ("extensions.csv", extensions),
         ("afterscope.toml", include_str!("groups_2019.toml").to_string()),
     ]

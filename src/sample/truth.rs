@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
-use crate::moment::Moment;
+use crate::moment::{DAY_MICROS, Moment};
 
 /// One call, before it becomes a row.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,9 @@ pub struct Call<'a> {
     pub bytes: i64,
     pub allowed: bool,
     pub in_grace: bool,
+    pub in_brownout: bool,
+    pub after_revocation: bool,
+    pub after_attestation: bool,
 }
 
 #[derive(Default)]
@@ -29,9 +32,22 @@ struct Figures {
     first: Option<i64>,
     last: Option<i64>,
     requests_in_grace: u64,
+    requests_in_brownout: u64,
+    requests_after_revocation: u64,
+    requests_after_attestation: u64,
+    people_after_attestation: HashSet<i64>,
     requests_lookback: u64,
     people_lookback: HashSet<i64>,
     groups_lookback: HashSet<i64>,
+}
+
+/// A promise of deletion, and what was done after it.
+struct Promise {
+    app: String,
+    scope: Option<String>,
+    micros: i64,
+    requests: u64,
+    people: HashSet<i64>,
 }
 
 /// True figures by (scope or `(all)`, app or `(all)`).
@@ -39,14 +55,34 @@ struct Figures {
 pub struct Truth {
     lookback_from: i64,
     figures: BTreeMap<(String, String), Figures>,
+    promises: Vec<Promise>,
 }
 
 impl Truth {
-    pub fn new(lookback_from: Moment) -> Self {
-        Self { lookback_from: lookback_from.micros, figures: BTreeMap::new() }
+    /// Promises are an app, a scope or all of them, and when the promise was given.
+    pub fn new(lookback_from: Moment, promises: Vec<(String, Option<String>, i64)>) -> Self {
+        let promises = promises.into_iter().map(|(app, scope, micros)| Promise {
+            app,
+            scope,
+            micros,
+            requests: 0,
+            people: HashSet::new(),
+        });
+        Self {
+            lookback_from: lookback_from.micros,
+            figures: BTreeMap::new(),
+            promises: promises.collect(),
+        }
     }
 
     pub fn count(&mut self, call: &Call<'_>) {
+        for promise in self.promises.iter_mut().filter(|_| call.allowed) {
+            let covered = promise.scope.as_deref().is_none_or(|scope| scope == call.scope);
+            if covered && promise.app == call.app && promise.micros <= call.micros {
+                promise.requests += 1;
+                promise.people.insert(call.person);
+            }
+        }
         for scope in [call.scope, "(all)"] {
             for app in [call.app, "(all)"] {
                 let f = self.figures.entry((scope.into(), app.into())).or_default();
@@ -61,6 +97,12 @@ impl Truth {
                 f.first = Some(f.first.map_or(call.micros, |t| t.min(call.micros)));
                 f.last = f.last.max(Some(call.micros));
                 f.requests_in_grace += u64::from(call.in_grace);
+                f.requests_in_brownout += u64::from(call.in_brownout);
+                f.requests_after_revocation += u64::from(call.after_revocation);
+                if call.after_attestation {
+                    f.requests_after_attestation += 1;
+                    f.people_after_attestation.insert(call.person);
+                }
                 if call.micros >= self.lookback_from {
                     f.requests_lookback += 1;
                     f.people_lookback.insert(call.person);
@@ -81,7 +123,8 @@ impl Truth {
             .count()
     }
 
-    pub fn to_json(&self, extra: Value) -> Value {
+    /// The answers; on `lost_day` there is no log.
+    pub fn to_json(&self, extra: Value, lost_day: i64) -> Value {
         let time = |t: Option<i64>| t.map(|t| Moment::from_micros(t).to_rfc3339());
         let rows: Vec<Value> = self
             .figures
@@ -93,6 +136,10 @@ impl Truth {
                     "requests_allowed": f.requests,
                     "requests_denied": f.denied,
                     "requests_in_grace": f.requests_in_grace,
+                    "requests_in_brownout": f.requests_in_brownout,
+                    "requests_after_revocation": f.requests_after_revocation,
+                    "requests_after_attestation": f.requests_after_attestation,
+                    "subjects_after_attestation": f.people_after_attestation.len(),
                     "requests_lookback": f.requests_lookback,
                     "subjects_observed": f.people.len(),
                     "subjects_lookback": f.people_lookback.len(),
@@ -116,6 +163,27 @@ impl Truth {
                 (scope.as_str(), apps)
             })
             .collect();
-        json!({ "story": extra, "scopes": scopes, "exposure": rows })
+        let promises: Vec<Value> = self
+            .promises
+            .iter()
+            .map(|p| {
+                let verdict = if p.requests > 0 {
+                    "violated"
+                } else if p.micros < (lost_day + 1) * DAY_MICROS {
+                    "inconclusive"
+                } else {
+                    "clean"
+                };
+                json!({
+                    "app_id": p.app,
+                    "scope": p.scope.as_deref().unwrap_or("(all)"),
+                    "attested_at": time(Some(p.micros)),
+                    "requests_after": p.requests,
+                    "subjects_after": p.people.len(),
+                    "verdict": verdict,
+                })
+            })
+            .collect();
+        json!({ "story": extra, "scopes": scopes, "exposure": rows, "promises": promises })
     }
 }

@@ -138,6 +138,62 @@ impl Lake {
         lake
     }
 
+    /// The standard lake, and what became of its apps beside their calls.
+    pub fn with_standing() -> Self {
+        let lake = Self::standard();
+        let files = ["grants", "brownouts", "attestations"];
+        let keys: Vec<String> = files.iter().map(|f| format!("{f} = \"{f}.csv\"\n")).collect();
+        lake.edit("afterscope.toml", "\n[report]", &format!("{}\n[report]", keys.concat()));
+        lake.write(
+            "grants.csv",
+            "app_id,scope,granted_at,revoked_at
+app-1,read_members,2016-01-01T00:00:00Z,2019-07-02T00:00:00Z
+app-3,read_members,,2019-06-15
+app-3,write_posts,2018-01-01,2019-07-01
+app-9,write_posts,2018-01-01,
+",
+        );
+        lake.write(
+            "brownouts.csv",
+            "scope,app_id,from,to
+read_members,,2019-07-01T09:00:00Z,2019-07-01T10:00:00Z
+read_members,app-2,2019-07-01T08:00:00Z,2019-07-03T10:00:00Z
+",
+        );
+        lake.write(
+            "attestations.csv",
+            "app_id,scope,asked_at,attested_at,statement
+app-1,,2019-06-20,2019-07-02T00:00:00Z,All is deleted
+app-2,write_posts,2019-06-20,,
+app-3,all,2019-06-20,2019-07-02,We kept nothing
+",
+        );
+        lake
+    }
+
+    /// One allowed call of `read_members` that names no app.
+    pub fn log_without_app(&self, path: &str, time: &str) {
+        let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
+        let number = |value: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![value])) };
+        let columns = vec![
+            ("event_time", times([Some(time)].into_iter())),
+            ("request_id", text(path)),
+            ("app_id", Arc::new(StringArray::from(vec![None::<&str>])) as ArrayRef),
+            ("user_id", number(9)),
+            ("group_id", number(10)),
+            ("scope", text("read_members")),
+            ("status", number(200)),
+            ("bytes", number(100)),
+        ];
+        self.columns(path, columns);
+    }
+
+    /// Overwrites every log so that who opens one finds rubbish.
+    pub fn spoil_logs(&self) {
+        let names = self.files().into_keys().filter(|name| name.starts_with("logs/"));
+        names.for_each(|name| spoil(&self.path(&name)));
+    }
+
     /// The standard lake and more files of one call of `read_members` each, by app-1 in group 10 and
     /// of a person of its own: every file is one request and one person more.
     pub fn with_more_files(files: i64) -> Self {

@@ -27,7 +27,15 @@ fn the_committed_sample_gives_its_expected_tables() {
 fn the_committed_sample_is_what_the_program_makes() {
     let lake = Lake::empty();
     lake.afterscope(&["sample", "groups-2019", "made", "--rows", "20000"]).succeeds();
-    for name in ["truth.json", "scopes.csv", "apps.csv", "grants.csv", "extensions.csv"] {
+    for name in [
+        "truth.json",
+        "scopes.csv",
+        "apps.csv",
+        "grants.csv",
+        "extensions.csv",
+        "brownouts.csv",
+        "attestations.csv",
+    ] {
         let made = std::fs::read(lake.path(&format!("made/{name}"))).unwrap();
         assert!(made == std::fs::read(sample().join(name)).unwrap(), "{name} differs");
     }

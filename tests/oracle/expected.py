@@ -21,7 +21,7 @@ def write(folder: Path, tables: dict[str, pa.Table]) -> None:
 
 
 def cell(value: Any) -> str:
-    """Nulls are empty, times have six digits and a Z; no text of a sample looks like a formula."""
+    """Nulls are empty, times have six digits and a Z, and what looks like a formula is a text."""
     match value:
         case None:
             return ""
@@ -30,6 +30,6 @@ def cell(value: Any) -> str:
         case dt.datetime():
             return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         case str() if value[:1] in "=+-@":
-            raise ValueError(f"a text that looks like a formula: {value!r}")
+            return f"'{value}"
         case _:
             return str(value)

@@ -160,3 +160,63 @@ fn an_extension_of_an_unknown_app_and_a_developer_of_two_names_are_pointed_out()
         assert!(outcome.stderr.contains(says), "{}", outcome.stderr);
     }
 }
+
+/// A registry file of a role and one row that cannot be used.
+fn refused(role: &str, text: &str, says: &[&str]) {
+    let lake = Lake::with_standing();
+    lake.write(&format!("{role}.csv"), text);
+    lake.refuses(&[], 1, &[&[format!("{role}.csv").as_str()], says].concat());
+}
+
+#[test]
+fn a_grant_that_ends_before_it_begins_is_refused() {
+    let text = "app_id,scope,granted_at,revoked_at\na,s,2019-01-02,2019-01-02\n";
+    refused("grants", text, &["line 2", "`revoked_at`", "2019-01-02T00:00:00Z is not after"]);
+}
+
+#[test]
+fn a_grant_with_two_ends_is_refused_with_both_lines() {
+    let text =
+        "app_id,scope,granted_at,revoked_at\na,s,2019-01-02,\nb,s,,\na,s,2019-01-02,2019-02-01\n";
+    refused("grants", text, &["line 4", "line 2", "the grant of scope `s` to app `a`", "keep"]);
+}
+
+#[test]
+fn a_brownout_that_ends_before_it_begins_is_refused() {
+    let text = "scope,from,to\nread_members,2019-01-02,2019-01-01\n";
+    refused("brownouts", text, &["line 2", "`to`", "is not after from"]);
+}
+
+#[test]
+fn a_promise_from_before_it_was_asked_for_is_refused() {
+    let text = "app_id,asked_at,attested_at\na,2019-01-02,2019-01-01\n";
+    refused("attestations", text, &["line 2", "`attested_at`", "is before asked_at"]);
+}
+
+#[test]
+fn a_promise_without_any_moment_is_refused() {
+    refused("attestations", "app_id,asked_at,attested_at\na,,\n", &["line 2", "is empty"]);
+}
+
+#[test]
+fn one_promise_with_two_statements_is_refused_with_both_lines() {
+    let text = "app_id,asked_at,attested_at,statement\na,,2019-01-01,x\na,,2019-01-01,y\n";
+    refused("attestations", text, &["line 3", "line 2", "app `a` for all its scopes", "keep"]);
+}
+
+#[test]
+fn scopes_and_apps_that_the_registry_does_not_know_are_told_and_no_error() {
+    let lake = Lake::with_standing();
+    lake.write("brownouts.csv", "scope,app_id,from,to\nold,app-7,2019-01-01,2019-01-02\n");
+    lake.write("attestations.csv", "app_id,scope,asked_at,attested_at\napp-8,older,,2019-01-01\n");
+    let outcome = lake.run(&[]).succeeds();
+    for part in [
+        "brownouts name scope `old`, which registry.scopes does not",
+        "brownouts name app `app-7`, which registry.apps does not",
+        "attestations name scope `older`",
+        "attestations name app `app-8`",
+        "grants name app `app-9`",
+    ] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+}

@@ -6,6 +6,7 @@ mod listing;
 mod output;
 mod reference;
 mod reuse;
+mod standing;
 mod state;
 mod story;
 mod tables;
