@@ -28,7 +28,7 @@ SELECT 'attestation' AS grain, app_id, app_name, developer_id, developer_name, s
        CASE
          WHEN events_after IS NULL THEN 'not_attested'
          WHEN events_after > 0 THEN 'violated'
-         WHEN is_whole_after AND requests_unknown_after = 0 AND coverage_pct_after = 100.0 THEN 'clean'
+         WHEN is_whole_after AND events_unsettled_after = 0 AND coverage_pct_after = 100.0 THEN 'clean'
          ELSE 'inconclusive'
        END AS verdict
 FROM attestations

@@ -26,6 +26,7 @@ figures AS (
         sum(weight) FILTER (outcome = 'allowed' AND exercised) AS requests,
         sum(weight) FILTER (outcome = 'denied') AS denied,
         sum(weight) FILTER (outcome = 'unknown') AS unknown,
+        count(*) FILTER (outcome <> 'denied' AND NOT (outcome = 'allowed' AND exercised)) AS unsettled,
         count(DISTINCT person) FILTER (outcome = 'allowed' AND exercised) AS people,
         count(DISTINCT group_key) FILTER (outcome = 'allowed' AND exercised) AS groups,
         min(time) FILTER (outcome = 'allowed' AND exercised) AS first_time,
@@ -66,7 +67,22 @@ gaps AS (
         OR EXISTS (
             SELECT 1 FROM measures m
             WHERE m.grain = 'app' AND m.app IS NULL
-              AND (m.requests_unknown > 0 OR m.last_time >= t.attested_at)
+              AND m.last_time >= t.attested_at
+        )
+        OR EXISTS (
+            SELECT 1 FROM grain_events e
+            WHERE e.grain = 'app' AND e.app IS NULL AND e.outcome <> 'denied'
+              AND NOT (e.outcome = 'allowed' AND e.exercised)
+        )
+        -- A promise about nothing that is counted, or by nobody that is known, may be misspelt.
+        OR NOT EXISTS (
+            SELECT 1 FROM scopes s
+            WHERE (t.scope IS NULL OR s.scope = t.scope) AND s.restricted_at < p.as_of
+        )
+        OR NOT (
+            EXISTS (SELECT 1 FROM apps a WHERE a.app_id = t.app_id)
+            OR EXISTS (SELECT 1 FROM grants g WHERE g.app_id = t.app_id)
+            OR EXISTS (SELECT 1 FROM hits h WHERE h.app = t.app_id)
         ) AS some
     FROM promises t
     CROSS JOIN params p
@@ -94,7 +110,7 @@ SELECT
     CASE
         WHEN NOT t.given THEN 'not_attested'
         WHEN f.accesses > 0 THEN 'violated'
-        WHEN NOT x.some AND coalesce(f.unknown, 0) = 0 AND d.coverage_pct = 100 THEN 'clean'
+        WHEN NOT x.some AND coalesce(f.unsettled, 0) = 0 AND d.coverage_pct = 100 THEN 'clean'
         ELSE 'inconclusive'
     END AS verdict
 FROM promises t

@@ -90,6 +90,7 @@ impl Pending {
         for (leaf, refusal, weight) in self.refused.drain(..) {
             let Some(sums) = at(sums, leaf) else { return Err(no_leaf(leaf)) };
             sums.refused += 1;
+            sums.denied_events += u64::from(matches!(refusal, Refusal::Denied));
             let sum = match refusal {
                 Refusal::Denied => &mut sums.denied,
                 Refusal::Unknown => &mut sums.unknown,

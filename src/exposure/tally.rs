@@ -39,6 +39,8 @@ pub struct Sums {
     pub days: Days<DaySums>,
     /// Events that are no exposure.
     pub refused: u64,
+    /// Of them, those that were denied.
+    pub denied_events: u64,
     /// As wide as [`Exposed::bytes`].
     pub records: i128,
     pub records_known: u64,

@@ -42,6 +42,8 @@ pub struct Measures {
     pub denied: i64,
     pub unknown: i64,
     pub held_only: i64,
+    /// Events neither denied nor exposure: their outcome is unknown, or no scope was exercised.
+    pub unsettled: u64,
     pub bytes: Option<i64>,
     pub records: Option<i64>,
     pub subjects: u64,
@@ -85,6 +87,7 @@ pub fn add_counts(into: &mut [[u64; Window::COUNT]], from: &[[u64; Window::COUNT
 impl Sums {
     fn merge(&mut self, other: &Self) -> Result<(), ExposureError> {
         self.refused += other.refused;
+        self.denied_events += other.denied_events;
         self.exposed.merge(&other.exposed);
         self.records += other.records;
         self.records_known += other.records_known;
@@ -306,6 +309,7 @@ fn sum_up(
             for measures in chosen(&mut cell.windows, *windows) {
                 add(&mut measures.denied, part.denied)?;
                 add(&mut measures.unknown, part.unknown)?;
+                measures.unsettled += part.refused - part.denied_events;
             }
         }
         for (cell, windows) in &leaf.held_only {
@@ -314,6 +318,7 @@ fn sum_up(
             let held = if leaf.scopes.is_empty() { part.held_only } else { total.requests };
             for measures in chosen(&mut cell.windows, *windows) {
                 add(&mut measures.held_only, held)?;
+                measures.unsettled += total.events;
             }
         }
         if total.events == 0 {

@@ -62,6 +62,18 @@ struct After<'a> {
     is_whole: bool,
 }
 
+/// Whether a use would be seen: the promise covers a scope that is restricted by now, and its app is known
+/// to the registry or the log. Else it may be misspelt.
+fn is_counted(report: &Report<'_>, attestation: &Attestation) -> bool {
+    let app = &attestation.app;
+    let covers = |scope: &String| attestation.scope.as_ref().is_none_or(|own| own == scope);
+    let mut scopes = report.registry.scopes.iter();
+    scopes.any(|(name, scope)| covers(name) && scope.restricted_at < report.as_of)
+        && (report.registry.apps.contains_key(app)
+            || report.registry.grants.iter().flatten().any(|((of, _), _)| of == app)
+            || report.exposure.cells.iter().any(|cell| cell.key.app.as_ref() == Some(app)))
+}
+
 fn after<'a>(
     report: &'a Report<'_>,
     cells: &BTreeMap<&CellKey, &'a Measures>,
@@ -85,8 +97,9 @@ fn after<'a>(
     let regrants = covered.map(|(_, grants)| grants.iter().filter(|g| again(g)).count() as u64);
     let rejected = |t: &crate::exposure::Terms| t.get(Term::Rejected as usize) != Some(&0);
     // Calls that name no app may be this one's.
-    let nameless = |m: &Measures| m.unknown > 0 || m.last.is_some_and(|last| last >= at);
+    let nameless = |m: &Measures| m.unsettled > 0 || m.last.is_some_and(|last| last >= at);
     let is_whole = report.complete
+        && is_counted(report, attestation)
         && !report.exposure.cells.iter().any(|cell| {
             cell.key.grain == Grain::App
                 && cell.key.app.is_none()
@@ -139,6 +152,7 @@ pub(super) fn attestations(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .int("requests_after", measures().map(|m| m.map(|m| m.requests)).collect())
         .int("requests_denied_after", measures().map(|m| m.map(|m| m.denied)).collect())
         .int("requests_unknown_after", measures().map(|m| m.map(|m| m.unknown)).collect())
+        .int("events_unsettled_after", count(|m| m.unsettled))
         .int("subjects_after", count(|m| m.subjects))
         .int("groups_after", count(|m| m.groups))
         .time("first_after", measures().map(|m| m.and_then(|m| m.first)))?

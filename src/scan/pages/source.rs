@@ -19,6 +19,9 @@ use zstd::bulk::Decompressor;
 use super::{Result, index, not_flat};
 use crate::scan::ranges::Fetched;
 
+/// Bytes of a page at most: its header holds 31 bits of them.
+const LARGEST: usize = i32::MAX as usize;
+
 pub(super) struct Pages {
     reader: SerializedPageReader<Fetched>,
     /// Bytes of all pages, where they are to be decompressed here.
@@ -93,11 +96,11 @@ fn decompressed(page: &[u8], levels: usize, limit: usize, room: Vec<u8>) -> Resu
         return Ok(out.into());
     }
     let size = match zstd::zstd_safe::get_frame_content_size(frame) {
-        Ok(Some(size)) => usize::try_from(size).ok().filter(|size| *size <= limit),
+        Ok(Some(size)) => usize::try_from(size).ok().filter(|size| *size <= limit.min(LARGEST)),
         _ => None,
     };
     let size = size.ok_or_else(|| not_flat("a page does not say how long it is"))?;
-    out.reserve(size);
+    out.try_reserve_exact(size).map_err(not_flat)?;
     let mut end = Cursor::new(out);
     end.set_position(levels.len() as u64);
     let written = ZSTD

@@ -150,3 +150,15 @@ fn a_changed_promise_or_grant_reads_no_log() {
     let app = [("app_id", "app-1")];
     assert_eq!(table.row(&app, &["requests_after", "subjects_after"]), ["2", "2"]);
 }
+
+#[test]
+fn a_misspelt_promise_is_nobodys_clean_record() {
+    for (name, misspelt) in [("app-3,all,", "app-3,read_member,"), ("app-3,all,", "app-33,all,")] {
+        let lake = declared("2019-07-04");
+        lake.edit("attestations.csv", name, misspelt);
+        let published = lake.publishes(&["--as-of", "2019-07-04T00:00:00Z"]);
+        let table = published.table("deletion_verification");
+        let statement = [("statement", "We kept nothing")];
+        assert_eq!(table.row(&statement, &["verdict"]), ["inconclusive"], "{misspelt}");
+    }
+}
