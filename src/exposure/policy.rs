@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::moment::Moment;
-use crate::registry::{Grant, Registry};
+use crate::registry::{Attestation, Grant, Registry};
 use crate::scan::batch::{NONE, ScopeSet};
 
 /// A stretch of time that matters for an app and a scope (docs/counting.md, rule 1).
@@ -248,17 +248,16 @@ pub type MixMap<K, V> = HashMap<K, V, std::hash::BuildHasherDefault<MixHasher>>;
 /// A half-open stretch of time.
 type Stretch = (Moment, Moment);
 
-/// A promise of deletion that was given.
+/// A promise of deletion that was given, and when.
 #[derive(Clone, Debug)]
 struct Promise {
-    /// `None` for all scopes.
-    scope: Option<String>,
+    promise: Attestation,
     at: Moment,
 }
 
 impl Promise {
     fn covers(&self, scope: &str) -> bool {
-        self.scope.as_deref().is_none_or(|own| own == scope)
+        self.promise.covers(scope)
     }
 }
 
@@ -308,7 +307,7 @@ impl Rules {
         let mut promises: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for a in registry.attestations.iter().flatten() {
             if let Some(at) = a.attested_at.filter(|at| *at < as_of) {
-                let promise = Promise { scope: a.scope.clone(), at };
+                let promise = Promise { promise: a.clone(), at };
                 promises.entry(a.app.clone()).or_default().push(promise);
             }
         }
@@ -550,7 +549,7 @@ impl Policy {
             let used = std::iter::once(first).chain(covered).any(|s| set.exercised.contains(s));
             let cell = self.cell(CellKey {
                 grain: Grain::Attestation,
-                scope: promise.scope.clone(),
+                scope: promise.promise.scope.clone(),
                 app: app.map(str::to_string),
                 developer: None,
                 attested_at: Some(promise.at),

@@ -1,11 +1,11 @@
 //! Frames of who could call, and of what was promised.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::frames::{Builder, Names, Report, escaped, percent, periods_since};
+use super::frames::{Builder, DayCoverage, Names, Report, escaped, percent, periods_since};
 use crate::exposure::{CellKey, Grain, Measures, Term, Window};
 use crate::moment::Moment;
 use crate::registry::{Attestation, Grant, Registry};
@@ -62,21 +62,63 @@ struct After<'a> {
     is_whole: bool,
 }
 
+/// What a verdict rests on and all promises share.
+struct Seen<'a> {
+    /// Figures after each promise.
+    cells: BTreeMap<&'a CellKey, &'a Measures>,
+    /// Apps that the log names.
+    apps: BTreeSet<&'a String>,
+    /// Figures of events that name no app.
+    nameless: Option<&'a Measures>,
+    /// Whether no file was left out and no row rejected.
+    is_read: bool,
+}
+
+impl<'a> Seen<'a> {
+    fn new(report: &'a Report<'_>) -> Self {
+        let cells = &report.exposure.cells;
+        let promised = cells.iter().filter(|c| c.key.grain == Grain::Attestation);
+        let nameless = cells.iter().find(|c| c.key.grain == Grain::App && c.key.app.is_none());
+        let days = report.coverage.iter().flat_map(|source| source.days.values());
+        let rejected = |day: &DayCoverage| day.terms.get(Term::Rejected as usize) != Some(&0);
+        Self {
+            cells: promised
+                .filter_map(|c| Some((&c.key, c.windows.get(Window::AfterAttestation as usize)?)))
+                .collect(),
+            apps: cells.iter().filter_map(|c| c.key.app.as_ref()).collect(),
+            nameless: nameless.and_then(|cell| cell.windows.first()),
+            is_read: report.complete && !days.into_iter().any(rejected),
+        }
+    }
+}
+
+/// The grants of an app by scope.
+fn grants_of<'a>(
+    registry: &'a Registry,
+    app: &str,
+) -> impl Iterator<Item = (&'a str, &'a [Grant])> {
+    let from = (app.to_string(), String::new());
+    let grants = registry.grants.iter().flat_map(move |grants| grants.range(from.clone()..));
+    let app = app.to_string();
+    grants
+        .take_while(move |((of, _), _)| *of == app)
+        .map(|((_, scope), grants)| (scope.as_str(), grants.as_slice()))
+}
+
 /// Whether a use would be seen: the promise covers a scope that is restricted by now, and its app is known
 /// to the registry or the log. Else it may be misspelt.
-fn is_counted(report: &Report<'_>, attestation: &Attestation) -> bool {
+fn is_counted(report: &Report<'_>, seen: &Seen<'_>, attestation: &Attestation) -> bool {
     let app = &attestation.app;
-    let covers = |scope: &String| attestation.scope.as_ref().is_none_or(|own| own == scope);
     let mut scopes = report.registry.scopes.iter();
-    scopes.any(|(name, scope)| covers(name) && scope.restricted_at < report.as_of)
+    scopes.any(|(name, scope)| attestation.covers(name) && scope.restricted_at < report.as_of)
         && (report.registry.apps.contains_key(app)
-            || report.registry.grants.iter().flatten().any(|((of, _), _)| of == app)
-            || report.exposure.cells.iter().any(|cell| cell.key.app.as_ref() == Some(app)))
+            || grants_of(report.registry, app).next().is_some()
+            || seen.apps.contains(app))
 }
 
 fn after<'a>(
     report: &'a Report<'_>,
-    cells: &BTreeMap<&CellKey, &'a Measures>,
+    seen: &Seen<'a>,
     attestation: &Attestation,
 ) -> Option<After<'a>> {
     let at = attestation.attested_at.filter(|at| *at < report.as_of)?;
@@ -87,31 +129,22 @@ fn after<'a>(
         developer: None,
         attested_at: Some(at),
     };
-    let grants = report.registry.grants.iter().flatten();
-    let covered = grants.filter(|((app, scope), _)| {
-        *app == attestation.app
-            && report.registry.scopes.contains_key(scope)
-            && attestation.scope.as_ref().is_none_or(|own| own == scope)
+    let covered = grants_of(report.registry, &attestation.app).filter(|(scope, _)| {
+        report.registry.scopes.contains_key(*scope) && attestation.covers(scope)
     });
     let again = |grant: &Grant| grant.granted_at.is_some_and(|g| at <= g && g < report.as_of);
     let regrants = covered.map(|(_, grants)| grants.iter().filter(|g| again(g)).count() as u64);
-    let rejected = |t: &crate::exposure::Terms| t.get(Term::Rejected as usize) != Some(&0);
     // Calls that name no app may be this one's.
     let nameless = |m: &Measures| m.unsettled > 0 || m.last.is_some_and(|last| last >= at);
-    let is_whole = report.complete
-        && is_counted(report, attestation)
-        && !report.exposure.cells.iter().any(|cell| {
-            cell.key.grain == Grain::App
-                && cell.key.app.is_none()
-                && cell.windows.first().is_some_and(nameless)
-        })
-        && report.coverage.iter().all(|source| {
-            let periods = source.periods.as_ref();
-            periods.is_some_and(|p| p.is_declared_since(at.day()))
-                && !source.days.values().any(|day| rejected(&day.terms))
-        });
+    let is_whole = seen.is_read
+        && is_counted(report, seen, attestation)
+        && !seen.nameless.is_some_and(nameless)
+        && report
+            .coverage
+            .iter()
+            .all(|source| source.periods.as_ref().is_some_and(|p| p.is_declared_since(at.day())));
     Some(After {
-        measures: cells.get(&key).copied(),
+        measures: seen.cells.get(&key).copied(),
         regrants: report.registry.grants.is_some().then(|| regrants.sum()),
         periods: periods_since(report.coverage, at.day()),
         is_whole,
@@ -122,11 +155,8 @@ pub(super) fn attestations(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let names = Names::new(report.registry);
     let rows: Vec<&Attestation> = report.registry.attestations.iter().flatten().collect();
     let named: Vec<_> = rows.iter().map(|a| names.app(&a.app)).collect();
-    let cells = report.exposure.cells.iter().filter(|c| c.key.grain == Grain::Attestation);
-    let cells: BTreeMap<&CellKey, &Measures> = cells
-        .filter_map(|c| Some((&c.key, c.windows.get(Window::AfterAttestation as usize)?)))
-        .collect();
-    let after: Vec<Option<After<'_>>> = rows.iter().map(|a| after(report, &cells, a)).collect();
+    let seen = Seen::new(report);
+    let after: Vec<Option<After<'_>>> = rows.iter().map(|a| after(report, &seen, a)).collect();
     let none = Measures::default();
     let measures =
         || after.iter().map(|after| after.as_ref().map(|after| after.measures.unwrap_or(&none)));

@@ -97,6 +97,13 @@ pub struct Attestation {
     pub statement: Option<String>,
 }
 
+impl Attestation {
+    /// Whether the promise is about the scope.
+    pub fn covers(&self, scope: &str) -> bool {
+        self.scope.as_deref().is_none_or(|own| own == scope)
+    }
+}
+
 /// One row of the endpoint table: calls that match need one of `scopes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {

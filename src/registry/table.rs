@@ -151,7 +151,10 @@ impl Table {
         self.optional(column).ok_or_else(|| RegistryError::MissingColumn {
             file: self.file.clone(),
             column,
-            found: self.columns.join(", "),
+            found: match self.columns.is_empty() {
+                true => "no columns at all".into(),
+                false => self.columns.join(", "),
+            },
         })
     }
 
