@@ -1,7 +1,6 @@
 //! The second pass: events in the order of (group, person).
 
 use std::cmp::Reverse;
-use std::fmt::Write;
 
 use super::ExposureError;
 use super::policy::{LeafCells, LeafScope, LeafTable, Window, WindowSet, count_windows};
@@ -365,16 +364,18 @@ fn own_id(keyer: &Keyer, key: Key, id: Option<&[u8]>, kind: Option<IdKind>, out:
         out.push_str(&String::from_utf8_lossy(&bytes));
         return;
     }
-    // Writing to a string cannot fail.
-    let _ = match kind {
-        Some(IdKind::Int) => keyer.int_of(key).map(|id| match i64::try_from(id) {
-            // The same digits, written several times as fast as those of 128 bits.
-            Ok(id) => write!(out, "{id}"),
-            Err(_) => write!(out, "{id}"),
-        }),
-        Some(IdKind::Uuid) => {
-            keyer.uuid_of(key).map(|id| write!(out, "{}", uuid::Uuid::from_u128(id)))
+    match kind {
+        Some(IdKind::Int) => {
+            if let Some(id) = keyer.int_of(key) {
+                out.push_str(itoa::Buffer::new().format(id));
+            }
         }
-        _ => None,
-    };
+        Some(IdKind::Uuid) => {
+            if let Some(id) = keyer.uuid_of(key) {
+                let mut text = uuid::Uuid::encode_buffer();
+                out.push_str(uuid::Uuid::from_u128(id).hyphenated().encode_lower(&mut text));
+            }
+        }
+        _ => {}
+    }
 }

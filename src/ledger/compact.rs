@@ -190,7 +190,7 @@ fn drain(
 ) -> Result<RecordBatch, LedgerError> {
     let hi = |row| person.keys(rows).and_then(|k| k.get(row)).map_or(0, |k| k.hi);
     let order: Vec<Placed> = (0..rows.len()).map(hi).zip(0..).collect();
-    let own = pack::to_arrow(rows, person, &pack::Small::of(rows), &order)?;
+    let own = pack::to_arrow(rows, person, &pack::Rows::of(rows), &order)?;
     let columns = schema
         .fields()
         .iter()

@@ -208,14 +208,15 @@ impl Columns {
         self.arrays.push(array);
     }
 
-    fn keys(&mut self, role: &str, keys: &KeyColumn, order: &[Placed], of_person: bool) {
+    /// `hi` are the upper halves, where they were picked before.
+    fn keys(&mut self, role: &str, keys: &KeyColumn, order: &[Placed], hi: Option<Vec<u64>>) {
         if keys.is_empty() {
             return;
         }
         let nullable = !keys.valid.is_empty();
         let valid = nulls(&keys.valid, order);
         let pick = |from: &[u64]| -> Vec<u64> { picked(from, order, 0).collect() };
-        let hi = if of_person { order.iter().map(|o| o.0).collect() } else { pick(&keys.hi) };
+        let hi = hi.unwrap_or_else(|| pick(&keys.hi));
         let hi = UInt64Array::new(hi.into(), valid.clone());
         self.push(&format!("{role}_hi"), Arc::new(hi), nullable);
         if !keys.lo.is_empty() {
@@ -234,19 +235,52 @@ impl Columns {
     }
 }
 
-/// The small values of every row side by side: picked in one go.
+/// What nearly every row has, side by side: half a line of memory, picked in one go.
+#[derive(Clone, Copy, Debug)]
+struct Common {
+    micros: i64,
+    /// Upper half of the group's key.
+    group: u64,
+    unit: u32,
+    app: u32,
+    scopes: u32,
+    outcome: Outcome,
+}
+
+impl Common {
+    const NONE: Self = Self {
+        micros: 0,
+        group: 0,
+        unit: NONE,
+        app: NONE,
+        scopes: NONE,
+        outcome: Outcome::Unknown,
+    };
+}
+
+/// Empties a buffer that is used again, with room for `len` values. One that grows would be copied
+/// first, as long as it is.
+pub(super) fn make_empty<T>(buffer: &mut Vec<T>, len: usize) {
+    buffer.clear();
+    if buffer.capacity() < len {
+        *buffer = Vec::new();
+        buffer.reserve_exact(len + len / 8);
+    }
+}
+
+/// The rows of a batch as they are picked in sorted order.
 #[derive(Debug, Default)]
-pub struct Small {
-    values: Vec<(u32, u32, u32, Outcome)>,
+pub struct Rows {
+    common: Vec<Common>,
     /// Whether any row has no app, no scopes, or an outcome that is not known.
     nulls: (bool, bool, bool),
 }
 
-impl Small {
+impl Rows {
     pub fn of(batch: &AccessBatch) -> Self {
-        let mut small = Self::default();
-        small.fill(batch);
-        small
+        let mut rows = Self::default();
+        rows.fill(batch);
+        rows
     }
 
     /// Takes the values of another batch.
@@ -256,11 +290,20 @@ impl Small {
             batch.scopes.contains(&NONE),
             batch.outcome.contains(&Outcome::Unknown),
         );
+        let groups = batch.group.hi.iter().copied().chain(std::iter::repeat(0));
         let columns = batch.unit.iter().zip(&batch.app).zip(&batch.scopes).zip(&batch.outcome);
-        self.values.clear();
-        self.values.extend(
-            columns.map(|(((unit, app), scopes), outcome)| (*unit, *app, *scopes, *outcome)),
-        );
+        let columns = columns.zip(&batch.micros).zip(groups);
+        make_empty(&mut self.common, batch.len());
+        self.common.extend(columns.map(|(((((unit, app), scopes), outcome), micros), group)| {
+            Common {
+                micros: *micros,
+                group,
+                unit: *unit,
+                app: *app,
+                scopes: *scopes,
+                outcome: *outcome,
+            }
+        }));
     }
 }
 
@@ -271,36 +314,37 @@ impl Small {
 pub fn to_arrow(
     batch: &AccessBatch,
     person: PersonColumn,
-    small: &Small,
+    rows: &Rows,
     order: &[Placed],
 ) -> Result<RecordBatch, LedgerError> {
     let mut out = Columns { fields: Vec::new(), arrays: Vec::new() };
-    let (no_app, no_scopes, unknown) = small.nulls;
-    let small: Vec<_> =
-        picked(&small.values, order, (NONE, NONE, NONE, Outcome::Unknown)).collect();
-    out.push("unit", Arc::new(UInt32Array::from_iter_values(small.iter().map(|s| s.0))), false);
-    let micros: Vec<i64> = picked(&batch.micros, order, 0).collect();
+    let (no_app, no_scopes, unknown) = rows.nulls;
+    let rows: Vec<_> = picked(&rows.common, order, Common::NONE).collect();
+    out.push("unit", Arc::new(UInt32Array::from_iter_values(rows.iter().map(|r| r.unit))), false);
+    let micros: Vec<i64> = rows.iter().map(|r| r.micros).collect();
     let time = TimestampMicrosecondArray::from(micros).with_timezone("UTC");
     out.push("time", Arc::new(time), false);
     if !batch.nanos.is_empty() {
         let nanos: Vec<u16> = picked(&batch.nanos, order, 0).collect();
         out.push("time_nanos", Arc::new(UInt16Array::from(nanos)), false);
     }
-    out.push("app", codes(small.iter().map(|s| s.1), no_app), no_app);
-    out.push("scopes", codes(small.iter().map(|s| s.2), no_scopes), no_scopes);
+    out.push("app", codes(rows.iter().map(|r| r.app), no_app), no_app);
+    out.push("scopes", codes(rows.iter().map(|r| r.scopes), no_scopes), no_scopes);
 
     let known =
-        unknown.then(|| small.iter().map(|s| s.3 != Outcome::Unknown).collect::<Vec<bool>>());
-    let allowed: BooleanBuffer = small.iter().map(|s| s.3 == Outcome::Allowed).collect();
+        unknown.then(|| rows.iter().map(|r| r.outcome != Outcome::Unknown).collect::<Vec<bool>>());
+    let allowed: BooleanBuffer = rows.iter().map(|r| r.outcome == Outcome::Allowed).collect();
     let allowed = BooleanArray::new(allowed, known.map(NullBuffer::from));
     out.push("allowed", Arc::new(allowed), unknown);
     if !batch.reject.is_empty() {
         let names = picked(&batch.reject, order, None).map(|reject| reject.map(Reject::name));
         out.push("reject", Arc::new(names.collect::<StringArray>()), true);
     }
-    out.keys("subject", &batch.subject, order, person == PersonColumn::Subject);
-    out.keys("actor", &batch.actor, order, person == PersonColumn::Actor);
-    out.keys("group", &batch.group, order, false);
+    let people = || order.iter().map(|(hi, _)| *hi).collect();
+    let of_person = |column| (person == column).then(people);
+    out.keys("subject", &batch.subject, order, of_person(PersonColumn::Subject));
+    out.keys("actor", &batch.actor, order, of_person(PersonColumn::Actor));
+    out.keys("group", &batch.group, order, Some(rows.iter().map(|r| r.group).collect()));
     if !batch.group_id.is_empty() {
         let mut ids = BinaryBuilder::new();
         for (_, i) in order {
@@ -309,7 +353,7 @@ pub fn to_arrow(
         }
         out.push("group_id", Arc::new(ids.finish()), true);
     }
-    out.keys("event", &batch.event, order, false);
+    out.keys("event", &batch.event, order, None);
     out.ints("weight", &batch.weight, order);
     out.ints("bytes", &batch.bytes, order);
     out.ints("records", &batch.records, order);

@@ -238,7 +238,7 @@ fn sort_units(units: &mut Vec<PackUnit>) -> Vec<u32> {
 #[derive(Debug, Default)]
 pub(super) struct Order {
     rows: Vec<Placed>,
-    small: pack::Small,
+    picked: pack::Rows,
 }
 
 impl Order {
@@ -286,7 +286,7 @@ impl Order {
             // Where the bucket begins, for now; it moves to its end as the bucket fills.
             sum += std::mem::replace(count, sum);
         }
-        self.rows.clear();
+        pack::make_empty(&mut self.rows, sum);
         if sum < 1 << 14 {
             self.rows.extend(rows);
             self.rows.sort_unstable();
@@ -344,12 +344,12 @@ pub(super) fn write_pack(
     }
     let person = footer.person;
     order.sort(rows, person);
-    order.small.fill(rows);
-    let schema = pack::to_arrow(rows, person, &order.small, &[])?.schema();
+    order.picked.fill(rows);
+    let schema = pack::to_arrow(rows, person, &order.picked, &[])?.schema();
     let mut encoder = PackEncoder::new(schema, footer)?;
     let mut out = ledger.create(&name);
     for chunk in order.rows.chunks(GROUP_ROWS) {
-        out.write(encoder.write(&pack::to_arrow(rows, person, &order.small, chunk)?)?)?;
+        out.write(encoder.write(&pack::to_arrow(rows, person, &order.picked, chunk)?)?)?;
     }
     let (footer, tail) = encoder.finish(&PackNames::of(rows))?;
     out.write(tail)?;
