@@ -17,8 +17,8 @@
 -- column: requests_unknown | int64 | requests | Of events whose outcome is unknown.
 -- column: requests_held_only | int64 | requests | Of allowed events none of whose scopes that count here was exercised.
 -- column: subjects_observed | int64 | people | Distinct people whose data was reached.
--- column: subjects_upper_bound | int64 | people | null: Members of the groups that were read are not joined yet.
--- column: upper_bound_complete | bool |  | null: Members of the groups that were read are not joined yet.
+-- column: subjects_upper_bound | int64 | people | Those, and every member of every group that was read, by membership at that moment; null without registry.memberships.
+-- column: upper_bound_complete | bool |  | Whether every event named a subject or a group that had a member then: only then is the upper bound one; null without registry.memberships.
 -- column: subjects_unknown_rows | int64 | events | Events that name no subject and no group with a known member.
 -- column: actors | int64 | people | Distinct holders of the tokens.
 -- column: groups | int64 | groups | Distinct groups read.
@@ -98,6 +98,10 @@ SELECT w.grain, w.scope, w.status, w.restricted_at,
        COALESCE(e.requests_unknown, 0) AS requests_unknown,
        COALESCE(e.requests_held_only, 0) AS requests_held_only,
        COALESCE(e.subjects_observed, 0) AS subjects_observed,
+       CASE WHEN r.has_memberships THEN COALESCE(e.subjects_upper_bound, 0) END
+         AS subjects_upper_bound,
+       CASE WHEN r.has_memberships THEN COALESCE(e.upper_bound_complete, TRUE) END
+         AS upper_bound_complete,
        COALESCE(e.subjects_unknown_rows, 0) AS subjects_unknown_rows,
        COALESCE(e.actors, 0) AS actors,
        COALESCE(e.groups, 0) AS groups,
@@ -111,7 +115,7 @@ SELECT w.grain, w.scope, w.status, w.restricted_at,
        r.coverage_pct,
        r.verdict
 FROM wanted AS w
-CROSS JOIN (SELECT coverage_pct, verdict, has_grants FROM run) AS r
+CROSS JOIN (SELECT coverage_pct, verdict, has_grants, has_memberships FROM run) AS r
 LEFT JOIN (SELECT * FROM exposure
            WHERE window = 'after_restriction' AND grain IN ('scope', 'all')) AS e ON w.scope = e.scope
 LEFT JOIN (SELECT scope, requests_allowed AS requests_lookback,

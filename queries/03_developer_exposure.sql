@@ -11,8 +11,8 @@
 -- column: requests_unknown | int64 | requests | Of events whose outcome is unknown.
 -- column: requests_held_only | int64 | requests | Of allowed events none of whose scopes that count here was exercised.
 -- column: subjects_observed | int64 | people | Distinct people whose data was reached.
--- column: subjects_upper_bound | int64 | people | null: Members of the groups that were read are not joined yet.
--- column: upper_bound_complete | bool |  | null: Members of the groups that were read are not joined yet.
+-- column: subjects_upper_bound | int64 | people | Those, and every member of every group that was read, by membership at that moment; null without registry.memberships.
+-- column: upper_bound_complete | bool |  | Whether every event named a subject or a group that had a member then: only then is the upper bound one; null without registry.memberships.
 -- column: subjects_unknown_rows | int64 | events | Events that name no subject and no group with a known member.
 -- column: actors | int64 | people | Distinct holders of the tokens.
 -- column: groups | int64 | groups | Distinct groups read.
@@ -44,6 +44,8 @@ SELECT e.grain, e.scope, e.developer_id, e.developer_name,
        e.requests_unknown,
        e.requests_held_only,
        e.subjects_observed,
+       e.subjects_upper_bound,
+       e.upper_bound_complete,
        e.subjects_unknown_rows,
        e.actors,
        e.groups,

@@ -6,11 +6,13 @@ use crate::config::ConfigError;
 use crate::exposure::ExposureError;
 use crate::impact::ImpactError;
 use crate::ledger::LedgerError;
+use crate::people::PeopleError;
 use crate::publish::PublishError;
 use crate::registry::RegistryError;
 use crate::sample::SampleError;
 use crate::scan::ScanError;
 use crate::snapshot::SnapshotError;
+use crate::sorter::SortError;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Any failure of a run. Its text says what, which object, which numbers, and what to do.
@@ -26,6 +28,8 @@ pub enum Error {
     Scan(#[from] ScanError),
     #[error("{0}")]
     Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    People(#[from] PeopleError),
     #[error("{0}")]
     Exposure(#[from] ExposureError),
     #[error("{0}")]
@@ -111,9 +115,17 @@ impl Error {
             Self::Scan(e) => of_scan(e),
             Self::Ledger(e) => of_ledger(e),
             Self::Exposure(ExposureError::Ledger(e)) => of_ledger(e),
-            Self::Exposure(ExposureError::Spill { .. }) => ExitCode::Transient,
+            Self::Exposure(ExposureError::Sort(e)) => of_sort(e),
             Self::Exposure(ExposureError::Overflow) => ExitCode::Input,
-            Self::Exposure(ExposureError::Memory { .. }) => ExitCode::User,
+            Self::Exposure(ExposureError::Memory { .. } | ExposureError::Reads { .. }) => {
+                ExitCode::User
+            }
+            Self::People(e) => match e {
+                PeopleError::Ledger(e) => of_ledger(e),
+                PeopleError::Sort(e) => of_sort(e),
+                PeopleError::Unusable { .. } | PeopleError::BadValue { .. } => ExitCode::User,
+                PeopleError::Interrupted => ExitCode::Interrupted,
+            },
             Self::Exposure(ExposureError::Interrupted) | Self::Interrupted => ExitCode::Interrupted,
             Self::Exposure(ExposureError::Internal { .. }) | Self::Conservation { .. } => {
                 ExitCode::Bug
@@ -145,6 +157,13 @@ fn of_scan(error: &ScanError) -> ExitCode {
         | ScanError::BadPartition { .. } => ExitCode::User,
         ScanError::Interrupted => ExitCode::Interrupted,
         ScanError::Internal { .. } => ExitCode::Bug,
+    }
+}
+
+fn of_sort(error: &SortError) -> ExitCode {
+    match error {
+        SortError::Spill { .. } => ExitCode::Transient,
+        SortError::Record => ExitCode::Bug,
     }
 }
 

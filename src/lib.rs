@@ -12,6 +12,8 @@ pub mod scan;
 
 pub mod ledger;
 
+pub mod people;
+
 pub mod exposure;
 
 pub mod impact;
@@ -26,4 +28,5 @@ pub mod key;
 pub mod memory;
 pub mod moment;
 pub mod sample;
+pub mod sorter;
 pub mod store;

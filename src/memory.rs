@@ -98,6 +98,11 @@ impl Budget {
         })
     }
 
+    /// Reads of groups with members that each of `threads` may hold, eight bytes each.
+    pub fn reads(&self, threads: usize) -> usize {
+        usize::try_from(self.rest / 2 / 8).unwrap_or(usize::MAX) / threads.max(1)
+    }
+
     /// How many of `threads` may merge `packs` packs each at a time, and how many rows of each pack a
     /// thread may decode at once.
     pub fn merging(&self, packs: usize, threads: usize) -> (usize, usize) {

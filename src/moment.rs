@@ -203,6 +203,17 @@ impl Zone {
             .checked_sub_signed(chrono::TimeDelta::seconds(i64::from(offset.local_minus_utc())))?;
         Moment::from_datetime(&utc)
     }
+
+    /// The day of the zone's calendar that a moment falls on: days since 1970-01-01.
+    pub fn day(self, at: Moment) -> i64 {
+        let utc = DateTime::<Utc>::from_timestamp_micros(at.micros);
+        let local = utc.map(|utc| match self {
+            Self::Named(zone) => utc.with_timezone(&zone).date_naive(),
+            Self::Fixed(zone) => utc.with_timezone(&zone).date_naive(),
+        });
+        let days = local.map(|date| date.signed_duration_since(NaiveDate::default()).num_days());
+        days.unwrap_or_else(|| at.day())
+    }
 }
 
 impl fmt::Display for Zone {

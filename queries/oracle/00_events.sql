@@ -3,7 +3,8 @@
 -- This folder is the second definition of what docs/counting.md says. Only tests use it; it shares
 -- nothing with the engine. tests/oracle/ makes the views that it reads from the configuration and
 -- the files:
---   params(as_of, lookback_days, groups_limit, has_grants, has_brownouts, has_attestations)
+--   params(as_of, lookback_days, groups_limit, has_grants, has_brownouts, has_attestations,
+--          has_memberships, has_residency, people_space, members_space)
 --                                                          one row; as_of in ns since 1970, UTC
 --   scopes(scope, restricted_at, data_fields)              all scopes of the registry; ns
 --   apps(app_id, app_name, developer_id, developer_name)   the registry's apps
@@ -11,6 +12,10 @@
 --   grant_rows(app_id, scope, granted_at, revoked_at, known_at)  ns, null where not given
 --   brownouts(scope, app_id, begins, ends)                 ns; no app is every app
 --   attestations(app_id, scope, asked_at, attested_at, statement)  ns; no scope is all of them
+--   memberships(group_id, subject, begins, ends)           ns; null: always, still
+--   residency(subject, country, subdivision, category, known_at)  ns
+--   rules(regime, jurisdiction, operator, number, clock, limit_units, unit, source)
+--   incident(clock, at, local_date)                        ns, and the day in the registry's zone
 --   sources(source, source_no, maps_subject, maps_event, maps_status, expected_from, expected_until,
 --           expected_grace)
 --   files(file_no, source, declared_day, last_day, file_day)  readable files in the order of their

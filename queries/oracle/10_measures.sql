@@ -45,6 +45,66 @@ GROUP BY ALL;
 CREATE OR REPLACE TEMP TABLE exposed AS
 SELECT * FROM grain_events WHERE outcome = 'allowed' AND exercised;
 
+-- docs/counting.md, rule 6: everybody who was a member of a group at a moment at which it was read.
+CREATE OR REPLACE TEMP TABLE member_reads AS
+SELECT
+    e.grain, e.scope, e.app, e.developer, e.row_no, e.group_key,
+    row(p.people_space, m.subject) AS person
+FROM exposed e
+CROSS JOIN params p
+JOIN memberships m
+    ON e.group_key = row(p.members_space, m.group_id)
+    AND (m.begins IS NULL OR m.begins <= e.time)
+    AND (m.ends IS NULL OR e.time < m.ends);
+
+CREATE OR REPLACE TEMP TABLE reached AS
+SELECT grain, scope, app, developer, person, bool_or(observed) AS observed
+FROM (
+    SELECT grain, scope, app, developer, person, true AS observed FROM exposed
+    WHERE person IS NOT NULL
+    UNION ALL
+    SELECT grain, scope, app, developer, person, false FROM member_reads
+)
+GROUP BY ALL;
+
+-- docs/counting.md, rule 5: events that name nobody, and no group that had a member then.
+CREATE OR REPLACE TEMP TABLE nameless AS
+SELECT e.grain, e.scope, e.app, e.developer, count(*) AS events
+FROM exposed e
+WHERE e.person IS NULL AND NOT EXISTS (
+    SELECT 1 FROM member_reads r
+    WHERE r.grain = e.grain AND r.row_no = e.row_no
+      AND r.scope IS NOT DISTINCT FROM e.scope
+)
+GROUP BY ALL;
+
+-- docs/counting.md, rule 6: of a person's residences the one that was known last by as_of; where two
+-- differ there, neither.
+CREATE OR REPLACE TEMP TABLE residences AS
+WITH known AS (
+    SELECT r.*
+    FROM residency r
+    CROSS JOIN params p
+    WHERE r.known_at IS NULL OR r.known_at <= p.as_of
+    QUALIFY r.known_at IS NOT DISTINCT FROM max(r.known_at) OVER (PARTITION BY r.subject)
+)
+SELECT
+    row(p.people_space, k.subject) AS person,
+    any_value(k.country) AS country,
+    any_value(k.subdivision) AS subdivision,
+    any_value(k.category) AS category,
+    max(k.known_at) AS known_at
+FROM known k
+CROSS JOIN params p
+GROUP BY p.people_space, k.subject
+HAVING count(DISTINCT row(k.country, k.subdivision, k.category)) = 1;
+
+CREATE OR REPLACE TEMP TABLE placed AS
+SELECT r.*, h.person IS NOT NULL AS is_known, h.country, h.subdivision, h.category, h.known_at
+FROM reached r
+LEFT JOIN residences h ON h.person = r.person
+WHERE r.grain IN ('scope_app', 'scope', 'app', 'all');
+
 -- docs/counting.md, rules 3, 5 and 8.
 CREATE OR REPLACE TEMP TABLE measures AS
 WITH outcomes AS (
@@ -62,8 +122,6 @@ exposure AS (
         grain, scope, app, developer,
         sum(weight) AS requests_allowed,
         count(DISTINCT person) AS subjects_observed,
-        -- Without memberships no group has a known member.
-        count(*) FILTER (person IS NULL) AS subjects_unknown_rows,
         count(DISTINCT actor) AS actors,
         count(DISTINCT group_key) AS groups,
         sum(records) AS records,
@@ -96,7 +154,9 @@ SELECT
     o.*,
     coalesce(e.requests_allowed, 0) AS requests_allowed,
     coalesce(e.subjects_observed, 0) AS subjects_observed,
-    coalesce(e.subjects_unknown_rows, 0) AS subjects_unknown_rows,
+    coalesce(n.events, 0) AS subjects_unknown_rows,
+    CASE WHEN p.has_memberships THEN coalesce(u.people, 0) END AS subjects_upper_bound,
+    CASE WHEN p.has_memberships THEN coalesce(n.events, 0) = 0 END AS upper_bound_complete,
     coalesce(e.actors, 0) AS actors,
     coalesce(e.groups, 0) AS groups,
     e.records, e.bytes, e.first_time, e.last_time,
@@ -125,7 +185,17 @@ LEFT JOIN exposure e
     ON e.grain = o.grain
     AND e.scope IS NOT DISTINCT FROM o.scope
     AND e.app IS NOT DISTINCT FROM o.app
-    AND e.developer IS NOT DISTINCT FROM o.developer;
+    AND e.developer IS NOT DISTINCT FROM o.developer
+LEFT JOIN nameless n
+    ON n.grain = o.grain
+    AND n.scope IS NOT DISTINCT FROM o.scope
+    AND n.app IS NOT DISTINCT FROM o.app
+    AND n.developer IS NOT DISTINCT FROM o.developer
+LEFT JOIN (SELECT grain, scope, app, developer, count(*) AS people FROM reached GROUP BY ALL) u
+    ON u.grain = o.grain
+    AND u.scope IS NOT DISTINCT FROM o.scope
+    AND u.app IS NOT DISTINCT FROM o.app
+    AND u.developer IS NOT DISTINCT FROM o.developer;
 
 -- docs/counting.md, rule 9: apps with a grant that holds at some moment of [restriction, as_of), and
 -- those of them that the registry knows the developer of.

@@ -15,25 +15,34 @@ WITH counted AS (
     WHERE grain = 'scope' AND group_key IS NOT NULL
     GROUP BY ALL
 ),
+members AS (
+    SELECT scope, group_key[1] AS namespace, group_key[2] AS group_id,
+           count(DISTINCT person) AS members
+    FROM member_reads
+    WHERE grain = 'scope'
+    GROUP BY ALL
+),
 ranked AS (
     SELECT
         c.*,
+        CASE WHEN p.has_memberships THEN coalesce(m.members, 0) END AS members_then,
         row_number() OVER (
             PARTITION BY scope ORDER BY subjects_observed DESC, group_id, namespace
         ) <= coalesce(p.groups_limit, 9223372036854775807) AS listed
     FROM counted c
     CROSS JOIN params p
+    LEFT JOIN members m USING (scope, namespace, group_id)
 ),
 shown_rows AS (
     SELECT
         'scope_group' AS grain, shown(scope) AS scope, shown(namespace) AS namespace, shown(group_id) AS group_id,
-        1 AS groups, apps, subjects_observed, requests_allowed,
+        1 AS groups, apps, members_then, subjects_observed, requests_allowed,
         utc_moment(first_time) AS first_access, utc_moment(last_time) AS last_access
     FROM ranked
     WHERE listed
     UNION ALL
     SELECT
-        'scope_rest', shown(scope), '(rest)', '(rest)', count(*), NULL, NULL, sum(requests_allowed),
+        'scope_rest', shown(scope), '(rest)', '(rest)', count(*), NULL, NULL, NULL, sum(requests_allowed),
         NULL, NULL
     FROM ranked
     WHERE NOT listed

@@ -36,6 +36,10 @@ SELECT
     coalesce(m.requests_unknown, 0) AS requests_unknown,
     coalesce(m.requests_held_only, 0) AS requests_held_only,
     coalesce(m.subjects_observed, 0) AS subjects_observed,
+    CASE WHEN p.has_memberships THEN coalesce(m.subjects_upper_bound, 0) END
+        AS subjects_upper_bound,
+    CASE WHEN p.has_memberships THEN coalesce(m.upper_bound_complete, true) END
+        AS upper_bound_complete,
     coalesce(m.subjects_unknown_rows, 0) AS subjects_unknown_rows,
     coalesce(m.actors, 0) AS actors,
     coalesce(m.groups, 0) AS groups,

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::Overrides;
 use super::document::{Node, Place, Problem};
+use super::people::people_plan;
 use super::plan::{
-    ColumnPlan, ColumnSource, ExpectedPlan, MappingPlan, PartitionTimePlan, RegistryPlan, RunPlan,
-    SourcePlan, StatusPlan,
+    ColumnPlan, ColumnSource, ExpectedPlan, IncidentPlan, MappingPlan, PartitionTimePlan,
+    RegistryPlan, RunPlan, SourcePlan, StatusPlan,
 };
 use super::raw::{self, Column, Encoding, GroupsLimit, NullStatus, StatusValue};
 use super::values::{parse_bytes, parse_range, secret, time_format};
@@ -246,6 +247,26 @@ impl Builder<'_> {
         Some(plan)
     }
 
+    fn incident(&mut self, raw: &raw::Incident, zone: Option<Zone>) -> Option<IncidentPlan> {
+        let zone = zone.unwrap_or(Zone::UTC);
+        let mut moment = |key: &str, text: &Option<String>| match text {
+            None => Some(None),
+            Some(text) => {
+                self.take(&["incident", key], Moment::parse_setting(text, zone)).map(Some)
+            }
+        };
+        let (aware, discovered) =
+            (moment("aware", &raw.aware), moment("discovered", &raw.discovered));
+        let materiality = moment("materiality", &raw.materiality);
+        let notified = moment("notified", &raw.notified);
+        Some(IncidentPlan {
+            aware: aware?,
+            discovered: discovered?,
+            materiality: materiality?,
+            notified: notified?,
+        })
+    }
+
     fn source(
         &mut self,
         index: usize,
@@ -335,6 +356,18 @@ pub fn build(
     let grants = optional("grants", &reg.grants);
     let brownouts = optional("brownouts", &reg.brownouts);
     let attestations = optional("attestations", &reg.attestations);
+    let thresholds = optional("thresholds", &reg.thresholds);
+    let memberships = optional("memberships", &reg.memberships);
+    let residency = optional("residency", &reg.residency);
+    let people = match (memberships, residency) {
+        (Some(memberships), Some(residency)) => {
+            let of = reg.people_of.as_deref();
+            let plan = people_plan(memberships, residency, of, &sources);
+            b.take(&["registry", "people_of"], plan)
+        }
+        _ => None,
+    };
+    let incident = b.incident(&document.incident, zone);
 
     let output = match &overrides.output {
         Some(text) => flag_url(text, &document.output.store, "--output", b.problems),
@@ -421,8 +454,11 @@ pub fn build(
             grants: grants?,
             brownouts: brownouts?,
             attestations: attestations?,
+            thresholds: thresholds?,
+            people: people?,
             zone: zone?,
         },
+        incident: incident?,
         lookback_days: document.report.lookback_days,
         max_rejected_rows: document.report.max_rejected_rows,
         groups_limit,

@@ -5,6 +5,7 @@
 
 mod build;
 pub mod document;
+mod people;
 mod plan;
 pub mod raw;
 pub mod shape;
@@ -16,8 +17,8 @@ use document::{Place, Problem};
 use thiserror::Error;
 
 pub use plan::{
-    ColumnPlan, ColumnSource, ExpectedPlan, MappingPlan, PartitionTimePlan, RegistryPlan, RunPlan,
-    SourcePlan, StatusPlan, TimeFormat,
+    ColumnPlan, ColumnSource, ExpectedPlan, IncidentPlan, MappingPlan, PartitionTimePlan,
+    PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat,
 };
 
 /// What the command line adds to the file.

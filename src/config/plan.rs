@@ -16,6 +16,7 @@ pub struct RunPlan {
     pub as_of: Moment,
     pub sources: Vec<SourcePlan>,
     pub registry: RegistryPlan,
+    pub incident: IncidentPlan,
     pub lookback_days: u32,
     pub max_rejected_rows: u64,
     /// Groups listed per scope; `None` lists all.
@@ -174,5 +175,25 @@ pub struct RegistryPlan {
     pub grants: Option<StoreUrl>,
     pub brownouts: Option<StoreUrl>,
     pub attestations: Option<StoreUrl>,
+    pub thresholds: Option<StoreUrl>,
+    pub people: PeoplePlan,
     pub zone: Zone,
+}
+
+/// The registry's tables of people: too large to be read as others are.
+#[derive(Clone, Debug)]
+pub struct PeoplePlan {
+    pub memberships: Option<StoreUrl>,
+    pub residency: Option<StoreUrl>,
+    /// The source whose columns give kinds and namespaces of their ids.
+    pub source: usize,
+}
+
+/// What is known of the incident that the report is about; `None` where it is not, or has not happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IncidentPlan {
+    pub aware: Option<Moment>,
+    pub discovered: Option<Moment>,
+    pub materiality: Option<Moment>,
+    pub notified: Option<Moment>,
 }

@@ -22,6 +22,9 @@ pub struct Document {
     /// What the report covers.
     #[serde(default)]
     pub report: Report,
+    /// When what happened: the clocks of `deadlines`.
+    #[serde(default)]
+    pub incident: Incident,
     /// Where results go.
     pub output: Output,
     /// Where the ledger is kept between runs.
@@ -365,6 +368,22 @@ pub struct Registry {
     /// Promises of deletion: app_id, scope (or all), asked_at, attested_at, statement.
     #[serde(default)]
     pub attestations: Option<String>,
+    /// Who was a member of which group when: group_id, subject, from, to (null: always, still). Parquet, a
+    /// file or a folder of files (its address ends in `/`), of any size.
+    #[serde(default)]
+    pub memberships: Option<String>,
+    /// Who lives where: subject, country, and if wanted subdivision, category and as_of (when it was known;
+    /// a later row replaces an earlier one). Parquet, as memberships are.
+    #[serde(default)]
+    pub residency: Option<String>,
+    /// The source whose people and groups memberships and residency speak of; needed where sources have
+    /// namespaces of their own.
+    #[serde(default)]
+    pub people_of: Option<String>,
+    /// From how many people on, and how soon, somebody must be told: regime, jurisdiction, operator, number,
+    /// counted, clock, limit, unit, source.
+    #[serde(default)]
+    pub thresholds: Option<String>,
     /// Zone of registry values that carry none. Default UTC.
     #[serde(default)]
     pub zone: Option<String>,
@@ -406,6 +425,24 @@ impl Default for Report {
             queries: Vec::new(),
         }
     }
+}
+
+/// When what happened, as far as it has: a date (00:00 in registry.zone) or a moment.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Incident {
+    /// When it was known with reasonable certainty that personal data was affected.
+    #[serde(default)]
+    pub aware: Option<String>,
+    /// When it was discovered.
+    #[serde(default)]
+    pub discovered: Option<String>,
+    /// When it was found to be material.
+    #[serde(default)]
+    pub materiality: Option<String>,
+    /// When the people concerned were told.
+    #[serde(default)]
+    pub notified: Option<String>,
 }
 
 /// How many groups are listed per scope.

@@ -6,11 +6,13 @@
 //! one begins, so memory does not grow with people.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::ExposureError;
 use super::lookup::{LeafAt, Lookup};
+use super::observed::{ObservedReader, ObservedWriter};
 use super::pending::{Pending, PendingEvent, Refusal};
 use super::policy::{Policy, Standing, WindowSet, count_windows};
 use super::projections::Projections;
@@ -64,6 +66,9 @@ pub struct Counter<'a> {
     event: Option<Key>,
     repeats: Vec<Repeats>,
     actors: Vec<ActorRecord>,
+    /// Where people are put down for the third pass, if there is one.
+    observed: Option<ObservedWriter>,
+    leaves: Vec<u32>,
 }
 
 /// What is counted of an event, looked at only as far as it is needed: most columns lie elsewhere in
@@ -170,7 +175,26 @@ impl<'a> Counter<'a> {
             event: None,
             repeats: (0..event_spaces).map(|_| Repeats::default()).collect(),
             actors: Vec::new(),
+            observed: None,
+            leaves: Vec::new(),
         }
+    }
+
+    /// Puts the people of the next stretch down for the third pass.
+    ///
+    /// # Errors
+    /// Where there can be no temporary file.
+    pub fn remember(&mut self, temp: &Path) -> Result<(), ExposureError> {
+        self.observed = Some(ObservedWriter::new(temp)?);
+        Ok(())
+    }
+
+    /// The people of the stretch that has ended.
+    ///
+    /// # Errors
+    /// Where the temporary file cannot be written.
+    pub fn remembered(&mut self) -> Result<Option<ObservedReader>, ExposureError> {
+        Ok(self.observed.take().map(ObservedWriter::finish).transpose()?)
     }
 
     /// Begins a new stretch of keys.
@@ -405,8 +429,18 @@ impl<'a> Counter<'a> {
         if !self.actors.is_empty() {
             self.flush_actors()?;
         }
+        if self.visits.is_empty() {
+            return Ok(());
+        }
+        if let (Some(observed), Some(person)) = (&mut self.observed, self.person) {
+            self.leaves.clear();
+            self.leaves.extend(self.visits.iter().map(|(_, leaf)| *leaf));
+            self.leaves.sort_unstable();
+            self.leaves.dedup();
+            observed.person(person, &self.leaves)?;
+        }
         match self.visits.as_slice() {
-            [] => return Ok(()),
+            [] => {}
             // Mostly: the person's only visit, counted along with its last event.
             [(day, leaf)] => match self.pending.events.last_mut() {
                 Some(event) => event.only_visit = true,

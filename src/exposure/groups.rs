@@ -4,12 +4,14 @@ use std::cmp::Reverse;
 
 use super::ExposureError;
 use super::policy::{LeafCells, LeafScope, LeafTable, Window, WindowSet, count_windows};
+use super::reads::{GroupReads, Reads};
 use super::records::{GroupName, GroupRecord, NOBODY, SmallRecord};
-use super::sorter::{Ordered, Sorted};
 use super::totals::add;
 use crate::key::{IdKind, Key, Keyer};
 use crate::moment::Moment;
+use crate::people::{GroupCursor, GroupStretches};
 use crate::scan::batch::NONE;
+use crate::sorter::{Ordered, Sorted};
 
 /// A group's own id as text. Ids are compared often, and mostly their first bytes tell: they stand
 /// beside, as a number.
@@ -43,6 +45,10 @@ pub struct GroupRow {
     pub id: GroupId,
     /// Index of the group namespace.
     pub space: usize,
+    /// Its number among the groups with members; `None` where it has none, or nothing is known.
+    pub number: Option<u32>,
+    /// People who were members when it was read; `None` without memberships.
+    pub members: Option<u64>,
     pub apps: u64,
     pub subjects: u64,
     pub requests: i64,
@@ -231,6 +237,18 @@ pub struct GroupCounter<'a> {
     /// Scopes through which the group at hand was reached.
     open: Vec<usize>,
     pub top: TopGroups,
+    pub reads: GroupReads,
+    /// The group at hand, where it has members.
+    stretches: Option<GroupStretches>,
+}
+
+/// What the second pass has found out.
+pub struct GroupsSeen {
+    /// Groups by cell and window.
+    pub counts: Vec<[u64; Window::COUNT]>,
+    pub top: TopGroups,
+    /// Which of those with members were read.
+    pub reads: Reads,
 }
 
 impl<'a> GroupCounter<'a> {
@@ -240,6 +258,7 @@ impl<'a> GroupCounter<'a> {
         scopes: usize,
         limit: Option<u64>,
         keyer: &'a Keyer,
+        reads: GroupReads,
     ) -> Self {
         Self {
             leaves,
@@ -250,18 +269,21 @@ impl<'a> GroupCounter<'a> {
             current: (0..scopes).map(|_| Current::default()).collect(),
             open: Vec::new(),
             top: TopGroups::new(limit, scopes),
+            reads,
+            stretches: None,
         }
     }
 
-    /// Counts one partition of group namespace `space`.
+    /// Counts one partition of group namespace `space`, of whose members `members` tells.
     ///
     /// # Errors
-    /// Temporary files that cannot be read, sums that overflow.
+    /// Temporary files or packs that cannot be read, sums that overflow.
     pub fn partition(
         &mut self,
         sorted: &SortedGroups,
         partition: usize,
         space: usize,
+        mut members: Option<GroupCursor<'_>>,
     ) -> Result<(), ExposureError> {
         let mut names = sorted.names.partition(partition)?;
         let mut name = names.next()?;
@@ -270,6 +292,10 @@ impl<'a> GroupCounter<'a> {
         while let Some(first) = next {
             let group = first.group;
             self.number += 1;
+            self.stretches = match &mut members {
+                Some(members) => members.find(group)?.cloned(),
+                None => None,
+            };
             next = Some(first);
             while let Some(record) = next.filter(|record| record.group == group) {
                 self.take(&record)?;
@@ -277,6 +303,9 @@ impl<'a> GroupCounter<'a> {
             }
             while name.as_ref().is_some_and(|name| name.group < group) {
                 name = names.next()?;
+            }
+            if let Some(group) = &self.stretches {
+                self.reads.close(group.number)?;
             }
             let own = name.as_ref().filter(|name| name.group == group).map(|name| name.id.as_ref());
             self.close(group, own, space, sorted.kind)?;
@@ -288,6 +317,9 @@ impl<'a> GroupCounter<'a> {
         let Some(LeafCells { scopes, exposed }) = self.leaves.get(record.leaf) else {
             return Ok(());
         };
+        if let Some(group) = &self.stretches {
+            self.reads.event(group, record.micros, record.leaf, record.subject == NOBODY);
+        }
         for LeafScope { scope, app_cell } in scopes {
             let index = usize::try_from(*scope).unwrap_or(usize::MAX);
             let Some(current) = self.current.get_mut(index) else { continue };
@@ -342,6 +374,8 @@ impl<'a> GroupCounter<'a> {
                 scope: u32::try_from(index).unwrap_or(NONE),
                 id: GroupId::default(),
                 space,
+                number: self.stretches.as_ref().map(|group| group.number),
+                members: None,
                 apps: current.apps,
                 subjects: current.subjects,
                 requests: current.requests,

@@ -3,11 +3,13 @@
 mod counter;
 mod groups;
 mod lookup;
+mod observed;
 mod pending;
 mod policy;
 mod projections;
+mod reach;
+mod reads;
 mod records;
-mod sorter;
 mod tally;
 mod totals;
 
@@ -22,18 +24,22 @@ use crate::ledger::pack::PersonColumn;
 use crate::ledger::{Input, KeyRange, LedgerError, Merge, Names, OpenPack};
 use crate::memory::Budget;
 use crate::scan::Asked;
+use crate::sorter::{SortError, Sorted, Sorter, partition_keys};
 
 pub use groups::{GroupRow, RestGroups};
 pub use policy::{CellKey, Grain, Rules, Window};
+pub use reach::{NOWHERE, PeopleOf, Residents};
 pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 
 use counter::{Counter, SourceSpaces};
-use groups::{GroupCounter, SortedGroups, TopGroups};
+use groups::{GroupCounter, GroupsSeen, SortedGroups, TopGroups};
+use observed::ObservedReader;
 use policy::{LeafTable, Policy, WindowSet, count_windows};
 use projections::{GroupSorters, Projections};
+use reach::{Listed, reach};
+use reads::{GroupReads, Reads};
 use records::ActorRecord;
-use sorter::{Sorted, Sorter};
 use tally::Tally;
 
 #[derive(Debug, Error)]
@@ -41,10 +47,8 @@ pub enum ExposureError {
     #[error("{0}")]
     Ledger(#[from] LedgerError),
 
-    #[error(
-        "{folder}: temporary files cannot be written or read: {error}\nfree some space, or name another folder with run.temp_dir"
-    )]
-    Spill { folder: String, error: std::io::Error },
+    #[error("{0}")]
+    Sort(#[from] SortError),
 
     #[error(
         "a sum of weights, bytes or records does not fit 64 bits (9,223,372,036,854,775,807 at most)\nlook for the largest values of the columns mapped as weight, bytes and records; such values are no counts"
@@ -55,6 +59,11 @@ pub enum ExposureError {
         "the memory limit does not hold the answer: {cells} rows of figures{more} need at least {needed} MB\ngive more with --memory-limit, or list fewer groups with report.groups"
     )]
     Memory { cells: u64, more: String, needed: u64 },
+
+    #[error(
+        "the memory limit does not hold which groups were read by whom: {reads} reads of groups with members so far\ngive more with --memory-limit"
+    )]
+    Reads { reads: u64 },
 
     #[error("interrupted")]
     Interrupted,
@@ -81,6 +90,8 @@ pub struct Settings<'a> {
     pub keyer: &'a Keyer,
     pub group_kinds: Vec<Option<IdKind>>,
     pub groups_limit: Option<u64>,
+    /// `None` where the registry knows nothing of people.
+    pub people: Option<PeopleOf<'a>>,
     pub budget: Budget,
     pub threads: usize,
     /// For temporary files, which have no names there.
@@ -92,7 +103,7 @@ pub struct Settings<'a> {
 const PARTITION_BITS: u32 = 6;
 
 /// A stretch of keys of one person namespace.
-struct Job {
+pub(crate) struct Job {
     person_space: usize,
     range: KeyRange,
 }
@@ -108,7 +119,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     // Where nothing tells them apart, the people are the actors (docs/counting.md, rule 5).
     let actors_are_people = person_columns(sources).all(|c| c == PersonColumn::Actor);
     let actors = vec![!actors_are_people; person_spaces];
-    let jobs = plan_jobs(sources, person_spaces, settings.threads);
+    let jobs = plan_jobs(sources, person_spaces, settings);
     let asked: Vec<Arc<Asked>> = sources.iter().map(|s| s.asked.clone()).collect();
     let spaces: Vec<SourceSpaces> = sources
         .iter()
@@ -132,6 +143,8 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     };
     let actor_sorter = || Sorter::new(temp.clone(), sort_budget, PARTITION_BITS);
 
+    let observed: Vec<Mutex<Option<ObservedReader>>> =
+        jobs.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     let people = AtomicU64::new(0);
     let packs = sources.iter().map(|s| s.packs.len()).sum();
@@ -144,7 +157,9 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         let mut counter =
             Counter::new(&policy, &spaces, &units, projections, &people, settings.budget);
         let mut names = Names::default();
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(number) else { break };
             let inputs: Vec<Input> = sources
                 .iter()
                 .enumerate()
@@ -155,7 +170,13 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
                     packs: s.packs.clone(),
                 })
                 .collect();
+            if settings.people.is_some() {
+                counter.remember(settings.temp)?;
+            }
             names = run_job(job, &inputs, &asked, names, &mut counter, (rows, settings.stop))?;
+            if let Some(slot) = observed.get(number) {
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = counter.remembered()?;
+            }
         }
         Ok((counter.tally, counter.projections))
     })?;
@@ -188,15 +209,34 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         }
     }
     let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (group_counts, top) = count_groups(&policy, &groups, settings)?;
+    let mut leaves = LeafTable::default();
+    for (number, leaf) in (0..).zip(&policy.leaves) {
+        leaves.learn(number, leaf);
+    }
+    let GroupsSeen { counts: group_counts, top, reads } =
+        count_groups(&policy, &leaves, &groups, settings)?;
     drop(groups);
+    let listed = top.finish();
     let mut actor_counts = vec![[0; Window::COUNT]; policy.cells.len()];
     for (space, runs) in actor_runs.iter().enumerate() {
         if actors.get(space) == Some(&true) {
             count_actors(&policy, runs, &mut actor_counts, settings)?;
         }
     }
-    let tally = tally.unwrap_or_default();
+    let reached = match settings.people {
+        Some(of) => {
+            let places = places(&listed.0);
+            let places = (&places, listed.0.len());
+            Some(reach(&policy, &leaves, &jobs, &observed, &reads, places, settings, of)?)
+        }
+        None => None,
+    };
+    drop(leaves);
+    let mut tally = tally.unwrap_or_default();
+    for (sums, resolved) in tally.sums.iter_mut().zip(reads.resolved()) {
+        sums.subjects_unknown_rows = sums.subjects_unknown_rows.saturating_sub(resolved);
+    }
+    drop(reads);
     let fits = |cells: u64, days: u64, groups: Option<u64>| match settings.budget.beyond(
         cells,
         days,
@@ -212,8 +252,16 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     // Sums of leaves take less than the figures of cells that are made of them.
     let (cells, days) = totals::cells_and_days_at_least(&policy, &tally);
     fits(cells, days, None)?;
-    let exposure =
-        totals::roll_up(policy, tally, group_counts, actor_counts, actors_are_people, top)?;
+    let second = totals::Second {
+        groups: group_counts,
+        actors: actor_counts,
+        actors_are_people,
+        listed,
+        reached,
+        has_members: settings.people.is_some_and(|of| of.has_members),
+        has_residency: settings.people.is_some_and(|of| of.has_residency),
+    };
+    let exposure = totals::roll_up(policy, tally, second)?;
     let days: usize = exposure.cells.iter().map(|cell| cell.days.len()).sum();
     let (cells, days, groups) =
         (exposure.cells.len() as u64, days as u64, exposure.groups.len() as u64);
@@ -249,15 +297,19 @@ fn person_columns(sources: &[SourceRows]) -> impl Iterator<Item = PersonColumn> 
         .map(|p| p.pack.footer.person)
 }
 
-fn plan_jobs(sources: &[SourceRows], person_spaces: usize, threads: usize) -> Vec<Job> {
+fn plan_jobs(sources: &[SourceRows], person_spaces: usize, settings: &Settings<'_>) -> Vec<Job> {
+    let threads = settings.threads;
     let mut jobs = Vec::new();
     for person_space in 0..person_spaces {
-        let rows: u64 = sources
+        let of = settings.people.filter(|of| of.person_space == person_space);
+        let members = of.and_then(|of| of.people.members.as_ref()).map_or(0, |pack| pack.rows());
+        let own: u64 = sources
             .iter()
             .filter(|s| s.person_space == person_space)
             .flat_map(|s| &s.packs)
             .map(|p| p.pack.footer.rows)
             .sum();
+        let rows = own.max(members);
         // A stretch costs a row group of each pack at its ends; few rows need no parallel work.
         let wanted = usize::try_from(rows / 200_000).unwrap_or(usize::MAX);
         let count = wanted.clamp(1, (threads * 2).max(1)) as u64;
@@ -288,11 +340,23 @@ fn in_threads<T: Send>(
 
 type Counts = Vec<[u64; Window::COUNT]>;
 
+/// Listed groups by their numbers among those with members.
+fn places(listed: &[GroupRow]) -> Listed {
+    let mut places = Listed::default();
+    for (place, row) in listed.iter().enumerate() {
+        if let Some(number) = row.number {
+            places.entry(number).or_default().push((row.scope, place));
+        }
+    }
+    places
+}
+
 fn count_groups(
     policy: &Policy,
+    leaves: &LeafTable,
     groups: &[SortedGroups],
     settings: &Settings<'_>,
-) -> Result<(Counts, TopGroups), ExposureError> {
+) -> Result<GroupsSeen, ExposureError> {
     let scopes = policy.scope_names.len();
     let cells = policy.cells.len();
     let jobs: Vec<(usize, usize)> = groups
@@ -301,29 +365,34 @@ fn count_groups(
         .flat_map(|(space, sorted)| (0..sorted.events.partitions).map(move |p| (space, p)))
         .collect();
     let next = AtomicUsize::new(0);
-    let mut leaves = LeafTable::default();
-    for (number, leaf) in (0..).zip(&policy.leaves) {
-        leaves.learn(number, leaf);
-    }
+    let limit = settings.budget.reads(settings.threads);
     let parts = in_threads(settings.threads, |_| {
+        let reads = GroupReads::new(policy.leaves.len(), limit);
         let mut counter =
-            GroupCounter::new(&leaves, cells, scopes, settings.groups_limit, settings.keyer);
+            GroupCounter::new(leaves, cells, scopes, settings.groups_limit, settings.keyer, reads);
         while let Some((space, partition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);
             }
             let Some(sorted) = groups.get(*space) else { continue };
-            counter.partition(sorted, *partition, *space)?;
+            let members = settings
+                .people
+                .filter(|of| of.group_space == *space)
+                .and_then(|of| of.people.members.as_ref())
+                .map(|pack| pack.groups(&partition_keys(*partition, PARTITION_BITS)));
+            counter.partition(sorted, *partition, *space, members)?;
         }
-        Ok((counter.groups, counter.top))
+        Ok((counter.groups, counter.top, counter.reads))
     })?;
     let mut counts = vec![[0; Window::COUNT]; cells];
     let mut top = TopGroups::new(settings.groups_limit, scopes);
-    for (part, part_top) in parts {
+    let mut reads = Vec::with_capacity(parts.len());
+    for (part, part_top, part_reads) in parts {
         totals::add_counts(&mut counts, &part);
         top.merge(part_top)?;
+        reads.push(part_reads);
     }
-    Ok((counts, top))
+    Ok(GroupsSeen { counts, top, reads: Reads::new(reads) })
 }
 
 fn count_actors(

@@ -94,7 +94,7 @@ impl Grain {
         }
     }
 
-    /// Whether its figures are told by day, too.
+    /// Whether its figures are told by day and by residence, too.
     pub fn has_days(self) -> bool {
         !matches!(self, Self::ScopeDeveloper | Self::Developer | Self::Attestation)
     }

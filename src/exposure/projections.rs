@@ -6,8 +6,8 @@ use std::hash::BuildHasherDefault;
 use super::ExposureError;
 use super::policy::MixHasher;
 use super::records::{ActorRecord, GroupName, GroupRecord, SmallRecord};
-use super::sorter::Sorter;
 use crate::key::Key;
+use crate::sorter::Sorter;
 
 /// Where records for the second pass go.
 pub struct Projections {
@@ -42,9 +42,10 @@ impl GroupSorters {
     #[inline]
     pub fn push(&mut self, record: GroupRecord) -> Result<(), ExposureError> {
         match SmallRecord::of(&record) {
-            Some(small) => self.small.push(small),
-            None => self.events.push(record),
+            Some(small) => self.small.push(small)?,
+            None => self.events.push(record)?,
         }
+        Ok(())
     }
 
     pub fn name(&mut self, group: Key, id: &[u8]) -> Result<(), ExposureError> {

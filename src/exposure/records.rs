@@ -1,7 +1,7 @@
 //! What the second pass sorts: events by group, actors, and the groups' own ids.
 
-use super::sorter::Record;
 use crate::key::Key;
+use crate::sorter::{Record, decode_key, encode_key};
 
 /// Stands for nobody where a person's number is asked for.
 pub const NOBODY: u64 = u64::MAX;
@@ -153,30 +153,6 @@ impl Record for GroupName {
         let (group, id) = decode_key(bytes)?;
         Some(Self { group, id: id.into() })
     }
-}
-
-/// The lower half of an integer's key is 0 or 1: one byte tells how much of it follows.
-fn encode_key(key: Key, out: &mut Vec<u8>) {
-    out.extend_from_slice(&key.hi.to_be_bytes());
-    match u8::try_from(key.lo) {
-        Ok(small) if small < u8::MAX => out.push(small),
-        _ => {
-            out.push(u8::MAX);
-            out.extend_from_slice(&key.lo.to_be_bytes());
-        }
-    }
-}
-
-fn decode_key(bytes: &[u8]) -> Option<(Key, &[u8])> {
-    let (hi, rest) = bytes.split_first_chunk()?;
-    let (small, rest) = rest.split_first()?;
-    let (lo, rest) = if *small == u8::MAX {
-        let (lo, rest) = rest.split_first_chunk()?;
-        (u64::from_be_bytes(*lo), rest)
-    } else {
-        (u64::from(*small), rest)
-    };
-    Some((Key { hi: u64::from_be_bytes(*hi), lo }, rest))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ExposureError;
-use super::groups::{GroupRow, RestGroups, TopGroups};
+use super::groups::{GroupRow, RestGroups};
 use super::policy::{CellKey, Leaf, Policy, Window, WindowSet};
+use super::reach::{Reached, Residents};
 use super::tally::{DayPeople, DaySums, Days, Exposed, Sums, Surplus, Tally, Terms};
 use crate::moment::Moment;
 
@@ -22,6 +23,8 @@ pub struct Exposure {
     pub terms: Vec<Vec<Terms>>,
     /// By source.
     pub conflicts: Vec<u64>,
+    /// People reached whom the registry gives two residences at one moment.
+    pub residence_contradictions: u64,
 }
 
 /// One grain's group with its figures.
@@ -32,6 +35,9 @@ pub struct Cell {
     pub windows: [Measures; Window::COUNT],
     /// Days with an event, ascending; only for grains without a developer.
     pub days: Vec<Day>,
+    /// People after the restriction by residence: index into the residences, or
+    /// [`NOWHERE`](super::NOWHERE). Sorted; empty without residency.
+    pub residents: Vec<(u32, Residents)>,
 }
 
 /// The measures of docs/counting.md, rule 5.
@@ -47,6 +53,8 @@ pub struct Measures {
     pub bytes: Option<i64>,
     pub records: Option<i64>,
     pub subjects: u64,
+    /// People observed, and members of groups that were read; `None` without memberships.
+    pub subjects_upper: Option<u64>,
     pub actors: u64,
     pub groups: u64,
     pub subjects_unknown_rows: u64,
@@ -231,29 +239,57 @@ fn narrow(sum: Option<i128>) -> Result<Option<i64>, ExposureError> {
     sum.map(|sum| i64::try_from(sum).map_err(|_| ExposureError::Overflow)).transpose()
 }
 
+/// What the passes after the first have counted.
+pub struct Second {
+    /// By cell.
+    pub groups: Vec<[u64; Window::COUNT]>,
+    pub actors: Vec<[u64; Window::COUNT]>,
+    pub actors_are_people: bool,
+    pub listed: (Vec<GroupRow>, Vec<RestGroups>),
+    /// `None` where the registry knows nothing of people.
+    pub reached: Option<Reached>,
+    pub has_members: bool,
+    pub has_residency: bool,
+}
+
 /// Sums of leaves to figures of cells.
 ///
 /// # Errors
-/// [`ExposureError::Overflow`].
-pub fn roll_up(
-    policy: Policy,
-    tally: Tally,
-    groups: Vec<[u64; Window::COUNT]>,
-    actors: Vec<[u64; Window::COUNT]>,
-    actors_are_people: bool,
-    top: TopGroups,
-) -> Result<Exposure, ExposureError> {
+/// [`ExposureError::Overflow`]; [`ExposureError::Internal`] where two ways to count people differ.
+pub fn roll_up(policy: Policy, tally: Tally, second: Second) -> Result<Exposure, ExposureError> {
+    let Second { groups, actors, actors_are_people, listed, reached, .. } = second;
+    let (mut listed, rest_groups) = listed;
+    let mut reached = reached.unwrap_or_default();
+    if second.has_members {
+        for (row, members) in listed.iter_mut().zip(&reached.members) {
+            row.members = Some(*members);
+        }
+    }
+    let mut residents: Vec<(u64, Residents)> =
+        std::mem::take(&mut reached.residents).into_iter().collect();
+    residents.sort_unstable_by_key(|(key, _)| *key);
+    let mut residents = residents.into_iter().peekable();
     let Tally { sums: parts, mut surplus, terms, conflicts } = tally;
     surplus.resize_with(policy.cells.len(), Surplus::default);
     let mut cells = Vec::new();
-    let mut rest = policy.cells.into_iter().zip(surplus).zip(groups).zip(actors);
+    reached.upper.resize(policy.cells.len(), [0; Window::COUNT]);
+    let keys = policy.cells.into_iter().zip(0u32..);
+    let mut rest = keys.zip(surplus).zip(groups).zip(actors).zip(reached.upper);
     for first in (0..).step_by(AT_ONCE) {
         let chunk: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
         if chunk.is_empty() {
             break;
         }
         let sums = sum_up(&policy.leaves, &parts, first, chunk.len())?;
-        for ((((key, surplus), groups), actors), sums) in chunk.into_iter().zip(sums) {
+        for ((((((key, number), surplus), groups), actors), upper), sums) in
+            chunk.into_iter().zip(sums)
+        {
+            let mut own = Vec::new();
+            while let Some((key, people)) =
+                residents.next_if(|(key, _)| key >> 32 == u64::from(number))
+            {
+                own.push((u32::try_from(key & u64::from(u32::MAX)).unwrap_or(u32::MAX), people));
+            }
             if sums.rows == 0 {
                 continue;
             }
@@ -267,6 +303,7 @@ pub fn roll_up(
                 let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
                 measures.subjects = less(measures.subjects, count(&surplus.subjects))?;
                 measures.groups = count(&groups);
+                measures.subjects_upper = second.has_members.then(|| count(&upper));
                 let wide = sums.wide.get(i).copied().unwrap_or_default();
                 measures.bytes = narrow(wide.bytes)?;
                 measures.records = narrow(wide.records)?;
@@ -275,13 +312,42 @@ pub fn roll_up(
             }
             let days =
                 if key.grain.has_days() { days_of(&sums.days, &surplus.days)? } else { Vec::new() };
-            cells.push(Cell { key, windows, days });
+            if second.has_residency && key.grain.has_days() {
+                check_residents(&own, windows.get(Window::AfterRestriction as usize))?;
+            }
+            cells.push(Cell { key, windows, days, residents: own });
         }
     }
     drop(parts);
     cells.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let (groups, rest_groups) = top.finish();
-    Ok(Exposure { cells, groups, rest_groups, scope_names: policy.scope_names, terms, conflicts })
+    Ok(Exposure {
+        cells,
+        groups: listed,
+        rest_groups,
+        scope_names: policy.scope_names,
+        terms,
+        conflicts,
+        residence_contradictions: reached.contradictions,
+    })
+}
+
+/// People by residence are all people: they were counted in another pass, in another way.
+fn check_residents(
+    residents: &[(u32, Residents)],
+    all: Option<&Measures>,
+) -> Result<(), ExposureError> {
+    let Some(all) = all else { return Ok(()) };
+    let observed: u64 = residents.iter().map(|(_, people)| people.observed).sum();
+    let upper: u64 = residents.iter().map(|(_, people)| people.upper).sum();
+    if observed == all.subjects && all.subjects_upper.is_none_or(|all| all == upper) {
+        return Ok(());
+    }
+    Err(ExposureError::Internal {
+        what: format!(
+            "{observed} to {upper} people by residence are not the {} to {:?} of all",
+            all.subjects, all.subjects_upper
+        ),
+    })
 }
 
 /// The sums of `count` cells from number `first` on.

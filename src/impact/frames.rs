@@ -9,9 +9,11 @@ use polars::prelude::{
     TimeUnit,
 };
 
-use super::policy_frames;
+use super::{people_frames, policy_frames};
+use crate::config::IncidentPlan;
 use crate::exposure::{Cell, CellKey, Exposure, Grain, GroupRow, RestGroups, Window};
-use crate::moment::Moment;
+use crate::moment::{Moment, Zone};
+use crate::people::Residence;
 use crate::registry::Registry;
 use crate::scan::Pruned;
 
@@ -70,6 +72,10 @@ pub struct Report<'a> {
     pub coverage: &'a [SourceCoverage],
     /// Names of the group namespaces.
     pub group_namespaces: &'a [String],
+    /// What residents of cells refer to.
+    pub residences: &'a [Residence],
+    pub incident: IncidentPlan,
+    pub zone: Zone,
     pub as_of: Moment,
     pub lookback_from: Moment,
     pub lookback_days: u32,
@@ -231,6 +237,9 @@ pub fn build(report: &Report<'_>) -> PolarsResult<Vec<(&'static str, DataFrame)>
         ("exposure_groups", groups(report)?),
         ("capable", policy_frames::capable(report)?),
         ("attestations", policy_frames::attestations(report)?),
+        ("residents", people_frames::residents(report)?),
+        ("thresholds", people_frames::thresholds(report)?),
+        ("deadlines", people_frames::deadlines(report)?),
         ("scopes", scopes(report)?),
         ("scope_fields", scope_fields(report)?),
         ("coverage_days", coverage_days(report)?),
@@ -266,6 +275,14 @@ fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .int("requests_unknown", rows().map(|m| Some(m.unknown)).collect())
         .int("requests_held_only", rows().map(|m| Some(m.held_only)).collect())
         .count("subjects_observed", rows().map(|m| m.subjects))
+        .int(
+            "subjects_upper_bound",
+            rows().map(|m| m.subjects_upper.and_then(|n| i64::try_from(n).ok())).collect(),
+        )
+        .boolean(
+            "upper_bound_complete",
+            rows().map(|m| m.subjects_upper.map(|_| m.subjects_unknown_rows == 0)).collect(),
+        )
         .count("subjects_unknown_rows", rows().map(|m| m.subjects_unknown_rows))
         .count("actors", rows().map(|m| m.actors))
         .count("groups", rows().map(|m| m.groups))
@@ -339,6 +356,10 @@ fn groups(report: &Report<'_>) -> PolarsResult<DataFrame> {
         )
         .count("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
         .int("apps", listed.iter().map(|g| i64::try_from(g.apps).ok()).chain(none()).collect())
+        .int(
+            "members_then",
+            listed.iter().map(|g| i64::try_from(g.members?).ok()).chain(none()).collect(),
+        )
         .int(
             "subjects_observed",
             listed.iter().map(|g| i64::try_from(g.subjects).ok()).chain(none()).collect(),
@@ -476,6 +497,8 @@ fn run(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .boolean("has_grants", vec![Some(report.registry.grants.is_some())])
         .boolean("has_brownouts", vec![Some(report.registry.brownouts.is_some())])
         .boolean("has_attestations", vec![Some(report.registry.attestations.is_some())])
+        .boolean("has_memberships", vec![Some(report.registry.has_memberships)])
+        .boolean("has_residency", vec![Some(report.registry.has_residency)])
         .finish()
 }
 

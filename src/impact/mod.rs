@@ -5,6 +5,7 @@ mod frame_specs;
 mod frames;
 mod header;
 mod output;
+mod people_frames;
 mod policy_frames;
 
 use std::path::PathBuf;
@@ -13,8 +14,9 @@ use polars::prelude::{DataFrame, IntoLazy, PolarsError};
 use polars::sql::SQLContext;
 use thiserror::Error;
 
+use crate::config::IncidentPlan;
 use crate::exposure::Exposure;
-use crate::moment::Moment;
+use crate::moment::{Moment, Zone};
 use crate::registry::Registry;
 
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
@@ -23,16 +25,19 @@ pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile};
 
 /// The built-in tables: file name and query.
-pub const QUERIES: [(&str, &str); 9] = [
+pub const QUERIES: [(&str, &str); 12] = [
     ("01_scope_summary", include_str!("../../queries/01_scope_summary.sql")),
     ("02_app_scope_exposure", include_str!("../../queries/02_app_scope_exposure.sql")),
     ("03_developer_exposure", include_str!("../../queries/03_developer_exposure.sql")),
+    ("04_subjects_by_jurisdiction", include_str!("../../queries/04_subjects_by_jurisdiction.sql")),
     ("05_data_categories", include_str!("../../queries/05_data_categories.sql")),
     ("06_daily_timeline", include_str!("../../queries/06_daily_timeline.sql")),
     ("07_groups_exposed", include_str!("../../queries/07_groups_exposed.sql")),
     ("08_deletion_verification", include_str!("../../queries/08_deletion_verification.sql")),
     ("09_coverage", include_str!("../../queries/09_coverage.sql")),
+    ("10_deadlines", include_str!("../../queries/10_deadlines.sql")),
     ("13_findings", include_str!("../../queries/13_findings.sql")),
+    ("14_thresholds", include_str!("../../queries/14_thresholds.sql")),
 ];
 
 #[derive(Debug, Error)]
@@ -139,6 +144,9 @@ pub fn check(queries: &[Query]) -> Result<(), ImpactError> {
         exposure: &Exposure::default(),
         coverage: &[],
         group_namespaces: &[],
+        residences: &[],
+        incident: IncidentPlan::default(),
+        zone: Zone::UTC,
         as_of: Moment::from_micros(0),
         lookback_from: Moment::from_micros(0),
         lookback_days: 0,

@@ -7,6 +7,7 @@ mod compact;
 mod merge;
 pub mod pack;
 mod read;
+pub mod shelf;
 mod store;
 #[cfg(test)]
 mod tests;

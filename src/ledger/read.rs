@@ -9,20 +9,15 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
-use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
 };
-use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::statistics::Statistics;
 
 use super::LedgerError;
 use super::merge::Names;
 use super::pack::{NAMES_KEY, PackNames, PersonColumn};
+use super::shelf::{Groups, checksum, footer_value, sized};
 use super::store::{Ledger, Pack};
-use super::write::{checksum, group_bytes};
 use crate::scan::Asked;
 use crate::scan::batch::{AccessBatch, IntColumn, KeyColumn, NONE, Outcome, Reject, translated};
 
@@ -33,47 +28,36 @@ pub type KeyRange = RangeInclusive<u64>;
 /// A pack, opened once and shared by the cursors of all ranges.
 #[derive(Debug)]
 pub struct OpenPack {
-    ledger: Ledger,
     pub pack: Pack,
     /// Positions of the pack's units among the run's; [`NONE`] for units to skip.
     pub units: Vec<u32>,
-    metadata: ArrowReaderMetadata,
-    /// Byte range of each row group.
-    groups: Vec<std::ops::Range<u64>>,
+    groups: Groups,
 }
 
 impl OpenPack {
     /// # Errors
     /// Storage failures and damaged packs.
     pub fn open(ledger: &Ledger, pack: Pack, units: Vec<u32>) -> Result<Self, LedgerError> {
+        let shelf = ledger.shelf();
         let damaged =
-            |reason: String| LedgerError::Damaged { pack: ledger.shown(&pack.name), reason };
-        let parquet = Arc::new(ledger.metadata(&pack.name, pack.size)?);
+            |reason: String| LedgerError::Damaged { pack: shelf.shown(&pack.name), reason };
+        let parquet = Arc::new(shelf.metadata(&pack.name, &sized(pack.size))?);
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata =
             ArrowReaderMetadata::try_new(parquet, options).map_err(|e| damaged(e.to_string()))?;
-        let groups: Vec<_> = metadata.metadata().row_groups().iter().map(group_bytes).collect();
-        if groups.len() != pack.footer.checksums.len() {
-            return Err(damaged(format!(
-                "it has {} row groups and {} checksums",
-                groups.len(),
-                pack.footer.checksums.len()
-            )));
-        }
-        Ok(Self { ledger: ledger.clone(), pack, units, metadata, groups })
+        let checksums = pack.footer.checksums.clone();
+        let groups = Groups::new(shelf.clone(), pack.name.clone(), pack.size, metadata, checksums)?;
+        Ok(Self { pack, units, groups })
     }
 
     /// The pack's columns.
     pub fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
+        self.groups.metadata.schema()
     }
 
     /// What the codes of the rows stand for.
     fn names(&self) -> Result<PackNames, LedgerError> {
-        let all = self.metadata.metadata().file_metadata().key_value_metadata();
-        let json = all
-            .and_then(|all| all.iter().find(|kv| kv.key == NAMES_KEY))
-            .and_then(|kv| kv.value.as_deref())
+        let json = footer_value(self.groups.metadata.metadata(), NAMES_KEY)
             .ok_or_else(|| self.damaged("it has no names"))?;
         if checksum(json.as_bytes()) != self.pack.footer.names_checksum {
             return Err(self.damaged("its names do not match their checksum"));
@@ -82,10 +66,7 @@ impl OpenPack {
     }
 
     fn damaged(&self, reason: impl ToString) -> LedgerError {
-        LedgerError::Damaged {
-            pack: self.ledger.shown(&self.pack.name),
-            reason: reason.to_string(),
-        }
+        self.groups.damaged(reason)
     }
 
     /// Row groups that may hold keys of the range.
@@ -95,21 +76,7 @@ impl OpenPack {
             PersonColumn::Actor => "actor_hi",
             PersonColumn::None => "",
         };
-        let leaf = self.metadata.parquet_schema().columns().iter().position(|c| c.name() == column);
-        let rows = self.metadata.metadata().row_groups();
-        (0..rows.len())
-            .filter(|i| {
-                let statistics = leaf.and_then(|leaf| {
-                    rows.get(*i).and_then(|g| g.columns().get(leaf)).and_then(|c| c.statistics())
-                });
-                let Some(Statistics::Int64(s)) = statistics else { return true };
-                let nobody = s.null_count_opt().is_none_or(|n| n > 0) && *range.start() == 0;
-                let (Some(least), Some(greatest)) = (s.min_opt(), s.max_opt()) else { return true };
-                // Parquet stores unsigned numbers in signed ones, bit by bit.
-                let (least, greatest) = (*least as u64, *greatest as u64);
-                nobody || (least <= *range.end() && greatest >= *range.start())
-            })
-            .collect()
+        self.groups.within(column, range, *range.start() == 0)
     }
 }
 
@@ -273,20 +240,7 @@ impl Cursor {
                 }
             }
             let Some(group) = self.groups.next() else { return Ok(None) };
-            let pack = &self.pack;
-            let range = pack.groups.get(group).cloned().unwrap_or(0..0);
-            let bytes = pack.ledger.read(&pack.pack.name, pack.pack.size, range.clone())?;
-            if Some(&checksum(&bytes)) != pack.pack.footer.checksums.get(group) {
-                return Err(pack.damaged(format!("row group {group} does not match its checksum")));
-            }
-            let chunk = GroupBytes { size: pack.pack.size, start: range.start, bytes };
-            let reader =
-                ParquetRecordBatchReaderBuilder::new_with_metadata(chunk, pack.metadata.clone())
-                    .with_row_groups(vec![group])
-                    .with_batch_size(self.batch_rows)
-                    .build()
-                    .map_err(|e| pack.damaged(e))?;
-            self.reader = Some(reader);
+            self.reader = Some(self.pack.groups.open(group, self.batch_rows)?);
         }
     }
 
@@ -413,41 +367,5 @@ fn validity(array: &ArrayRef) -> Vec<bool> {
     match array.nulls() {
         Some(nulls) if nulls.null_count() > 0 => nulls.iter().collect(),
         _ => Vec::new(),
-    }
-}
-
-/// One row group's bytes, as a file.
-struct GroupBytes {
-    size: u64,
-    start: u64,
-    bytes: Bytes,
-}
-
-impl Length for GroupBytes {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for GroupBytes {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let at = start.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
-        match at {
-            Some(at) if at <= self.bytes.len() => Ok(bytes::Buf::reader(self.bytes.slice(at..))),
-            _ => Err(ParquetError::EOF(format!("byte {start} lies outside the row group"))),
-        }
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let bytes = start
-            .checked_sub(self.start)
-            .and_then(|at| usize::try_from(at).ok())
-            .filter(|at| at.checked_add(length).is_some_and(|end| end <= self.bytes.len()))
-            .map(|at| self.bytes.slice(at..at + length));
-        bytes.ok_or_else(|| {
-            ParquetError::EOF(format!("{length} bytes at {start} lie outside the row group"))
-        })
     }
 }

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use parquet::file::metadata::ParquetMetaDataReader;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LedgerError;
 use super::pack::{FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit};
+use super::shelf::{NewObject, Shelf, footer_value};
 use crate::key::IdKind;
 use crate::moment::Moment;
 use crate::scan::batch::NONE;
 use crate::scan::{Asked, UnitRecord};
-use crate::store::{Pin, Store, Upload};
+use crate::store::{Pin, Store};
 
 const INDEX: &str = "index.json";
 const PACKS: &str = "packs";
@@ -25,7 +25,7 @@ const OWNER: &str = "afterscope-state.json";
 /// A place where packs are kept.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    store: Store,
+    shelf: Shelf,
 }
 
 /// A pack, as the index knows it.
@@ -59,25 +59,20 @@ impl Ledger {
             let text = format!("{{\"afterscope_state\":{}}}\n", super::pack::FORMAT);
             store.create(OWNER, Bytes::from(text))?;
         }
-        Ok(Self { store })
+        Ok(Self::read_only(store))
     }
 
     /// The ledger as it is; nothing is written.
     pub fn read_only(store: Store) -> Self {
-        Self { store }
+        Self { shelf: Shelf::new(store, PACKS) }
     }
 
     pub fn store(&self) -> &Store {
-        &self.store
+        self.shelf.store()
     }
 
-    fn path(name: &str) -> String {
-        format!("{PACKS}/{name}")
-    }
-
-    /// The address of a pack.
-    pub fn shown(&self, name: &str) -> String {
-        self.store.shown(&Self::path(name))
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     /// A pack that is there already.
@@ -85,7 +80,7 @@ impl Ledger {
     /// # Errors
     /// Storage failures and damaged packs.
     pub fn find(&self, name: &str) -> Result<Option<Pack>, LedgerError> {
-        match self.store.head(&Self::path(name))? {
+        match self.shelf.head(name)? {
             Some(pin) => self.read_footer(name, &pin),
             None => Ok(None),
         }
@@ -94,8 +89,7 @@ impl Ledger {
     /// Begins a pack. Another run may write one of the same name at the same time: its bytes are the
     /// same, so that either may stand.
     pub fn create(&self, name: &str) -> NewPack {
-        let (ledger, name) = (self.clone(), name.to_string());
-        NewPack { ledger, name, parts: Vec::new(), size: 0, upload: None }
+        NewPack { ledger: self.clone(), object: self.shelf.create(name) }
     }
 
     /// All packs, sorted by name. Packs that the index does not know (a run was cut short) are opened.
@@ -103,9 +97,9 @@ impl Ledger {
     /// # Errors
     /// Storage failures and damaged packs.
     pub fn packs(&self) -> Result<Vec<Pack>, LedgerError> {
-        let listed = self.store.list(PACKS)?;
+        let listed = self.store().list(PACKS)?;
         let mut known: HashMap<String, Pack> = HashMap::new();
-        if let Some((bytes, _)) = self.store.read(INDEX)?
+        if let Some((bytes, _)) = self.store().read(INDEX)?
             && let Ok(index) = serde_json::from_slice::<Index>(&bytes)
             && index.format == super::pack::FORMAT
         {
@@ -131,19 +125,16 @@ impl Ledger {
         let index = Index { format: super::pack::FORMAT, packs: packs.to_vec() };
         let bytes = serde_json::to_vec(&index)
             .map_err(|e| LedgerError::Internal { what: e.to_string() })?;
-        self.store.replace(INDEX, Bytes::from(bytes))?;
+        self.store().replace(INDEX, Bytes::from(bytes))?;
         Ok(())
     }
 
     /// `None` for a pack of another format: it serves other versions of the program.
     fn read_footer(&self, name: &str, pin: &Pin) -> Result<Option<Pack>, LedgerError> {
-        let damaged = |reason: String| LedgerError::Damaged { pack: self.shown(name), reason };
-        let metadata = self.metadata(name, pin.size)?;
-        let json = metadata
-            .file_metadata()
-            .key_value_metadata()
-            .and_then(|all| all.iter().find(|kv| kv.key == FOOTER_KEY))
-            .and_then(|kv| kv.value.as_deref())
+        let damaged =
+            |reason: String| LedgerError::Damaged { pack: self.shelf.shown(name), reason };
+        let metadata = self.shelf.metadata(name, pin)?;
+        let json = footer_value(&metadata, FOOTER_KEY)
             .ok_or_else(|| damaged("it has no afterscope footer".into()))?;
         let plain: Value = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
         let format = plain.pointer("/lineage/format").and_then(Value::as_u64);
@@ -154,62 +145,12 @@ impl Ledger {
         Ok(Some(Pack { name: name.to_string(), size: pin.size, footer }))
     }
 
-    /// A pack's Parquet metadata.
-    ///
-    /// # Errors
-    /// Storage failures and damaged packs.
-    pub fn metadata(
-        &self,
-        name: &str,
-        size: u64,
-    ) -> Result<parquet::file::metadata::ParquetMetaData, LedgerError> {
-        let damaged = |reason: String| LedgerError::Damaged { pack: self.shown(name), reason };
-        let mut wanted = (64 << 10).min(size);
-        let mut reader = ParquetMetaDataReader::new();
-        loop {
-            let bytes = self.read(name, size, size - wanted..size)?;
-            match reader.try_parse_sized(&bytes, size) {
-                Ok(()) => return reader.finish().map_err(|e| damaged(e.to_string())),
-                Err(parquet::errors::ParquetError::NeedMoreData(needed))
-                    if needed as u64 > wanted && needed as u64 <= size =>
-                {
-                    wanted = needed as u64;
-                }
-                Err(e) => return Err(damaged(e.to_string())),
-            }
-        }
-    }
-
-    /// Bytes of a pack.
-    ///
-    /// # Errors
-    /// Storage failures; a pack that is gone or has another size is damaged.
-    pub fn read(
-        &self,
-        name: &str,
-        size: u64,
-        range: std::ops::Range<u64>,
-    ) -> Result<Bytes, LedgerError> {
-        // Packs never change: their name and size say which version is meant.
-        let pin = Pin { size, e_tag: None, version: None };
-        let path = Self::path(name);
-        let ranges = [range];
-        let read = self.store.io().wait(self.store.read_ranges(&path, &pin, &ranges));
-        match read {
-            Ok(parts) => Ok(parts.into_iter().next().unwrap_or_default()),
-            Err(e) if e.kind == crate::store::StoreErrorKind::Changed => {
-                Err(LedgerError::Damaged { pack: self.shown(name), reason: e.reason })
-            }
-            Err(e) => Err(e.into()),
-        }
-    }
-
     /// When each pack was written, by name.
     ///
     /// # Errors
     /// Storage failures.
     pub fn written(&self) -> Result<HashMap<String, Moment>, LedgerError> {
-        let listed = self.store.list(PACKS)?;
+        let listed = self.store().list(PACKS)?;
         let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_string();
         Ok(listed.into_iter().map(|l| (name(&l.path), l.written)).collect())
     }
@@ -217,7 +158,7 @@ impl Ledger {
     /// Files that a killed run left half written in a local folder, older than `before`: the store
     /// itself does not list them.
     pub fn leftovers(&self, before: Moment) -> Vec<PathBuf> {
-        let Some(folder) = self.store.local_root().map(|root| root.join(PACKS)) else {
+        let Some(folder) = self.store().local_root().map(|root| root.join(PACKS)) else {
             return Vec::new();
         };
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -240,69 +181,35 @@ impl Ledger {
     /// # Errors
     /// Storage failures.
     pub fn remove(&self, name: &str) -> Result<(), LedgerError> {
-        Ok(self.store.remove(&Self::path(name))?)
+        Ok(self.store().remove(&self.shelf.path(name))?)
     }
 }
 
-/// A pack in the making. It is sent while it is made, unless it is small.
+/// A pack in the making.
 pub struct NewPack {
     ledger: Ledger,
-    name: String,
-    parts: Vec<Bytes>,
-    size: u64,
-    upload: Option<Upload>,
+    object: NewObject,
 }
 
 impl NewPack {
-    /// Bytes of a pack that is sent in one request.
-    const SMALL: u64 = 8 << 20;
-
     /// # Errors
     /// Storage failures.
     pub fn write(&mut self, bytes: Bytes) -> Result<(), LedgerError> {
-        self.size += bytes.len() as u64;
-        self.parts.push(bytes);
-        if self.size <= Self::SMALL {
-            return Ok(());
-        }
-        let upload = match &mut self.upload {
-            Some(upload) => upload,
-            none => none.insert(self.ledger.store.upload(&Ledger::path(&self.name))?),
-        };
-        for part in self.parts.drain(..) {
-            upload.write(part)?;
-        }
-        Ok(())
+        self.object.write(bytes)
     }
 
     /// Makes the pack visible.
     ///
     /// # Errors
     /// Storage failures.
-    pub fn finish(mut self, footer: PackFooter) -> Result<Pack, LedgerError> {
-        match self.upload.take() {
-            Some(upload) => {
-                upload.finish()?;
-            }
-            None => {
-                let parts = std::mem::take(&mut self.parts);
-                let created = self.ledger.store.create_of(&Ledger::path(&self.name), parts)?;
-                // Another run was first: its pack is the one that stands.
-                if !created && let Some(pack) = self.ledger.find(&self.name)? {
-                    return Ok(pack);
-                }
-            }
+    pub fn finish(self, footer: PackFooter) -> Result<Pack, LedgerError> {
+        let name = self.object.name().to_string();
+        let (size, created) = self.object.finish()?;
+        // Another run was first: its pack is the one that stands.
+        if !created && let Some(pack) = self.ledger.find(&name)? {
+            return Ok(pack);
         }
-        Ok(Pack { name: std::mem::take(&mut self.name), size: self.size, footer })
-    }
-}
-
-impl Drop for NewPack {
-    /// Gives up what was not finished.
-    fn drop(&mut self) {
-        if let Some(upload) = self.upload.take() {
-            upload.abort();
-        }
+        Ok(Pack { name, size, footer })
     }
 }
 

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
-use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
@@ -17,8 +15,9 @@ use super::pack::{
     self, FOOTER_KEY, Kinds, Lineage, NAMES_KEY, PackFooter, PackNames, PackUnit, PersonColumn,
     Placed,
 };
+use super::shelf::{Encoder, checksum, internal};
 use super::store::{Ledger, Pack};
-use crate::key::{IdKind, hex};
+use crate::key::IdKind;
 use crate::memory::pack_bytes;
 use crate::scan::batch::{AccessBatch, NONE};
 use crate::scan::{Asked, ScanError, Sink, UnitRecord};
@@ -358,19 +357,15 @@ pub(super) fn write_pack(
 
 /// Writes sorted row groups, each with its checksum, and hands their bytes on at once.
 pub struct PackEncoder {
-    writer: ArrowWriter<Vec<u8>>,
+    groups: Encoder,
     footer: PackFooter,
-    /// Bytes handed on before.
-    written: u64,
 }
 
 impl PackEncoder {
     /// # Errors
     /// [`LedgerError::Internal`] only.
     pub fn new(schema: SchemaRef, footer: PackFooter) -> Result<Self, LedgerError> {
-        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties()))
-            .map_err(|e| internal(&e))?;
-        Ok(Self { writer, footer, written: 0 })
+        Ok(Self { groups: Encoder::new(schema, properties())?, footer })
     }
 
     /// The bytes of one more row group.
@@ -378,23 +373,7 @@ impl PackEncoder {
     /// # Errors
     /// [`LedgerError::Internal`] only.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<Bytes, LedgerError> {
-        self.writer.write(batch).map_err(|e| internal(&e))?;
-        self.writer.flush().map_err(|e| internal(&e))?;
-        self.writer.sync().map_err(|e| internal(&e))?;
-        let range = self.writer.flushed_row_groups().last().map(group_bytes).unwrap_or_default();
-        // Parquet's writer keeps its own count of bytes: what it has written may be taken away.
-        // The next row group is about as large.
-        let room = Vec::with_capacity(self.writer.inner().len() + 4096);
-        let bytes = std::mem::replace(self.writer.inner_mut(), room);
-        let at =
-            |offset: u64| offset.checked_sub(self.written).and_then(|at| usize::try_from(at).ok());
-        let group = at(range.start).zip(at(range.end)).and_then(|(from, to)| bytes.get(from..to));
-        let group = group.ok_or_else(|| LedgerError::Internal {
-            what: "a row group's bytes are not where its metadata says".into(),
-        })?;
-        self.footer.checksums.push(checksum(group));
-        self.written += bytes.len() as u64;
-        Ok(Bytes::from(bytes))
+        self.groups.write(batch)
     }
 
     /// The footer, and the bytes that end the pack.
@@ -404,29 +383,11 @@ impl PackEncoder {
     pub fn finish(mut self, names: &PackNames) -> Result<(PackFooter, Bytes), LedgerError> {
         let names = serde_json::to_string(names).map_err(|e| internal(&e))?;
         self.footer.names_checksum = checksum(names.as_bytes());
+        self.footer.checksums = std::mem::take(&mut self.groups.checksums);
         let footer = serde_json::to_string(&self.footer).map_err(|e| internal(&e))?;
-        for (key, json) in [(FOOTER_KEY, footer), (NAMES_KEY, names)] {
-            self.writer.append_key_value_metadata(KeyValue::new(key.to_string(), json));
-        }
-        let bytes = self.writer.into_inner().map_err(|e| internal(&e))?;
-        Ok((self.footer, Bytes::from(bytes)))
+        let bytes = self.groups.finish([(FOOTER_KEY, footer), (NAMES_KEY, names)])?;
+        Ok((self.footer, bytes))
     }
-}
-
-fn internal(error: &impl std::fmt::Display) -> LedgerError {
-    LedgerError::Internal { what: error.to_string() }
-}
-
-/// The bytes of a row group: all its columns.
-pub fn group_bytes(group: &RowGroupMetaData) -> std::ops::Range<u64> {
-    let ranges = group.columns().iter().map(|c| c.byte_range());
-    let from = ranges.clone().map(|r| r.0).min().unwrap_or(0);
-    let to = ranges.map(|r| r.0.saturating_add(r.1)).max().unwrap_or(0);
-    from..to
-}
-
-pub fn checksum(bytes: &[u8]) -> String {
-    hex(blake3::hash(bytes).as_bytes().get(..16).unwrap_or_default())
 }
 
 #[cfg(test)]

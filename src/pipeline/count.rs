@@ -7,13 +7,15 @@ use std::sync::Arc;
 use super::account::{check_rejects, cover};
 use super::fill::Filled;
 use super::prepare::Prepared;
-use crate::config::{RunPlan, SourcePlan};
+use crate::config::raw::Kind;
+use crate::config::{ColumnPlan, RunPlan, SourcePlan};
 use crate::error::Error;
-use crate::exposure::{self, Exposure, Rules, Settings, SourceRows};
+use crate::exposure::{self, Exposure, PeopleOf, Rules, Settings, SourceRows};
 use crate::impact::SourceCoverage;
 use crate::key::IdKind;
 use crate::ledger::pack::Kinds;
 use crate::ledger::{Ledger, OpenPack, kind_of};
+use crate::people::{self, IdRule, MembersPack, People, Residence, ResidencyPack, Workshop};
 use crate::scan::Progress;
 
 /// Everything counted, and every row accounted for.
@@ -22,6 +24,9 @@ pub struct Counted {
     pub filled: Vec<Filled>,
     pub coverage: Vec<SourceCoverage>,
     pub group_namespaces: Vec<String>,
+    /// What residents of cells refer to.
+    pub residences: Vec<Residence>,
+    pub tables: Vec<PeopleTable>,
 }
 
 /// # Errors
@@ -38,7 +43,7 @@ pub fn count(
     let (person, person_names) = spaces(of(|s| &s.person_namespace));
     let (group, group_names) = spaces(of(|s| &s.group_namespace));
     let (event, event_names) = spaces(of(|s| &s.event_namespace));
-    one_kind("person", &filled, &person, &person_names, |k| k.person)?;
+    let person_kinds = one_kind("person", &filled, &person, &person_names, |k| k.person)?;
     one_kind("event", &filled, &event, &event_names, |k| k.event)?;
     let group_kinds = one_kind("group", &filled, &group, &group_names, |k| k.group)?;
 
@@ -62,11 +67,26 @@ pub fn count(
         });
     }
     let temp = temp_dir(plan)?;
+    let number = |of: &[usize]| of.get(plan.registry.people.source).copied().unwrap_or(0);
+    let (person_space, group_space) = (number(&person), number(&group));
+    let kinds = (
+        person_kinds.get(person_space).copied().flatten(),
+        group_kinds.get(group_space).copied().flatten(),
+    );
+    let (people, tables) = people_of(plan, prepared, ledger, kinds, &temp, progress)?;
+    let has_people = prepared.memberships.is_some() || prepared.residency.is_some();
     let settings = Settings {
         rules: Rules::new(&prepared.registry, plan.as_of, plan.lookback_days),
         keyer: &plan.keyer,
         group_kinds,
         groups_limit: plan.groups_limit,
+        people: has_people.then_some(PeopleOf {
+            people: &people,
+            has_members: prepared.memberships.is_some(),
+            has_residency: prepared.residency.is_some(),
+            person_space,
+            group_space,
+        }),
         budget: prepared.budget,
         threads: plan.threads,
         temp: &temp,
@@ -81,7 +101,83 @@ pub fn count(
         .map(|(i, (source, filled))| cover(i, source, filled, &exposure))
         .collect::<Result<Vec<_>, Error>>()?;
     check_rejects(plan, prepared, &filled, &exposure)?;
-    Ok(Counted { exposure, filled, coverage, group_namespaces: group_names })
+    let residences = people.residency.map(|pack| pack.residences).unwrap_or_default();
+    Ok(Counted { exposure, filled, coverage, group_namespaces: group_names, residences, tables })
+}
+
+/// What was found in a table of people, and what became of it: for the manifest.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct PeopleTable {
+    pub role: &'static str,
+    pub pack: String,
+    pub rows: u64,
+    /// Memberships that meet another of the same person and group, and those that end where they begin.
+    pub overlapping: Option<u64>,
+    pub empty: Option<u64>,
+}
+
+/// Opens the packs of members and residences; those that are not there yet are made.
+fn people_of(
+    plan: &RunPlan,
+    prepared: &Prepared<'_>,
+    ledger: &Ledger,
+    (person, group): (Option<IdKind>, Option<IdKind>),
+    temp: &std::path::Path,
+    progress: &Arc<Progress>,
+) -> Result<(People, Vec<PeopleTable>), Error> {
+    let mapping = prepared.sources.get(plan.registry.people.source).map(|s| &s.plan.mapping);
+    let folds = |column: Option<&ColumnPlan>| column.is_some_and(|column| column.fold_case);
+    let person_column = mapping.and_then(|m| m.subject.as_ref().or(m.actor.as_ref()));
+    let group_column = mapping.and_then(|m| m.group.as_ref());
+    let shop = Workshop {
+        shelf: people::shelf(ledger.store().clone()),
+        keyer: &plan.keyer,
+        zone: plan.registry.zone,
+        temp,
+        sort_buffer: prepared.budget.sort_buffer,
+        threads: plan.threads,
+        stop: &progress.stop,
+    };
+    let mut people = People::default();
+    let mut tables = Vec::new();
+    // Where the log names nobody, whatever the tables hold can only meet each other.
+    let declared = person_column.and_then(|column| column.kind).map(|kind| match kind {
+        Kind::Uuid => IdKind::Uuid,
+        Kind::Text => IdKind::Text,
+    });
+    let mut kind = person.or(declared);
+    for input in [&prepared.memberships, &prepared.residency].into_iter().flatten() {
+        if kind.is_none() {
+            kind = input.kind_of("subject")?;
+        }
+    }
+    let Some(kind) = kind else { return Ok((people, tables)) };
+    let person = IdRule { kind, folds: folds(person_column) };
+    // Where it names no group, none was read.
+    let group = group.map(|kind| IdRule { kind, folds: folds(group_column) });
+    if let (Some(input), Some(group)) = (&prepared.memberships, group) {
+        let pack = MembersPack::of(input, &person, &group, &shop)?;
+        tables.push(PeopleTable {
+            role: "memberships",
+            pack: pack.name.clone(),
+            rows: pack.about.rows,
+            overlapping: Some(pack.about.overlapping),
+            empty: Some(pack.about.empty),
+        });
+        people.members = Some(pack);
+    }
+    if let Some(input) = &prepared.residency {
+        let pack = ResidencyPack::of(input, &person, &shop)?;
+        tables.push(PeopleTable {
+            role: "residency",
+            pack: pack.name.clone(),
+            rows: pack.rows,
+            overlapping: None,
+            empty: None,
+        });
+        people.residency = Some(pack);
+    }
+    Ok((people, tables))
 }
 
 /// Numbers for names, in the order of the names: ties between ids of two namespaces go by it.

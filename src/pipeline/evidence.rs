@@ -75,6 +75,22 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
             ));
         }
     }
+    for table in &counted.tables {
+        if let Some(rows) = table.overlapping.filter(|rows| *rows > 0) {
+            doubts.push(format!(
+                "{rows} rows of registry.memberships overlap another of the same person and group: they count as one"
+            ));
+        }
+        if let Some(rows) = table.empty.filter(|rows| *rows > 0) {
+            doubts.push(format!("{rows} rows of registry.memberships end where they begin"));
+        }
+    }
+    let contradictions = counted.exposure.residence_contradictions;
+    if contradictions > 0 {
+        doubts.push(format!(
+            "registry.residency gives {contradictions} people that were reached two residences at one moment: they count without one"
+        ));
+    }
     let mut read_by: BTreeMap<&str, &str> = BTreeMap::new();
     let mut shared: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for source in &prepared.sources {
@@ -121,6 +137,8 @@ pub fn manifest_details(
             "key_id": plan.keyer.key_id(),
         },
         "registry": prepared.registry.files,
+        "people": counted.tables,
+        "residence_contradictions": counted.exposure.residence_contradictions,
         "registry_without_effect": prepared.registry.without_effect(),
         "sources": sources,
         "doubts": doubts(plan, prepared, counted),

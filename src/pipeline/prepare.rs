@@ -9,12 +9,13 @@ use crate::error::Error;
 use crate::impact::{self, Query};
 use crate::ledger::{Lineage, Wanted};
 use crate::memory::Budget;
+use crate::people::{self, Input};
 use crate::publish::sha256;
-use crate::registry::{self, Registry};
+use crate::registry::{self, Registry, RegistryFile};
 use crate::scan::endpoint::EndpointTable;
 use crate::scan::{Asked, AskedScope, ScanContext, partition_day};
 use crate::snapshot::{self, Snapshot};
-use crate::store::Io;
+use crate::store::{Io, StoreUrl};
 
 /// One source, listed and compared with the ledger.
 pub struct Source<'a> {
@@ -34,6 +35,9 @@ impl Source<'_> {
 
 pub struct Prepared<'a> {
     pub registry: Registry,
+    /// Files of the registry's tables of people.
+    pub memberships: Option<Input>,
+    pub residency: Option<Input>,
     pub sources: Vec<Source<'a>>,
     pub queries: Vec<Query>,
     pub run_id: String,
@@ -56,7 +60,22 @@ pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<
     let built_in = impact::built_in()?;
     let mut queries = impact::user_queries(&plan.queries, &built_in)?;
     impact::check(&queries)?;
-    let registry = registry::load(&plan.registry, plan.as_of, io)?;
+    let mut registry = registry::load(&plan.registry, plan.as_of, io)?;
+    let mut list = |role: &'static str, url: &Option<StoreUrl>| -> Result<Option<Input>, Error> {
+        let Some(url) = url else { return Ok(None) };
+        let input = people::list(role, url, io)?;
+        registry.files.extend(input.files.iter().map(|file| RegistryFile {
+            role,
+            url: file.url.clone(),
+            size: file.pin.size,
+            sha256: None,
+            e_tag: file.pin.e_tag.clone(),
+            version: file.pin.version.clone(),
+        }));
+        Ok(Some(input))
+    };
+    let memberships = list("memberships", &plan.registry.people.memberships)?;
+    let residency = list("residency", &plan.registry.people.residency)?;
     let endpoints = registry.endpoints.as_ref().map(|e| Arc::new(EndpointTable::new(e)));
     let endpoints_text = registry.endpoints.as_ref().map(|e| format!("{e:?}")).unwrap_or_default();
     let asked = Asked::new(
@@ -104,7 +123,7 @@ pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<
     }
     let run_id = run_id(plan, &registry, &sources, &queries);
     queries.splice(0..0, built_in);
-    Ok(Prepared { registry, sources, queries, run_id, budget })
+    Ok(Prepared { registry, memberships, residency, sources, queries, run_id, budget })
 }
 
 /// `as_of` and a hash of all that decides the tables.

@@ -6,6 +6,7 @@
 
 mod files;
 mod table;
+mod thresholds;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use crate::moment::Moment;
 use crate::store::{Io, StoreErrorKind, StoreUrl};
 
 use table::Table;
+pub use thresholds::{Clock, Operator, Threshold, Unit};
 
 /// The registry of one run.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +36,11 @@ pub struct Registry {
     pub attestations: Option<Vec<Attestation>>,
     /// Which scopes a call needs; `None` where no endpoint table is given.
     pub endpoints: Option<Vec<Endpoint>>,
+    /// From how many people on somebody must be told; `None` where no file of them is given.
+    pub thresholds: Option<Vec<Threshold>>,
+    /// Whether tables of members and of residences are given.
+    pub has_memberships: bool,
+    pub has_residency: bool,
     /// Every file read, with its size and SHA-256.
     pub files: Vec<RegistryFile>,
     /// Columns that nothing reads, as messages.
@@ -127,7 +134,13 @@ pub struct RegistryFile {
     pub role: &'static str,
     pub url: String,
     pub size: u64,
-    pub sha256: String,
+    /// `None` of tables of people, which are pinned as logs are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub e_tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 #[derive(Debug, Error)]
@@ -171,7 +184,7 @@ impl RegistryError {
 }
 
 /// The columns that registry files may have.
-const KNOWN: [(&str, &[&str]); 7] = [
+const KNOWN: [(&str, &[&str]); 8] = [
     ("scopes", &["scope", "deprecated_at", "data_fields"]),
     ("apps", &["app_id", "app_name", "developer_id", "developer_name"]),
     ("extensions", &["app_id", "scope", "grace_until"]),
@@ -179,6 +192,7 @@ const KNOWN: [(&str, &[&str]); 7] = [
     ("grants", &["app_id", "scope", "granted_at", "revoked_at", "as_of"]),
     ("brownouts", &["scope", "app_id", "from", "to"]),
     ("attestations", &["app_id", "scope", "asked_at", "attested_at", "statement"]),
+    ("thresholds", thresholds::COLUMNS),
 ];
 
 /// Reads the registry, as it stands at `as_of`.
@@ -199,12 +213,16 @@ pub fn load(plan: &RegistryPlan, as_of: Moment, io: &Io) -> Result<Registry, Reg
     let grants = optional("grants", &plan.grants)?;
     let brownouts = optional("brownouts", &plan.brownouts)?;
     let attestations = optional("attestations", &plan.attestations)?;
+    let thresholds = optional("thresholds", &plan.thresholds)?;
     registry.apps = apps.map(|t| files::apps(&t)).transpose()?.unwrap_or_default();
     let grace = extensions.map(|t| files::extensions(&t, zone)).transpose()?;
     registry.grace = grace.unwrap_or_default();
     registry.endpoints = endpoints.map(|t| files::endpoints(&t)).transpose()?;
     registry.grants = grants.map(|t| files::grants(&t, zone, as_of)).transpose()?;
     registry.brownouts = brownouts.map(|t| files::brownouts(&t, zone)).transpose()?;
+    registry.thresholds = thresholds.map(|t| thresholds::read(&t)).transpose()?;
+    registry.has_memberships = plan.people.memberships.is_some();
+    registry.has_residency = plan.people.residency.is_some();
     registry.attestations = attestations.map(|t| files::attestations(&t, zone)).transpose()?;
     Ok(registry)
 }

@@ -96,7 +96,9 @@ impl Table {
             role,
             url: file.clone(),
             size: bytes.len() as u64,
-            sha256: hex(&Sha256::digest(&bytes)),
+            sha256: Some(hex(&Sha256::digest(&bytes))),
+            e_tag: None,
+            version: None,
         });
         let bad = |reason: String| unreadable(StoreErrorKind::Settings, reason);
         let (columns, rows) = if bytes.starts_with(b"PAR1") {

@@ -30,6 +30,7 @@ use crate::store::{Store, StoreError};
 
 pub use batch::AccessBatch;
 pub use engine::{Progress, ScanOutcome, Sink, Unreadable, scan};
+pub use mapping::epoch_unit;
 pub use prune::{Pruned, partition_day};
 
 /// What a scan looks for.

@@ -56,11 +56,18 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 def sort_key(row: dict[str, Any], key: list[str]) -> tuple[Any, ...]:
     """Nulls first, texts by their bytes."""
-    return tuple(
-        (0, b"") if row[k] is None
-        else (1, row[k].encode() if isinstance(row[k], str) else row[k].isoformat().encode())
-        for k in key
-    )
+    return tuple((0, b"") if row[k] is None else (1, ordered(row[k])) for k in key)
+
+
+def ordered(value: Any) -> bytes:
+    match value:
+        case bool():
+            return bytes([value])
+        case str():
+            return value.encode()
+        case _:
+            return value.isoformat().encode()
+
 
 
 def by_key(contract: TableContract, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import duckdb
@@ -10,8 +11,9 @@ import pyarrow as pa
 from contract import QUERIES, ColumnContract, TableContract
 from mapping import registry as registries
 from mapping import rows as mapped
+from mapping import people
 from mapping import settings as configuration
-from mapping.moments import parse_setting
+from mapping.moments import parse_setting, zone_named
 
 SHARED = ("00_events.sql", "10_measures.sql")
 
@@ -32,8 +34,9 @@ class Oracle:
     def answer(self, config: Path, as_of: str) -> Answer:
         settings = configuration.load(config)
         registry = registries.load(settings)
+        known = people.load(settings)
         rows = mapped.read(settings, registry)
-        for name, table in views(settings, registry, rows, as_of).items():
+        for name, table in views(settings, registry, known, rows, as_of).items():
             self.connection.register(f"arrow_{name}", table)
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM arrow_{name}")
             self.connection.unregister(f"arrow_{name}")
@@ -77,17 +80,30 @@ def shaped(found: pa.Table, column: ColumnContract) -> pa.Array | pa.ChunkedArra
     return found.column(column.name).cast(column.type)
 
 
-def views(settings: configuration.Settings, registry: registries.Registry, rows: mapped.Rows,
-          as_of: str) -> dict[str, pa.Table]:
+def views(settings: configuration.Settings, registry: registries.Registry, known: people.People,
+          rows: mapped.Rows, as_of: str) -> dict[str, pa.Table]:
     text, count, moment = pa.string(), pa.int64(), pa.int64()
     expected = [s.expected for s in settings.sources]
     return {
         "params": table([(parse_setting(as_of, "UTC"), settings.lookback_days,
                           settings.groups_limit, registry.grants is not None,
-                          registry.brownouts is not None, registry.attestations is not None)],
+                          registry.brownouts is not None, registry.attestations is not None,
+                          known.memberships is not None, known.residency is not None,
+                          known.person_space, known.group_space)],
                         as_of=moment, lookback_days=count, groups_limit=count,
                         has_grants=pa.bool_(), has_brownouts=pa.bool_(),
-                        has_attestations=pa.bool_()),
+                        has_attestations=pa.bool_(), has_memberships=pa.bool_(),
+                        has_residency=pa.bool_(), people_space=text, members_space=text),
+        "memberships": table(known.memberships or [], group_id=text, subject=text, begins=moment,
+                             ends=moment),
+        "residency": table(known.residency or [], subject=text, country=text, subdivision=text,
+                           category=text, known_at=moment),
+        "rules": table(registry.thresholds, regime=text, jurisdiction=text, operator=text,
+                       number=count, clock=text, limit_units=count, unit=text, source=text),
+        "incident": table(
+            [(clock, at, local_date(at, settings.registry_zone))
+             for clock, at in settings.incident.items()],
+            clock=text, at=moment, local_date=pa.date32()),
         "scopes": table(registry.scopes, scope=text, restricted_at=moment,
                         data_fields=pa.list_(text)),
         "apps": table(registry.apps, app_id=text, app_name=text, developer_id=text,
@@ -114,6 +130,11 @@ def views(settings: configuration.Settings, registry: registries.Registry, rows:
                        last_day=pa.date32(), file_day=pa.date32()),
         "raw_rows": rows.table(),
     }
+
+
+def local_date(moment: int, zone: str) -> dt.date:
+    utc = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=moment // 1000)
+    return utc.astimezone(zone_named(zone)).date()
 
 
 def table(records: list[tuple], **types: pa.DataType) -> pa.Table:

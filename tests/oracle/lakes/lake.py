@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Iterator
 from urllib.parse import quote
 
-from lakes import events, policy, shape, writing
+from lakes import events, people, policy, shape, writing
 from lakes.choices import Choices
 from lakes.events import Row
 from lakes.policy import draw_moment, local, rfc3339
@@ -38,6 +38,7 @@ class Lake:
             asked = [*self.policy.scopes, "not_asked"]
             self.policy.endpoints = policy.draw_endpoints(self.c, asked)
         rows = events.draw(self.c, self.policy, self.shapes)
+        self.people = people.draw(self.c.apart("people"), self.policy, self.shapes, rows)
         self.files = [f for n, r in enumerate(rows) for f in self.split(n, r)]
 
     def runs(self) -> Iterator[Run]:
@@ -45,6 +46,7 @@ class Lake:
         c = self.c
         for file in self.files:
             writing.log_file(c, self.shapes[file.source], file.path, file.rows)
+        people.write(c.apart("people's files"), self.people, self.shapes, self.folder)
         yield self.run("out-1")
         steps = c.weighted({0: 0.6, 1: 0.3, 2: 0.1})
         if "state" in c.without:
@@ -57,7 +59,7 @@ class Lake:
         c = self.c
         writing.registry(c, self.policy, self.folder)
         config = self.folder / "afterscope.toml"
-        writing.configuration(c, self.policy, self.shapes, config)
+        writing.configuration(c, self.policy, self.shapes, self.people, config)
         flags = ["--state", str(self.folder / "state"), "--threads", str(c.between(1, 3)), "-q"]
         environment: tuple[tuple[str, str], ...] = ()
         if c.has("memory_limit", 0.3):

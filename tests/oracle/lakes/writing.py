@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from lakes import arrays
 from lakes.choices import Choices
 from lakes.events import Row
+from lakes.people import People
 from lakes.policy import Policy, spelled
 from lakes.shape import Shape
 
@@ -107,7 +108,8 @@ def write_csv(path: Path, header: list[str], rows: list[list[str]]) -> None:
         writer.writerows(rows)
 
 
-def configuration(c: Choices, policy: Policy, shapes: list[Shape], path: Path) -> None:
+def configuration(c: Choices, policy: Policy, shapes: list[Shape], known: People, path: Path
+                  ) -> None:
     registry_table: dict[str, Any] = {"scopes": "scopes.csv", "apps": "apps.csv"}
     registry_table["extensions"] = "extensions.csv"
     if policy.endpoints is not None:
@@ -115,6 +117,18 @@ def configuration(c: Choices, policy: Policy, shapes: list[Shape], path: Path) -
     for role in ("grants", "brownouts", "attestations"):
         if getattr(policy, role) is not None:
             registry_table[role] = f"{role}.csv"
+    for role in ("memberships", "residency"):
+        if getattr(known, role) is not None:
+            registry_table[role] = f"{role}.parquet"
+    if len(shapes) > 1 or c.chance(0.5):
+        registry_table["people_of"] = shapes[known.source].name
+    if known.thresholds is not None:
+        registry_table["thresholds"] = "thresholds.csv"
+        write_csv(
+            path.parent / "thresholds.csv",
+            ["regime", "jurisdiction", "operator", "number", "clock", "limit", "unit", "source"],
+            [list(row) for row in known.thresholds],
+        )
     if policy.registry_zone is not None:
         registry_table["zone"] = policy.registry_zone
     report: dict[str, Any] = {"max_rejected_rows": policy.max_rejected}
@@ -126,6 +140,8 @@ def configuration(c: Choices, policy: Policy, shapes: list[Shape], path: Path) -
         "source": [source_table(shape) for shape in shapes],
         "registry": registry_table,
         "report": report,
+        "incident": {clock: spelled(c, at, policy.registry_zone)
+                     for clock, at in known.incident.items()},
         "output": {"url": "out/"},
     }
     lines = []

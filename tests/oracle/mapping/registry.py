@@ -26,6 +26,8 @@ class Registry:
     brownouts: list[tuple[str, str | None, int, int]] | None
     # (app, scope or None for all, asked_at, attested_at, statement)
     attestations: list[tuple[str, str | None, int | None, int | None, str | None]] | None
+    # (regime, jurisdiction, operator, number, clock, limit, unit, source)
+    thresholds: list[tuple[str | int | None, ...]]
 
 
 def load(settings: Settings) -> Registry:
@@ -40,6 +42,9 @@ def load(settings: Settings) -> Registry:
 
     def moment(text: str | None) -> int | None:
         return parse_setting(text, zone) if text else None
+
+    def number(text: str | None) -> int | None:
+        return int(text) if text else None
 
     # Two rows that say the same are one.
     return Registry(
@@ -103,4 +108,10 @@ def load(settings: Settings) -> Registry:
             if "attestations" in settings.registry
             else None
         ),
+        thresholds=list(dict.fromkeys(
+            (r["regime"], r["jurisdiction"], r.get("operator") or None, number(r.get("number")),
+             r.get("clock") or None, number(r.get("limit")), r.get("unit") or None,
+             r.get("source") or None)
+            for r in rows("thresholds")
+        )),
     )

@@ -77,6 +77,10 @@ class Settings:
     lookback_days: int
     max_rejected_rows: int
     groups_limit: int | None
+    # The source whose ids the tables of people hold; None for the first.
+    people_of: str | None
+    # aware, discovered, materiality, notified: ns.
+    incident: dict[str, int]
 
 
 def load(path: Path) -> Settings:
@@ -88,11 +92,17 @@ def load(path: Path) -> Settings:
     return Settings(
         folder=path.parent,
         sources=[source(s) for s in document.get("source", [])],
-        registry={k: v for k, v in registry.items() if isinstance(v, str) and k != "zone"},
+        registry={k: v for k, v in registry.items()
+                  if isinstance(v, str) and k not in ("zone", "people_of")},
         registry_zone=registry.get("zone", "UTC"),
         lookback_days=report.get("lookback_days", DEFAULT_LOOKBACK_DAYS),
         max_rejected_rows=report.get("max_rejected_rows", 0),
         groups_limit=None if groups == "all" else int(groups),
+        people_of=registry.get("people_of"),
+        incident={
+            clock: parse_setting(text, registry.get("zone", "UTC"))
+            for clock, text in document.get("incident", {}).items()
+        },
     )
 
 

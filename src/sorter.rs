@@ -4,16 +4,33 @@
 //! several threads. When the buffer is full, it is sorted and written to a temporary file, partition
 //! after partition; merging reads all runs of one partition.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::iter::Peekable;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::ExposureError;
+use thiserror::Error;
+
+use crate::key::Key;
+
+/// Temporary files that cannot be written or read.
+#[derive(Debug, Error)]
+pub enum SortError {
+    #[error(
+        "{folder}: temporary files cannot be written or read: {error}\nfree some space, or name another folder with run.temp_dir"
+    )]
+    Spill { folder: String, error: std::io::Error },
+
+    #[error("a sorted record cannot be read back\nthis is a bug in afterscope; please report it")]
+    Record,
+}
 
 /// What can be sorted.
 pub trait Record: Ord + Clone {
@@ -30,6 +47,31 @@ pub trait Record: Ord + Clone {
 
     /// The record that [`Self::encode`] wrote.
     fn decode(bytes: &[u8]) -> Option<Self>;
+}
+
+/// Appends a key. The lower half of an integer's key is 0 or 1: one byte tells how much of it follows.
+pub fn encode_key(key: Key, out: &mut Vec<u8>) {
+    out.extend_from_slice(&key.hi.to_be_bytes());
+    match u8::try_from(key.lo) {
+        Ok(small) if small < u8::MAX => out.push(small),
+        _ => {
+            out.push(u8::MAX);
+            out.extend_from_slice(&key.lo.to_be_bytes());
+        }
+    }
+}
+
+/// The key that [`encode_key`] wrote, and what follows it.
+pub fn decode_key(bytes: &[u8]) -> Option<(Key, &[u8])> {
+    let (hi, rest) = bytes.split_first_chunk()?;
+    let (small, rest) = rest.split_first()?;
+    let (lo, rest) = if *small == u8::MAX {
+        let (lo, rest) = rest.split_first_chunk()?;
+        (u64::from_be_bytes(*lo), rest)
+    } else {
+        (u64::from(*small), rest)
+    };
+    Some((Key { hi: u64::from_be_bytes(*hi), lo }, rest))
 }
 
 /// Collects records on one thread.
@@ -72,7 +114,7 @@ impl<R: Record> Sorter<R> {
     /// # Errors
     /// Where the temporary folder cannot take a full buffer.
     #[inline]
-    pub fn push(&mut self, record: R) -> Result<(), ExposureError> {
+    pub fn push(&mut self, record: R) -> Result<(), SortError> {
         self.held += size_of::<R>() + record.held();
         if self.held > self.budget && !self.buffer.is_empty() {
             self.spill()?;
@@ -110,9 +152,9 @@ impl<R: Record> Sorter<R> {
             .collect()
     }
 
-    fn spill(&mut self) -> Result<(), ExposureError> {
+    fn spill(&mut self) -> Result<(), SortError> {
         let folder = self.folder.clone();
-        let failed = |error| ExposureError::Spill { folder: folder.display().to_string(), error };
+        let failed = |error| SortError::Spill { folder: folder.display().to_string(), error };
         let file = tempfile::tempfile_in(&folder).map_err(failed)?;
         let mut writer = BufWriter::with_capacity(1 << 20, file);
         let mut bytes = Vec::new();
@@ -145,6 +187,15 @@ fn partition_of(prefix: u64, bits: u32) -> usize {
     if bits == 0 { 0 } else { usize::try_from(prefix >> (64 - bits)).unwrap_or(0) }
 }
 
+/// The first 64 bits of the keys of a partition.
+pub fn partition_keys(partition: usize, bits: u32) -> RangeInclusive<u64> {
+    let (first, rest) = (partition as u64, 64 - bits);
+    if bits == 0 {
+        return 0..=u64::MAX;
+    }
+    first << rest..=(first << rest | (u64::MAX >> bits))
+}
+
 /// Stands for a length that one byte cannot hold; four bytes of length follow.
 const LONG: u8 = u8::MAX;
 
@@ -175,9 +226,9 @@ impl<R: Record> Sorted<R> {
     ///
     /// # Errors
     /// Where a temporary file cannot be read.
-    pub fn partition(&self, partition: usize) -> Result<Ordered<'_, R>, ExposureError> {
+    pub fn partition(&self, partition: usize) -> Result<Ordered<'_, R>, SortError> {
         let mut memory = Vec::new();
-        let mut files = Vec::new();
+        let mut files = BinaryHeap::new();
         for run in &self.runs {
             match run {
                 Run::Memory(records, partitions) => {
@@ -190,7 +241,7 @@ impl<R: Record> Sorted<R> {
                     let reader = BufReader::with_capacity(64 << 10, stretch);
                     let mut source = Source { reader, bytes: Vec::new() };
                     if let Some(record) = source.next()? {
-                        files.push((record, source));
+                        files.push(Head { record, source });
                     }
                 }
             }
@@ -204,29 +255,53 @@ impl<R: Record> Sorted<R> {
 /// Records in order, from memory and from files.
 pub struct Ordered<'a, R> {
     memory: Peekable<IntoIter<R>>,
-    /// The next record of each file that is not at its end.
-    files: Vec<(R, Source<'a>)>,
+    /// Files that are not at their end, the one with the least next record first.
+    files: BinaryHeap<Head<'a, R>>,
+}
+
+/// The next record of a file.
+struct Head<'a, R> {
+    record: R,
+    source: Source<'a>,
+}
+
+impl<R: Ord> PartialEq for Head<'_, R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.record == other.record
+    }
+}
+
+impl<R: Ord> Eq for Head<'_, R> {}
+
+impl<R: Ord> PartialOrd for Head<'_, R> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<R: Ord> Ord for Head<'_, R> {
+    /// A heap gives the greatest first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.record.cmp(&self.record)
+    }
 }
 
 impl<R: Record> Ordered<'_, R> {
     /// # Errors
     /// Where a temporary file cannot be read.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<R>, ExposureError> {
+    pub fn next(&mut self) -> Result<Option<R>, SortError> {
         if self.files.is_empty() { Ok(self.memory.next()) } else { self.least() }
     }
 
-    fn least(&mut self) -> Result<Option<R>, ExposureError> {
-        // Few files are open at once: the least is found by looking at all.
-        let heads = self.files.iter().map(|(record, _)| record).zip(0..);
-        let Some((head, least)) = heads.min() else { return Ok(None) };
-        if self.memory.peek().is_some_and(|record| record <= head) {
+    fn least(&mut self) -> Result<Option<R>, SortError> {
+        let Some(mut head) = self.files.peek_mut() else { return Ok(None) };
+        if self.memory.peek().is_some_and(|record| *record <= head.record) {
             return Ok(self.memory.next());
         }
-        let Some((record, source)) = self.files.get_mut(least) else { return Ok(None) };
-        match source.next()? {
-            Some(next) => Ok(Some(std::mem::replace(record, next))),
-            None => Ok(Some(self.files.swap_remove(least).0)),
+        match head.source.next()? {
+            Some(next) => Ok(Some(std::mem::replace(&mut head.record, next))),
+            None => Ok(Some(PeekMut::pop(head).record)),
         }
     }
 }
@@ -254,9 +329,9 @@ impl Read for Stretch<'_> {
 }
 
 impl Source<'_> {
-    fn next<R: Record>(&mut self) -> Result<Option<R>, ExposureError> {
+    fn next<R: Record>(&mut self) -> Result<Option<R>, SortError> {
         let Self { reader, bytes } = self;
-        let failed = |error| ExposureError::Spill { folder: "the temporary folder".into(), error };
+        let failed = |error| SortError::Spill { folder: "the temporary folder".into(), error };
         let mut short = [0; 1];
         match reader.read_exact(&mut short) {
             Ok(()) => {}
@@ -273,9 +348,7 @@ impl Source<'_> {
         };
         bytes.resize(length, 0);
         reader.read_exact(bytes).map_err(failed)?;
-        R::decode(bytes).map(Some).ok_or_else(|| ExposureError::Internal {
-            what: "a sorted record cannot be read back".into(),
-        })
+        R::decode(bytes).map(Some).ok_or(SortError::Record)
     }
 }
 

@@ -1,0 +1,383 @@
+//! Immutable Parquet objects below one folder of the state: written row group by row group, each with a
+//! checksum, and read back the same way.
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::statistics::Statistics;
+
+use super::LedgerError;
+use crate::key::hex;
+use crate::store::{Pin, Store, StoreErrorKind, Upload};
+
+/// Objects of the state never change: their name and size say which version is meant.
+pub fn sized(size: u64) -> Pin {
+    Pin { size, e_tag: None, version: None }
+}
+
+/// A folder of objects.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    store: Store,
+    folder: &'static str,
+}
+
+impl Shelf {
+    pub fn new(store: Store, folder: &'static str) -> Self {
+        Self { store, folder }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn folder(&self) -> &'static str {
+        self.folder
+    }
+
+    /// A folder without a name is the store itself.
+    pub fn path(&self, name: &str) -> String {
+        if self.folder.is_empty() { name.to_string() } else { format!("{}/{name}", self.folder) }
+    }
+
+    /// The address of an object.
+    pub fn shown(&self, name: &str) -> String {
+        self.store.shown(&self.path(name))
+    }
+
+    /// # Errors
+    /// Storage failures.
+    pub fn head(&self, name: &str) -> Result<Option<Pin>, LedgerError> {
+        Ok(self.store.head(&self.path(name))?)
+    }
+
+    /// Begins an object. Another run may write one of the same name at the same time: its bytes are the
+    /// same, so that either may stand.
+    pub fn create(&self, name: &str) -> NewObject {
+        NewObject {
+            shelf: self.clone(),
+            name: name.to_string(),
+            parts: Vec::new(),
+            size: 0,
+            upload: None,
+        }
+    }
+
+    /// An object's Parquet metadata.
+    ///
+    /// # Errors
+    /// Storage failures and damaged objects.
+    pub fn metadata(&self, name: &str, pin: &Pin) -> Result<ParquetMetaData, LedgerError> {
+        let size = pin.size;
+        let damaged = |reason: String| LedgerError::Damaged { pack: self.shown(name), reason };
+        let mut wanted = (64 << 10).min(size);
+        let mut reader = ParquetMetaDataReader::new();
+        loop {
+            let bytes = self.read(name, pin, size - wanted..size)?;
+            match reader.try_parse_sized(&bytes, size) {
+                Ok(()) => return reader.finish().map_err(|e| damaged(e.to_string())),
+                Err(ParquetError::NeedMoreData(needed))
+                    if needed as u64 > wanted && needed as u64 <= size =>
+                {
+                    wanted = needed as u64;
+                }
+                Err(e) => return Err(damaged(e.to_string())),
+            }
+        }
+    }
+
+    /// Bytes of an object.
+    ///
+    /// # Errors
+    /// Storage failures; an object that is gone or has another size is damaged.
+    pub fn read(
+        &self,
+        name: &str,
+        pin: &Pin,
+        range: std::ops::Range<u64>,
+    ) -> Result<Bytes, LedgerError> {
+        let path = self.path(name);
+        let ranges = [range];
+        let read = self.store.io().wait(self.store.read_ranges(&path, pin, &ranges));
+        match read {
+            Ok(parts) => Ok(parts.into_iter().next().unwrap_or_default()),
+            Err(e) if e.kind == StoreErrorKind::Changed => {
+                Err(LedgerError::Damaged { pack: self.shown(name), reason: e.reason })
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// An object in the making. It is sent while it is made, unless it is small.
+pub struct NewObject {
+    shelf: Shelf,
+    name: String,
+    parts: Vec<Bytes>,
+    size: u64,
+    upload: Option<Upload>,
+}
+
+impl NewObject {
+    /// Bytes of an object that is sent in one request.
+    const SMALL: u64 = 8 << 20;
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// # Errors
+    /// Storage failures.
+    pub fn write(&mut self, bytes: Bytes) -> Result<(), LedgerError> {
+        self.size += bytes.len() as u64;
+        self.parts.push(bytes);
+        if self.size <= Self::SMALL {
+            return Ok(());
+        }
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            none => none.insert(self.shelf.store.upload(&self.shelf.path(&self.name))?),
+        };
+        for part in self.parts.drain(..) {
+            upload.write(part)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the object visible; gives its size, and whether it is this one that stands, not another
+    /// run's.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn finish(mut self) -> Result<(u64, bool), LedgerError> {
+        let created = match self.upload.take() {
+            Some(upload) => {
+                upload.finish()?;
+                true
+            }
+            None => {
+                let parts = std::mem::take(&mut self.parts);
+                self.shelf.store.create_of(&self.shelf.path(&self.name), parts)?
+            }
+        };
+        Ok((self.size, created))
+    }
+}
+
+impl Drop for NewObject {
+    /// Gives up what was not finished.
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            upload.abort();
+        }
+    }
+}
+
+/// Encodes row groups, each with its checksum, and hands their bytes on at once.
+pub struct Encoder {
+    writer: ArrowWriter<Vec<u8>>,
+    /// BLAKE3 (first 16 bytes) of each row group's bytes.
+    pub checksums: Vec<String>,
+    /// Bytes handed on before.
+    written: u64,
+}
+
+impl Encoder {
+    /// # Errors
+    /// [`LedgerError::Internal`] only.
+    pub fn new(schema: SchemaRef, properties: WriterProperties) -> Result<Self, LedgerError> {
+        let writer =
+            ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(|e| internal(&e))?;
+        Ok(Self { writer, checksums: Vec::new(), written: 0 })
+    }
+
+    /// The bytes of one more row group.
+    ///
+    /// # Errors
+    /// [`LedgerError::Internal`] only.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<Bytes, LedgerError> {
+        self.writer.write(batch).map_err(|e| internal(&e))?;
+        self.writer.flush().map_err(|e| internal(&e))?;
+        self.writer.sync().map_err(|e| internal(&e))?;
+        let range = self.writer.flushed_row_groups().last().map(group_bytes).unwrap_or_default();
+        // Parquet's writer keeps its own count of bytes: what it has written may be taken away.
+        // The next row group is about as large.
+        let room = Vec::with_capacity(self.writer.inner().len() + 4096);
+        let bytes = std::mem::replace(self.writer.inner_mut(), room);
+        let at =
+            |offset: u64| offset.checked_sub(self.written).and_then(|at| usize::try_from(at).ok());
+        let group = at(range.start).zip(at(range.end)).and_then(|(from, to)| bytes.get(from..to));
+        let group = group.ok_or_else(|| LedgerError::Internal {
+            what: "a row group's bytes are not where its metadata says".into(),
+        })?;
+        self.checksums.push(checksum(group));
+        self.written += bytes.len() as u64;
+        Ok(Bytes::from(bytes))
+    }
+
+    /// The bytes that end the object, with these keys in its footer.
+    ///
+    /// # Errors
+    /// [`LedgerError::Internal`] only.
+    pub fn finish<'a>(
+        mut self,
+        footer: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Result<Bytes, LedgerError> {
+        for (key, json) in footer {
+            self.writer.append_key_value_metadata(KeyValue::new(key.to_string(), json));
+        }
+        Ok(Bytes::from(self.writer.into_inner().map_err(|e| internal(&e))?))
+    }
+}
+
+pub fn internal(error: &impl std::fmt::Display) -> LedgerError {
+    LedgerError::Internal { what: error.to_string() }
+}
+
+/// The bytes of a row group: all its columns.
+pub fn group_bytes(group: &RowGroupMetaData) -> std::ops::Range<u64> {
+    let ranges = group.columns().iter().map(|c| c.byte_range());
+    let from = ranges.clone().map(|r| r.0).min().unwrap_or(0);
+    let to = ranges.map(|r| r.0.saturating_add(r.1)).max().unwrap_or(0);
+    from..to
+}
+
+pub fn checksum(bytes: &[u8]) -> String {
+    hex(blake3::hash(bytes).as_bytes().get(..16).unwrap_or_default())
+}
+
+/// A value of an object's footer.
+pub fn footer_value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let all = metadata.file_metadata().key_value_metadata()?;
+    all.iter().find(|kv| kv.key == key)?.value.as_deref()
+}
+
+/// An object as row groups that are read and checked one by one.
+#[derive(Debug)]
+pub struct Groups {
+    pub shelf: Shelf,
+    pub name: String,
+    pub size: u64,
+    pub metadata: ArrowReaderMetadata,
+    ranges: Vec<std::ops::Range<u64>>,
+    checksums: Vec<String>,
+}
+
+impl Groups {
+    /// # Errors
+    /// [`LedgerError::Damaged`] where there are not as many checksums as row groups.
+    pub fn new(
+        shelf: Shelf,
+        name: String,
+        size: u64,
+        metadata: ArrowReaderMetadata,
+        checksums: Vec<String>,
+    ) -> Result<Self, LedgerError> {
+        let ranges: Vec<_> = metadata.metadata().row_groups().iter().map(group_bytes).collect();
+        let groups = Self { shelf, name, size, metadata, ranges, checksums };
+        if groups.ranges.len() != groups.checksums.len() {
+            let (found, checked) = (groups.ranges.len(), groups.checksums.len());
+            let reason = format!("it has {found} row groups and {checked} checksums");
+            return Err(groups.damaged(reason));
+        }
+        Ok(groups)
+    }
+
+    pub fn damaged(&self, reason: impl ToString) -> LedgerError {
+        LedgerError::Damaged { pack: self.shelf.shown(&self.name), reason: reason.to_string() }
+    }
+
+    /// Row groups whose `column`, of unsigned numbers in order, may hold values of the range; those
+    /// whose column holds nulls where `or_null`.
+    pub fn within(
+        &self,
+        column: &str,
+        range: &std::ops::RangeInclusive<u64>,
+        or_null: bool,
+    ) -> Vec<usize> {
+        let leaf = self.metadata.parquet_schema().columns().iter().position(|c| c.name() == column);
+        let rows = self.metadata.metadata().row_groups();
+        (0..rows.len())
+            .filter(|i| {
+                let statistics = leaf.and_then(|leaf| {
+                    rows.get(*i).and_then(|g| g.columns().get(leaf)).and_then(|c| c.statistics())
+                });
+                let Some(Statistics::Int64(s)) = statistics else { return true };
+                let null = or_null && s.null_count_opt().is_none_or(|n| n > 0);
+                let (Some(least), Some(greatest)) = (s.min_opt(), s.max_opt()) else { return true };
+                // Parquet stores unsigned numbers in signed ones, bit by bit.
+                let (least, greatest) = (*least as u64, *greatest as u64);
+                null || (least <= *range.end() && greatest >= *range.start())
+            })
+            .collect()
+    }
+
+    /// The rows of one row group, `rows` of them at a time.
+    ///
+    /// # Errors
+    /// Storage failures and damaged objects.
+    pub fn open(&self, group: usize, rows: usize) -> Result<ParquetRecordBatchReader, LedgerError> {
+        let range = self.ranges.get(group).cloned().unwrap_or(0..0);
+        let bytes = self.shelf.read(&self.name, &sized(self.size), range.clone())?;
+        if Some(&checksum(&bytes)) != self.checksums.get(group) {
+            return Err(self.damaged(format!("row group {group} does not match its checksum")));
+        }
+        let chunk = GroupBytes::new(self.size, range.start, bytes);
+        ParquetRecordBatchReaderBuilder::new_with_metadata(chunk, self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_batch_size(rows)
+            .build()
+            .map_err(|e| self.damaged(e))
+    }
+}
+
+/// One row group's bytes, as a file.
+pub struct GroupBytes {
+    size: u64,
+    start: u64,
+    bytes: Bytes,
+}
+
+impl GroupBytes {
+    /// `bytes` from `start` on of a file of `size` bytes.
+    pub fn new(size: u64, start: u64, bytes: Bytes) -> Self {
+        Self { size, start, bytes }
+    }
+}
+
+impl Length for GroupBytes {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for GroupBytes {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let at = start.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        match at {
+            Some(at) if at <= self.bytes.len() => Ok(bytes::Buf::reader(self.bytes.slice(at..))),
+            _ => Err(ParquetError::EOF(format!("byte {start} lies outside the row group"))),
+        }
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let bytes = start
+            .checked_sub(self.start)
+            .and_then(|at| usize::try_from(at).ok())
+            .filter(|at| at.checked_add(length).is_some_and(|end| end <= self.bytes.len()))
+            .map(|at| self.bytes.slice(at..at + length));
+        bytes.ok_or_else(|| {
+            ParquetError::EOF(format!("{length} bytes at {start} lie outside the row group"))
+        })
+    }
+}

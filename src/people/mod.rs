@@ -1,0 +1,84 @@
+//! What the registry knows of people: who was a member of which group when, and who lived where.
+//!
+//! Both tables may be larger than memory by far. Each is sorted once, by person, into a pack below the
+//! state folder that is named by what it was made from; later runs read it as a sorted stream beside the
+//! ledger's rows. Groups of a membership pack are numbered, and for each group time is cut at every moment
+//! at which its membership changes: a run then asks which stretches of a group were read, and by whom, and
+//! no row holds a time.
+
+mod ids;
+mod input;
+mod members;
+mod residency;
+mod table;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use thiserror::Error;
+
+use crate::key::{IdKind, Keyer};
+use crate::ledger::LedgerError;
+use crate::ledger::shelf::Shelf;
+use crate::moment::Zone;
+use crate::sorter::SortError;
+
+pub use input::{Input, InputFile, list};
+pub use members::{GroupCursor, GroupStretches, Member, MemberCursor, MembersPack, Stretch};
+pub use residency::{Found, Residence, ResidencyPack, Resident};
+
+/// Version of both formats; part of every pack's name.
+const FORMAT: u32 = 1;
+
+/// The folder of the packs below the state.
+const FOLDER: &str = "people";
+
+#[derive(Debug, Error)]
+pub enum PeopleError {
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+
+    #[error("{0}")]
+    Sort(#[from] SortError),
+
+    #[error("registry file {file} ({role}): {reason}\ncheck registry.{role} in the configuration")]
+    Unusable { role: &'static str, file: String, reason: String },
+
+    #[error("registry file {file}, row {row}, column `{column}`: {reason}")]
+    BadValue { file: String, row: u64, column: String, reason: String },
+
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// How the ids of the registry's tables become keys: as those of the column that they join.
+#[derive(Clone, Debug)]
+pub struct IdRule {
+    pub kind: IdKind,
+    /// Whether the log's column folds case.
+    pub folds: bool,
+}
+
+/// What sorting needs.
+pub struct Workshop<'a> {
+    pub shelf: Shelf,
+    pub keyer: &'a Keyer,
+    pub zone: Zone,
+    pub temp: &'a Path,
+    /// Bytes that each thread's sorter may hold.
+    pub sort_buffer: u64,
+    pub threads: usize,
+    pub stop: &'a AtomicBool,
+}
+
+/// The place of people's packs in a state folder.
+pub fn shelf(store: crate::store::Store) -> Shelf {
+    Shelf::new(store, FOLDER)
+}
+
+/// The packs that a run reads.
+#[derive(Debug, Default)]
+pub struct People {
+    pub members: Option<MembersPack>,
+    pub residency: Option<ResidencyPack>,
+}
