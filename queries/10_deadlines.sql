@@ -1,14 +1,15 @@
 -- One row for each regime with a time limit (registry.thresholds), from the dates of [incident]. Check the rules against their sources before use.
--- key: regime, jurisdiction
+-- key: grain, regime, jurisdiction
+-- column: grain | string |  | regime.
 -- column: regime | string |  | As registry.thresholds names it.
 -- column: jurisdiction | string |  | As registry.thresholds writes it.
 -- column: starting_event | string |  | aware, discovered, materiality or notified: what starts the clock.
 -- column: started_at | timestamp[us, UTC] | UTC | Null where it has not happened by as_of.
--- column: limit | int64 |  | Number of units.
+-- column: time_limit | int64 |  | Number of units.
 -- column: unit | string |  | hours, calendar_days (of 24 hours) or business_days (Monday to Friday in registry.zone; holidays are not known).
 -- column: due_at | timestamp[us, UTC] | UTC | When the limit ends; null where it has not started.
 -- column: state | string |  | not_started; running; passed: as_of is after it and nobody was told; kept or missed: people were told by then, or later.
 -- column: source | string |  | Where the rule stands, as registry.thresholds says.
 
-SELECT regime, jurisdiction, starting_event, started_at, "limit", unit, due_at, state, source
+SELECT 'regime' AS grain, regime, jurisdiction, starting_event, started_at, time_limit, unit, due_at, state, source
 FROM deadlines

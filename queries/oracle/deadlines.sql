@@ -35,8 +35,8 @@ ends AS (
     LEFT JOIN business b USING (regime, jurisdiction)
 )
 SELECT
-    shown(e.regime) AS regime, e.jurisdiction, e.clock AS starting_event,
-    utc_moment(e.started) AS started_at, e.limit_units AS "limit", e.unit,
+    'regime' AS grain, shown(e.regime) AS regime, e.jurisdiction, e.clock AS starting_event,
+    utc_moment(e.started) AS started_at, e.limit_units AS time_limit, e.unit,
     utc_moment(e.due) AS due_at,
     CASE
         WHEN e.started IS NULL THEN 'not_started'

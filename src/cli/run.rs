@@ -77,11 +77,13 @@ pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
 }
 
 /// Columns of the short table on stderr: name in `scope_summary`, heading.
-const FINDINGS: [(&str, &str); 7] = [
+const FINDINGS: [(&str, &str); 9] = [
     ("scope", "scope"),
-    ("apps_used_after_restriction", "apps used"),
+    ("apps_capable", "apps able"),
+    ("apps_used_after_restriction", "used"),
     ("apps_used_lookback", "lately"),
     ("subjects_observed", "people"),
+    ("subjects_upper_bound", "up to"),
     ("groups", "groups"),
     ("requests_allowed", "requests"),
     ("last_access", "last access"),
@@ -101,8 +103,11 @@ fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
     let mut lines = vec![FINDINGS.iter().map(|(_, heading)| (*heading).to_string()).collect()];
     for record in reader.records().flatten() {
         let cell = |i: &Option<usize>| i.and_then(|i| record.get(i)).unwrap_or_default();
-        let shown =
-            |text: &str| text.parse::<i64>().map_or_else(|_| text.to_string(), terminal::number);
+        let shown = |text: &str| match text {
+            // Not known, which is not 0.
+            "" => "-".to_string(),
+            text => text.parse::<i64>().map_or_else(|_| text.to_string(), terminal::number),
+        };
         lines.push(at.iter().map(|i| shown(cell(i))).collect::<Vec<String>>());
     }
     let more = lines.len().saturating_sub(SHOWN + 1);

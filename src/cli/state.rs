@@ -13,6 +13,7 @@ use crate::config;
 use crate::error::Error;
 use crate::ledger::{Ledger, Pack};
 use crate::moment::{Moment, parse_duration};
+use crate::people::{self, StandingFile};
 use crate::pipeline::{self, Unused};
 
 pub fn run(args: &StateArgs) -> Result<(), Failure> {
@@ -27,6 +28,7 @@ fn show(place: &PlaceArgs, as_json: bool) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     let ledger = Ledger::read_only(plan.state.open(&runtime.io)?);
     let packs = ledger.packs()?;
+    let people = people::standing(&people::shelf(ledger.store().clone()))?;
     let text = if as_json {
         let lines: Vec<_> = packs
             .iter()
@@ -45,12 +47,12 @@ fn show(place: &PlaceArgs, as_json: bool) -> Result<(), Failure> {
         text.push('\n');
         text
     } else {
-        tame(&table(&plan.state.to_string(), &packs))
+        tame(&table(&plan.state.to_string(), &packs, &people))
     };
     print_bytes(text.as_bytes())
 }
 
-fn table(address: &str, packs: &[Pack]) -> String {
+fn table(address: &str, packs: &[Pack], people: &[StandingFile]) -> String {
     let mut out = format!("{address}\n");
     let rows: u64 = packs.iter().map(|p| p.footer.rows).sum();
     let size: u64 = packs.iter().map(|p| p.size).sum();
@@ -68,6 +70,13 @@ fn table(address: &str, packs: &[Pack]) -> String {
             footer.asked.scopes.len()
         );
     }
+    if !people.is_empty() {
+        let size: u64 = people.iter().map(|file| file.size).sum();
+        let _ = writeln!(out, "{} files of members and residences, {}", people.len(), bytes(size));
+        for file in people {
+            let _ = writeln!(out, "  {}  {:>10}", file.name, bytes(file.size));
+        }
+    }
     out
 }
 
@@ -79,9 +88,16 @@ fn gc(run: &RunArgs, keep: &str, dry_run: bool) -> Result<(), Failure> {
     let now = Moment::from_system(SystemTime::now()).unwrap_or(Moment::MIN);
     let before = now.plus_micros(-keep);
     let runtime = Runtime::new()?;
-    let Unused { ledger, kept, unused, recent } =
+    let Unused { ledger, kept, unused, recent, people, unused_people } =
         pipeline::unused_packs(&plan, &runtime.io, before)?;
     let mut out = String::new();
+    for file in &unused_people {
+        let verb = if dry_run { "would remove" } else { "removed" };
+        if !dry_run {
+            people.remove(&file.name)?;
+        }
+        let _ = writeln!(out, "{verb} {} ({})", file.name, bytes(file.size));
+    }
     for pack in &unused {
         let verb = if dry_run { "would remove" } else { "removed" };
         if !dry_run {
@@ -102,8 +118,9 @@ fn gc(run: &RunArgs, keep: &str, dry_run: bool) -> Result<(), Failure> {
         }
         let _ = writeln!(out, "{verb} {} (left by a run that was killed)", path.display());
     }
-    let size: u64 = unused.iter().map(|p| p.size).sum();
-    let _ = writeln!(out, "{} packs, {}", unused.len(), bytes(size));
+    let of_people: u64 = unused_people.iter().map(|file| file.size).sum();
+    let size = of_people + unused.iter().map(|p| p.size).sum::<u64>();
+    let _ = writeln!(out, "{} packs, {}", unused.len() + unused_people.len(), bytes(size));
     if recent > 0 {
         let _ = writeln!(out, "{recent} more are unused and too young to go (--keep)");
     }

@@ -20,7 +20,7 @@ pub fn people_plan(
             sources
                 .iter()
                 .position(|s| s.name == name)
-                .ok_or(format!("no source is named `{name}`"))?,
+                .ok_or(format!("registry.people_of: no source is named `{name}`"))?,
         ),
         None => None,
     };

@@ -261,7 +261,7 @@ pub const FRAMES: &[FrameSpec] = &[
             ("jurisdiction", "string", "", ""),
             ("starting_event", "string", "", "aware, discovered, materiality or notified."),
             ("started_at", "timestamp", "UTC", "Null where it has not happened by as_of."),
-            ("limit", "int64", "", ""),
+            ("time_limit", "int64", "", "Number of units."),
             (
                 "unit",
                 "string",

@@ -233,7 +233,7 @@ pub(super) fn deadlines(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .text("jurisdiction", rows.iter().map(|r| Some(r.0.jurisdiction.as_str())))
         .text("starting_event", rows.iter().map(|r| Some(r.1.name())))
         .time("started_at", rows.iter().map(|r| r.4))?
-        .int("limit", rows.iter().map(|r| Some(i64::from(r.2))).collect())
+        .int("time_limit", rows.iter().map(|r| Some(i64::from(r.2))).collect())
         .text("unit", rows.iter().map(|r| Some(r.3.name())))
         .time("due_at", rows.iter().map(|r| r.5))?
         .text("state", rows.iter().map(|r| Some(r.6)))

@@ -59,6 +59,14 @@ impl Shelf {
         Ok(self.store.head(&self.path(name))?)
     }
 
+    /// Removes an object.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn remove(&self, name: &str) -> Result<(), LedgerError> {
+        Ok(self.store.remove(&self.path(name))?)
+    }
+
     /// Begins an object. Another run may write one of the same name at the same time: its bytes are the
     /// same, so that either may stand.
     pub fn create(&self, name: &str) -> NewObject {

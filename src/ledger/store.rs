@@ -181,7 +181,7 @@ impl Ledger {
     /// # Errors
     /// Storage failures.
     pub fn remove(&self, name: &str) -> Result<(), LedgerError> {
-        Ok(self.store().remove(&self.shelf.path(name))?)
+        self.shelf.remove(name)
     }
 }
 

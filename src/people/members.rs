@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{Bad, keys, micros};
 use super::input::{Input, Opened};
 use super::table::{Batches, Table, TableWriter, Values, key_at};
-use super::{FORMAT, IdRule, PeopleError, Workshop};
+use super::{FORMAT, IdRule, MadeFrom, PeopleError, Workshop};
 use crate::key::Key;
 use crate::ledger::LedgerError;
 use crate::sorter::{Ordered, Record, SortError, Sorted, Sorter, decode_key, encode_key};
@@ -29,8 +29,11 @@ const FOREVER: i64 = i64::MAX;
 const PARTITION_BITS: u32 = 6;
 
 /// What is said of a pack, beside its rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
+    /// What the pack was made from.
+    #[serde(flatten)]
+    made: MadeFrom,
     /// Rows of the registry's table.
     pub rows: u64,
     pub groups: u64,
@@ -151,7 +154,6 @@ impl GroupStretches {
 
 /// The identity of a pack: what it was made from, and how ids became keys.
 fn name(input: &Input, person: &IdRule, group: &IdRule, shop: &Workshop<'_>) -> String {
-    let files: Vec<_> = input.files.iter().map(|f| (&f.url, &f.pin)).collect();
     let identity = serde_json::json!({
         "format": FORMAT,
         "role": input.role,
@@ -160,7 +162,7 @@ fn name(input: &Input, person: &IdRule, group: &IdRule, shop: &Workshop<'_>) -> 
         "person": (person.kind, person.folds),
         "group": (group.kind, group.folds),
         "zone": format!("{:?}", shop.zone),
-        "files": files,
+        "files": MadeFrom::of(input),
     });
     let hash = blake3::hash(identity.to_string().as_bytes());
     crate::key::hex(hash.as_bytes().get(..16).unwrap_or_default())
@@ -374,7 +376,8 @@ fn make(
     name: &str,
 ) -> Result<(), PeopleError> {
     let (sorted, met) = sort(input, (person, group), shop)?;
-    let mut about = About { rows: met.rows, empty: met.empty, ..Default::default() };
+    let made = MadeFrom::of(input);
+    let mut about = About { made, rows: met.rows, empty: met.empty, ..Default::default() };
     let mut by_person = Sorter::<Member>::new(shop.temp.into(), shop.sort_buffer, PARTITION_BITS);
     let names = if met.low.0 {
         vec!["group_hi", "group_lo", "number", "from", "inhabited"]
@@ -438,7 +441,7 @@ fn make(
     groups.table.finish(&about)?;
     let mut people = Sorted::new(PARTITION_BITS);
     by_person.finish(&mut people);
-    write_people(&people, &met, about, shop, name)
+    write_people(&people, &met, &about, shop, name)
 }
 
 fn stopped(stop: &AtomicBool) -> Result<(), PeopleError> {
@@ -608,7 +611,7 @@ impl GroupsWriter {
 fn write_people(
     sorted: &Sorted<Member>,
     met: &Met,
-    about: About,
+    about: &About,
     shop: &Workshop<'_>,
     name: &str,
 ) -> Result<(), PeopleError> {
@@ -645,7 +648,7 @@ fn write_people(
         }
     }
     table.write(&mut columns, true)?;
-    Ok(table.finish(&about)?)
+    Ok(table.finish(about)?)
 }
 
 #[cfg(test)]

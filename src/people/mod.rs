@@ -15,13 +15,15 @@ mod table;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::key::{IdKind, Keyer};
 use crate::ledger::LedgerError;
 use crate::ledger::shelf::Shelf;
-use crate::moment::Zone;
+use crate::moment::{Moment, Zone};
 use crate::sorter::SortError;
+use crate::store::Pin;
 
 pub use input::{Input, InputFile, list};
 pub use members::{GroupCursor, GroupStretches, Member, MemberCursor, MembersPack, Stretch};
@@ -74,6 +76,42 @@ pub struct Workshop<'a> {
 /// The place of people's packs in a state folder.
 pub fn shelf(store: crate::store::Store) -> Shelf {
     Shelf::new(store, FOLDER)
+}
+
+/// Address and pin of every file that a pack was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    files: Vec<(String, Pin)>,
+}
+
+impl MadeFrom {
+    pub fn of(input: &Input) -> Self {
+        Self { files: input.files.iter().map(|f| (f.url.clone(), f.pin.clone())).collect() }
+    }
+}
+
+/// A file of a pack, as it stands in the state folder.
+#[derive(Clone, Debug)]
+pub struct StandingFile {
+    pub name: String,
+    pub size: u64,
+    pub written: Moment,
+    pub made: MadeFrom,
+}
+
+/// All files of packs, by name.
+///
+/// # Errors
+/// Storage failures and damaged packs.
+pub fn standing(shelf: &Shelf) -> Result<Vec<StandingFile>, LedgerError> {
+    let mut files = Vec::new();
+    for listed in shelf.store().list(FOLDER)? {
+        let name = listed.path.rsplit('/').next().unwrap_or_default().to_string();
+        if let Some((_, made)) = table::Table::open::<MadeFrom>(shelf, &name)? {
+            files.push(StandingFile { name, size: listed.pin.size, written: listed.written, made });
+        }
+    }
+    Ok(files)
 }
 
 /// The packs that a run reads.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{Bad, keys, micros, texts};
 use super::input::{Input, Opened};
 use super::table::{Batches, Table, TableWriter, Values, key_at};
-use super::{FORMAT, IdRule, PeopleError, Workshop};
+use super::{FORMAT, IdRule, MadeFrom, PeopleError, Workshop};
 use crate::key::Key;
 use crate::ledger::LedgerError;
 use crate::sorter::{Record, SortError, Sorted, Sorter, decode_key, encode_key};
@@ -38,6 +38,8 @@ pub struct Resident {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct About {
+    #[serde(flatten)]
+    made: MadeFrom,
     rows: u64,
     residences: Vec<Residence>,
 }
@@ -84,7 +86,6 @@ impl ResidencyPack {
     /// # Errors
     /// Tables that cannot be used; storage failures.
     pub fn of(input: &Input, person: &IdRule, shop: &Workshop<'_>) -> Result<Self, PeopleError> {
-        let files: Vec<_> = input.files.iter().map(|f| (&f.url, &f.pin)).collect();
         let identity = serde_json::json!({
             "format": FORMAT,
             "role": input.role,
@@ -92,7 +93,7 @@ impl ResidencyPack {
             "key": shop.keyer.key_id(),
             "person": (person.kind, person.folds),
             "zone": format!("{:?}", shop.zone),
-            "files": files,
+            "files": MadeFrom::of(input),
         });
         let hash = blake3::hash(identity.to_string().as_bytes());
         let hash = crate::key::hex(hash.as_bytes().get(..16).unwrap_or_default());
@@ -322,5 +323,6 @@ fn make(
     }
     table.write(&mut columns, true)?;
     let residences = residences.into_iter().map(|(residence, _)| residence).collect();
-    Ok(table.finish(&About { rows: opened.rows, residences })?)
+    let made = MadeFrom::of(input);
+    Ok(table.finish(&About { made, rows: opened.rows, residences })?)
 }

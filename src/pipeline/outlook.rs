@@ -8,8 +8,10 @@ use serde::Serialize;
 use super::prepare::prepare;
 use crate::config::RunPlan;
 use crate::error::Error;
+use crate::ledger::shelf::Shelf;
 use crate::ledger::{Ledger, Pack};
 use crate::moment::Moment;
+use crate::people::{self, MadeFrom, StandingFile};
 use crate::publish::{Publisher, Standing};
 use crate::scan::{self, AccessBatch, Progress, Pruned, ScanError, ScanJob, Sink, UnitRecord};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind};
@@ -145,6 +147,9 @@ pub struct Unused {
     pub unused: Vec<Pack>,
     /// Of those kept, how many are unused and were written later.
     pub recent: usize,
+    /// The same of packs of people: their shelf, and files made from other tables than this plan's.
+    pub people: Shelf,
+    pub unused_people: Vec<StandingFile>,
 }
 
 /// Packs that a run of this plan would not use, if they were written before `written_before`: a run
@@ -165,7 +170,24 @@ pub fn unused_packs(plan: &RunPlan, io: &Io, written_before: Moment) -> Result<U
         .flat_map(|packs| prepared.sources.iter().flat_map(|s| s.wanted.select(packs).packs))
         .map(|(pack, _)| pack.name)
         .collect();
-    let mut out = Unused { ledger, kept: Vec::new(), unused: Vec::new(), recent: 0 };
+    let shelf = people::shelf(ledger.store().clone());
+    let wanted: Vec<MadeFrom> = [&prepared.memberships, &prepared.residency]
+        .into_iter()
+        .flatten()
+        .map(MadeFrom::of)
+        .collect();
+    let (unused_people, recent): (Vec<StandingFile>, Vec<StandingFile>) = people::standing(&shelf)?
+        .into_iter()
+        .filter(|file| !wanted.contains(&file.made))
+        .partition(|file| file.written < written_before);
+    let mut out = Unused {
+        ledger,
+        kept: Vec::new(),
+        unused: Vec::new(),
+        recent: recent.len(),
+        people: shelf,
+        unused_people,
+    };
     for pack in packs {
         match (used.contains(&pack.name), old(&pack)) {
             (false, true) => out.unused.push(pack),

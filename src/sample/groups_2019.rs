@@ -14,6 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
+use super::people;
 use super::standing::{self, Standing};
 use super::truth::{Call, Truth};
 use super::{Made, SampleError};
@@ -117,6 +118,7 @@ pub fn groups_2019(out: &Path, rows: u64) -> Result<Made, SampleError> {
         let path = out.join(name);
         fs::write(&path, text).map_err(|e| failed(&path, &e))?;
     }
+    people::write(out, truth.people()).map_err(|e| failed(&out.join("memberships.parquet"), &e))?;
     let story = serde_json::json!({
         "as_of": AS_OF,
         "restricted_at": RESTRICTED,
@@ -202,12 +204,14 @@ fn add_use(batch: &mut Rows, truth: &mut Truth, number: u64, of: &Use, day: i64)
         let hash = mix(number << 40 | call);
         let micros = day * DAY_MICROS + i64::try_from(hash % DAY_MICROS as u64).unwrap_or(0);
         let person = of.first_person + i64::try_from(call).unwrap_or(0) % of.people;
+        // Some calls name the group only.
+        let named = (call % 97 != 7).then_some(person);
         let made = Call {
             scope,
             app: &of.app,
             micros,
-            person,
-            group: (call % 10 != 7).then_some(5_000 + person % 997 * 31),
+            person: named,
+            group: (call % 10 != 7).then_some(people::group_of(person)),
             bytes: 200 + i64::try_from(hash % 4_000).unwrap_or(0),
             allowed: of.denied_every == 0 || call % of.denied_every != 1,
             in_grace: of.grace_until.is_some_and(|until| micros < until),
@@ -240,7 +244,7 @@ fn add_noise(batch: &mut Rows, day: i64, rows: u64) {
             scope: scope.copied().unwrap_or("email"),
             app: &app,
             micros,
-            person,
+            person: Some(person),
             group: None,
             bytes: 100 + i64::try_from(pick(9_000, 20)).unwrap_or(0),
             allowed: pick(20, 30) != 0,
@@ -284,6 +288,7 @@ fn registry() -> Vec<(&'static str, String)> {
         ("brownouts.csv", standing::brownouts(&names)),
         ("attestations.csv", standing::attestations(app_id, &names)),
         ("extensions.csv", extensions),
+        ("thresholds.csv", people::thresholds()),
         ("afterscope.toml", include_str!("groups_2019.toml").to_string()),
     ]
 }
@@ -300,7 +305,7 @@ struct Row {
     micros: i64,
     id: String,
     app: String,
-    person: i64,
+    person: Option<i64>,
     group: Option<i64>,
     scope: String,
     status: i16,
@@ -333,11 +338,7 @@ impl Rows {
                 false,
             ),
             ("app_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.app))), false),
-            (
-                "user_id",
-                Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.person))),
-                false,
-            ),
+            ("user_id", Arc::new(Int64Array::from_iter(rows.iter().map(|r| r.person))), true),
             ("group_id", Arc::new(Int64Array::from_iter(rows.iter().map(|r| r.group))), true),
             (
                 "scope",

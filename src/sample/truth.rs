@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
+use super::people::{self, Home, Membership};
 use crate::moment::{DAY_MICROS, Moment};
 
 /// One call, before it becomes a row.
@@ -12,7 +13,7 @@ pub struct Call<'a> {
     pub scope: &'a str,
     pub app: &'a str,
     pub micros: i64,
-    pub person: i64,
+    pub person: Option<i64>,
     pub group: Option<i64>,
     pub bytes: i64,
     pub allowed: bool,
@@ -28,6 +29,10 @@ struct Figures {
     denied: u64,
     bytes: i64,
     people: HashSet<i64>,
+    /// With members of the groups that were read.
+    reached: HashSet<i64>,
+    /// Calls that name nobody, and no group that had a member then.
+    nameless: u64,
     groups: HashSet<i64>,
     first: Option<i64>,
     last: Option<i64>,
@@ -56,6 +61,7 @@ pub struct Truth {
     lookback_from: i64,
     figures: BTreeMap<(String, String), Figures>,
     promises: Vec<Promise>,
+    members: BTreeMap<i64, Vec<Membership>>,
 }
 
 impl Truth {
@@ -72,7 +78,14 @@ impl Truth {
             lookback_from: lookback_from.micros,
             figures: BTreeMap::new(),
             promises: promises.collect(),
+            members: people::by_group(),
         }
+    }
+
+    /// Everybody whom a call names.
+    pub fn people(&self) -> impl Iterator<Item = i64> + '_ {
+        let all = self.figures.get(&("(all)".to_string(), "(all)".to_string()));
+        all.into_iter().flat_map(|f| f.people.iter().copied())
     }
 
     pub fn count(&mut self, call: &Call<'_>) {
@@ -80,9 +93,12 @@ impl Truth {
             let covered = promise.scope.as_deref().is_none_or(|scope| scope == call.scope);
             if covered && promise.app == call.app && promise.micros <= call.micros {
                 promise.requests += 1;
-                promise.people.insert(call.person);
+                promise.people.extend(call.person);
             }
         }
+        let of_group = call.group.and_then(|group| self.members.get(&group)).into_iter().flatten();
+        let members: Vec<i64> =
+            of_group.filter(|m| m.holds(call.micros)).map(|m| m.subject).collect();
         for scope in [call.scope, "(all)"] {
             for app in [call.app, "(all)"] {
                 let f = self.figures.entry((scope.into(), app.into())).or_default();
@@ -92,7 +108,10 @@ impl Truth {
                 }
                 f.requests += 1;
                 f.bytes += call.bytes;
-                f.people.insert(call.person);
+                f.people.extend(call.person);
+                f.reached.extend(call.person);
+                f.reached.extend(&members);
+                f.nameless += u64::from(call.person.is_none() && members.is_empty());
                 f.groups.extend(call.group);
                 f.first = Some(f.first.map_or(call.micros, |t| t.min(call.micros)));
                 f.last = f.last.max(Some(call.micros));
@@ -101,11 +120,11 @@ impl Truth {
                 f.requests_after_revocation += u64::from(call.after_revocation);
                 if call.after_attestation {
                     f.requests_after_attestation += 1;
-                    f.people_after_attestation.insert(call.person);
+                    f.people_after_attestation.extend(call.person);
                 }
                 if call.micros >= self.lookback_from {
                     f.requests_lookback += 1;
-                    f.people_lookback.insert(call.person);
+                    f.people_lookback.extend(call.person);
                     f.groups_lookback.extend(call.group);
                 }
             }
@@ -142,6 +161,9 @@ impl Truth {
                     "subjects_after_attestation": f.people_after_attestation.len(),
                     "requests_lookback": f.requests_lookback,
                     "subjects_observed": f.people.len(),
+                    "subjects_upper_bound": f.reached.len(),
+                    "upper_bound_complete": f.nameless == 0,
+                    "subjects_unknown_rows": f.nameless,
                     "subjects_lookback": f.people_lookback.len(),
                     "groups": f.groups.len(),
                     "groups_lookback": f.groups_lookback.len(),
@@ -184,6 +206,32 @@ impl Truth {
                 })
             })
             .collect();
-        json!({ "story": extra, "scopes": scopes, "exposure": rows, "promises": promises })
+        let mut homes: BTreeMap<Option<Home>, (u64, u64)> = BTreeMap::new();
+        let all = self.figures.get(&("(all)".to_string(), "(all)".to_string()));
+        for (person, all) in
+            all.into_iter().flat_map(|all| all.reached.iter().map(move |p| (p, all)))
+        {
+            let count = homes.entry(people::home(*person)).or_default();
+            count.0 += u64::from(all.people.contains(person));
+            count.1 += 1;
+        }
+        let homes: Vec<Value> = homes
+            .into_iter()
+            .map(|(home, (observed, upper))| {
+                json!({
+                    "country": home.map(|home| home.0),
+                    "subdivision": home.and_then(|home| home.1),
+                    "subjects_observed": observed,
+                    "subjects_upper_bound": upper,
+                })
+            })
+            .collect();
+        json!({
+            "story": extra,
+            "scopes": scopes,
+            "exposure": rows,
+            "homes": homes,
+            "promises": promises,
+        })
     }
 }

@@ -171,6 +171,79 @@ app-3,all,2019-06-20,2019-07-02,We kept nothing
         lake
     }
 
+    /// The standard lake, who was a member of its groups when, and where people live. Group 10 was read
+    /// by app-1 at 8, 9 and 10 o'clock on July 1st and by app-2 at 11.
+    pub fn with_people() -> Self {
+        let lake = Self::standard();
+        lake.add_people();
+        lake
+    }
+
+    /// With everything that a registry may have: no table is empty.
+    pub fn with_all() -> Self {
+        let lake = Self::with_standing();
+        lake.add_people();
+        let more = "thresholds = \"thresholds.csv\"\n\n[incident]\naware = \"2019-08-30\"\n";
+        lake.edit("afterscope.toml", "\n[report]", &format!("{more}\n[report]"));
+        let header = "regime,jurisdiction,operator,number,counted,clock,limit,unit,source\n";
+        lake.write(
+            "thresholds.csv",
+            &format!("{header}one,DE,>=,2,subjects,aware,72,hours,Art. 1\n"),
+        );
+        lake
+    }
+
+    fn add_people(&self) {
+        let lake = self;
+        let keys = "memberships = \"memberships.parquet\"\nresidency = \"residency.parquet\"\n";
+        lake.edit("afterscope.toml", "\n[report]", &format!("{keys}\n[report]"));
+        lake.memberships(&[
+            (10, 1, None, None),
+            (10, 20, None, Some("2019-07-01T09:00:00Z")),
+            (10, 21, Some("2019-07-01T10:30:00Z"), None),
+            (11, 20, None, None),
+            (12, 22, Some("2019-07-04T00:00:00Z"), None),
+            (13, 23, None, None),
+        ]);
+        lake.residency(&[
+            (1, Some("DE"), None),
+            (2, Some("FR"), Some("2019-01-01T00:00:00Z")),
+            (2, Some("DE"), Some("2019-06-01T00:00:00Z")),
+            (2, Some("US"), Some("2019-10-01T00:00:00Z")),
+            (20, Some("DE"), None),
+            (21, Some("FR"), None),
+            (23, Some("DE"), None),
+        ]);
+    }
+
+    /// Group, person, from, to.
+    pub fn memberships(&self, rows: &[(i64, i64, Option<&str>, Option<&str>)]) {
+        let ints = |of: fn(&(i64, i64, Option<&str>, Option<&str>)) -> i64| {
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(of))) as ArrayRef
+        };
+        self.columns(
+            "memberships.parquet",
+            vec![
+                ("group_id", ints(|r| r.0)),
+                ("subject", ints(|r| r.1)),
+                ("from", times(rows.iter().map(|r| r.2))),
+                ("to", times(rows.iter().map(|r| r.3))),
+            ],
+        );
+    }
+
+    /// Person, country, and when that was known.
+    pub fn residency(&self, rows: &[(i64, Option<&str>, Option<&str>)]) {
+        self.columns(
+            "residency.parquet",
+            vec![
+                ("subject", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.0)))),
+                ("country", Arc::new(rows.iter().map(|r| r.1).collect::<StringArray>())),
+                ("as_of", times(rows.iter().map(|r| r.2))),
+            ],
+        );
+    }
+
     /// One allowed call of `read_members` that names no app.
     pub fn log_without_app(&self, path: &str, time: &str) {
         let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };

@@ -35,6 +35,9 @@ fn the_committed_sample_is_what_the_program_makes() {
         "extensions.csv",
         "brownouts.csv",
         "attestations.csv",
+        "thresholds.csv",
+        "memberships.parquet",
+        "residency.parquet",
     ] {
         let made = std::fs::read(lake.path(&format!("made/{name}"))).unwrap();
         assert!(made == std::fs::read(sample().join(name)).unwrap(), "{name} differs");

@@ -6,6 +6,7 @@ mod columns;
 mod configuration;
 mod files;
 mod ids;
+mod people;
 mod places;
 mod registry;
 mod secrets;

@@ -4,6 +4,7 @@ mod interrupt;
 mod latest;
 mod listing;
 mod output;
+mod people;
 mod reference;
 mod reuse;
 mod standing;

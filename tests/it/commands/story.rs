@@ -149,3 +149,56 @@ fn a_sample_goes_into_a_new_folder_only() {
         lake.files().into_keys().filter(|name| name.starts_with("taken")).collect();
     assert_eq!(left, ["taken/notes.txt"]);
 }
+
+#[test]
+fn people_live_where_they_truly_live() {
+    let (lake, published) = told("60000");
+    let truth = lake.json("demo/truth.json");
+    let homes = truth["homes"].as_array().unwrap();
+    let table = published.table("subjects_by_jurisdiction");
+    let grains = table.column("grain").into_iter().filter(|grain| *grain == "all");
+    assert_eq!(grains.count(), homes.len());
+    let (mut observed, mut upper) = (0, 0);
+    for home in homes {
+        let value = |name: &str| shown(&home[name]);
+        let (country, subdivision) = (value("country"), value("subdivision"));
+        let key = [
+            ("grain", "all"),
+            ("country", country.as_str()),
+            ("subdivision", subdivision.as_str()),
+        ];
+        let names = ["is_known", "subjects_observed", "subjects_upper_bound"];
+        let counts = [names[1], names[2]].map(value);
+        let expected = [(country != "null").to_string(), counts[0].clone(), counts[1].clone()];
+        assert_eq!(table.row(&key, &names), expected, "{key:?}");
+        observed += counts[0].parse::<u64>().unwrap();
+        upper += counts[1].parse::<u64>().unwrap();
+    }
+    // A person lives in one place: places add up to all.
+    let names = ["subjects_observed", "subjects_upper_bound", "upper_bound_complete"];
+    let summary = published.table("scope_summary");
+    let all = summary.row(&[("scope", "(all)")], &names);
+    assert_eq!(all, [observed.to_string(), upper.to_string(), "false".into()]);
+    assert!(upper > observed && observed > 1000, "{observed} to {upper}");
+}
+
+#[test]
+fn thresholds_are_met_by_both_bounds_by_one_or_by_none_that_is_known() {
+    let (_lake, published) = told("60000");
+    let table = published.table("thresholds");
+    let state = |regime: &str| {
+        let names = ["met_by_observed", "met_by_upper_bound", "state"];
+        table.row(&[("grain", "all"), ("regime", regime)], &names)
+    };
+    assert_eq!(state("maine"), ["true", "true", "met"]);
+    // Members of groups live in Ireland; nobody whom the log names does.
+    assert_eq!(state("example"), ["false", "true", "met_by_upper_bound"]);
+    assert_eq!(state("gdpr_art_33"), ["null", "null", "no_number"]);
+    let deadlines = published.table("deadlines");
+    let due = |regime: &str| deadlines.row(&[("regime", regime)], &["due_at", "state"]);
+    // Known on Friday, 1 November, at nine: 72 hours had passed on the 6th.
+    assert_eq!(due("gdpr_art_33"), ["2019-11-04T09:00:00Z", "passed"]);
+    assert_eq!(due("ftc_order_2019"), ["2019-11-30T16:00:00Z", "running"]);
+    assert_eq!(due("sec_8k_1_05"), ["null", "not_started"]);
+    assert_eq!(due("california_attorney_general"), ["null", "not_started"]);
+}

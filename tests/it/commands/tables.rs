@@ -35,7 +35,7 @@ fn type_name(data_type: &DataType) -> &'static str {
 
 #[test]
 fn every_table_has_the_columns_types_key_and_order_that_its_schema_says() {
-    let lake = Lake::with_standing();
+    let lake = Lake::with_all();
     let published = lake.publishes(&[]);
     let specs = schema(&lake);
     let mut expected = HashSet::new();
@@ -208,7 +208,7 @@ fn a_query_of_the_user_becomes_a_table() {
 
 #[test]
 fn every_frame_can_be_read_and_has_the_columns_that_its_schema_says() {
-    let lake = Lake::with_standing();
+    let lake = Lake::with_all();
     let printed = lake.afterscope(&["schema", "frames"]).succeeds().stdout;
     let parsed: Value = serde_json::from_str(&printed).unwrap();
     let frames = parsed["frames"].as_array().unwrap();

@@ -1,0 +1,124 @@
+//! Tables of members and residences, thresholds, and the dates of an incident.
+
+use std::fs;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampNanosecondArray};
+
+use crate::lake::{Lake, times};
+
+fn ints(values: &[Option<i64>]) -> ArrayRef {
+    Arc::new(Int64Array::from(values.to_vec()))
+}
+
+fn open() -> ArrayRef {
+    times([None, None].into_iter())
+}
+
+#[test]
+fn a_table_of_people_that_is_not_there_or_lacks_a_column_is_named() {
+    let lake = Lake::with_people();
+    fs::remove_file(lake.path("memberships.parquet")).unwrap();
+    lake.refuses(&[], 1, &["memberships.parquet", "does not exist", "registry.memberships"]);
+    lake.columns(
+        "memberships.parquet",
+        vec![("group", ints(&[Some(10)])), ("subject", ints(&[Some(1)]))],
+    );
+    let says = ["memberships.parquet", "no column `group_id`", "group, subject"];
+    lake.refuses(&[], 1, &says);
+    lake.write("memberships.parquet", "group_id,subject,from,to\n10,1,,\n");
+    lake.refuses(&[], 1, &["memberships.parquet", "registry.memberships"]);
+}
+
+#[test]
+fn an_empty_id_is_named_with_its_row() {
+    let lake = Lake::with_people();
+    let ids = [("group_id", ints(&[Some(10), Some(11)])), ("subject", ints(&[Some(1), None]))];
+    let columns = ids.into_iter().chain([("from", open()), ("to", open())]).collect();
+    lake.columns("memberships.parquet", columns);
+    lake.refuses(&[], 1, &["memberships.parquet", "row 2", "`subject`", "is empty"]);
+}
+
+#[test]
+fn an_id_of_another_kind_than_the_logs_is_named() {
+    let lake = Lake::with_people();
+    lake.columns(
+        "residency.parquet",
+        vec![
+            ("subject", Arc::new(StringArray::from(vec!["1", "user-2"]))),
+            ("country", Arc::new(StringArray::from(vec!["DE", "DE"]))),
+        ],
+    );
+    let says = ["residency.parquet", "row 2", "`subject`", "`user-2` is no integer id"];
+    lake.refuses(&[], 1, &says);
+}
+
+#[test]
+fn a_membership_that_ends_before_it_begins_is_named() {
+    let lake = Lake::with_people();
+    lake.memberships(&[
+        (10, 1, None, None),
+        (10, 2, Some("2019-07-02T00:00:00Z"), Some("2019-07-01T00:00:00Z")),
+    ]);
+    lake.refuses(&[], 1, &["memberships.parquet", "row 2", "`to`", "before `from`"]);
+}
+
+#[test]
+fn a_moment_between_two_microseconds_is_refused_and_not_rounded() {
+    let lake = Lake::with_people();
+    let from = TimestampNanosecondArray::from(vec![None, Some(1_500)]).with_timezone("UTC");
+    lake.columns(
+        "memberships.parquet",
+        vec![
+            ("group_id", ints(&[Some(10), Some(11)])),
+            ("subject", ints(&[Some(1), Some(2)])),
+            ("from", Arc::new(from)),
+            ("to", open()),
+        ],
+    );
+    let says = ["memberships.parquet", "row 2", "`from`", "between two microseconds"];
+    lake.refuses(&[], 1, &says);
+}
+
+#[test]
+fn sources_with_ids_of_their_own_ask_whose_people_the_tables_speak_of() {
+    let lake = Lake::with_people();
+    let config = fs::read_to_string(lake.path("afterscope.toml")).unwrap();
+    let second = config.split("[registry]").next().unwrap().replace("\"access\"", "\"audit\"");
+    lake.write("afterscope.toml", &format!("{second}{config}"));
+    lake.refuses(&[], 1, &["registry.people_of", "several sources"]);
+    lake.edit("afterscope.toml", "[report]", "people_of = \"acess\"\n\n[report]");
+    lake.refuses(&[], 1, &["people_of", "no source is named `acess`"]);
+    lake.edit("afterscope.toml", "\"acess\"", "\"access\"");
+    lake.publishes(&[]);
+}
+
+#[test]
+fn a_threshold_with_an_unknown_word_is_named_with_what_it_may_be() {
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "\n[report]", "thresholds = \"thresholds.csv\"\n\n[report]");
+    let header = "regime,jurisdiction,operator,number,counted,clock,limit,unit,source\n";
+    let cases: [(&str, &[&str]); 8] = [
+        ("a,DE,>=,1,subjects,aware,3,weeks,", &["`unit`", "`weeks`", "business_days"]),
+        ("a,DE,=,1,,,,,", &["`operator`", "`=`", ">="]),
+        ("a,DE,>=,many,,,,,", &["`number`", "`many` is no whole number"]),
+        ("a,DE,>=,,,,,,", &["`number`", "goes together with `operator`"]),
+        ("a,DE,>=,1,records,,,,", &["`counted`", "`records`", "subjects"]),
+        ("a,DE,>=,1,,noticed,,,", &["`clock`", "`noticed`", "discovered"]),
+        ("a,DE,>=,1,,,3,hours,", &["`clock`", "is empty"]),
+        ("a,;DE,>=,1,,,,,", &["`jurisdiction`", "names no place"]),
+    ];
+    for (row, says) in cases {
+        lake.write("thresholds.csv", &format!("{header}{row}\n"));
+        lake.refuses(&[], 1, &[&["thresholds.csv", "line 2"], says].concat());
+    }
+    lake.write("thresholds.csv", &format!("{header}a,DE,>=,1,,,,,\na,DE,>=,2,,,,,\n"));
+    lake.refuses(&[], 1, &["thresholds.csv", "line 3", "line 2", "regime `a` for `DE`"]);
+}
+
+#[test]
+fn a_date_of_the_incident_that_is_none_is_named_with_its_line() {
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "[report]", "[incident]\naware = \"yesterday\"\n\n[report]");
+    lake.refuses(&[], 1, &["afterscope.toml", "`yesterday` is no date"]);
+}

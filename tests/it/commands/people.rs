@@ -1,0 +1,215 @@
+//! Members of groups, where people live, and who must be told, by figures that follow by hand.
+
+use std::fs;
+
+use crate::lake::{AS_OF, Call, Lake, call};
+
+const BOUNDS: [&str; 4] =
+    ["subjects_observed", "subjects_upper_bound", "upper_bound_complete", "subjects_unknown_rows"];
+
+#[test]
+fn members_at_the_moment_of_a_read_are_in_the_upper_bound_and_nobody_else() {
+    let lake = Lake::with_people();
+    let published = lake.publishes(&[]);
+    let summary = published.table("scope_summary");
+    let of = |scope| summary.row(&[("scope", scope)], &BOUNDS);
+    // 1, 2, 3; and 20, who left at nine and had been there at eight.
+    assert_eq!(of("read_members"), ["3", "4", "true", "0"]);
+    // 1, 5; and 21, who came at half past ten.
+    assert_eq!(of("write_posts"), ["2", "3", "true", "0"]);
+    // 20 was in two groups that were read, and counts once.
+    assert_eq!(of("(all)"), ["4", "6", "true", "0"]);
+    let exposure = published.table("app_scope_exposure");
+    let app = exposure.row(&[("grain", "app"), ("app_id", "app-1")], &BOUNDS);
+    assert_eq!(app, ["3", "4", "true", "0"]);
+    let developers = published.table("developer_exposure");
+    let both = developers.row(&[("grain", "developer"), ("developer_id", "dev-1")], &BOUNDS);
+    assert_eq!(both, ["4", "6", "true", "0"]);
+    let groups = published.table("groups_exposed");
+    let members = |scope, group| {
+        let key = [("scope", scope), ("group_id", group)];
+        groups.row(&key, &["members_then", "subjects_observed"])
+    };
+    assert_eq!(members("read_members", "10"), ["2", "3"]);
+    assert_eq!(members("read_members", "11"), ["1", "1"]);
+    assert_eq!(members("write_posts", "10"), ["2", "1"]);
+    // Its only member came a day later.
+    assert_eq!(members("write_posts", "12"), ["0", "1"]);
+}
+
+#[test]
+fn a_call_that_names_nobody_is_known_where_its_group_had_members_then() {
+    let lake = Lake::with_people();
+    let nobody =
+        |time: &str, group: Option<i64>| Call { user: None, group, ..call(time, "app-1", 0) };
+    lake.log("logs/dt=2019-07-05/part-0.parquet", &[nobody("2019-07-05T08:00:00Z", Some(13))]);
+    let published = lake.publishes(&[]);
+    let of = |published: &crate::lake::Published| -> Vec<String> {
+        let row = published.table("scope_summary");
+        row.row(&[("scope", "read_members")], &BOUNDS).into_iter().map(str::to_string).collect()
+    };
+    // 23 is the only member of group 13.
+    assert_eq!(of(&published), ["3", "5", "true", "0"]);
+    lake.log(
+        "logs/dt=2019-07-06/part-0.parquet",
+        // A group that had no member yet, one that nobody knows, and none at all.
+        &[
+            nobody("2019-07-03T23:00:00Z", Some(12)),
+            nobody("2019-07-06T08:00:00Z", Some(99)),
+            nobody("2019-07-06T09:00:00Z", None),
+        ],
+    );
+    assert_eq!(of(&lake.publishes(&[])), ["3", "5", "false", "3"]);
+}
+
+#[test]
+fn people_count_where_they_lived_as_far_as_was_known_by_as_of() {
+    let lake = Lake::with_people();
+    let published = lake.publishes(&[]);
+    let table = published.table("subjects_by_jurisdiction");
+    let names = ["is_known", "subjects_observed", "subjects_upper_bound", "residency_from"];
+    let of = |country| table.row(&[("grain", "all"), ("country", country)], &names);
+    // 1 and 2, who moved there in June and, as became known in October, away again; and 20.
+    assert_eq!(of("DE"), ["true", "2", "3", "2019-06-01T00:00:00Z"]);
+    assert_eq!(of("FR"), ["true", "0", "1", "null"]);
+    // 3 and 5.
+    assert_eq!(of("null"), ["false", "2", "2", "null"]);
+    let countries = table.column("grain").into_iter().zip(table.column("country"));
+    assert_eq!(countries.filter(|(grain, _)| *grain == "all").count(), 3);
+    let app = [("grain", "scope_app"), ("app_id", "app-2"), ("country", "DE")];
+    assert_eq!(table.row(&app, &names[1..3]), ["1", "1"]);
+}
+
+#[test]
+fn two_residences_of_one_moment_are_believed_neither_and_told_of() {
+    let lake = Lake::with_people();
+    lake.residency(&[(1, Some("DE"), None), (1, Some("FR"), None), (2, Some("DE"), None)]);
+    let outcome = lake.run(&[]).succeeds();
+    assert!(outcome.stderr.contains("two residences at one moment"), "{}", outcome.stderr);
+    let published = outcome.published();
+    let table = published.table("subjects_by_jurisdiction");
+    let of = |country| {
+        table.row(&[("grain", "all"), ("country", country)], &["is_known", "subjects_observed"])
+    };
+    assert_eq!(of("DE"), ["true", "1"]);
+    assert_eq!(of("null"), ["false", "3"]);
+}
+
+#[test]
+fn memberships_that_overlap_count_as_one_and_are_told_of() {
+    let lake = Lake::with_people();
+    lake.memberships(&[
+        (10, 20, None, Some("2019-07-01T08:30:00Z")),
+        (10, 20, Some("2019-07-01T08:00:00Z"), Some("2019-07-01T09:30:00Z")),
+        (10, 20, Some("2019-07-01T09:30:00Z"), None),
+        (10, 21, Some("2019-07-01T09:00:00Z"), Some("2019-07-01T09:00:00Z")),
+    ]);
+    let outcome = lake.run(&[]).succeeds();
+    for told in
+        ["1 rows of registry.memberships overlap", "1 rows of registry.memberships end where"]
+    {
+        assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
+    }
+    let published = outcome.published();
+    let summary = published.table("scope_summary");
+    assert_eq!(summary.row(&[("scope", "read_members")], &BOUNDS)[..2], ["3", "4"]);
+    let groups = published.table("groups_exposed");
+    let key = [("scope", "read_members"), ("group_id", "10")];
+    assert_eq!(groups.row(&key, &["members_then"]), ["1"]);
+}
+
+#[test]
+fn without_tables_of_people_their_columns_are_null_and_not_zero() {
+    let lake = Lake::standard();
+    let published = lake.publishes(&[]);
+    let summary = published.table("scope_summary");
+    assert_eq!(summary.row(&[("scope", "(all)")], &BOUNDS), ["4", "null", "null", "0"]);
+    let groups = published.table("groups_exposed");
+    assert!(groups.column("members_then").iter().all(|members| *members == "null"));
+    for table in ["subjects_by_jurisdiction", "thresholds", "deadlines"] {
+        assert!(published.table(table).rows.is_empty(), "{table}");
+    }
+}
+
+#[test]
+fn packs_of_people_are_made_once_and_removed_when_their_tables_change() {
+    let lake = Lake::with_people();
+    let expected = lake.publishes(&[]).bytes();
+    let packs = || {
+        let mut names: Vec<(String, std::time::SystemTime)> =
+            fs::read_dir(lake.path("out/state/people"))
+                .unwrap()
+                .map(|e| e.unwrap())
+                .map(|e| {
+                    let written = e.metadata().unwrap().modified().unwrap();
+                    (e.file_name().into_string().unwrap(), written)
+                })
+                .collect();
+        names.sort();
+        names
+    };
+    let first = packs();
+    // Groups and people of the memberships, and the residences.
+    assert_eq!(first.len(), 3);
+    assert_eq!(lake.publishes(&["--output", "again", "--state", "out/state"]).bytes(), expected);
+    assert_eq!(packs(), first);
+    lake.residency(&[(1, Some("FR"), None)]);
+    lake.publishes(&[]);
+    assert_eq!(packs().len(), 4);
+    let gc = |more: &[&str]| {
+        let args = ["state", "gc", "--config", "afterscope.toml", "--as-of", AS_OF];
+        lake.afterscope(&[args.as_slice(), more].concat()).succeeds().stdout
+    };
+    assert!(gc(&[]).contains("1 more are unused and too young"));
+    assert!(gc(&["--keep", "0s"]).contains("-residency.parquet"));
+    let left = packs();
+    assert_eq!(left.len(), 3);
+    assert!(left.iter().filter(|pack| first.contains(pack)).count() == 2);
+}
+
+#[test]
+fn a_damaged_pack_of_people_is_named_and_made_anew_once_it_is_gone() {
+    let lake = Lake::with_people();
+    let expected = lake.publishes(&[]).bytes();
+    let people = lake.path("out/state/people");
+    let pack = fs::read_dir(&people)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|path| path.to_str().unwrap().ends_with("-people.parquet"))
+        .unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    let args = ["--output", "again", "--state", "out/state"];
+    lake.run(&args)
+        .fails(3, &["-people.parquet", "does not match its checksum", "delete that file"]);
+    fs::remove_file(&pack).unwrap();
+    assert_eq!(lake.publishes(&args).bytes(), expected);
+}
+
+#[test]
+fn thresholds_that_what_is_not_known_could_decide_are_undecided() {
+    let lake = Lake::with_people();
+    lake.edit("afterscope.toml", "\n[report]", "thresholds = \"thresholds.csv\"\n\n[report]");
+    lake.write(
+        "thresholds.csv",
+        "regime,jurisdiction,operator,number,counted,clock,limit,unit,source
+two,DE,>=,2,subjects,,,,
+three,DE,>=,3,subjects,,,,
+five,DE,>=,5,subjects,,,,
+six,DE,>=,6,subjects,,,,
+both,DE;FR,>,3,subjects,,,,
+world,all,>,6,,,,,
+",
+    );
+    let published = lake.publishes(&[]);
+    let table = published.table("thresholds");
+    let state = |regime| table.row(&[("grain", "all"), ("regime", regime)], &["state"])[0];
+    // In Germany live 2 to 3 people; of 2 it is not known where they live.
+    assert_eq!(state("two"), "met");
+    assert_eq!(state("three"), "met_by_upper_bound");
+    assert_eq!(state("five"), "undecided");
+    assert_eq!(state("six"), "not_met");
+    assert_eq!(state("both"), "met_by_upper_bound");
+    assert_eq!(state("world"), "not_met");
+}
