@@ -65,6 +65,15 @@ All else goes to stderr. A run that stands already is used again.")]
   afterscope plan --config afterscope.toml --as-of 2019-11-06 --json | jq .sources")]
     Plan(PlanArgs),
 
+    /// Ask what enforcing a scope from another day on would have meant: who would break, whom it would
+    /// have spared. Publishes nothing.
+    #[command(after_help = "Examples:
+  afterscope what-if --scope user_groups --at 2018-07-01 --as-of 2019-11-06
+  afterscope what-if --scope email --at 2019-09-01 --grace 30d --as-of 2019-11-06   a scope still in use
+
+Days are counted to the moment. The last line on stdout is one line of JSON; all else goes to stderr.")]
+    WhatIf(WhatIfArgs),
+
     /// Make a sample lake with its configuration and its true answers.
     #[command(after_help = "Examples:
   afterscope sample groups-2019 demo
@@ -171,6 +180,21 @@ pub struct PlanArgs {
     /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct WhatIfArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The scope; it need not be in the registry.
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: String,
+    /// When it would be restricted: RFC 3339, or a date in registry.zone.
+    #[arg(long, value_name = "TIME")]
+    pub at: String,
+    /// How much longer every app could use it: 90d, 12h.
+    #[arg(long, default_value = "0s", value_name = "TIME")]
+    pub grace: String,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -9,6 +9,7 @@ mod sample;
 mod schema;
 mod state;
 mod terminal;
+mod what_if;
 
 use std::io::Write;
 
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Run(args) => run::run(args, &cli.global),
         Command::Plan(args) => plan::run(args, &cli.global),
+        Command::WhatIf(args) => what_if::run(args, &cli.global),
         Command::Sample(args) => sample::run(args),
         Command::Schema(args) => schema::run(args),
         Command::State(args) => state::run(args),

@@ -226,15 +226,14 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let reached = match settings.people {
         Some(of) => {
             let places = places(&listed.0);
-            let places = (&places, listed.0.len());
-            Some(reach(&policy, &leaves, &jobs, &observed, &reads, places, settings, of)?)
+            Some(reach(&policy, &leaves, &jobs, &observed, &reads, &places, settings, of)?)
         }
         None => None,
     };
     drop(leaves);
     let mut tally = tally.unwrap_or_default();
     for (sums, resolved) in tally.sums.iter_mut().zip(reads.resolved()) {
-        sums.subjects_unknown_rows = sums.subjects_unknown_rows.saturating_sub(resolved);
+        sums.subjects_unknown_rows = sums.subjects_unknown_rows.saturating_sub(*resolved);
     }
     drop(reads);
     let fits = |cells: u64, days: u64, groups: Option<u64>| match settings.budget.beyond(
@@ -342,13 +341,11 @@ type Counts = Vec<[u64; Window::COUNT]>;
 
 /// Listed groups by their numbers among those with members.
 fn places(listed: &[GroupRow]) -> Listed {
-    let mut places = Listed::default();
-    for (place, row) in listed.iter().enumerate() {
-        if let Some(number) = row.number {
-            places.entry(number).or_default().push((row.scope, place));
-        }
-    }
-    places
+    let rows = listed.iter().zip(0u32..);
+    Listed::new(
+        rows.filter_map(|(row, place)| Some((row.number?, row.scope, place))).collect(),
+        listed.len(),
+    )
 }
 
 fn count_groups(
@@ -392,7 +389,7 @@ fn count_groups(
         top.merge(part_top)?;
         reads.push(part_reads);
     }
-    Ok(GroupsSeen { counts, top, reads: Reads::new(reads) })
+    Ok(GroupsSeen { counts, top, reads: Reads::new(reads)? })
 }
 
 fn count_actors(

@@ -1,7 +1,7 @@
 //! Which groups were read, in which stretches of their membership, through which leaves.
 
 use super::ExposureError;
-use crate::people::GroupStretches;
+use crate::people::{GroupSet, GroupStretches};
 
 /// A read of a group: a stretch, and the leaf of an event in it.
 pub type Read = (u32, u32);
@@ -62,67 +62,98 @@ impl GroupReads {
     }
 }
 
+/// What is known of a group: its only read, or where its reads stand. A run with hundreds of millions of
+/// memberships looks one up for each that matters, anywhere in memory: so it is one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry(Read);
+
+impl Entry {
+    const UNREAD: Self = Self((u32::MAX, u32::MAX));
+    /// Set where the first half is a place among `many`, and the rest of the second their number.
+    const MANY: u32 = 1 << 31;
+}
+
 /// Reads of all groups, by number.
 #[derive(Debug, Default)]
 pub struct Reads {
-    parts: Vec<GroupReads>,
-    /// Part and place of each group, [`UNREAD`] where it was not read.
-    index: Vec<(u32, u32)>,
+    entries: Vec<Entry>,
+    /// Reads of groups that have several, group after group.
+    many: Vec<Read>,
+    resolved: Vec<u64>,
+    /// The groups that were read.
+    pub groups: GroupSet,
 }
 
-const UNREAD: (u32, u32) = (u32::MAX, u32::MAX);
-
 impl Reads {
-    pub fn new(parts: Vec<GroupReads>) -> Self {
+    /// # Errors
+    /// [`ExposureError::Reads`] where there are more than four thousand million.
+    pub fn new(parts: Vec<GroupReads>) -> Result<Self, ExposureError> {
         let last = parts.iter().flat_map(|p| p.groups.iter().map(|g| g.0)).max();
         let count = last.map_or(0, |last| usize::try_from(last).unwrap_or(0) + 1);
-        let mut index = vec![UNREAD; count];
-        for (number, part) in (0u32..).zip(&parts) {
-            for ((group, _), place) in part.groups.iter().zip(0u32..) {
-                if let Some(slot) =
-                    usize::try_from(*group).ok().and_then(|group| index.get_mut(group))
-                {
-                    *slot = (number, place);
+        let mut reads = Self { entries: vec![Entry::UNREAD; count], ..Default::default() };
+        for part in parts {
+            reads.resolved.resize(reads.resolved.len().max(part.resolved.len()), 0);
+            for (sum, own) in reads.resolved.iter_mut().zip(&part.resolved) {
+                *sum += own;
+            }
+            let ends = part.groups.iter().skip(1).map(|g| g.1).chain([part.reads.len()]);
+            for ((group, from), to) in part.groups.iter().zip(ends) {
+                let own = part.reads.get(*from..to).unwrap_or_default();
+                let entry = reads.entry_of(own)?;
+                reads.groups.insert(*group);
+                let slot = usize::try_from(*group).ok().and_then(|g| reads.entries.get_mut(g));
+                if let Some(slot) = slot {
+                    *slot = entry;
                 }
             }
         }
-        Self { parts, index }
+        Ok(reads)
+    }
+
+    fn entry_of(&mut self, own: &[Read]) -> Result<Entry, ExposureError> {
+        if let [(stretch, leaf)] = own
+            && *leaf < Entry::MANY
+        {
+            return Ok(Entry((*stretch, *leaf)));
+        }
+        let full = || ExposureError::Reads { reads: self.many.len() as u64 };
+        let place = u32::try_from(self.many.len()).map_err(|_| full())?;
+        let count = u32::try_from(own.len()).ok().filter(|n| *n < Entry::MANY).ok_or_else(full)?;
+        self.many.extend_from_slice(own);
+        Ok(Entry((place, Entry::MANY | count)))
+    }
+
+    #[inline]
+    pub fn entry(&self, group: u32) -> Entry {
+        let entry = usize::try_from(group).ok().and_then(|group| self.entries.get(group));
+        entry.copied().unwrap_or(Entry::UNREAD)
     }
 
     /// Reads of a group within the stretches [from, to), in the order of stretches.
     #[inline]
-    pub fn of(&self, group: u32, from: u32, to: u32) -> &[Read] {
-        let place = usize::try_from(group).ok().and_then(|group| self.index.get(group));
-        match place {
-            Some(place) if *place != UNREAD => self.stretch(*place, from, to),
-            _ => &[],
+    pub fn of<'a>(&'a self, entry: &'a Entry, from: u32, to: u32) -> &'a [Read] {
+        if *entry == Entry::UNREAD {
+            return &[];
         }
-    }
-
-    fn stretch(&self, (part, place): (u32, u32), from: u32, to: u32) -> &[Read] {
-        let index = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-        let Some(part) = self.parts.get(index(part)) else { return &[] };
-        let begin = part.groups.get(index(place)).map_or(0, |group| group.1);
-        let end = part.groups.get(index(place) + 1).map_or(part.reads.len(), |group| group.1);
-        let reads = part.reads.get(begin..end).unwrap_or_default();
+        let (first, second) = entry.0;
+        let reads = if second & Entry::MANY == 0 {
+            std::slice::from_ref(&entry.0)
+        } else {
+            let place = usize::try_from(first).unwrap_or(usize::MAX);
+            let count = usize::try_from(second & !Entry::MANY).unwrap_or(0);
+            self.many.get(place..place.saturating_add(count)).unwrap_or_default()
+        };
         if (from, to) == (0, u32::MAX) {
             return reads;
         }
-        let first = reads.partition_point(|read| read.0 < from);
-        let last = reads.partition_point(|read| read.0 < to);
-        reads.get(first..last).unwrap_or_default()
+        let begin = reads.partition_point(|read| read.0 < from);
+        let end = reads.partition_point(|read| read.0 < to);
+        reads.get(begin..end).unwrap_or_default()
     }
 
     /// Events without a person whose group had a member then, by leaf.
-    pub fn resolved(&self) -> Vec<u64> {
-        let mut all: Vec<u64> = Vec::new();
-        for part in &self.parts {
-            all.resize(all.len().max(part.resolved.len()), 0);
-            for (sum, own) in all.iter_mut().zip(&part.resolved) {
-                *sum += own;
-            }
-        }
-        all
+    pub fn resolved(&self) -> &[u64] {
+        &self.resolved
     }
 }
 
@@ -147,11 +178,17 @@ mod tests {
         part.event(&group, 22, 2, false);
         part.close(5).unwrap();
         part.close(7).unwrap();
-        let reads = Reads::new(vec![GroupReads::new(3, 100), part]);
-        assert_eq!(reads.of(5, 0, u32::MAX), [(0, 1), (2, 0), (2, 2)]);
-        assert_eq!(reads.of(5, 1, u32::MAX), [(2, 0), (2, 2)]);
-        assert_eq!(reads.of(5, 0, 2), [(0, 1)]);
-        assert!(reads.of(7, 0, u32::MAX).is_empty() && reads.of(99, 0, u32::MAX).is_empty());
+        let mut other = GroupReads::new(3, 100);
+        other.event(&group, 30, 1, false);
+        other.close(3).unwrap();
+        let reads = Reads::new(vec![other, part]).unwrap();
+        let of = |group, from, to| reads.of(&reads.entry(group), from, to).to_vec();
+        assert_eq!(of(5, 0, u32::MAX), [(0, 1), (2, 0), (2, 2)]);
+        assert_eq!(of(5, 1, u32::MAX), [(2, 0), (2, 2)]);
+        assert_eq!(of(5, 0, 2), [(0, 1)]);
+        assert_eq!(of(3, 0, u32::MAX), [(2, 1)]);
+        assert!(of(3, 0, 2).is_empty());
+        assert!(of(7, 0, u32::MAX).is_empty() && of(99, 0, u32::MAX).is_empty());
         assert_eq!(reads.resolved(), [0, 0, 1]);
     }
 }

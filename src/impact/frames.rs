@@ -451,6 +451,11 @@ pub fn all_periods(coverage: &[SourceCoverage]) -> Option<(u64, u64)> {
     periods_since(coverage, i64::MIN)
 }
 
+/// Share of declared periods over all sources that declare any, in percent.
+pub fn coverage_pct(coverage: &[SourceCoverage]) -> Option<f64> {
+    percent(all_periods(coverage))
+}
+
 fn coverage_sources(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let sources = report.coverage;
     let all = all_periods(sources);
@@ -492,7 +497,7 @@ fn run(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .time("as_of", std::iter::once(Some(report.as_of)))?
         .time("lookback_from", std::iter::once(Some(report.lookback_from)))?
         .int("lookback_days", vec![Some(i64::from(report.lookback_days))])
-        .float("coverage_pct", vec![percent(all_periods(report.coverage))])
+        .float("coverage_pct", vec![coverage_pct(report.coverage)])
         .text("verdict", std::iter::once(Some(verdict)))
         .boolean("has_grants", vec![Some(report.registry.grants.is_some())])
         .boolean("has_brownouts", vec![Some(report.registry.brownouts.is_some())])

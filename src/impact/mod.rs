@@ -20,6 +20,7 @@ use crate::moment::{Moment, Zone};
 use crate::registry::Registry;
 
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
+pub use frames::coverage_pct;
 pub use frames::{DayCoverage, Periods, Report, SourceCoverage, build as build_frames};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile};

@@ -53,7 +53,7 @@ pub(super) fn residents(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let upper =
         |people: &Residents| report.registry.has_memberships.then_some(people.upper).and_then(int);
     let known = |of: fn((i64, i64)) -> i64| {
-        rows.iter().map(move |r| r.3.known.map(|known| Moment::from_micros(of(known))))
+        rows.iter().map(move |r| r.3.known().map(|known| Moment::from_micros(of(known))))
     };
     Builder::default()
         .text("grain", rows.iter().map(|r| Some(r.0.key.grain.name())))

@@ -216,18 +216,47 @@ impl MembersPack {
         }
     }
 
-    /// The memberships of people with keys of the range.
-    pub fn people(&self, range: &RangeInclusive<u64>) -> MemberCursor<'_> {
+    /// The memberships of people with keys of the range, in groups that `wanted` names.
+    pub fn people<'a>(
+        &'a self,
+        range: &RangeInclusive<u64>,
+        wanted: &'a GroupSet,
+    ) -> MemberCursor<'a> {
         MemberCursor {
             batches: self.people.batches("subject_hi", range),
             range: range.clone(),
+            wanted,
             hi: Vec::new().into(),
             lo: Vec::new().into(),
             group: Vec::new().into(),
             from: Vec::new().into(),
             to: Vec::new().into(),
-            row: 0,
+            rows: Vec::new(),
         }
+    }
+}
+
+/// Groups by number, a bit each: a set that stays in the processor's cache while all memberships go by.
+#[derive(Debug, Default)]
+pub struct GroupSet {
+    bits: Vec<u64>,
+}
+
+impl GroupSet {
+    pub fn insert(&mut self, group: u32) {
+        let word = usize::try_from(group / 64).unwrap_or(usize::MAX);
+        if self.bits.len() <= word {
+            self.bits.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.bits.get_mut(word) {
+            *bits |= 1 << (group % 64);
+        }
+    }
+
+    #[inline]
+    pub fn holds(&self, group: u32) -> bool {
+        let word = usize::try_from(group / 64).ok().and_then(|word| self.bits.get(word));
+        word.is_some_and(|bits| bits >> (group % 64) & 1 == 1)
     }
 }
 
@@ -303,46 +332,38 @@ impl GroupCursor<'_> {
 pub struct MemberCursor<'a> {
     batches: Batches<'a>,
     range: RangeInclusive<u64>,
+    wanted: &'a GroupSet,
     hi: ScalarBuffer<u64>,
     lo: ScalarBuffer<u64>,
     group: ScalarBuffer<u32>,
     from: ScalarBuffer<u32>,
     to: ScalarBuffer<u32>,
-    row: usize,
+    /// Rows of the batch that are wanted.
+    rows: Vec<u32>,
 }
 
 impl MemberCursor<'_> {
-    /// The next membership, without taking it.
+    /// Appends the next memberships, about as many as are decoded at once; none at the end.
     ///
     /// # Errors
     /// Storage failures and damaged packs.
-    #[inline]
-    pub fn peek(&mut self) -> Result<Option<Member>, LedgerError> {
-        loop {
-            if let Some(subject) = key_at(&self.hi, &self.lo, self.row) {
-                if subject.hi < *self.range.start() {
-                    self.row += 1;
-                    continue;
-                }
-                if subject.hi > *self.range.end() {
-                    return Ok(None);
-                }
-                return Ok(Some(Member {
-                    subject,
-                    group: self.group.get(self.row).copied().unwrap_or(OPEN_END),
-                    from: self.from.get(self.row).copied().unwrap_or(0),
-                    to: self.to.get(self.row).copied().unwrap_or(OPEN_END),
-                }));
-            }
-            if !self.load()? {
-                return Ok(None);
+    pub fn next(&mut self, out: &mut Vec<Member>) -> Result<(), LedgerError> {
+        while self.load()? {
+            let of = |row: &u32| {
+                let row = usize::try_from(*row).ok()?;
+                Some(Member {
+                    subject: key_at(&self.hi, &self.lo, row)?,
+                    group: self.group.get(row).copied()?,
+                    from: self.from.get(row).copied().unwrap_or(0),
+                    to: self.to.get(row).copied().unwrap_or(OPEN_END),
+                })
+            };
+            out.extend(self.rows.iter().filter_map(of));
+            if !self.rows.is_empty() {
+                break;
             }
         }
-    }
-
-    #[inline]
-    pub fn advance(&mut self) {
-        self.row += 1;
+        Ok(())
     }
 
     fn load(&mut self) -> Result<bool, LedgerError> {
@@ -352,7 +373,20 @@ impl MemberCursor<'_> {
         self.group = self.batches.column::<UInt32Type>(&batch, "group")?;
         self.from = self.batches.column::<UInt32Type>(&batch, "from")?;
         self.to = self.batches.column::<UInt32Type>(&batch, "to")?;
-        self.row = 0;
+        // Most memberships are in groups that nobody read: they are passed over in a loop of their own.
+        self.rows.clear();
+        let wanted =
+            (0u32..).zip(self.group.iter()).filter(|(_, group)| self.wanted.holds(**group));
+        self.rows.extend(wanted.map(|(row, _)| row));
+        let (first, last) = (self.hi.first(), self.hi.last());
+        let inside = |hi: Option<&u64>| hi.is_some_and(|hi| self.range.contains(hi));
+        if !inside(first) || !inside(last) {
+            let (hi, range) = (&self.hi, &self.range);
+            self.rows.retain(|row| {
+                let hi = usize::try_from(*row).ok().and_then(|row| hi.get(row));
+                hi.is_some_and(|hi| range.contains(hi))
+            });
+        }
         Ok(true)
     }
 }

@@ -26,7 +26,9 @@ use crate::sorter::SortError;
 use crate::store::Pin;
 
 pub use input::{Input, InputFile, list};
-pub use members::{GroupCursor, GroupStretches, Member, MemberCursor, MembersPack, Stretch};
+pub use members::{
+    GroupCursor, GroupSet, GroupStretches, Member, MemberCursor, MembersPack, Stretch,
+};
 pub use residency::{Found, Residence, ResidencyPack, Resident};
 
 /// Version of both formats; part of every pack's name.

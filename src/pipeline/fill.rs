@@ -10,6 +10,7 @@ use crate::ledger::{Ledger, Pack, PackWriter, Selection, WriterSettings, compact
 use crate::scan::{self, Progress, ScanError, ScanJob, Unreadable};
 
 /// A source whose rows are in the ledger.
+#[derive(Clone)]
 pub struct Filled {
     pub selection: Selection,
     pub unreadable: Vec<Unreadable>,

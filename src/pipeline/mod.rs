@@ -6,6 +6,7 @@ mod evidence;
 mod fill;
 mod outlook;
 mod prepare;
+mod what_if;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +28,7 @@ use fill::fill_ledger;
 use prepare::{Prepared, prepare};
 
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
+pub use what_if::{Answer, BrokenApp, Figures, Question, what_if};
 
 /// What to do about a folder that cannot be used.
 const OUTPUT: &str = "name another output folder with output.url or --output";

@@ -51,6 +51,19 @@ fn megabytes(bytes: u64) -> String {
 /// # Errors
 /// Settings, registry, queries or snapshots that cannot be used.
 pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<'a>, Error> {
+    prepare_with(plan, io, survey, |_| ())
+}
+
+/// The same with another registry than the plan's files give.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_with<'a>(
+    plan: &'a RunPlan,
+    io: &Io,
+    survey: bool,
+    adjust: impl FnOnce(&mut Registry),
+) -> Result<Prepared<'a>, Error> {
     let budget = Budget::new(plan.memory_limit, plan.threads).ok_or_else(|| Error::Memory {
         limit: megabytes(plan.memory_limit),
         needed: megabytes(Budget::needed(plan.threads as u64)),
@@ -61,6 +74,7 @@ pub fn prepare<'a>(plan: &'a RunPlan, io: &Io, survey: bool) -> Result<Prepared<
     let mut queries = impact::user_queries(&plan.queries, &built_in)?;
     impact::check(&queries)?;
     let mut registry = registry::load(&plan.registry, plan.as_of, io)?;
+    adjust(&mut registry);
     let mut list = |role: &'static str, url: &Option<StoreUrl>| -> Result<Option<Input>, Error> {
         let Some(url) = url else { return Ok(None) };
         let input = people::list(role, url, io)?;

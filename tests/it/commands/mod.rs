@@ -12,3 +12,4 @@ mod state;
 mod story;
 mod tables;
 mod terminal;
+mod what_if;

@@ -218,6 +218,9 @@ def carried_over(c: Choices, policy: Policy, origin: Shape, target: Shape, habit
         if not same:
             row.values[role] = draw_value(c, policy, target, habit, role)
     if row.time is not None:
-        row.values["time"] = row.time // target.time.step * target.time.step
+        # As where it is drawn: nanoseconds in 64 bits end in 2262.
+        far = target.time.unit == "ns" and abs(row.time) >= 2**63
+        time = policy.base + 200 * 365 * DAY_NS if far else row.time
+        row.values["time"] = time // target.time.step * target.time.step
     row.values = {role: v for role, v in row.values.items() if role in target.roles}
     return row

@@ -1,0 +1,98 @@
+//! `afterscope what-if`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::args::{Global, LogFormat, WhatIfArgs};
+use super::progress::{Shown, on_signals, watch};
+use super::run::Runtime;
+use super::{Failure, print_bytes, terminal};
+use crate::config;
+use crate::error::{Error, ExitCode};
+use crate::moment::{Moment, parse_duration};
+use crate::pipeline::{self, Answer, Question};
+use crate::scan::Progress;
+
+/// Apps that the table on stderr shows.
+const SHOWN: usize = 25;
+
+pub fn run(args: &WhatIfArgs, global: &Global) -> Result<(), Failure> {
+    let plan = config::load(&args.run.place.config, &args.run.overrides())?;
+    let argument = |name: &str, reason: String| Error::Argument { argument: name.into(), reason };
+    let at = Moment::parse_setting(&args.at, plan.registry.zone)
+        .map_err(|reason| argument(&format!("--at {}", args.at), reason))?;
+    let grace = parse_duration(&args.grace)
+        .map_err(|reason| argument(&format!("--grace {}", args.grace), reason))?;
+    let question = Question { scope: args.scope.clone(), at, grace };
+    let runtime = Runtime::new()?;
+    let progress = Arc::new(Progress::default());
+    let signal = Arc::new(AtomicI32::new(0));
+    on_signals(runtime.io.handle(), &progress, &signal);
+    let shown = Arc::new(Shown::new(global, &progress));
+    let ticking = watch(&shown, runtime.io.handle());
+    let outcome = pipeline::what_if(&plan, &question, &runtime.io, &progress, shown.as_ref());
+    ticking.abort();
+    drop(shown);
+    let answer = outcome.map_err(|error| {
+        let mut failure = Failure::from(error);
+        if failure.code == ExitCode::Interrupted && signal.load(Ordering::SeqCst) == 15 {
+            failure.code = ExitCode::Terminated;
+        }
+        failure
+    })?;
+    if !global.quiet && global.log_format == LogFormat::Text {
+        show(&answer);
+    }
+    let mut line = serde_json::to_vec(&answer)
+        .map_err(|e| Error::Folder { folder: "standard output".into(), reason: e.to_string() })?;
+    line.push(b'\n');
+    print_bytes(&line)
+}
+
+fn show(answer: &Answer) {
+    let number = |n: u64| terminal::number(n);
+    let broken = &answer.would_break;
+    let mut lines =
+        vec![["app", "developer", "requests", "people", "last access"].map(String::from).to_vec()];
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+    lines.extend(answer.apps.iter().take(SHOWN).map(|app| {
+        let name = app.app_name.as_ref().or(app.app_id.as_ref());
+        vec![
+            name.cloned().unwrap_or_else(|| "(no app)".into()),
+            text(&app.developer_id),
+            terminal::number(app.requests_allowed),
+            number(app.subjects_observed),
+            text(&app.last_access),
+        ]
+    }));
+    terminal::table(&lines);
+    let more = answer.apps.len().saturating_sub(SHOWN);
+    if more > 0 {
+        terminal::plain(&format!("and {more} more apps"));
+    }
+    let upper = broken.subjects_upper_bound.map(|n| format!(" (up to {})", number(n)));
+    terminal::plain(&format!(
+        "{} enforced from {} to {}: {} apps of {} developers would break, {} requests, {} people{}, {} groups",
+        answer.scope,
+        answer.enforced_at,
+        answer.as_of,
+        number(broken.apps),
+        number(broken.developers),
+        terminal::number(broken.requests_allowed),
+        number(broken.subjects_observed),
+        upper.unwrap_or_default(),
+        number(broken.groups),
+    ));
+    match (answer.subjects_spared, answer.groups_spared, &answer.restricted_at) {
+        (Some(people), Some(groups), Some(restricted)) => terminal::plain(&format!(
+            "spared: {} people and {} groups that were reached since {restricted}, and only after that",
+            number(people),
+            number(groups),
+        )),
+        _ => terminal::plain(
+            "spared: not told, because the registry does not restrict the scope before that",
+        ),
+    }
+    let coverage = answer.coverage_pct.map_or("not declared".into(), |pct| format!("{pct:.1} %"));
+    terminal::plain(&format!("coverage of the log: {coverage}"));
+}
