@@ -8,6 +8,7 @@ use crate::impact::ImpactError;
 use crate::ledger::LedgerError;
 use crate::publish::PublishError;
 use crate::registry::RegistryError;
+use crate::report::ReportError;
 use crate::sample::SampleError;
 use crate::scan::ScanError;
 use crate::snapshot::SnapshotError;
@@ -30,6 +31,8 @@ pub enum Error {
     Exposure(#[from] ExposureError),
     #[error("{0}")]
     Impact(#[from] ImpactError),
+    #[error("{0}")]
+    Report(#[from] ReportError),
     #[error("{0}")]
     Publish(#[from] PublishError),
     #[error("{0}")]
@@ -120,6 +123,8 @@ impl Error {
             }
             Self::Impact(ImpactError::Repeated { .. }) => ExitCode::Bug,
             Self::Impact(_) => ExitCode::User,
+            Self::Report(ReportError::Temporary { .. }) => ExitCode::Transient,
+            Self::Report(_) => ExitCode::Bug,
             Self::Publish(PublishError::Store(e)) | Self::Store(e) => of_store(e.kind),
             Self::Publish(_) => ExitCode::User,
             Self::Rejected { .. } => ExitCode::Input,

@@ -16,6 +16,8 @@ pub mod exposure;
 
 pub mod impact;
 
+pub mod report;
+
 pub mod publish;
 
 pub mod pipeline;
