@@ -4,7 +4,7 @@ use super::grid::Grid;
 use super::page::Page;
 use super::text::{count, day_in_words, decimal, number};
 use super::{Facts, kept};
-use crate::impact::TableSpec;
+use crate::impact::{ColumnSpec, TableSpec};
 
 /// Scopes with a sentence; the table below the sentences has them all.
 const SENTENCES: usize = 40;
@@ -86,11 +86,7 @@ fn sentence(page: &mut Page, summary: &Grid, row: usize, facts: &Facts) {
         page.raw(" among the groups whose members are known");
     }
     let unknown = int("subjects_unknown_rows").unwrap_or(0);
-    page.raw("; ").text(&match unknown {
-        0 => "no event left its people unknown".to_string(),
-        1 => "1 event names nobody".to_string(),
-        n => format!("{} events name nobody", number(n)),
-    });
+    page.raw("; events that name nobody: ").text(&number(unknown));
     page.raw(".</b> ");
     match summary.float(row, "coverage_pct") {
         Some(pct) => page.text(&format!("Coverage of the logs: {} %.", decimal(pct))),
@@ -99,6 +95,11 @@ fn sentence(page: &mut Page, summary: &Grid, row: usize, facts: &Facts) {
     if summary.text(row, "verdict") == Some("incomplete") {
         page.raw(" Files were left out: these figures are too low by what they hold.");
     }
+}
+
+/// Why a column is always null, without the words that say so.
+pub fn reason(column: &ColumnSpec) -> &str {
+    column.meaning.strip_prefix("Null in this version: ").unwrap_or(&column.meaning)
 }
 
 /// Why figures that the sentences need are not there.
@@ -133,11 +134,11 @@ pub fn unknown(summary: &Grid, spec: Option<&TableSpec>) -> Vec<String> {
             continue;
         }
         let column = spec.and_then(|s| s.columns.iter().find(|c| c.name == column));
-        let reason = match column {
-            Some(column) if column.always_null => column.meaning.clone(),
+        let why = match column {
+            Some(column) if column.always_null => reason(column).to_string(),
             _ => otherwise.to_string(),
         };
-        reasons.push(format!("{says}: {}.", reason.trim_end_matches('.')));
+        reasons.push(format!("{says}: {}.", why.trim_end_matches('.')));
     }
     reasons
 }

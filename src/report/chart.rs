@@ -105,8 +105,10 @@ impl Chart<'_> {
         let top = TOP;
         let height = HEIGHT - TOP - BOTTOM;
         if let (Some(graces), Some(at)) = (self.graces, self.restricted_at) {
-            let (from, to) = (scale.x(at), scale.x(graces.last));
-            rect(page, "grace", from, top, to - from, height);
+            // Until the first app's grace ends all of them have it, then fewer and fewer.
+            let from = scale.x(at);
+            rect(page, "grace", from, top, scale.x(graces.last) - from, height);
+            rect(page, "grace all", from, top, scale.x(graces.first) - from, height);
         }
         let from = scale.x(self.lookback_from);
         rect(page, "lookback", from, top, scale.x(self.as_of) - from, height);
@@ -135,16 +137,14 @@ impl Chart<'_> {
             let x = scale.x(at);
             page.raw("<path class=\"mark\" d=\"M").at(x).raw(" ").at(TOP - 6.0);
             page.raw("V").at(HEIGHT - BOTTOM).raw("\"/>\n");
-            let text = format!("restricted {}", day_in_words(at));
-            label(page, "start", x, TOP - 12.0, &text);
+            let mut text = format!("restricted {}", day_in_words(at));
+            if let Some(graces) = self.graces {
+                text.push_str("; ");
+                text.push_str(&grace_words(&graces));
+            }
+            label(page, "start", LEFT, TOP - 12.0, &text);
         }
-        if let Some(graces) = self.graces {
-            // Beside the band, where the line of the restriction leaves room.
-            let x = scale.x(graces.last).min(WIDTH - RIGHT - 260.0) + 4.0;
-            label(page, "start", x, TOP + 12.0, &grace_words(&graces));
-        }
-        let text = "lookback";
-        label(page, "end", scale.x(self.as_of), TOP - 12.0, text);
+        label(page, "end", WIDTH - RIGHT - 8.0, TOP - 12.0, "lookback");
         let base = HEIGHT - BOTTOM;
         for at in &self.promises {
             let x = scale.x(*at);

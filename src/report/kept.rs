@@ -185,8 +185,6 @@ impl Kept {
         const COLUMNS: [&str; 18] = [
             "scope",
             "app_name",
-            "app_id",
-            "developer_name",
             "subjects_observed",
             "subjects_upper_bound",
             "subjects_unknown_rows",
@@ -201,6 +199,8 @@ impl Kept {
             "subjects_lookback",
             "first_access",
             "last_access",
+            "app_id",
+            "developer_name",
         ];
         let without_scope = |c: &&str| !matches!(*c, "scope" | "grace_until");
         let columns: Vec<&str> = COLUMNS.into_iter().filter(without_scope).collect();

@@ -17,6 +17,15 @@ const FIRST: usize = 25;
 /// Whole numbers beyond this are JSON text: a script would round them.
 const LARGEST: i64 = 9_007_199_254_740_991;
 
+/// How a column is set: texts keep to their own direction, numbers stand to the right, times in one
+/// line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Text,
+    Number,
+    Time,
+}
+
 /// A table of the page.
 pub struct Listing<'a> {
     /// Id in the document, unique.
@@ -45,7 +54,7 @@ impl Listing<'_> {
         page.text(self.id).raw("-c\">").text(self.caption).raw("</caption>\n<thead><tr>");
         for column in &columns {
             page.raw("<th scope=\"col\"");
-            page.raw(if self.is_number(column) { " class=\"n\">" } else { ">" });
+            page.raw(if self.class(column) == Class::Number { " class=\"n\">" } else { ">" });
             page.text(&words::heading(column)).raw("</th>");
         }
         page.raw("</tr></thead>\n<tbody>\n");
@@ -53,16 +62,14 @@ impl Listing<'_> {
             page.raw("<tr>");
             for (at, column) in columns.iter().enumerate() {
                 let text = cell(column, self.grid.value(row, column));
-                let number = self.is_number(column);
-                page.raw(match (at, number) {
-                    (0, _) => "<th scope=\"row\">",
-                    (_, true) => "<td class=\"n\">",
-                    (_, false) => "<td>",
+                let class = self.class(column);
+                page.raw(if at == 0 { "<th scope=\"row\"" } else { "<td" });
+                page.raw(match class {
+                    Class::Text => "><bdi>",
+                    Class::Number => " class=\"n\">",
+                    Class::Time => " class=\"t\">",
                 });
-                match number {
-                    true => page.text(&text),
-                    false => page.raw("<bdi>").text(&text).raw("</bdi>"),
-                };
+                page.text(&text).raw(if class == Class::Text { "</bdi>" } else { "" });
                 page.raw(if at == 0 { "</th>" } else { "</td>" });
             }
             page.raw("</tr>\n");
@@ -115,16 +122,22 @@ impl Listing<'_> {
         (0..self.grid.rows()).any(|row| self.grid.value(row, column) != Value::Null)
     }
 
-    /// Numbers stand to the right.
-    fn is_number(&self, column: &str) -> bool {
-        let array = self.grid.batch.column_by_name(column);
-        array.is_some_and(|a| matches!(a.data_type(), DataType::Int64 | DataType::Float64))
+    fn class(&self, column: &str) -> Class {
+        match self.grid.batch.column_by_name(column).map(|a| a.data_type()) {
+            Some(DataType::Int64 | DataType::Float64) => Class::Number,
+            Some(DataType::Timestamp(..) | DataType::Date32) => Class::Time,
+            _ => Class::Text,
+        }
     }
 
-    /// `{"n":"01…","rows":[[…],…]}`: which columns are numbers, and the rows.
+    /// `{"n":"012…","rows":[[…],…]}`: which columns are numbers and times, and the rows.
     fn data(&self, columns: &[&str], out: &mut String) {
         out.push_str("{\"n\":\"");
-        out.extend(columns.iter().map(|c| if self.is_number(c) { '1' } else { '0' }));
+        out.extend(columns.iter().map(|c| match self.class(c) {
+            Class::Text => '0',
+            Class::Number => '1',
+            Class::Time => '2',
+        }));
         out.push_str("\",\"rows\":[");
         for row in 0..self.grid.rows() {
             out.push_str(if row == 0 { "\n[" } else { ",\n[" });

@@ -5,6 +5,7 @@
 
 mod answer;
 mod chart;
+mod closing;
 mod findings;
 mod grid;
 mod heat;
@@ -12,6 +13,7 @@ mod html;
 mod kept;
 mod listing;
 mod page;
+mod sections;
 mod text;
 mod words;
 mod xlsx;

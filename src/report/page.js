@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const PAGE = 25, HEAT = 40, PRINTED = 500, SVG = "http://www.w3.org/2000/svg";
+  const PAGE = 25, HEAT = 40, PRINTED = 100, SVG = "http://www.w3.org/2000/svg";
   const boxes = [];
 
   const make = (name, text, kind) => {
@@ -49,7 +49,8 @@
     input.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filter, 120); });
     back.addEventListener("click", () => { at = Math.max(0, at - size); draw(); });
     on.addEventListener("click", () => { at += size; draw(); });
-    box.querySelector(".tools").hidden = false;
+    // A few rows need no filter.
+    box.querySelector(".tools").hidden = all.length < 10;
     boxes.push((paper) => draw(paper ? printed : size));
     return filter;
   };
@@ -58,7 +59,7 @@
     const id = box.dataset.for;
     const data = JSON.parse(document.getElementById(id + "-d").textContent);
     const table = document.getElementById(id), body = table.tBodies[0];
-    const number = [...data.n].map((n) => n === "1");
+    const number = [...data.n].map((n) => n === "1"), time = [...data.n].map((n) => n === "2");
     // Whole numbers beyond 53 bits come as text.
     for (const row of data.rows) {
       row.forEach((value, i) => { if (number[i] && typeof value === "string") row[i] = BigInt(value); });
@@ -71,6 +72,7 @@
           const cell = i === 0 ? make("th") : make("td");
           if (i === 0) cell.scope = "row";
           if (number[i]) { cell.className = "n"; cell.textContent = shown(value, i); }
+          else if (time[i]) { cell.className = "t"; cell.textContent = shown(value, i); }
           else cell.append(make("bdi", shown(value, i)));
           line.append(cell);
         });
@@ -82,9 +84,10 @@
     const again = turning(box, PAGE, PRINTED, "Rows", data.rows, fits, show);
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, i) => {
-      const button = make("button", head.textContent);
+      const button = make("button");
       button.type = "button";
-      head.replaceChildren(button);
+      button.setAttribute("aria-label", "Sort by " + head.textContent);
+      head.append(button);
       head.setAttribute("aria-sort", "none");
       button.addEventListener("click", () => {
         // Numbers begin with the largest, texts with the first.
@@ -140,12 +143,6 @@
   }
 
   // Paper has no buttons: more rows are printed, and the line below says how many.
-  addEventListener("beforeprint", () => {
-    boxes.forEach((draw) => draw(true));
-    document.querySelectorAll("details").forEach((node) => { node.dataset.was = node.open; node.open = true; });
-  });
-  addEventListener("afterprint", () => {
-    boxes.forEach((draw) => draw(false));
-    document.querySelectorAll("details").forEach((node) => { node.open = node.dataset.was === "true"; });
-  });
+  addEventListener("beforeprint", () => boxes.forEach((draw) => draw(true)));
+  addEventListener("afterprint", () => boxes.forEach((draw) => draw(false)));
 })();
