@@ -14,7 +14,7 @@ pub fn render(page: &mut Page, summary: &Grid, facts: &Facts) {
     let is_total = |row: &usize| summary.text(*row, "scope") == Some(kept::ALL);
     let scopes: Vec<usize> = (0..summary.rows()).filter(|row| !is_total(row)).collect();
     if let Some(all) = (0..summary.rows()).find(is_total) {
-        page.raw("<p class=\"lead\">").text(&headline(summary, all, scopes.len())).raw("</p>\n");
+        page.raw("<p class=\"lead\">").text(&headline(summary, all, &scopes)).raw("</p>\n");
     }
     page.raw("<ul class=\"answers\">\n");
     for row in scopes.iter().take(SENTENCES) {
@@ -33,15 +33,21 @@ pub fn render(page: &mut Page, summary: &Grid, facts: &Facts) {
     }
 }
 
-fn headline(summary: &Grid, all: usize, scopes: usize) -> String {
+fn headline(summary: &Grid, all: usize, scopes: &[usize]) -> String {
     let int = |column| summary.int(all, column);
     let used = int("apps_used_after_restriction").unwrap_or(0);
-    let scopes = count(scopes as i64, "restricted scope", "restricted scopes");
+    let known = count(scopes.len() as i64, "restricted scope", "restricted scopes");
     if used == 0 {
         return format!(
-            "No app used any of {scopes} after the restriction, as far as the logs show."
+            "No app used any of {known} after the restriction, as far as the logs show."
         );
     }
+    let is_used =
+        |row: &&usize| summary.int(**row, "apps_used_after_restriction").is_some_and(|n| n > 0);
+    let scopes = match scopes.iter().filter(is_used).count() {
+        some if some < scopes.len() => format!("{} of {known}", number(some as i64)),
+        _ => known,
+    };
     let people = int("subjects_observed").unwrap_or(0);
     let last = summary.time(all, "last_access").map(day_in_words);
     let last = last.map_or_else(String::new, |last| format!(", the last time on {last}"));
@@ -68,7 +74,10 @@ fn sentence(page: &mut Page, summary: &Grid, row: usize, facts: &Facts) {
         used => page.text(&format!(
             "was used after that by {}, {} of them in the last {} days",
             count(used, "app", "apps"),
-            number(int("apps_used_lookback").unwrap_or(0)),
+            match int("apps_used_lookback").unwrap_or(0) {
+                0 => "none".to_string(),
+                lately => number(lately),
+            },
             number(facts.lookback_days.into()),
         )),
     };
@@ -83,7 +92,7 @@ fn sentence(page: &mut Page, summary: &Grid, row: usize, facts: &Facts) {
         None => page.raw("an upper bound is not known"),
     };
     if summary.flag(row, "upper_bound_complete") == Some(false) {
-        page.raw(" among the groups whose members are known");
+        page.raw(", beside those whom events that name nobody reached");
     }
     let unknown = int("subjects_unknown_rows").unwrap_or(0);
     page.raw("; events that name nobody: ").text(&number(unknown));

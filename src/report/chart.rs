@@ -183,12 +183,12 @@ impl Chart<'_> {
 }
 
 fn grace_words(graces: &Graces) -> String {
-    let apps = count(graces.apps as i64, "app", "apps");
+    let given = count(graces.given as i64, "extension", "extensions");
     let (first, last) = (day_in_words(graces.first), day_in_words(graces.last));
     if first == last {
-        format!("grace of {apps} ends {last}")
+        format!("{given}: grace ends {last}")
     } else {
-        format!("grace of {apps} ends {first} to {last}")
+        format!("{given}: grace ends {first} to {last}")
     }
 }
 

@@ -44,7 +44,14 @@ pub fn reading(page: &mut Page, facts: &Facts) {
             "Coverage",
             "Of the days that a log must hold, the share with rows that could be read. A zero on a log with gaps does not prove that nothing happened.",
         ),
-        ("–", "Not known, or does not apply. It is never a zero."),
+        (
+            "(all)",
+            "All scopes, or all apps, together. An id that really reads like this has a backslash in front.",
+        ),
+        (
+            "–",
+            "Not known, or does not apply. It is never a zero. A row without an app is of calls that name none.",
+        ),
         (
             "[U+202E]",
             "A character that is not seen, or that would change the order of others, written as its number. Names stand here as the log or the registry gives them.",

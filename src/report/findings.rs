@@ -1,4 +1,4 @@
-//! In which order findings and promises are told: what weighs most comes first.
+//! In which order findings, promises and thresholds are told: what weighs most comes first.
 
 use std::cmp::Ordering;
 
@@ -10,6 +10,9 @@ const WEIGHTS: [&str; 5] =
 
 /// Promises from the worst to the best.
 const VERDICTS: [&str; 4] = ["violated", "inconclusive", "not_attested", "clean"];
+
+/// Thresholds from what obliges somebody to what does not.
+const STATES: [&str; 5] = ["met", "met_by_upper_bound", "undecided", "no_number", "not_met"];
 
 fn place(list: &[&str], found: Option<&str>) -> usize {
     list.iter().position(|name| Some(*name) == found).unwrap_or(list.len())
@@ -28,4 +31,10 @@ pub fn weight(grid: &Grid, a: usize, b: usize) -> Ordering {
 pub fn promises(grid: &Grid, a: usize, b: usize) -> Ordering {
     let verdict = |row| place(&VERDICTS, grid.text(row, "verdict"));
     verdict(a).cmp(&verdict(b)).then_with(|| grid.more("subjects_after", a, b))
+}
+
+/// By what follows from them, then by people.
+pub fn thresholds(grid: &Grid, a: usize, b: usize) -> Ordering {
+    let state = |row| place(&STATES, grid.text(row, "state"));
+    state(a).cmp(&state(b)).then_with(|| grid.more("subjects_observed", a, b))
 }

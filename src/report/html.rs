@@ -109,3 +109,59 @@ pub fn list(page: &mut Page, items: impl IntoIterator<Item = String>) {
     }
     page.raw("</ul>\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Relative luminance of `#rrggbb` (WCAG 2.2).
+    fn luminance(colour: &str) -> f64 {
+        let part = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    }
+
+    #[test]
+    fn every_colour_has_the_contrast_that_wcag_asks_for() {
+        let palettes: Vec<&str> = STYLE.split(":root {").skip(1).collect();
+        assert_eq!(palettes.len(), 3, "light, dark and paper");
+        for palette in palettes {
+            let (palette, _) = palette.split_once('}').unwrap();
+            let colour = |name: &str| {
+                let (_, rest) = palette.split_once(&format!("--{name}: ")).unwrap();
+                luminance(rest.get(..7).unwrap())
+            };
+            let contrast = |a: &str, b: &str| {
+                let (a, b) = (colour(a), colour(b));
+                (a.max(b) + 0.05) / (a.min(b) + 0.05)
+            };
+            for (text, behind) in [
+                ("ink", "paper"),
+                ("ink", "band"),
+                ("soft", "paper"),
+                ("soft", "band"),
+                ("link", "paper"),
+                ("warn-ink", "warn"),
+            ] {
+                assert!(contrast(text, behind) >= 4.5, "{text} on {behind} in {palette}");
+            }
+            for (shape, behind) in [
+                ("line", "paper"),
+                ("line", "bars"),
+                ("bars", "paper"),
+                ("bars", "grace"),
+                ("bars", "lookback"),
+                ("mark", "paper"),
+                ("promise", "paper"),
+                ("h1", "paper"),
+            ] {
+                assert!(contrast(shape, behind) >= 3.0, "{shape} on {behind} in {palette}");
+            }
+            for shades in ["h1", "h2", "h3", "h4", "h5"].windows(2) {
+                assert!(contrast(shades[0], shades[1]) >= 1.3, "{shades:?} in {palette}");
+            }
+        }
+    }
+}

@@ -42,21 +42,21 @@ pub struct AppWeeks {
     pub weeks: Vec<(i64, i64)>,
 }
 
-/// Grace periods of a scope.
+/// Grace periods of a scope, of apps that are in `app_scope_exposure`. Ends are microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Graces {
     pub first: i64,
     pub last: i64,
-    pub apps: u64,
+    pub given: u64,
 }
 
 impl Graces {
-    /// Both together; an app with a grace for two scopes is two.
+    /// Both together.
     pub fn with(self, other: Self) -> Self {
         Self {
             first: self.first.min(other.first),
             last: self.last.max(other.last),
-            apps: self.apps + other.apps,
+            given: self.given + other.given,
         }
     }
 }
@@ -75,6 +75,7 @@ pub struct Kept {
     pub coverage: Option<Grid>,
     pub coverage_days: Option<Grid>,
     pub jurisdictions: Option<Grid>,
+    pub thresholds: Option<Grid>,
     pub deadlines: Option<Grid>,
     /// Tables of which nothing is known here: of later versions, and of the user's queries.
     pub others: Vec<Grid>,
@@ -171,7 +172,10 @@ impl Kept {
                 // Rows of single apps are many; the page shows those of all apps together.
                 let totals =
                     |g: &Grid, row: usize| !g.has("app_id") || g.text(row, "app_id") == Some(ALL);
-                self.jurisdictions = Some(grid.pick(totals, as_it_is, ROWS)?);
+                self.jurisdictions = Some(grid.pick(totals, by_people, ROWS)?);
+            }
+            "thresholds" => {
+                self.thresholds = Some(grid.pick(any, findings::thresholds, ROWS)?);
             }
             "deadlines" => self.deadlines = Some(grid.pick(any, as_it_is, ROWS)?),
             // People are named there: it is nobody's but the one's who asked for it.
@@ -231,11 +235,11 @@ impl Kept {
             let graces = self.graces.entry(scope.to_string()).or_insert(Graces {
                 first: until,
                 last: until,
-                apps: 0,
+                given: 0,
             });
             graces.first = graces.first.min(until);
             graces.last = graces.last.max(until);
-            graces.apps += 1;
+            graces.given += 1;
         }
         Ok(())
     }

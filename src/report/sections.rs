@@ -14,6 +14,11 @@ use crate::moment::day_to_date;
 /// Missing stretches of days that are listed for each source.
 const STRETCHES: usize = 100;
 
+/// A table with rows.
+fn filled(grid: &Option<Grid>) -> Option<&Grid> {
+    grid.as_ref().filter(|grid| grid.rows() > 0)
+}
+
 /// What sections are made from.
 pub struct Sections<'a> {
     pub kept: &'a Kept,
@@ -82,7 +87,7 @@ impl Sections<'_> {
 
     pub fn findings(&self, page: &mut Page) {
         open(page, "findings");
-        let Some(findings) = self.kept.findings.as_ref().filter(|f| f.rows() > 0) else {
+        let Some(findings) = filled(&self.kept.findings) else {
             paragraph(
                 page,
                 "No app used a restricted scope in a way that it should not have, as far as the logs and the registry show.",
@@ -124,7 +129,7 @@ impl Sections<'_> {
         open(page, "timeline");
         paragraph(
             page,
-            "The line counts the people observed so far: where it is flat, nobody new was reached. The bars are requests let through by week. The shaded stretch after the restriction is the grace of those apps that had one; the other is the lookback. Triangles are promises of deletion.",
+            "The line counts the people observed so far: where it is flat, nobody new was reached. The bars are requests let through by week. The stretch after the restriction is shaded where apps that called had grace: darker until the first extension ends, lighter until the last one does. The other shaded stretch is the lookback. Triangles are promises of deletion.",
         );
         let Some(summary) = &self.kept.summary else { return close(page) };
         let mut drawn = 0;
@@ -201,35 +206,44 @@ impl Sections<'_> {
 
     pub fn jurisdictions(&self, page: &mut Page) {
         open(page, "jurisdictions");
-        match &self.kept.jurisdictions {
+        match filled(&self.kept.thresholds) {
             None => paragraph(
                 page,
-                "This run counted no people by country: it had no register of residence. So it says of no threshold whether it is met.",
+                "No thresholds were given (registry.thresholds), so this report says of none whether it is met.",
             ),
             Some(grid) => {
                 paragraph(
                     page,
-                    "A threshold that the observed people meet is met for certain. One that only the upper bound meets may be met: the logs cannot exclude it.",
+                    "A threshold that the observed people meet is met for certain. One that only the upper bound meets may be met: the logs cannot exclude it. Thresholds are data that somebody entered: check each against the primary text of the law.",
                 );
-                if grid.has("app_id") {
-                    paragraph(
-                        page,
-                        "Shown are the figures over all apps; those of single apps are in tables/subjects_by_jurisdiction.parquet.",
-                    );
-                }
+                let but: &[&str] = &["grain", "met_by_observed", "met_by_upper_bound"];
                 self.whole(
                     page,
-                    "jurisdiction-rows",
-                    "People by jurisdiction, beside thresholds",
+                    "threshold-rows",
+                    "Thresholds, those that are met first",
                     grid,
-                    &["grain", "app_id", "app_name"],
+                    but,
                 );
             }
         }
-        match &self.kept.deadlines {
+        match filled(&self.kept.jurisdictions) {
             None => paragraph(
                 page,
-                "No deadlines were worked out: this run was given no dates of the incident and no clocks of a regime.",
+                "People are not counted by the place where they live: this run had no register of residence (registry.residency).",
+            ),
+            Some(grid) => {
+                paragraph(
+                    page,
+                    "People by the place where they live, over all apps; the figures of single apps are in tables/subjects_by_jurisdiction.parquet.",
+                );
+                let but: &[&str] = &["grain", "app_id", "app_name"];
+                self.whole(page, "jurisdiction-rows", "People by jurisdiction", grid, but);
+            }
+        }
+        match filled(&self.kept.deadlines) {
+            None => paragraph(
+                page,
+                "No deadlines were worked out: no rule with a time limit was given (registry.thresholds).",
             ),
             Some(grid) => self.whole(page, "deadline-rows", "Deadlines", grid, &["grain"]),
         }
@@ -238,7 +252,7 @@ impl Sections<'_> {
 
     pub fn promises(&self, page: &mut Page) {
         open(page, "promises");
-        let Some(promises) = self.kept.promises.as_ref().filter(|p| p.rows() > 0) else {
+        let Some(promises) = filled(&self.kept.promises) else {
             paragraph(page, "The registry holds no promise of deletion, so none could be checked.");
             return close(page);
         };
@@ -333,7 +347,7 @@ impl Sections<'_> {
                 &["grain", "file_day"],
             );
         }
-        if let Some(days) = self.kept.coverage_days.as_ref().filter(|g| g.rows() > 0) {
+        if let Some(days) = filled(&self.kept.coverage_days) {
             self.whole(
                 page,
                 "coverage-days",

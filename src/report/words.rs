@@ -55,6 +55,12 @@ pub fn heading(column: &str) -> String {
         "regrants" => "Granted again",
         "rows_late" => "Rows that came late",
         "file_day" => "Day of the files",
+        "is_known" => "Residence known",
+        "starting_event" => "Clock starts when",
+        "started_at" => "Clock started",
+        "due_at" => "Due",
+        "subjects_observed_unplaced" => "Observed, residence unknown",
+        "subjects_upper_bound_unplaced" => "At most, residence unknown",
         other => return capitalised(&other.replace('_', " ")),
     };
     known.to_string()
@@ -69,7 +75,13 @@ pub fn capitalised(text: &str) -> String {
 pub fn value<'a>(column: &str, text: &'a str) -> &'a str {
     match (column, text) {
         ("finding", _) => finding(text),
-        ("verdict" | "state", "not_attested") => "no promise given",
+        ("verdict", "not_attested") => "no promise given",
+        ("state", "met_by_upper_bound") => "met by the upper bound only",
+        ("state", "not_met") => "not met",
+        ("state", "no_number") => "asks for no number",
+        ("state", "not_started") => "not started",
+        ("unit", "calendar_days") => "calendar days",
+        ("unit", "business_days") => "business days",
         ("status", "not_yet_restricted") => "not yet restricted",
         _ => text,
     }

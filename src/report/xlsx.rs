@@ -96,6 +96,8 @@ impl Book {
     /// Where `temp_dir` cannot be used.
     pub fn new(facts: &Facts, temp_dir: Option<&Path>) -> Result<Self, ReportError> {
         let mut workbook = Workbook::new();
+        // Level 6 takes a third more of the time, level 1 twice the space.
+        workbook.set_zip_compression_level(3);
         if let Some(folder) = temp_dir {
             workbook.set_tempdir(folder).map_err(failed("Cover"))?;
         }

@@ -24,7 +24,7 @@ fn the_page_says_the_answer_first_with_three_counts_of_people_and_coverage() {
     let members = between(answer, "<bdi>read_members</bdi></strong>", "</li>");
     assert_eq!(
         members,
-        ", restricted on 1 June 2019, was used after that by 1 app, 0 of them in the last 60 days; 2 apps could call. \
+        ", restricted on 1 June 2019, was used after that by 1 app, none of them in the last 60 days; 2 apps could call. \
          <b class=\"people\">People: 3 observed; an upper bound is not known; events that name nobody: 0.</b> \
          Coverage of the logs: not known."
     );
