@@ -152,6 +152,7 @@ mod tests {
                 ("line", "bars"),
                 ("bars", "paper"),
                 ("bars", "grace"),
+                ("bars", "grace-all"),
                 ("bars", "lookback"),
                 ("mark", "paper"),
                 ("promise", "paper"),

@@ -178,8 +178,6 @@ impl Kept {
                 self.thresholds = Some(grid.pick(any, findings::thresholds, ROWS)?);
             }
             "deadlines" => self.deadlines = Some(grid.pick(any, as_it_is, ROWS)?),
-            // People are named there: it is nobody's but the one's who asked for it.
-            "notification_list" => {}
             _ => self.others.push(grid.pick(any, as_it_is, ROWS)?),
         }
         Ok(())
@@ -293,5 +291,20 @@ impl Kept {
     pub fn charted(&self) -> impl Iterator<Item = &str> {
         let summary = self.summary.iter();
         summary.flat_map(|s| (0..s.rows()).filter_map(|row| s.text(row, "scope"))).take(CHARTS + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weeks_begin_on_monday() {
+        // 2019-07-01 was a Monday: day 18,078.
+        assert_eq!(monday(week_of(18_078)), 18_078);
+        assert_eq!(week_of(18_084), week_of(18_078));
+        assert_eq!(week_of(18_085), week_of(18_078) + 1);
+        // 1969-12-28 was a Sunday, the day before the week of the epoch.
+        assert_eq!((week_of(-4), week_of(-3), week_of(3)), (-1, 0, 0));
     }
 }

@@ -324,3 +324,70 @@ fn fill_cover(
     sheet.set_landscape().set_print_fit_to_pages(1, 0);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, StringArray};
+    use arrow::record_batch::RecordBatch;
+
+    use super::*;
+    use crate::moment::Moment;
+
+    fn facts() -> Facts {
+        Facts {
+            run_id: "r".into(),
+            as_of: Moment::from_micros(0),
+            lookback_from: Moment::from_micros(0),
+            lookback_days: 60,
+            complete: true,
+            doubts: Vec::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_sheet_that_is_too_short_for_its_table_says_so() {
+        let names: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c", "d", "e"]));
+        let batch = RecordBatch::try_from_iter([("name", names)]).unwrap();
+        let table = Table { name: "letters".into(), batch };
+        let sheet = |limit| {
+            let mut book = Book::new(&facts(), None).unwrap();
+            book.limit = limit;
+            book.sheet(&table, None).unwrap();
+            let bytes = book.finish(&facts(), &[]).unwrap();
+            let mut workbook = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+            let mut xml = String::new();
+            workbook.by_name("xl/worksheets/sheet2.xml").unwrap().read_to_string(&mut xml).unwrap();
+            xml
+        };
+        // A header and five rows.
+        let whole = sheet(6);
+        assert!(whole.contains("<t>e</t>") && !whole.contains("more rows"), "{whole}");
+        // A header, three rows, and the line that speaks of the other two.
+        let cut = sheet(5);
+        assert!(cut.contains("<t>c</t>") && !cut.contains("<t>d</t>"), "{cut}");
+        let says = "2 more rows do not fit on a sheet; all are in tables/letters.parquet";
+        assert!(cut.contains(says), "{cut}");
+    }
+
+    #[test]
+    fn a_text_longer_than_a_cell_is_cut_and_says_how_long_it_was() {
+        // An emoji takes two units of UTF-16.
+        let cut = fitting("😀".repeat(20_000));
+        assert!(cut.ends_with("… [cut: 20,000 characters]"), "{}", cut.len());
+        assert!((CELL_TEXT - 2..=CELL_TEXT).contains(&cut.encode_utf16().count()));
+        assert_eq!(fitting("x".repeat(CELL_TEXT)), "x".repeat(CELL_TEXT));
+    }
+
+    #[test]
+    fn names_of_sheets_are_short_and_unlike_each_other() {
+        let mut book = Book::new(&facts(), None).unwrap();
+        let long = "a_table_with_a_name_of_more_than_31_characters";
+        assert_eq!(book.name(long), "a_table_with_a_name_of_more_tha");
+        assert_eq!(book.name(long), "a_table_with_a_name_of_more_t~2");
+        assert_eq!(book.name("History"), "History~2");
+    }
+}
