@@ -105,7 +105,7 @@ pub fn paragraph(page: &mut Page, text: &str) {
 pub fn list(page: &mut Page, items: impl IntoIterator<Item = String>) {
     page.raw("<ul>\n");
     for item in items {
-        page.raw("<li>").name(&item).raw("</li>\n");
+        page.raw("<li>").sentence(&item).raw("</li>\n");
     }
     page.raw("</ul>\n");
 }

@@ -80,7 +80,8 @@
       }));
     };
     const fits = (row, wanted) =>
-      row.some((value, i) => value !== null && shown(value, i).toLowerCase().includes(wanted));
+      // A number is found with and without its commas.
+      row.some((value, i) => value !== null && `${shown(value, i)}\n${value}`.toLowerCase().includes(wanted));
     const again = turning(box, PAGE, PRINTED, "Rows", data.rows, fits, show);
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, i) => {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::text::{escape, shown};
+use super::text::{escape, shown, visible};
 
 /// A document or a part of one.
 #[derive(Debug, Default)]
@@ -27,6 +27,11 @@ impl Page {
     /// A text of a log: hidden characters are written out, and its direction touches nothing else.
     pub fn name(&mut self, text: &str) -> &mut Self {
         self.raw("<bdi>").text(&shown(text)).raw("</bdi>")
+    }
+
+    /// Words of the program with names of a log in them, whole.
+    pub fn sentence(&mut self, text: &str) -> &mut Self {
+        self.raw("<bdi>").text(&visible(text)).raw("</bdi>")
     }
 
     /// A place in a drawing, to a tenth.

@@ -171,7 +171,11 @@ fn tables_are_sorted_filtered_and_turned_over() {
         on.click(); on.click(); state(); say([back.disabled, on.disabled]);
         const input = box.querySelector('input');
         input.value = 'TOOL 4'; input.dispatchEvent(new Event('input'));
-        setTimeout(() => { state(); say(box.querySelector('.turn').hidden); }, 400);";
+        setTimeout(() => {
+            state(); say(box.querySelector('.turn').hidden);
+            input.value = 'app-07'; input.dispatchEvent(new Event('input'));
+            setTimeout(state, 400);
+        }, 400);";
     let open = driven(&lake, &page(&published), script);
     let Some(seen) = rendered(&open, &["--virtual-time-budget=5000"]) else { return };
     let said: Vec<String> = said(&seen.document).iter().map(ToString::to_string).collect();
@@ -186,6 +190,7 @@ fn tables_are_sorted_filtered_and_turned_over() {
             "[false,true]",
             r#"[10,"Tool 40 41","Tool 49 50","Rows 1 to 10 of 10, chosen from 60."]"#,
             "true",
+            r#"[1,"Tool 07 8","Tool 07 8","Rows 1 to 1 of 1, chosen from 60."]"#,
         ]
     );
 }
