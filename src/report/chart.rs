@@ -116,14 +116,14 @@ impl Chart<'_> {
 
     fn line(&self, page: &mut Page, scale: &Scale, people: i64) {
         let Some(first) = self.days.first() else { return };
-        page.raw("<path class=\"line\" d=\"M").at(scale.x(first.day * DAY_MICROS));
+        page.raw("<path class=\"line\" d=\"M").at(scale.x(first.day.saturating_mul(DAY_MICROS)));
         page.raw(" ").at(y(0, people));
         let mut last = None;
         for day in self.days {
             // Days that change nothing need no point.
             if last != Some(day.cumulative) {
                 page.raw("H")
-                    .at(scale.x(day.day * DAY_MICROS))
+                    .at(scale.x(day.day.saturating_mul(DAY_MICROS)))
                     .raw("V")
                     .at(y(day.cumulative, people));
             }
@@ -272,8 +272,8 @@ fn months_on_axis(from: i64, to: i64) -> Vec<(i64, String)> {
 fn bars(page: &mut Page, scale: &Scale, weeks: &[(i64, i64)], most: i64) {
     page.raw("<path class=\"bars\" d=\"");
     for (week, requests) in weeks.iter().filter(|w| w.1 > 0) {
-        let start = monday(*week) * DAY_MICROS;
-        let (from, to) = (scale.x(start), scale.x(start + 7 * DAY_MICROS));
+        let start = monday(*week).saturating_mul(DAY_MICROS);
+        let (from, to) = (scale.x(start), scale.x(start.saturating_add(7 * DAY_MICROS)));
         // A gap between bars where there is room for one.
         let width = if to - from > 4.0 { to - from - 1.0 } else { to - from };
         page.raw("M").at(from).raw(" ").at(HEIGHT - BOTTOM).raw("V").at(y(*requests, most));
