@@ -9,6 +9,7 @@ use crate::ledger::LedgerError;
 use crate::people::PeopleError;
 use crate::publish::PublishError;
 use crate::registry::RegistryError;
+use crate::report::ReportError;
 use crate::sample::SampleError;
 use crate::scan::ScanError;
 use crate::snapshot::SnapshotError;
@@ -34,6 +35,8 @@ pub enum Error {
     Exposure(#[from] ExposureError),
     #[error("{0}")]
     Impact(#[from] ImpactError),
+    #[error("{0}")]
+    Report(#[from] ReportError),
     #[error("{0}")]
     Publish(#[from] PublishError),
     #[error("{0}")]
@@ -132,6 +135,8 @@ impl Error {
             }
             Self::Impact(ImpactError::Repeated { .. }) => ExitCode::Bug,
             Self::Impact(_) => ExitCode::User,
+            Self::Report(ReportError::Temporary { .. }) => ExitCode::Transient,
+            Self::Report(_) => ExitCode::Bug,
             Self::Publish(PublishError::Store(e)) | Self::Store(e) => of_store(e.kind),
             Self::Publish(_) => ExitCode::User,
             Self::Rejected { .. } => ExitCode::Input,

@@ -18,6 +18,8 @@ pub mod exposure;
 
 pub mod impact;
 
+pub mod report;
+
 pub mod publish;
 
 pub mod pipeline;

@@ -463,6 +463,8 @@ pub fn build(
         max_rejected_rows: document.report.max_rejected_rows,
         groups_limit,
         queries,
+        html: document.report.html,
+        xlsx: document.report.xlsx,
         output: output?,
         state: state?,
         keyer: keyer?,
@@ -485,6 +487,7 @@ fn would_be_read(source: &StoreUrl, place: &StoreUrl) -> bool {
     ["latest/t.parquet", "latest/t.csv", "runs/r/tables/t.parquet", "runs/r/tables/t.csv"]
         .into_iter()
         .chain(["packs/p.parquet", "index.json", "latest.json", "runs/r/manifest.json"])
+        .chain(["runs/r/report.html", "runs/r/report.xlsx"])
         .any(|file| place.join(file).below(&folder).is_some_and(|path| matcher.is_match(path)))
 }
 

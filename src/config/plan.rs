@@ -23,6 +23,9 @@ pub struct RunPlan {
     pub groups_limit: Option<u64>,
     /// SQL files of the user, each a table.
     pub queries: Vec<PathBuf>,
+    /// Whether the page and the workbook for people are written.
+    pub html: bool,
+    pub xlsx: bool,
     pub output: StoreUrl,
     pub state: StoreUrl,
     pub keyer: Keyer,

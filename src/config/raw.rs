@@ -408,9 +408,18 @@ pub struct Report {
     /// SQL files; each becomes a table named after the file.
     #[serde(default)]
     pub queries: Vec<String>,
+    /// Whether `report.html` is written, the page for people. Default true.
+    #[serde(default = "Report::default_written")]
+    pub html: bool,
+    /// Whether `report.xlsx` is written, the workbook with a sheet for each table. Default true.
+    #[serde(default = "Report::default_written")]
+    pub xlsx: bool,
 }
 
 impl Report {
+    fn default_written() -> bool {
+        true
+    }
     fn default_lookback() -> u32 {
         60
     }
@@ -423,6 +432,8 @@ impl Default for Report {
             max_rejected_rows: 0,
             groups: None,
             queries: Vec::new(),
+            html: Self::default_written(),
+            xlsx: Self::default_written(),
         }
     }
 }

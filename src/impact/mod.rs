@@ -20,8 +20,9 @@ use crate::moment::{Moment, Zone};
 use crate::registry::Registry;
 
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
-pub use frames::coverage_pct;
-pub use frames::{DayCoverage, Periods, Report, SourceCoverage, build as build_frames};
+pub use frames::{
+    DayCoverage, Periods, Report, SourceCoverage, build as build_frames, coverage_pct, is_formula,
+};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile};
 
@@ -163,11 +164,11 @@ pub fn check(queries: &[Query]) -> Result<(), ImpactError> {
 ///
 /// # Errors
 /// Queries that fail, with the engine's reason, and what `take` says.
-pub fn run(
+pub fn run<E: From<ImpactError>>(
     queries: &[Query],
     frames: Vec<(&'static str, DataFrame)>,
-    mut take: impl FnMut(Table) -> Result<(), ImpactError>,
-) -> Result<(), ImpactError> {
+    mut take: impl FnMut(Table) -> Result<(), E>,
+) -> Result<(), E> {
     let frames: Vec<_> = frames.into_iter().map(|(name, frame)| (name, frame.lazy())).collect();
     for query in queries {
         // One context for all would find aliases of the query before.

@@ -32,13 +32,24 @@ pub struct Table {
     pub batch: RecordBatch,
 }
 
-/// A table as a file.
+/// A table, or a report of all tables, as a file.
 #[derive(Clone, Debug)]
 pub struct TableFile {
-    /// `scope_summary.parquet`.
+    /// `scope_summary.parquet`, `report.html`.
     pub name: String,
     pub bytes: bytes::Bytes,
+    /// Rows of the table; 0 for a report.
     pub rows: usize,
+}
+
+impl TableFile {
+    /// Where it lies below the run's folder: reports beside the folder of tables.
+    pub fn path(&self) -> String {
+        match self.name.rsplit_once('.') {
+            Some((_, "html" | "xlsx")) => self.name.clone(),
+            _ => format!("tables/{}", self.name),
+        }
+    }
 }
 
 fn arrow_type(column: ColumnType) -> DataType {

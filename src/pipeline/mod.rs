@@ -6,6 +6,7 @@ mod evidence;
 mod fill;
 mod outlook;
 mod prepare;
+mod reports;
 mod what_if;
 
 use std::sync::Arc;
@@ -143,12 +144,15 @@ fn finish(
     // The frames hold them now.
     counted.exposure.groups = Vec::new();
     counted.exposure.cells.iter_mut().for_each(|cell| cell.days = Vec::new());
-    let mut files = Vec::with_capacity(prepared.queries.len() * 2);
+    let mut files = Vec::with_capacity(prepared.queries.len() * 2 + 2);
+    let mut reports = reports::builder(plan, prepared, &counted)?;
     impact::run(&prepared.queries, frames, |table| {
         files.push(table.parquet()?);
         files.push(table.csv()?);
-        Ok(())
+        reports.take(&table)?;
+        Ok::<(), Error>(())
     })?;
+    files.extend(reports.finish(&files)?);
     let totals = evidence::totals(&counted.exposure);
     let verdict = if complete { "complete" } else { "incomplete" };
     for text in evidence::doubts(plan, prepared, &counted) {

@@ -132,7 +132,7 @@ impl Publisher {
     ) -> Result<(Published, Manifest), PublishError> {
         let mut outputs = Vec::with_capacity(files.len());
         for file in files {
-            let path = format!("tables/{}", file.name);
+            let path = file.path();
             self.store
                 .replace(&format!("{}/{path}", Self::run_path(run_id)), file.bytes.clone())?;
             outputs.push(Output {

@@ -16,6 +16,7 @@ mod laws;
 mod memory;
 mod published;
 mod repeats;
+mod reports;
 mod sample_data;
 mod seaweed;
 mod silence;

@@ -1,0 +1,153 @@
+//! The answer: one sentence for each scope, with its three counts of people and its coverage.
+
+use super::grid::Grid;
+use super::page::Page;
+use super::text::{count, day_in_words, decimal, number};
+use super::{Facts, kept};
+use crate::impact::{ColumnSpec, TableSpec};
+
+/// Scopes with a sentence; the table below the sentences has them all.
+const SENTENCES: usize = 40;
+
+/// The first paragraph and the sentences.
+pub fn render(page: &mut Page, summary: &Grid, facts: &Facts) {
+    let is_total = |row: &usize| summary.text(*row, "scope") == Some(kept::ALL);
+    let scopes: Vec<usize> = (0..summary.rows()).filter(|row| !is_total(row)).collect();
+    if let Some(all) = (0..summary.rows()).find(is_total) {
+        page.raw("<p class=\"lead\">").text(&headline(summary, all, &scopes)).raw("</p>\n");
+    }
+    page.raw("<ul class=\"answers\">\n");
+    for row in scopes.iter().take(SENTENCES) {
+        page.raw("<li>");
+        sentence(page, summary, *row, facts);
+        page.raw("</li>\n");
+    }
+    page.raw("</ul>\n");
+    if scopes.len() > SENTENCES {
+        let more = (scopes.len() - SENTENCES) as i64;
+        page.raw("<p>").text(&format!(
+            "{} more stand in the table below only.",
+            count(more, "scope", "scopes")
+        ));
+        page.raw("</p>\n");
+    }
+}
+
+fn headline(summary: &Grid, all: usize, scopes: &[usize]) -> String {
+    let int = |column| summary.int(all, column);
+    let used = int("apps_used_after_restriction").unwrap_or(0);
+    let known = count(scopes.len() as i64, "restricted scope", "restricted scopes");
+    if used == 0 {
+        return format!(
+            "No app used any of {known} after the restriction, as far as the logs show."
+        );
+    }
+    let is_used =
+        |row: &&usize| summary.int(**row, "apps_used_after_restriction").is_some_and(|n| n > 0);
+    let scopes = match scopes.iter().filter(is_used).count() {
+        some if some < scopes.len() => format!("{} of {known}", number(some as i64)),
+        _ => known,
+    };
+    let people = int("subjects_observed").unwrap_or(0);
+    let last = summary.time(all, "last_access").map(day_in_words);
+    let last = last.map_or_else(String::new, |last| format!(", the last time on {last}"));
+    format!(
+        "After the restriction, {} used {scopes} and reached data of {}{last}.",
+        count(used, "app", "apps"),
+        count(people, "person who was observed", "people who were observed"),
+    )
+}
+
+fn sentence(page: &mut Page, summary: &Grid, row: usize, facts: &Facts) {
+    let int = |column| summary.int(row, column);
+    page.raw("<strong>").name(summary.text(row, "scope").unwrap_or_default()).raw("</strong>");
+    let since = summary.time(row, "restricted_at").map(day_in_words).unwrap_or_default();
+    if summary.text(row, "status") == Some("not_yet_restricted") {
+        page.text(&format!(
+            " is restricted on {since}, after the end of this report; nothing counts."
+        ));
+        return;
+    }
+    page.text(&format!(", restricted on {since}, "));
+    match int("apps_used_after_restriction").unwrap_or(0) {
+        0 => page.text("was used by no app after that"),
+        used => page.text(&format!(
+            "was used after that by {}, {} of them in the last {} days",
+            count(used, "app", "apps"),
+            match int("apps_used_lookback").unwrap_or(0) {
+                0 => "none".to_string(),
+                lately => number(lately),
+            },
+            number(facts.lookback_days.into()),
+        )),
+    };
+    match int("apps_capable") {
+        Some(capable) => page.text(&format!("; {} could call", count(capable, "app", "apps"))),
+        None => page.text("; how many could call is not known"),
+    };
+    page.text(". ").raw("<b class=\"people\">People: ");
+    page.text(&number(int("subjects_observed").unwrap_or(0))).raw(" observed; ");
+    match int("subjects_upper_bound") {
+        Some(most) => page.text(&format!("at most {}", number(most))),
+        None => page.raw("an upper bound is not known"),
+    };
+    if summary.flag(row, "upper_bound_complete") == Some(false) {
+        page.raw(", beside those whom events that name nobody reached");
+    }
+    let unknown = int("subjects_unknown_rows").unwrap_or(0);
+    page.raw("; events that name nobody: ").text(&number(unknown));
+    page.raw(".</b> ");
+    match summary.float(row, "coverage_pct") {
+        Some(pct) => page.text(&format!("Coverage of the logs: {} %.", decimal(pct))),
+        None => page.raw("Coverage of the logs: not known."),
+    };
+    if summary.text(row, "verdict") == Some("incomplete") {
+        page.raw(" Files were left out: these figures are too low by what they hold.");
+    }
+}
+
+/// Why a column is always null, without the words that say so.
+pub fn reason(column: &ColumnSpec) -> &str {
+    column.meaning.strip_prefix("Null in this version: ").unwrap_or(&column.meaning)
+}
+
+/// Why figures that the sentences need are not there.
+pub fn unknown(summary: &Grid, spec: Option<&TableSpec>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let rows =
+        || (0..summary.rows()).filter(|r| summary.text(*r, "status") != Some("not_yet_restricted"));
+    let is_null = |column: &str| {
+        rows().next().is_some()
+            && rows().all(|row| {
+                summary.int(row, column).is_none() && summary.float(row, column).is_none()
+            })
+    };
+    for (column, says, otherwise) in [
+        (
+            "subjects_upper_bound",
+            "An upper bound of the people is not known",
+            "this run was given no memberships of groups",
+        ),
+        (
+            "apps_capable",
+            "How many apps could call is not known",
+            "this run was given no register of grants (registry.grants)",
+        ),
+        (
+            "coverage_pct",
+            "Coverage is not known",
+            "no log says which days it must hold (source.expected), so that a missing day would not be noticed",
+        ),
+    ] {
+        if !is_null(column) {
+            continue;
+        }
+        let column = spec.and_then(|s| s.columns.iter().find(|c| c.name == column));
+        let why = match column {
+            Some(column) if column.always_null => reason(column).to_string(),
+            _ => otherwise.to_string(),
+        };
+        reasons.push(format!("{says}: {}.", why.trim_end_matches('.')));
+    }
+    reasons
+}
