@@ -18,6 +18,8 @@ pub mod impact;
 
 pub mod publish;
 
+pub mod verify;
+
 pub mod pipeline;
 
 pub mod cli;
@@ -26,4 +28,5 @@ pub mod key;
 pub mod memory;
 pub mod moment;
 pub mod sample;
+pub mod signature;
 pub mod store;

@@ -65,6 +65,23 @@ All else goes to stderr. A run that stands already is used again.")]
   afterscope plan --config afterscope.toml --as-of 2019-11-06 --json | jq .sources")]
     Plan(PlanArgs),
 
+    /// Check that a published run is what it was when it was published.
+    #[command(after_help = "Examples:
+  afterscope verify out                     the latest run, and latest itself
+  afterscope verify out/runs/20191106T000000Z-553b66c562e7 --inputs
+  afterscope verify out --public-key audit.pem
+  afterscope verify --evidence app.json out
+
+The last line on stdout is one line of JSON. Exit codes: 0 all holds, 3 something differs or is
+missing (the first thing is named), 1 wrong address or key, 4 transient.")]
+    Verify(VerifyArgs),
+
+    /// Write the rows of one app with proofs that they stand in a run, and nothing of other apps.
+    #[command(after_help = "Examples:
+  afterscope evidence out --app 1140000000007 --out app.json
+  afterscope evidence out/runs/20191106T000000Z-553b66c562e7 --app 1140000000007 --scope read_members")]
+    Evidence(EvidenceArgs),
+
     /// Make a sample lake with its configuration and its true answers.
     #[command(after_help = "Examples:
   afterscope sample groups-2019 demo
@@ -123,6 +140,9 @@ pub struct RunArgs {
     /// Key all ids with a secret, by reference: env:NAME or file:PATH.
     #[arg(long, value_name = "REFERENCE")]
     pub id_key: Option<String>,
+    /// Sign the manifest with an Ed25519 private key (PKCS#8 PEM): a path, file:PATH or env:NAME.
+    #[arg(long, value_name = "FILE")]
+    pub sign_key: Option<String>,
     /// Memory to stay within: 512MB, 4GiB. Default: a quarter of the machine.
     #[arg(long, value_name = "BYTES")]
     pub memory_limit: Option<String>,
@@ -155,6 +175,7 @@ impl RunArgs {
         Overrides {
             as_of: self.as_of.clone(),
             id_key: self.id_key.clone(),
+            sign_key: self.sign_key.clone(),
             memory_limit: self.memory_limit.clone(),
             threads: self.threads,
             allow_incomplete: self.allow_incomplete,
@@ -162,6 +183,37 @@ impl RunArgs {
             ..self.place.overrides()
         }
     }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// A run's folder (OUT/runs/<run_id>), or OUT for its latest run: a path or s3:// address.
+    #[arg(required_unless_present = "evidence")]
+    pub run: Option<String>,
+    /// Check an evidence file, alone or against the run.
+    #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
+    pub evidence: Option<PathBuf>,
+    /// Check, too, that every input file still has its size, ETag and version.
+    #[arg(long)]
+    pub inputs: bool,
+    /// Demand a signature by this Ed25519 public key (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct EvidenceArgs {
+    /// A run's folder (OUT/runs/<run_id>), or OUT for its latest run: a path or s3:// address.
+    pub run: String,
+    /// The app, as the log and the registry name it.
+    #[arg(long, value_name = "ID")]
+    pub app: String,
+    /// Only its rows of this scope.
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Option<String>,
+    /// The file to write. Default: standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,6 +1,7 @@
 //! The command line: the only place that prints.
 
 mod args;
+mod evidence;
 mod plan;
 mod progress;
 mod reference;
@@ -9,6 +10,7 @@ mod sample;
 mod schema;
 mod state;
 mod terminal;
+mod verify;
 
 use std::io::Write;
 
@@ -31,6 +33,8 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Run(args) => run::run(args, &cli.global),
         Command::Plan(args) => plan::run(args, &cli.global),
+        Command::Verify(args) => verify::run(args, &cli.global),
+        Command::Evidence(args) => evidence::run(args, &cli.global),
         Command::Sample(args) => sample::run(args),
         Command::Schema(args) => schema::run(args),
         Command::State(args) => state::run(args),

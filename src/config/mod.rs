@@ -28,6 +28,7 @@ pub struct Overrides {
     pub output: Option<String>,
     pub state: Option<String>,
     pub id_key: Option<String>,
+    pub sign_key: Option<String>,
     pub memory_limit: Option<String>,
     pub threads: Option<u32>,
     pub allow_incomplete: bool,

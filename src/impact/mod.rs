@@ -6,6 +6,7 @@ mod frames;
 mod header;
 mod output;
 mod policy_frames;
+mod read_back;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ use crate::registry::Registry;
 
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
 pub use frames::{DayCoverage, Periods, Report, SourceCoverage, build as build_frames};
+pub use frames::{escaped, is_formula};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile};
 

@@ -20,6 +20,7 @@ use crate::ledger::Ledger;
 use crate::moment::DAY_MICROS;
 use crate::publish::{Publisher, Standing};
 use crate::scan::Progress;
+use crate::signature::PublicKey;
 use crate::store::Io;
 
 use count::{Counted, count};
@@ -81,11 +82,17 @@ pub fn run(
     let standing = publisher.find(&prepared.run_id)?;
     if matches!(standing, Standing::Broken) {
         observer.warn(&format!(
-            "run {} stands published and no longer holds: its manifest or a table was altered or damaged; it is published anew",
+            "run {} stands published and no longer holds: its manifest, its signature or a table was altered or damaged; it is published anew",
             prepared.run_id
         ));
     }
-    if let Standing::Whole(manifest) = standing {
+    // A signature vouches for figures: what stands without it is counted again first.
+    let vouched = |by: &Option<PublicKey>| {
+        plan.signer.as_ref().is_none_or(|signer| by.as_ref() == Some(&signer.public_key()))
+    };
+    if let Standing::Whole(manifest, signed_by) = standing
+        && vouched(&signed_by)
+    {
         let published = publisher.standing(&prepared.run_id);
         publisher.point_latest(&prepared.run_id, plan.as_of)?;
         // What was doubtful then is doubtful now.
@@ -150,7 +157,8 @@ fn finish(
         observer.warn(&text);
     }
     let details = evidence::manifest_details(plan, prepared, &counted, &files, totals, verdict);
-    let (published, _) = publisher.publish(&prepared.run_id, plan.as_of, &files, details)?;
+    let (published, _) =
+        publisher.publish(&prepared.run_id, plan.as_of, &files, details, plan.signer.as_ref())?;
     publisher.point_latest(&prepared.run_id, plan.as_of)?;
     Ok(Summary {
         run_id: published.run_id,

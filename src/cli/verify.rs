@@ -1,0 +1,147 @@
+//! `afterscope verify`.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::args::{Global, LogFormat, VerifyArgs};
+use super::run::Runtime;
+use super::terminal::{self, bytes, number};
+use super::{Failure, print_bytes};
+use crate::config::raw;
+use crate::error::Error;
+use crate::publish::Manifest;
+use crate::signature::PublicKey;
+use crate::store::{Io, StoreUrl};
+use crate::verify::{self, Demands, Evidence, Place, Proven, Report, VerifyError};
+
+pub fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
+    let demands = Demands { public_key: args.public_key.as_deref().map(public_key).transpose()? };
+    let runtime = Runtime::new()?;
+    if let Some(file) = &args.evidence {
+        return evidence(file, args.run.as_deref(), &demands, &runtime.io, global);
+    }
+    let place = find(args.run.as_deref().unwrap_or_default(), &runtime.io)?;
+    let (mut report, manifest) = look(&place, &demands, global)?;
+    if let (true, Some(manifest)) = (args.inputs, &manifest) {
+        stage("inputs", global);
+        verify::check_inputs(manifest, &runtime.io, &mut report)?;
+    }
+    report.finish();
+    tell(&report, &place, global);
+    print_line(&report)?;
+    if report.holds() { Ok(()) } else { Err(VerifyError::Differs(report.shown()).into()) }
+}
+
+/// The run that an address of the command line means.
+pub fn find(address: &str, io: &Io) -> Result<Place, Failure> {
+    // Where an S3-compatible service is, the environment says (AWS_ENDPOINT_URL_S3).
+    let url = StoreUrl::parse(address, Path::new("."), &raw::Store::default())
+        .map_err(|reason| Error::Argument { argument: format!("RUN {address}"), reason })?;
+    Ok(Place::find(&url, io)?)
+}
+
+fn stage(name: &str, global: &Global) {
+    if global.verbose > 0 {
+        terminal::info(name, global);
+    }
+}
+
+/// Checks a run; its warnings are told.
+pub fn look(
+    place: &Place,
+    demands: &Demands,
+    global: &Global,
+) -> Result<(Report, Option<Manifest>), Failure> {
+    let found = verify::check(place, demands, &mut |name| stage(name, global))?;
+    found.0.warnings.iter().for_each(|text| terminal::warning(text, global));
+    Ok(found)
+}
+
+fn tell(report: &Report, place: &Place, global: &Global) {
+    if global.quiet || global.log_format != LogFormat::Text || !report.holds() {
+        return;
+    }
+    let signed = match &report.signed_by {
+        Some(key) => format!("signed by {key}"),
+        None => "not signed".into(),
+    };
+    terminal::plain(&format!(
+        "run {} holds: {} files ({}), {} tables with {} rows, {signed}",
+        report.run_id,
+        number(report.files),
+        bytes(report.bytes),
+        number(report.tables),
+        number(report.rows)
+    ));
+    if let Some(inputs) = &report.inputs {
+        terminal::plain(&format!("{} input files are unchanged", number(inputs.unchanged)));
+    }
+    terminal::plain(&format!("manifest {} {}", report.manifest_sha256, place.shown("")));
+}
+
+fn print_line(line: &impl Serialize) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(line)
+        .map_err(|e| Error::Folder { folder: "standard output".into(), reason: e.to_string() })?;
+    line.push(b'\n');
+    print_bytes(&line)
+}
+
+fn public_key(path: &Path) -> Result<PublicKey, Error> {
+    let failed = |reason: String| Error::Argument {
+        argument: format!("--public-key {}", path.display()),
+        reason,
+    };
+    let pem = std::fs::read_to_string(path).map_err(|e| failed(format!("cannot be read: {e}")))?;
+    PublicKey::from_pem(&pem).map_err(failed)
+}
+
+fn evidence(
+    file: &Path,
+    run: Option<&str>,
+    demands: &Demands,
+    io: &Io,
+    global: &Global,
+) -> Result<(), Failure> {
+    let shown = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|e| Error::Argument {
+        argument: format!("--evidence {shown}"),
+        reason: format!("cannot be read: {e}"),
+    })?;
+    let evidence = Evidence::parse(&bytes).map_err(|reason| {
+        VerifyError::Differs(format!("{shown} is no evidence file, or was changed: {reason}"))
+    })?;
+    let proven = match run {
+        None => verify::check_alone(&evidence),
+        Some(run) => {
+            let place = find(run, io)?;
+            let (report, manifest) = look(&place, demands, global)?;
+            let Some(manifest) = manifest.filter(|_| report.holds()) else {
+                return Err(VerifyError::Differs(report.shown()).into());
+            };
+            verify::check_with(&evidence, &place, &manifest)?
+        }
+    };
+    print_line(&proven)?;
+    if let Some(first) = proven.differences.first() {
+        return Err(VerifyError::Differs(format!("{shown}: {first}")).into());
+    }
+    if !global.quiet && global.log_format == LogFormat::Text {
+        told(&proven);
+    }
+    Ok(())
+}
+
+fn told(proven: &Proven) {
+    let Proven { rows, tables, app, root, run_id, manifest_sha256, .. } = proven;
+    terminal::plain(&format!(
+        "{rows} rows of {tables} tables are rows of app {app} in run {run_id}"
+    ));
+    if proven.compared {
+        terminal::plain("and all that the run says of that app");
+        return;
+    }
+    terminal::plain(&format!(
+        "if {root}\nis merkle.root of the published manifest with SHA-256 {manifest_sha256}"
+    ));
+}
