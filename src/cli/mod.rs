@@ -2,6 +2,7 @@
 
 mod args;
 mod evidence;
+mod explain;
 mod plan;
 mod progress;
 mod reference;
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args, &cli.global),
         Command::Verify(args) => verify::run(args, &cli.global),
         Command::Evidence(args) => evidence::run(args, &cli.global),
+        Command::Explain(args) => explain::run(args, &cli.global),
         Command::Sample(args) => sample::run(args),
         Command::Schema(args) => schema::run(args),
         Command::State(args) => state::run(args),
@@ -78,6 +80,14 @@ fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes one line of JSON to stdout.
+fn print_line(line: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(line)
+        .map_err(|e| Error::Folder { folder: "standard output".into(), reason: e.to_string() })?;
+    line.push(b'\n');
+    print_bytes(&line)
 }
 
 fn man(folder: &std::path::Path) -> Result<(), Failure> {

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde_json::Value;
 
 use super::args::{Global, LogFormat, VerifyArgs};
-use super::run::Runtime;
+use super::run::{Runtime, watched};
 use super::terminal::{self, bytes, number};
-use super::{Failure, print_bytes};
-use crate::config::raw;
+use super::{Failure, print_line};
+use crate::config::{self, Overrides, raw};
 use crate::error::Error;
-use crate::publish::Manifest;
+use crate::pipeline;
+use crate::publish::{Manifest, merkle};
 use crate::signature::PublicKey;
 use crate::store::{Io, StoreUrl};
 use crate::verify::{self, Demands, Evidence, Place, Proven, Report, VerifyError};
@@ -27,10 +28,49 @@ pub fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
         stage("inputs", global);
         verify::check_inputs(manifest, &runtime.io, &mut report)?;
     }
+    if let (true, true, Some(manifest)) = (args.recompute, report.holds(), &manifest) {
+        recompute(args, manifest, &runtime, &mut report, global)?;
+    }
     report.finish();
     tell(&report, &place, global);
     print_line(&report)?;
     if report.holds() { Ok(()) } else { Err(VerifyError::Differs(report.shown()).into()) }
+}
+
+/// Counts everything again, in a folder of its own below the temporary one.
+fn recompute(
+    args: &VerifyArgs,
+    manifest: &Manifest,
+    runtime: &Runtime,
+    report: &mut Report,
+    global: &Global,
+) -> Result<(), Failure> {
+    let config = args.config.clone().unwrap_or_default();
+    let option = |name: &str, default: bool| {
+        let found = manifest.details.pointer(&format!("/options/{name}"));
+        found.and_then(Value::as_bool).unwrap_or(default)
+    };
+    let overrides = Overrides {
+        as_of: merkle::as_of(&manifest.details).to_string(),
+        allow_incomplete: option("allow_incomplete", false),
+        no_pruning: !option("pruning", true),
+        ..args.overrides()
+    };
+    let folder = config::load(&config, &overrides)?.temp_dir.unwrap_or_else(std::env::temp_dir);
+    let made = tempfile::Builder::new().prefix("afterscope-").tempdir_in(&folder);
+    let temp = made.map_err(|e| Error::Folder {
+        folder: folder.display().to_string(),
+        reason: format!("nothing can be written there: {e}\nname another with run.temp_dir"),
+    })?;
+    let below = |name: &str| Some(temp.path().join(name).display().to_string());
+    let overrides = Overrides { output: below("out"), state: below("state"), ..overrides };
+    let plan = config::load(&config, &overrides)?;
+    let differences = watched(runtime, global, |progress, shown| {
+        pipeline::recompute(&plan, &runtime.io, progress, shown, manifest)
+    })?;
+    report.recomputed = Some(differences.is_empty());
+    report.differences.extend(differences);
+    Ok(())
 }
 
 /// The run that an address of the command line means.
@@ -77,14 +117,10 @@ fn tell(report: &Report, place: &Place, global: &Global) {
     if let Some(inputs) = &report.inputs {
         terminal::plain(&format!("{} input files are unchanged", number(inputs.unchanged)));
     }
+    if report.recomputed == Some(true) {
+        terminal::plain("counted again from the input files, it has the same bytes");
+    }
     terminal::plain(&format!("manifest {} {}", report.manifest_sha256, place.shown("")));
-}
-
-fn print_line(line: &impl Serialize) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(line)
-        .map_err(|e| Error::Folder { folder: "standard output".into(), reason: e.to_string() })?;
-    line.push(b'\n');
-    print_bytes(&line)
 }
 
 fn public_key(path: &Path) -> Result<PublicKey, Error> {

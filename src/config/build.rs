@@ -368,6 +368,7 @@ pub fn build(
         }
     };
     let signer = match overrides.sign_key.as_ref().or(document.output.sign_key.as_ref()) {
+        _ if overrides.unsigned => Some(None),
         None => Some(None),
         Some(reference) => {
             let given = overrides.sign_key.is_some();

@@ -10,6 +10,7 @@ mod records;
 mod sorter;
 mod tally;
 mod totals;
+mod trace;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -27,6 +28,7 @@ pub use groups::{GroupRow, RestGroups};
 pub use policy::{CellKey, Grain, Rules, Window};
 pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
+pub use trace::{Share, Shares, trace};
 
 use counter::{Counter, SourceSpaces};
 use groups::{GroupCounter, SortedGroups, TopGroups};

@@ -13,7 +13,7 @@ use crate::exposure::{self, Exposure, Rules, Settings, SourceRows};
 use crate::impact::SourceCoverage;
 use crate::key::IdKind;
 use crate::ledger::pack::Kinds;
-use crate::ledger::{Ledger, OpenPack, kind_of};
+use crate::ledger::{Ledger, OpenPack, Selection, kind_of};
 use crate::scan::Progress;
 
 /// Everything counted, and every row accounted for.
@@ -42,25 +42,8 @@ pub fn count(
     one_kind("event", &filled, &event, &event_names, |k| k.event)?;
     let group_kinds = one_kind("group", &filled, &group, &group_names, |k| k.group)?;
 
-    let mut rows = Vec::with_capacity(filled.len());
-    for ((source, filled), i) in prepared.sources.iter().zip(&filled).zip(0..) {
-        let packs = filled
-            .selection
-            .packs
-            .iter()
-            .filter(|(pack, _)| pack.footer.rows > 0)
-            .map(|(pack, units)| OpenPack::open(ledger, pack.clone(), units.clone()).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
-        let number = |of: &[usize]| of.get(i).copied().unwrap_or(0);
-        rows.push(SourceRows {
-            packs,
-            asked: Arc::new(source.wanted.asked.clone()),
-            units: filled.selection.units.iter().map(|(_, unit)| unit.last_day).collect(),
-            person_space: number(&person),
-            group_space: number(&group),
-            event_space: number(&event),
-        });
-    }
+    let selections = filled.iter().map(|filled| &filled.selection);
+    let rows = open_rows(prepared, ledger, selections)?;
     let temp = temp_dir(plan)?;
     let settings = Settings {
         rules: Rules::new(&prepared.registry, plan.as_of, plan.lookback_days),
@@ -84,6 +67,41 @@ pub fn count(
     Ok(Counted { exposure, filled, coverage, group_namespaces: group_names })
 }
 
+/// The rows that selections name, with the numbers of their namespaces.
+///
+/// # Errors
+/// Storage failures and damaged packs.
+pub fn open_rows<'a>(
+    prepared: &Prepared<'_>,
+    ledger: &Ledger,
+    selections: impl Iterator<Item = &'a Selection>,
+) -> Result<Vec<SourceRows>, Error> {
+    let of =
+        |f: fn(&SourcePlan) -> &String| prepared.sources.iter().map(move |s| f(s.plan).as_str());
+    let (person, _) = spaces(of(|s| &s.person_namespace));
+    let (group, _) = spaces(of(|s| &s.group_namespace));
+    let (event, _) = spaces(of(|s| &s.event_namespace));
+    let mut rows = Vec::with_capacity(prepared.sources.len());
+    for ((source, selection), i) in prepared.sources.iter().zip(selections).zip(0..) {
+        let packs = selection
+            .packs
+            .iter()
+            .filter(|(pack, _)| pack.footer.rows > 0)
+            .map(|(pack, units)| OpenPack::open(ledger, pack.clone(), units.clone()).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        let number = |of: &[usize]| of.get(i).copied().unwrap_or(0);
+        rows.push(SourceRows {
+            packs,
+            asked: Arc::new(source.wanted.asked.clone()),
+            units: selection.units.iter().map(|(_, unit)| unit.last_day).collect(),
+            person_space: number(&person),
+            group_space: number(&group),
+            event_space: number(&event),
+        });
+    }
+    Ok(rows)
+}
+
 /// Numbers for names, in the order of the names: ties between ids of two namespaces go by it.
 fn spaces<'a>(names: impl Iterator<Item = &'a str> + Clone) -> (Vec<usize>, Vec<String>) {
     let known: BTreeSet<&str> = names.clone().collect();
@@ -92,7 +110,7 @@ fn spaces<'a>(names: impl Iterator<Item = &'a str> + Clone) -> (Vec<usize>, Vec<
 }
 
 /// The folder for temporary files; one can be made there.
-fn temp_dir(plan: &RunPlan) -> Result<PathBuf, Error> {
+pub(super) fn temp_dir(plan: &RunPlan) -> Result<PathBuf, Error> {
     let folder = plan.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     tempfile::tempfile_in(&folder).map_err(|error| Error::Folder {
         folder: folder.display().to_string(),

@@ -3,9 +3,11 @@
 mod account;
 mod count;
 mod evidence;
+mod explain;
 mod fill;
 mod outlook;
 mod prepare;
+mod recompute;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +29,9 @@ use count::{Counted, count};
 use fill::fill_ledger;
 use prepare::{Prepared, prepare};
 
+pub use explain::{EXPLAINED, Explained, FileShare, Sums, explain};
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
+pub use recompute::recompute;
 
 /// What to do about a folder that cannot be used.
 const OUTPUT: &str = "name another output folder with output.url or --output";
