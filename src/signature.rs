@@ -27,7 +27,7 @@ impl fmt::Debug for Signer {
 
 /// Whose signature is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey([u8; 32]);
 
 /// `manifest.json.sig`: over the bytes of `manifest.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ impl Signer {
     }
 
     pub fn public_key(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey(self.0.verifying_key().to_bytes())
     }
 
     /// The file beside a manifest of these bytes. The same bytes give the same signature.
@@ -75,14 +75,15 @@ impl PublicKey {
     /// # Errors
     /// What a key file must hold.
     pub fn from_pem(pem: &str) -> Result<Self, String> {
-        VerifyingKey::from_public_key_pem(pem.trim()).map(Self).map_err(|_| {
+        let key = VerifyingKey::from_public_key_pem(pem.trim());
+        key.map(|key| Self(key.to_bytes())).map_err(|_| {
             "it holds no Ed25519 public key in PEM; openssl pkey -pubout gives it from the private one"
                 .into()
         })
     }
 
     pub fn to_hex(&self) -> String {
-        hex(self.0.as_bytes())
+        hex(&self.0)
     }
 }
 
@@ -108,7 +109,7 @@ pub fn check(bytes: &[u8], manifest: &[u8]) -> Result<PublicKey, String> {
     let signature = signature.ok_or("holds no Ed25519 signature")?;
     key.verify_strict(manifest, &signature)
         .map_err(|_| "is no signature of this manifest by the key that it names")?;
-    Ok(PublicKey(key))
+    Ok(PublicKey(key.to_bytes()))
 }
 
 #[cfg(test)]

@@ -22,7 +22,13 @@ pub fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
     if let Some(file) = &args.evidence {
         return evidence(file, args.run.as_deref(), &demands, &runtime.io, global);
     }
-    let place = find(args.run.as_deref().unwrap_or_default(), &runtime.io)?;
+    let place = match find(args.run.as_deref().unwrap_or_default(), &runtime.io) {
+        Err(Failure { error: Error::Verify(VerifyError::Differs(what)), code }) => {
+            print_line(&Report::of_difference(what.clone()))?;
+            return Err(Failure { error: VerifyError::Differs(what).into(), code });
+        }
+        found => found?,
+    };
     let (mut report, manifest) = look(&place, &demands, global)?;
     if let (true, Some(manifest)) = (args.inputs, &manifest) {
         stage("inputs", global);
@@ -144,18 +150,19 @@ fn evidence(
         argument: format!("--evidence {shown}"),
         reason: format!("cannot be read: {e}"),
     })?;
-    let evidence = Evidence::parse(&bytes).map_err(|reason| {
-        VerifyError::Differs(format!("{shown} is no evidence file, or was changed: {reason}"))
-    })?;
-    let proven = match run {
-        None => verify::check_alone(&evidence),
-        Some(run) => {
+    let proven = match (Evidence::parse(&bytes), run) {
+        (Err(reason), _) => {
+            let what = format!("it is no evidence file, or was changed: {reason}");
+            Proven::of_differences(vec![what])
+        }
+        (Ok(evidence), None) => verify::check_alone(&evidence),
+        (Ok(evidence), Some(run)) => {
             let place = find(run, io)?;
             let (report, manifest) = look(&place, demands, global)?;
-            let Some(manifest) = manifest.filter(|_| report.holds()) else {
-                return Err(VerifyError::Differs(report.shown()).into());
-            };
-            verify::check_with(&evidence, &place, &manifest)?
+            match manifest.filter(|_| report.holds()) {
+                Some(manifest) => verify::check_with(&evidence, &place, &manifest)?,
+                None => Proven::of_differences(report.differences),
+            }
         }
     };
     print_line(&proven)?;

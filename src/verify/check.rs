@@ -1,6 +1,7 @@
 //! A run's files against its manifest.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -11,7 +12,7 @@ use crate::publish::{MANIFEST, Manifest, merkle, sha256};
 use crate::signature;
 
 /// Looks at everything that was published. What was changed is found by hashes alone; what the
-/// manifest says of its tables is looked at only where they hold.
+/// manifest says of its tables is looked at, last, only where all of them hold.
 ///
 /// `stage` is told what is looked at.
 ///
@@ -53,15 +54,15 @@ pub fn check(
     check_signature(place, &bytes, demands, &mut report)?;
     stage("files");
     check_files(place, &manifest, &mut report)?;
-    if report.holds() {
-        stage("tables");
-        check_merkle(place, &manifest, &mut report);
-        check_tables(place, &manifest, &mut report)?;
-    }
     stage("other runs");
     check_chain(place, &manifest, &mut report)?;
     if place.whole {
         check_latest(place, &manifest, &mut report)?;
+    }
+    if report.holds() {
+        stage("tables");
+        check_merkle(place, &manifest, &mut report);
+        check_tables(place, &manifest, &mut report)?;
     }
     Ok((report, Some(manifest)))
 }
@@ -127,15 +128,55 @@ fn check_files(place: &Place, manifest: &Manifest, report: &mut Report) -> Resul
         report.files += 1;
         report.bytes += found;
     }
-    for listed in place.store.list(&place.run)? {
-        if !known.contains(&listed.path) {
-            report.differs(format!(
-                "{} is no file of this run: the manifest does not name it",
-                place.store.shown(&listed.path)
-            ));
+    let mut others: BTreeSet<String> =
+        place.store.list(&place.run)?.into_iter().map(|listed| listed.path).collect();
+    let mut staged = BTreeSet::new();
+    if let Some(root) = place.store.local_root() {
+        for path in unlisted(root, &place.run, &others) {
+            let left_behind = ends_like_staged(&path);
+            if left_behind { &mut staged } else { &mut others }.insert(path);
         }
     }
+    for path in others.difference(&known) {
+        report.differs(format!(
+            "{} is no file of this run: the manifest does not name it",
+            place.store.shown(path)
+        ));
+    }
+    for path in staged {
+        report.warnings.push(format!(
+            "{} is no file of this run: a run that was killed left it half written; remove it",
+            place.store.shown(&path)
+        ));
+    }
     Ok(())
+}
+
+/// Names of a local folder that its listing does not show: those of files in the making, and of links
+/// that lead nowhere.
+fn unlisted(root: &Path, run: &str, listed: &BTreeSet<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.join(run)];
+    while let Some(folder) = folders.pop() {
+        // What cannot be opened has failed the listing already.
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let below = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            if !listed.contains(&below) {
+                found.push(below);
+            }
+        }
+    }
+    found
+}
+
+fn ends_like_staged(name: &str) -> bool {
+    let tail = name.rsplit_once('#').map(|(_, tail)| tail);
+    tail.is_some_and(|tail| !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The parts that are made of the manifest itself; those of tables are made of their files.

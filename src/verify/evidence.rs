@@ -71,7 +71,7 @@ fn in_csv(id: &str) -> String {
     if is_formula(&shown) { format!("'{shown}") } else { shown.into_owned() }
 }
 
-/// Makes the evidence of an app, from a run whose files hold (see [`super::check`]).
+/// Makes the evidence of an app, from a run whose files hold (see [`super::check()`]).
 ///
 /// # Errors
 /// Storage failures, and an app without any row.
@@ -148,6 +148,13 @@ fn rows_of(table: &Table, app: &str, scope: Option<&str>) -> Vec<usize> {
             && scope.is_none_or(|scope| scopes.is_some_and(|scopes| is(scopes, *row, scope)))
     };
     (0..table.batch.num_rows()).filter(fits).collect()
+}
+
+impl Proven {
+    /// What is proven by evidence that cannot be believed: nothing.
+    pub fn of_differences(differences: Vec<String>) -> Self {
+        Self { verdict: "differs", differences, ..Default::default() }
+    }
 }
 
 impl Evidence {

@@ -78,7 +78,8 @@ fn check_source(
         by_folder.entry(folder.to_string()).or_default().push((below.to_string(), file));
     }
     for (folder, files) in by_folder {
-        let now = listing(&folder, options, io)?;
+        let store = open(&folder, options, io)?;
+        let now = listing(store.as_ref())?;
         for (below, file) in files {
             found.files += 1;
             let url = text(file, "url");
@@ -87,7 +88,14 @@ fn check_source(
                 report.differs(format!("source `{name}`: {url} is missing"));
                 continue;
             };
-            match difference(file, pin) {
+            let mut difference = difference_of(file, pin);
+            if let (Some(_), Some(store)) = (&difference, &store)
+                && let Some(pin) = store.head(&below)?
+            {
+                // A listing may not tell versions.
+                difference = difference_of(file, &pin);
+            }
+            match difference {
                 None => found.unchanged += 1,
                 Some(difference) => {
                     found.changed += 1;
@@ -108,12 +116,8 @@ fn common<'a>(source: &str, file: &'a str) -> &'a str {
     file.get(..end).unwrap_or_default()
 }
 
-fn listing(
-    folder: &str,
-    options: &raw::Store,
-    io: &Io,
-) -> Result<HashMap<String, Pin>, VerifyError> {
-    let Some(store) = open(folder, options, io)? else { return Ok(HashMap::new()) };
+fn listing(store: Option<&Store>) -> Result<HashMap<String, Pin>, VerifyError> {
+    let Some(store) = store else { return Ok(HashMap::new()) };
     Ok(store.list("")?.into_iter().map(|listed| (listed.path, listed.pin)).collect())
 }
 
@@ -129,7 +133,7 @@ fn open(folder: &str, options: &raw::Store, io: &Io) -> Result<Option<Store>, Ve
     }
 }
 
-fn difference(file: &Value, now: &Pin) -> Option<String> {
+fn difference_of(file: &Value, now: &Pin) -> Option<String> {
     let bytes = file.get("bytes").and_then(Value::as_u64);
     if bytes != Some(now.size) {
         return Some(format!("it has {} bytes and had {}", now.size, bytes.unwrap_or_default()));

@@ -76,6 +76,11 @@ impl Report {
         self.differences.is_empty()
     }
 
+    /// A report of one difference, found before there was a run to look at.
+    pub fn of_difference(what: String) -> Self {
+        Self { verdict: "differs", differences: vec![what], ..Default::default() }
+    }
+
     fn differs(&mut self, what: impl Into<String>) {
         self.differences.push(what.into());
     }

@@ -67,7 +67,7 @@ impl Output {
     }
 }
 
-/// Bits of files that `verify` must notice, shared among two threads; gives how many there were.
+/// Bits of files that `verify` must notice, shared among threads; gives how many there were.
 fn all_are_noticed(files: &Files, bits: impl Fn(&str, usize) -> Vec<usize> + Sync) -> usize {
     let tasks: Vec<(&String, usize, usize)> = files
         .iter()
@@ -79,13 +79,14 @@ fn all_are_noticed(files: &Files, bits: impl Fn(&str, usize) -> Vec<usize> + Syn
                 .flat_map(move |at| bits(path, at).into_iter().map(move |bit| (path, at, bit)))
         })
         .collect();
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
-        for part in 0..2 {
+        for part in 0..threads {
             let tasks = &tasks;
             scope.spawn(move || {
                 let output = Output::of(files);
                 assert_eq!(output.complaint(), None);
-                for (path, at, bit) in tasks.iter().skip(part).step_by(2) {
+                for (path, at, bit) in tasks.iter().skip(part).step_by(threads) {
                     let mut flipped = files[*path].clone();
                     flipped[*at] ^= 1 << bit;
                     output.write(path, flipped);

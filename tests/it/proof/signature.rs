@@ -69,7 +69,7 @@ fn a_key_is_given_by_flag_configuration_or_environment_and_never_shown() {
     let secret = KEY.lines().nth(1).unwrap();
     let lake = lake_with_keys();
     lake.edit("afterscope.toml", "url = \"out/\"", "url = \"out/\"\nsign_key = \"env:SIGN_KEY\"");
-    lake.run(&[]).fails(1, &["sign_key", "environment variable SIGN_KEY is not set"]);
+    lake.run(&[]).fails(1, &["afterscope.toml:24", "environment variable SIGN_KEY is not set"]);
     let mut command = lake.command(&crate::lake::run_args(&["-v"]));
     let outcome = crate::lake::Outcome::of(&lake, command.env("SIGN_KEY", KEY).output().unwrap());
     let outcome = outcome.succeeds();

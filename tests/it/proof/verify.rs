@@ -95,7 +95,7 @@ fn what_was_changed_went_or_came_is_named() {
 #[test]
 fn latest_that_is_not_the_latest_run_is_named() {
     let lake = Lake::standard();
-    lake.publishes(&["--as-of", "2019-08-01"]);
+    lake.publishes(&["--as-of", "2019-07-02"]);
     let old = fs::read(lake.path("out/latest.json")).unwrap();
     let old_table = fs::read(lake.path("out/latest/coverage.parquet")).unwrap();
     lake.publishes(&[]);
@@ -118,9 +118,30 @@ fn latest_that_is_not_the_latest_run_is_named() {
     fs::write(lake.path("out/latest.json"), &old).unwrap();
     differs(&lake.afterscope(&["verify", "out"]), &["and run 20190901T000000Z", "later as_of"]);
     fs::remove_file(lake.path("out/latest.json")).unwrap();
-    lake.afterscope(&["verify", "out"]).fails(3, &["latest.json is missing"]);
+    differs(&lake.afterscope(&["verify", "out"]), &["latest.json is missing"]);
+    lake.write("out/latest.json", "{\"run_id\":1}");
+    differs(&lake.afterscope(&["verify", "out"]), &["latest.json is damaged"]);
+    lake.write(
+        "out/latest.json",
+        r#"{"run_id":"../x","as_of":"","manifest":"","manifest_sha256":""}"#,
+    );
+    differs(&lake.afterscope(&["verify", "out"]), &["latest.json was changed: it names no run"]);
     fs::write(lake.path("out/latest.json"), &new).unwrap();
     holds(&lake, &["out"]);
+}
+
+#[test]
+fn names_that_a_listing_hides_are_seen() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    let folder = run_folder(&lake);
+    // A run that was killed while it wrote left this.
+    fs::write(folder.join("tables/coverage.csv#1"), "half").unwrap();
+    let line = holds(&lake, &["out"]);
+    assert!(line["warnings"][0].as_str().unwrap().contains("tables/coverage.csv#1"), "{line}");
+    std::os::unix::fs::symlink("nowhere", folder.join("tables/link.csv")).unwrap();
+    let says = ["tables/link.csv is no file of this run"];
+    differs(&lake.afterscope(&["verify", "out"]), &says);
 }
 
 #[test]
