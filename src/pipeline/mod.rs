@@ -4,6 +4,7 @@ mod account;
 mod count;
 mod evidence;
 mod explain;
+mod explain_key;
 mod fill;
 mod outlook;
 mod prepare;

@@ -131,6 +131,49 @@ fn repeats_and_weights_are_told_by_file() {
 }
 
 #[test]
+fn what_was_only_held_and_what_is_unknown_is_told_too() {
+    let lake = Lake::empty();
+    let scopes = r#"scopes = { path = "scope", encoding = "space" }"#;
+    lake.edit("afterscope.toml", r#"scopes = "scope""#, &format!("{scopes}\nendpoint = \"path\""));
+    lake.edit("afterscope.toml", "group = \"group_id\"\nscopes", "scopes");
+    lake.edit("afterscope.toml", "[registry]", "[registry]\nendpoints = \"endpoints.csv\"");
+    lake.write("endpoints.csv", "path,scope\n/members,read_members\n/posts,write_posts\n");
+    // One call of each scope, one of neither, and one that nobody knows how it ended.
+    let paths = ["/members", "/posts", "/other", "/members"];
+    let text = |value: &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(paths.iter().map(|_| value)))
+    };
+    let number = |values: [Option<i64>; 4]| -> ArrayRef { Arc::new(Int64Array::from_iter(values)) };
+    lake.columns(
+        "logs/dt=2019-07-05/part-0.parquet",
+        vec![
+            ("event_time", times(paths.iter().map(|_| Some("2019-07-05T08:00:00Z")))),
+            ("request_id", Arc::new(StringArray::from_iter_values(["a", "b", "c", "d"]))),
+            ("app_id", text("app-1")),
+            ("scope", text("read_members write_posts")),
+            ("path", Arc::new(StringArray::from_iter_values(paths))),
+            ("user_id", number([Some(1), Some(2), Some(3), Some(4)])),
+            ("status", number([Some(200), Some(200), Some(200), None])),
+            ("bytes", number([Some(1), Some(1), Some(1), Some(1)])),
+        ],
+    );
+    lake.publishes(&[]);
+    let columns = ["requests_allowed", "requests_held_only", "requests_denied", "requests_unknown"];
+    for (scope, expected) in [
+        // Held by the calls of the other endpoint and of neither.
+        ("scope=read_members", [1, 2, 0, 1]),
+        ("scope=write_posts", [1, 2, 0, 1]),
+        // At a grain without a scope, a call that exercised any is exposure.
+        ("scope=(all)", [2, 1, 0, 1]),
+    ] {
+        let line = explain(&lake, "app_scope_exposure", &[scope, "app_id=app-1"]).succeeds().json();
+        let sums = columns.map(|column| line["sums"][column].as_i64().unwrap());
+        let published = columns.map(|column| line["published"][column].as_i64().unwrap());
+        assert_eq!((sums, published), (expected, expected), "{scope}");
+    }
+}
+
+#[test]
 fn every_row_of_the_sample_that_can_be_explained_is() {
     let lake = Lake::empty();
     lake.afterscope(&["sample", "groups-2019", "demo", "--rows", "20000"]).succeeds();

@@ -116,7 +116,7 @@ fn a_sample_of_all_bits_is_noticed() {
     assert!(flipped > 8000, "{flipped}");
 }
 
-/// Literally every bit of every published file.
+/// Literally every bit of every published file, about a million: some minutes.
 #[test]
 #[ignore = "slow"]
 fn every_bit_is_noticed() {

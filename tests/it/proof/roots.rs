@@ -108,6 +108,22 @@ fn a_cell_with_a_line_end_is_one_leaf() {
     super::holds(&lake, &["out"]);
 }
 
+/// The first command of docs/verify.md, as it stands there.
+#[test]
+fn the_manuals_command_finds_the_hash_on_the_last_line() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/verify.md");
+    let page = fs::read_to_string(page).unwrap();
+    let command = page.lines().find(|line| line.contains("| sha256sum     #")).unwrap();
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    let folder = run_folder(&lake);
+    let outcome =
+        Command::new("sh").args(["-c", command.trim()]).current_dir(&folder).output().unwrap();
+    let printed = String::from_utf8(outcome.stdout).unwrap();
+    let (hash, _) = printed.split_once(' ').unwrap();
+    assert_eq!(manifest(&lake)["sha256"], hash, "{command}");
+}
+
 /// The script of docs/verify.md, as it stands there.
 #[test]
 fn the_manuals_script_finds_the_same_roots() {
