@@ -29,6 +29,13 @@ pub struct Output {
     pub sha256: String,
 }
 
+impl Output {
+    /// Whether it is a table's CSV file: what rows are proven by.
+    pub fn is_csv_table(&self) -> bool {
+        self.path.starts_with("tables/") && self.path.ends_with(".csv")
+    }
+}
+
 impl Manifest {
     pub fn render(&self) -> String {
         seal(&serde_json::to_string_pretty(self).unwrap_or_default())

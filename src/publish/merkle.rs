@@ -48,7 +48,7 @@ impl Merkle {
     /// The section for a run, its inputs as `details` has them and its tables' CSV files.
     pub fn of(run_id: &str, details: &Value, files: &[(&Output, &TableFile)]) -> Self {
         let mut parts = vec![inputs(details)];
-        let tables = files.iter().filter(|(output, _)| output.path.ends_with(".csv"));
+        let tables = files.iter().filter(|(output, _)| output.is_csv_table());
         parts.extend(tables.map(|(output, file)| table(&output.path, &file.bytes)));
         Self::over(run_id, as_of(details), parts)
     }

@@ -188,7 +188,7 @@ fn check_merkle(place: &Place, manifest: &Manifest, report: &mut Report) {
     if over != *stated {
         report.differs(format!("{shown}: its merkle.root is not that of its parts"));
     }
-    let tables = manifest.outputs.iter().map(|o| o.path.as_str()).filter(|p| p.ends_with(".csv"));
+    let tables = manifest.outputs.iter().filter(|o| o.is_csv_table()).map(|o| o.path.as_str());
     let expected: Vec<&str> = std::iter::once(merkle::INPUTS).chain(tables).collect();
     if !stated.parts.iter().map(|part| part.part.as_str()).eq(expected) {
         report.differs(format!("{shown}: its merkle.parts are not the inputs and the tables"));

@@ -83,7 +83,7 @@ pub fn extract(
 ) -> Result<Evidence, VerifyError> {
     let bytes = read(place, MANIFEST)?.unwrap_or_default();
     let mut tables = Vec::new();
-    for output in manifest.outputs.iter().filter(|o| o.path.ends_with(".csv")) {
+    for output in manifest.outputs.iter().filter(|o| o.is_csv_table()) {
         let stem = output.path.trim_end_matches(".csv");
         let Some(parquet) = read(place, &format!("{stem}.parquet"))? else { continue };
         // Parquet tells texts apart that a CSV cell shows alike.

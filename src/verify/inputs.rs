@@ -134,7 +134,7 @@ fn open(folder: &str, options: &raw::Store, io: &Io) -> Result<Option<Store>, Ve
 }
 
 fn difference_of(file: &Value, now: &Pin) -> Option<String> {
-    let bytes = file.get("bytes").and_then(Value::as_u64);
+    let bytes = file.get("bytes").or_else(|| file.get("size")).and_then(Value::as_u64);
     if bytes != Some(now.size) {
         return Some(format!("it has {} bytes and had {}", now.size, bytes.unwrap_or_default()));
     }
@@ -158,7 +158,27 @@ fn check_registry(
     found.files += 1;
     let (role, url) = (text(file, "role"), text(file, "url"));
     let (folder, name) = url.rsplit_once('/').unwrap_or(("", url));
-    let bytes = match open(folder, options, io)? {
+    let store = open(folder, options, io)?;
+    if file.get("sha256").is_none() {
+        // A large one is pinned as logs are.
+        let pin = match &store {
+            Some(store) => store.head(name)?,
+            None => None,
+        };
+        match pin.map(|pin| difference_of(file, &pin)) {
+            None => {
+                found.missing += 1;
+                report.differs(format!("registry.{role}: {url} is missing"));
+            }
+            Some(Some(difference)) => {
+                found.changed += 1;
+                report.differs(format!("registry.{role}: {url} was changed: {difference}"));
+            }
+            Some(None) => found.unchanged += 1,
+        }
+        return Ok(());
+    }
+    let bytes = match store {
         Some(store) => store.read(name)?,
         None => None,
     };

@@ -14,7 +14,7 @@ pub fn check_tables(
     manifest: &Manifest,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    let tables = manifest.outputs.iter().filter(|o| o.path.ends_with(".csv"));
+    let tables = manifest.outputs.iter().filter(|o| o.is_csv_table());
     for output in tables {
         let shown = place.shown(&output.path);
         let Some(csv) = read(place, &output.path)? else { continue };

@@ -203,6 +203,37 @@ fn inputs_of_globs_and_single_files_are_found_again() {
 }
 
 #[test]
+fn a_registry_file_that_is_pinned_and_not_hashed_is_compared_by_its_pin() {
+    use afterscope::store::{Io, StoreUrl};
+    use afterscope::verify::{Report, check_inputs};
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let io = Io::new(runtime.handle().clone());
+    let store =
+        StoreUrl::parse(lake.path("").to_str().unwrap(), &lake.path(""), &Default::default())
+            .unwrap()
+            .open(&io)
+            .unwrap();
+    let pin = store.head("apps.csv").unwrap().unwrap();
+    let text = fs::read(run_folder(&lake).join("manifest.json")).unwrap();
+    let mut manifest = afterscope::publish::Manifest::parse(&text).unwrap();
+    manifest.details["registry"] = serde_json::json!([
+        { "role": "members", "url": store.shown("apps.csv"), "size": pin.size, "e_tag": pin.e_tag }
+    ]);
+    let found = || {
+        let mut report = Report::default();
+        check_inputs(&manifest, &io, &mut report).unwrap();
+        report.differences
+    };
+    assert_eq!(found(), Vec::<String>::new());
+    lake.edit("apps.csv", "Planner", "Plotter");
+    assert!(found()[0].contains("apps.csv was changed: its e_tag is"), "{:?}", found());
+    fs::remove_file(lake.path("apps.csv")).unwrap();
+    assert!(found()[0].contains("apps.csv is missing"), "{:?}", found());
+}
+
+#[test]
 fn an_address_without_a_run_is_the_users_mistake() {
     let lake = Lake::standard();
     lake.afterscope(&["verify", "nowhere"]).fails(1, &["nowhere", "is not there", "OUT/runs"]);
