@@ -15,6 +15,7 @@ use crate::scan::ScanError;
 use crate::snapshot::SnapshotError;
 use crate::sorter::SortError;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::verify::VerifyError;
 
 /// Any failure of a run. Its text says what, which object, which numbers, and what to do.
 #[derive(Debug, Error)]
@@ -39,6 +40,8 @@ pub enum Error {
     Report(#[from] ReportError),
     #[error("{0}")]
     Publish(#[from] PublishError),
+    #[error("{0}")]
+    Verify(#[from] VerifyError),
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -139,6 +142,11 @@ impl Error {
             Self::Report(_) => ExitCode::Bug,
             Self::Publish(PublishError::Store(e)) | Self::Store(e) => of_store(e.kind),
             Self::Publish(_) => ExitCode::User,
+            Self::Verify(VerifyError::Store(e) | VerifyError::Publish(PublishError::Store(e))) => {
+                of_store(e.kind)
+            }
+            Self::Verify(VerifyError::NoRun { .. } | VerifyError::User { .. }) => ExitCode::User,
+            Self::Verify(_) => ExitCode::Input,
             Self::Rejected { .. } => ExitCode::Input,
         }
     }

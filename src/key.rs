@@ -180,6 +180,25 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes that [`hex`] wrote; `None` for anything else, upper case and other lengths included.
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != N * 2 {
+        return None;
+    }
+    let value = |digit: &u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let mut out = [0; N];
+    for (byte, pair) in out.iter_mut().zip(digits.chunks(2)) {
+        let [high, low] = pair else { return None };
+        *byte = value(high)? << 4 | value(low)?;
+    }
+    Some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,8 @@ pub mod report;
 
 pub mod publish;
 
+pub mod verify;
+
 pub mod pipeline;
 
 pub mod cli;
@@ -30,5 +32,6 @@ pub mod key;
 pub mod memory;
 pub mod moment;
 pub mod sample;
+pub mod signature;
 pub mod sorter;
 pub mod store;

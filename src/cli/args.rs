@@ -73,6 +73,34 @@ All else goes to stderr. A run that stands already is used again.")]
 
 Days are counted to the moment. The last line on stdout is one line of JSON; all else goes to stderr.")]
     WhatIf(WhatIfArgs),
+    /// Check that a published run is what it was when it was published.
+    #[command(after_help = "Examples:
+  afterscope verify out                     the latest run, and latest itself
+  afterscope verify out/runs/20191106T000000Z-553b66c562e7 --inputs
+  afterscope verify out --public-key audit.pem
+  afterscope verify out --recompute --config afterscope.toml
+  afterscope verify --evidence app.json out
+
+The last line on stdout is one line of JSON. Exit codes: 0 all holds, 3 something differs or is
+missing (the first thing is named), 1 wrong address or key, 4 transient.")]
+    Verify(VerifyArgs),
+
+    /// Write the rows of one app with proofs that they stand in a run, and nothing of other apps.
+    #[command(after_help = "Examples:
+  afterscope evidence out --app 1140000000007 --out app.json
+  afterscope evidence out/runs/20191106T000000Z-553b66c562e7 --app 1140000000007 --scope read_members")]
+    Evidence(EvidenceArgs),
+
+    /// Name the input files, and the rows in them, that one figure comes from.
+    #[command(after_help = "Examples:
+  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table app_scope_exposure \\
+    --where scope=groups_access_member_info --where app_id=1140000000007
+  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table daily_timeline \\
+    --where day=2019-07-01
+
+A column that is not given is (all). The ledger is read, no log file. The last line on stdout is one
+line of JSON. Exit code 3: the published figure is not the sum over the files.")]
+    Explain(ExplainArgs),
 
     /// Make a sample lake with its configuration and its true answers.
     #[command(after_help = "Examples:
@@ -132,6 +160,9 @@ pub struct RunArgs {
     /// Key all ids with a secret, by reference: env:NAME or file:PATH.
     #[arg(long, value_name = "REFERENCE")]
     pub id_key: Option<String>,
+    /// Sign the manifest with an Ed25519 private key (PKCS#8 PEM): a path, file:PATH or env:NAME.
+    #[arg(long, value_name = "FILE")]
+    pub sign_key: Option<String>,
     /// Memory to stay within: 512MB, 4GiB. Default: a quarter of the machine.
     #[arg(long, value_name = "BYTES")]
     pub memory_limit: Option<String>,
@@ -154,6 +185,22 @@ impl PlaceArgs {
             set: self.set.clone(),
             output: self.output.clone(),
             state: self.state.clone(),
+            unsigned: true,
+            ..Default::default()
+        }
+    }
+}
+
+impl VerifyArgs {
+    /// What a recomputation takes from the command line; the rest stands in the run's manifest.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            as_of: "1970-01-01".into(),
+            set: self.set.clone(),
+            id_key: self.id_key.clone(),
+            memory_limit: self.memory_limit.clone(),
+            threads: self.threads,
+            unsigned: true,
             ..Default::default()
         }
     }
@@ -164,13 +211,78 @@ impl RunArgs {
         Overrides {
             as_of: self.as_of.clone(),
             id_key: self.id_key.clone(),
+            sign_key: self.sign_key.clone(),
             memory_limit: self.memory_limit.clone(),
             threads: self.threads,
             allow_incomplete: self.allow_incomplete,
             no_pruning: self.no_pruning,
+            unsigned: false,
             ..self.place.overrides()
         }
     }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// A run's folder (OUT/runs/<run_id>), or OUT for its latest run: a path or s3:// address.
+    #[arg(required_unless_present = "evidence")]
+    pub run: Option<String>,
+    /// Check an evidence file, alone or against the run.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "recompute"])]
+    pub evidence: Option<PathBuf>,
+    /// Check, too, that every input file still has its size, ETag and version.
+    #[arg(long)]
+    pub inputs: bool,
+    /// Count everything again from the input files, in a temporary folder with an empty ledger: the
+    /// files must have the same bytes.
+    #[arg(long, requires = "config")]
+    pub recompute: bool,
+    /// The configuration of the run, for --recompute.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// As for `run`, where it was given there.
+    #[arg(long, value_name = "KEY=VALUE", requires = "recompute")]
+    pub set: Vec<String>,
+    /// As for `run`, where it was given there: env:NAME or file:PATH.
+    #[arg(long, value_name = "REFERENCE", requires = "recompute")]
+    pub id_key: Option<String>,
+    /// Memory for --recompute: 512MB, 4GiB. Default: a quarter of the machine.
+    #[arg(long, value_name = "BYTES", requires = "recompute")]
+    pub memory_limit: Option<String>,
+    /// Threads for --recompute. Default: the machine's cores.
+    #[arg(long, value_name = "N", requires = "recompute")]
+    pub threads: Option<u32>,
+    /// Demand a signature by this Ed25519 public key (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct EvidenceArgs {
+    /// A run's folder (OUT/runs/<run_id>), or OUT for its latest run: a path or s3:// address.
+    pub run: String,
+    /// The app, as the log and the registry name it.
+    #[arg(long, value_name = "ID")]
+    pub app: String,
+    /// Only its rows of this scope.
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Option<String>,
+    /// The file to write. Default: standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// scope_summary, app_scope_exposure, developer_exposure, daily_timeline or
+    /// deletion_verification.
+    #[arg(long, value_name = "TABLE")]
+    pub table: String,
+    /// What names the row: scope=…, app_id=…, developer_id=…, day=…, attested_at=…
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    pub conditions: Vec<String>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,6 +1,8 @@
 //! The command line: the only place that prints.
 
 mod args;
+mod evidence;
+mod explain;
 mod plan;
 mod progress;
 mod reference;
@@ -9,6 +11,7 @@ mod sample;
 mod schema;
 mod state;
 mod terminal;
+mod verify;
 mod what_if;
 
 use std::io::Write;
@@ -32,6 +35,9 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Run(args) => run::run(args, &cli.global),
         Command::Plan(args) => plan::run(args, &cli.global),
+        Command::Verify(args) => verify::run(args, &cli.global),
+        Command::Evidence(args) => evidence::run(args, &cli.global),
+        Command::Explain(args) => explain::run(args, &cli.global),
         Command::WhatIf(args) => what_if::run(args, &cli.global),
         Command::Sample(args) => sample::run(args),
         Command::Schema(args) => schema::run(args),
@@ -76,6 +82,14 @@ fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes one line of JSON to stdout.
+fn print_line(line: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(line)
+        .map_err(|e| Error::Folder { folder: "standard output".into(), reason: e.to_string() })?;
+    line.push(b'\n');
+    print_bytes(&line)
 }
 
 fn man(folder: &std::path::Path) -> Result<(), Failure> {

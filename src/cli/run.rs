@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::args::{Global, LogFormat, RunArgs};
 use super::progress::{Shown, on_signals, watch};
-use super::{Failure, print_bytes, terminal};
+use super::{Failure, print_line, terminal};
 use crate::config::{self, RunPlan};
 use crate::error::{Error, ExitCode};
 use crate::pipeline::{self, Summary};
@@ -43,37 +43,39 @@ impl Drop for Runtime {
 pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
     let plan = config::load(&args.place.config, &args.overrides())?;
     let runtime = Runtime::new()?;
+    let summary = watched(&runtime, global, |progress, shown| {
+        pipeline::run(&plan, &runtime.io, progress, shown)
+    })?;
+    if !global.quiet && global.log_format == LogFormat::Text {
+        findings(&plan, &runtime.io, &summary)?;
+    }
+    print_line(&summary)
+}
+
+/// Shows work as it goes, and ends it on a signal.
+pub fn watched<T>(
+    runtime: &Runtime,
+    global: &Global,
+    work: impl FnOnce(&Arc<Progress>, &Shown) -> Result<T, Error>,
+) -> Result<T, Failure> {
     let progress = Arc::new(Progress::default());
     let signal = Arc::new(AtomicI32::new(0));
     on_signals(runtime.io.handle(), &progress, &signal);
     let shown = Arc::new(Shown::new(global, &progress));
     let ticking = watch(&shown, runtime.io.handle());
-    let outcome = pipeline::run(&plan, &runtime.io, &progress, shown.as_ref());
+    let outcome = work(&progress, &shown);
     ticking.abort();
     drop(shown);
-    match outcome {
-        Ok(summary) => {
-            if !global.quiet && global.log_format == LogFormat::Text {
-                findings(&plan, &runtime.io, &summary)?;
+    outcome.map_err(|error| {
+        let mut failure = Failure::from(error);
+        if failure.code == ExitCode::Interrupted {
+            failure.error = Error::Interrupted;
+            if signal.load(Ordering::SeqCst) == 15 {
+                failure.code = ExitCode::Terminated;
             }
-            let mut line = serde_json::to_vec(&summary).map_err(|e| Error::Folder {
-                folder: "standard output".into(),
-                reason: e.to_string(),
-            })?;
-            line.push(b'\n');
-            print_bytes(&line)
         }
-        Err(error) => {
-            let mut failure = Failure::from(error);
-            if failure.code == ExitCode::Interrupted {
-                failure.error = Error::Interrupted;
-                if signal.load(Ordering::SeqCst) == 15 {
-                    failure.code = ExitCode::Terminated;
-                }
-            }
-            Err(failure)
-        }
-    }
+        failure
+    })
 }
 
 /// Columns of the short table on stderr: name in `scope_summary`, heading.

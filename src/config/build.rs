@@ -13,7 +13,7 @@ use super::plan::{
     RegistryPlan, RunPlan, SourcePlan, StatusPlan,
 };
 use super::raw::{self, Column, Encoding, GroupsLimit, NullStatus, StatusValue};
-use super::values::{parse_bytes, parse_range, secret, time_format};
+use super::values::{parse_bytes, parse_range, secret, sign_key, time_format};
 use crate::key::Keyer;
 use crate::moment::{Moment, Zone, parse_duration};
 use crate::store::{StoreUrl, check_endpoint};
@@ -400,6 +400,17 @@ pub fn build(
             b.take_at(at, secret(reference, base, env)).map(|s| Keyer::with_secret(&s))
         }
     };
+    let signer = match overrides.sign_key.as_ref().or(document.output.sign_key.as_ref()) {
+        _ if overrides.unsigned => Some(None),
+        None => Some(None),
+        Some(reference) => {
+            let given = overrides.sign_key.is_some();
+            let at = flag_or(node, "--sign-key", given, &["output", "sign_key"]);
+            // A flag is relative to the working folder, like other paths of the command line.
+            let base = if given { Path::new(".") } else { base };
+            b.take_at(at, sign_key(reference, base, env)).map(Some)
+        }
+    };
     let memory_limit = match overrides.memory_limit.as_ref().or(document.run.memory_limit.as_ref())
     {
         None => Some(crate::memory::default_limit()),
@@ -468,6 +479,7 @@ pub fn build(
         output: output?,
         state: state?,
         keyer: keyer?,
+        signer: signer?,
         memory_limit: memory_limit?,
         threads,
         temp_dir: document.run.temp_dir.as_ref().map(|dir| base.join(dir)),

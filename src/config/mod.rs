@@ -29,6 +29,9 @@ pub struct Overrides {
     pub output: Option<String>,
     pub state: Option<String>,
     pub id_key: Option<String>,
+    pub sign_key: Option<String>,
+    /// Nothing is signed, whatever the configuration says: its key may not be at hand.
+    pub unsigned: bool,
     pub memory_limit: Option<String>,
     pub threads: Option<u32>,
     pub allow_incomplete: bool,

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::raw::{Encoding, Kind, Missing, ScopesMean};
 use crate::key::Keyer;
 use crate::moment::{EpochUnit, Moment, Zone};
+use crate::signature::Signer;
 use crate::store::StoreUrl;
 
 /// What a run will do: every setting checked, nothing read yet.
@@ -29,6 +30,8 @@ pub struct RunPlan {
     pub output: StoreUrl,
     pub state: StoreUrl,
     pub keyer: Keyer,
+    /// Signs the manifest.
+    pub signer: Option<Signer>,
     /// Bytes.
     pub memory_limit: u64,
     pub threads: usize,

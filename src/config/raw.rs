@@ -473,6 +473,10 @@ pub struct Output {
     /// How to reach the store.
     #[serde(default)]
     pub store: Store,
+    /// Signs the manifest: an Ed25519 private key in PKCS#8 PEM, by reference only: a path,
+    /// `file:PATH` or `env:NAME`.
+    #[serde(default)]
+    pub sign_key: Option<String>,
 }
 
 /// Where the ledger is kept between runs.

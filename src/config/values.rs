@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::plan::TimeFormat;
 use crate::moment::EpochUnit;
+use crate::signature::Signer;
 
 pub fn time_format(text: &str) -> Result<TimeFormat, String> {
     Ok(match text {
@@ -58,6 +59,28 @@ pub fn secret(
         return Err("the id key is shorter than 16 bytes; use a random one of 32".into());
     }
     Ok(value)
+}
+
+/// Reads a private key by reference; what it holds reaches no message.
+pub fn sign_key(
+    reference: &str,
+    base: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Signer, String> {
+    if reference.contains(['\n', '\r']) || reference.contains("PRIVATE KEY") {
+        return Err("a key to sign with is given by reference, not itself: a path, file:PATH or env:NAME (and change it: it stood in the open)".into());
+    }
+    if let Some(name) = reference.strip_prefix("env:") {
+        let pem = env(name)
+            .ok_or_else(|| format!("the sign key's environment variable {name} is not set"))?;
+        return Signer::from_pem(&pem).map_err(|reason| {
+            format!("the sign key in the environment variable {name}: {reason}")
+        });
+    }
+    let path = reference.strip_prefix("file:").unwrap_or(reference);
+    let pem = std::fs::read_to_string(base.join(path))
+        .map_err(|error| format!("the sign key's file {path} cannot be read: {error}"))?;
+    Signer::from_pem(&pem).map_err(|reason| format!("the sign key's file {path}: {reason}"))
 }
 
 /// `512MB`, `4GiB`, `1000000`: bytes.

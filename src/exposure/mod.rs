@@ -12,6 +12,7 @@ mod reads;
 mod records;
 mod tally;
 mod totals;
+mod trace;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -31,6 +32,7 @@ pub use policy::{CellKey, Grain, Rules, Window};
 pub use reach::{NOWHERE, PeopleOf, Residents};
 pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
+pub use trace::{Share, Shares, trace};
 
 use counter::{Counter, SourceSpaces};
 use groups::{GroupCounter, GroupsSeen, SortedGroups, TopGroups};
@@ -119,7 +121,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     // Where nothing tells them apart, the people are the actors (docs/counting.md, rule 5).
     let actors_are_people = person_columns(sources).all(|c| c == PersonColumn::Actor);
     let actors = vec![!actors_are_people; person_spaces];
-    let jobs = plan_jobs(sources, person_spaces, settings);
+    let jobs = plan_jobs(sources, person_spaces, settings.threads, settings.people);
     let asked: Vec<Arc<Asked>> = sources.iter().map(|s| s.asked.clone()).collect();
     let spaces: Vec<SourceSpaces> = sources
         .iter()
@@ -296,11 +298,15 @@ fn person_columns(sources: &[SourceRows]) -> impl Iterator<Item = PersonColumn> 
         .map(|p| p.pack.footer.person)
 }
 
-fn plan_jobs(sources: &[SourceRows], person_spaces: usize, settings: &Settings<'_>) -> Vec<Job> {
-    let threads = settings.threads;
+fn plan_jobs(
+    sources: &[SourceRows],
+    person_spaces: usize,
+    threads: usize,
+    people: Option<PeopleOf<'_>>,
+) -> Vec<Job> {
     let mut jobs = Vec::new();
     for person_space in 0..person_spaces {
-        let of = settings.people.filter(|of| of.person_space == person_space);
+        let of = people.filter(|of| of.person_space == person_space);
         let members = of.and_then(|of| of.people.members.as_ref()).map_or(0, |pack| pack.rows());
         let own: u64 = sources
             .iter()

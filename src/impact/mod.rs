@@ -7,6 +7,7 @@ mod header;
 mod output;
 mod people_frames;
 mod policy_frames;
+mod read_back;
 
 use std::path::PathBuf;
 
@@ -21,7 +22,8 @@ use crate::registry::Registry;
 
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
 pub use frames::{
-    DayCoverage, Periods, Report, SourceCoverage, build as build_frames, coverage_pct, is_formula,
+    DayCoverage, Periods, Report, SourceCoverage, build as build_frames, coverage_pct, escaped,
+    is_formula,
 };
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile};

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use super::account::{check_rejects, cover};
 use super::fill::Filled;
+use super::people::{PeopleTable, people_of};
 use super::prepare::Prepared;
-use crate::config::raw::Kind;
-use crate::config::{ColumnPlan, RunPlan, SourcePlan};
+use crate::config::{RunPlan, SourcePlan};
 use crate::error::Error;
 use crate::exposure::{self, Exposure, PeopleOf, Rules, Settings, SourceRows};
 use crate::impact::SourceCoverage;
 use crate::key::IdKind;
 use crate::ledger::pack::Kinds;
-use crate::ledger::{Ledger, OpenPack, kind_of};
-use crate::people::{self, IdRule, MembersPack, People, Residence, ResidencyPack, Workshop};
+use crate::ledger::{Ledger, OpenPack, Selection, kind_of};
+use crate::people::Residence;
 use crate::scan::Progress;
 
 /// Everything counted, and every row accounted for.
@@ -47,25 +47,8 @@ pub fn count(
     one_kind("event", &filled, &event, &event_names, |k| k.event)?;
     let group_kinds = one_kind("group", &filled, &group, &group_names, |k| k.group)?;
 
-    let mut rows = Vec::with_capacity(filled.len());
-    for ((source, filled), i) in prepared.sources.iter().zip(&filled).zip(0..) {
-        let packs = filled
-            .selection
-            .packs
-            .iter()
-            .filter(|(pack, _)| pack.footer.rows > 0)
-            .map(|(pack, units)| OpenPack::open(ledger, pack.clone(), units.clone()).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
-        let number = |of: &[usize]| of.get(i).copied().unwrap_or(0);
-        rows.push(SourceRows {
-            packs,
-            asked: Arc::new(source.wanted.asked.clone()),
-            units: filled.selection.units.iter().map(|(_, unit)| unit.last_day).collect(),
-            person_space: number(&person),
-            group_space: number(&group),
-            event_space: number(&event),
-        });
-    }
+    let selections = filled.iter().map(|filled| &filled.selection);
+    let rows = open_rows(prepared, ledger, selections)?;
     let temp = temp_dir(plan)?;
     let number = |of: &[usize]| of.get(plan.registry.people.source).copied().unwrap_or(0);
     let (person_space, group_space) = (number(&person), number(&group));
@@ -105,79 +88,39 @@ pub fn count(
     Ok(Counted { exposure, filled, coverage, group_namespaces: group_names, residences, tables })
 }
 
-/// What was found in a table of people, and what became of it: for the manifest.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct PeopleTable {
-    pub role: &'static str,
-    pub pack: String,
-    pub rows: u64,
-    /// Memberships that meet another of the same person and group, and those that end where they begin.
-    pub overlapping: Option<u64>,
-    pub empty: Option<u64>,
-}
-
-/// Opens the packs of members and residences; those that are not there yet are made.
-fn people_of(
-    plan: &RunPlan,
+/// The rows that selections name, with the numbers of their namespaces.
+///
+/// # Errors
+/// Storage failures and damaged packs.
+pub fn open_rows<'a>(
     prepared: &Prepared<'_>,
     ledger: &Ledger,
-    (person, group): (Option<IdKind>, Option<IdKind>),
-    temp: &std::path::Path,
-    progress: &Arc<Progress>,
-) -> Result<(People, Vec<PeopleTable>), Error> {
-    let mapping = prepared.sources.get(plan.registry.people.source).map(|s| &s.plan.mapping);
-    let folds = |column: Option<&ColumnPlan>| column.is_some_and(|column| column.fold_case);
-    let person_column = mapping.and_then(|m| m.subject.as_ref().or(m.actor.as_ref()));
-    let group_column = mapping.and_then(|m| m.group.as_ref());
-    let shop = Workshop {
-        shelf: people::shelf(ledger.store().clone()),
-        keyer: &plan.keyer,
-        zone: plan.registry.zone,
-        temp,
-        sort_buffer: prepared.budget.sort_buffer,
-        threads: plan.threads,
-        stop: &progress.stop,
-    };
-    let mut people = People::default();
-    let mut tables = Vec::new();
-    // Where the log names nobody, whatever the tables hold can only meet each other.
-    let declared = person_column.and_then(|column| column.kind).map(|kind| match kind {
-        Kind::Uuid => IdKind::Uuid,
-        Kind::Text => IdKind::Text,
-    });
-    let mut kind = person.or(declared);
-    for input in [&prepared.memberships, &prepared.residency].into_iter().flatten() {
-        if kind.is_none() {
-            kind = input.kind_of("subject")?;
-        }
-    }
-    let Some(kind) = kind else { return Ok((people, tables)) };
-    let person = IdRule { kind, folds: folds(person_column) };
-    // Where it names no group, none was read.
-    let group = group.map(|kind| IdRule { kind, folds: folds(group_column) });
-    if let (Some(input), Some(group)) = (&prepared.memberships, group) {
-        let pack = MembersPack::of(input, &person, &group, &shop)?;
-        tables.push(PeopleTable {
-            role: "memberships",
-            pack: pack.name.clone(),
-            rows: pack.about.rows,
-            overlapping: Some(pack.about.overlapping),
-            empty: Some(pack.about.empty),
+    selections: impl Iterator<Item = &'a Selection>,
+) -> Result<Vec<SourceRows>, Error> {
+    let of =
+        |f: fn(&SourcePlan) -> &String| prepared.sources.iter().map(move |s| f(s.plan).as_str());
+    let (person, _) = spaces(of(|s| &s.person_namespace));
+    let (group, _) = spaces(of(|s| &s.group_namespace));
+    let (event, _) = spaces(of(|s| &s.event_namespace));
+    let mut rows = Vec::with_capacity(prepared.sources.len());
+    for ((source, selection), i) in prepared.sources.iter().zip(selections).zip(0..) {
+        let packs = selection
+            .packs
+            .iter()
+            .filter(|(pack, _)| pack.footer.rows > 0)
+            .map(|(pack, units)| OpenPack::open(ledger, pack.clone(), units.clone()).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        let number = |of: &[usize]| of.get(i).copied().unwrap_or(0);
+        rows.push(SourceRows {
+            packs,
+            asked: Arc::new(source.wanted.asked.clone()),
+            units: selection.units.iter().map(|(_, unit)| unit.last_day).collect(),
+            person_space: number(&person),
+            group_space: number(&group),
+            event_space: number(&event),
         });
-        people.members = Some(pack);
     }
-    if let Some(input) = &prepared.residency {
-        let pack = ResidencyPack::of(input, &person, &shop)?;
-        tables.push(PeopleTable {
-            role: "residency",
-            pack: pack.name.clone(),
-            rows: pack.rows,
-            overlapping: None,
-            empty: None,
-        });
-        people.residency = Some(pack);
-    }
-    Ok((people, tables))
+    Ok(rows)
 }
 
 /// Numbers for names, in the order of the names: ties between ids of two namespaces go by it.
@@ -188,7 +131,7 @@ fn spaces<'a>(names: impl Iterator<Item = &'a str> + Clone) -> (Vec<usize>, Vec<
 }
 
 /// The folder for temporary files; one can be made there.
-fn temp_dir(plan: &RunPlan) -> Result<PathBuf, Error> {
+pub(super) fn temp_dir(plan: &RunPlan) -> Result<PathBuf, Error> {
     let folder = plan.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     tempfile::tempfile_in(&folder).map_err(|error| Error::Folder {
         folder: folder.display().to_string(),

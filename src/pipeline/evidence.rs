@@ -11,6 +11,7 @@ use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::exposure::{self, Exposure, Grain, Term, Window};
 use crate::impact::{SourceCoverage, TableFile};
+use crate::publish::sha256;
 use crate::scan::Pruned;
 
 /// Figures of the `(all)` row.
@@ -130,6 +131,13 @@ pub fn manifest_details(
         "verdict": verdict,
         "totals": totals,
         "configuration": plan.written,
+        "options": { "pruning": plan.pruning, "allow_incomplete": plan.allow_incomplete },
+        "queries": prepared
+            .queries
+            .iter()
+            .filter(|query| query.spec.is_none())
+            .map(|query| json!({ "table": query.table, "sha256": sha256(query.sql.as_bytes()) }))
+            .collect::<Vec<_>>(),
         "ids": {
             "key_format": crate::key::KEY_FORMAT,
             "text": "first 128 bits of BLAKE3",

@@ -3,9 +3,13 @@
 mod account;
 mod count;
 mod evidence;
+mod explain;
+mod explain_key;
 mod fill;
 mod outlook;
+mod people;
 mod prepare;
+mod recompute;
 mod reports;
 mod what_if;
 
@@ -22,13 +26,16 @@ use crate::ledger::Ledger;
 use crate::moment::DAY_MICROS;
 use crate::publish::{Publisher, Standing};
 use crate::scan::Progress;
+use crate::signature::PublicKey;
 use crate::store::Io;
 
 use count::{Counted, count};
 use fill::fill_ledger;
 use prepare::{Prepared, prepare};
 
+pub use explain::{EXPLAINED, Explained, FileShare, Sums, explain};
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
+pub use recompute::recompute;
 pub use what_if::{Answer, BrokenApp, Figures, Question, what_if};
 
 /// What to do about a folder that cannot be used.
@@ -84,11 +91,17 @@ pub fn run(
     let standing = publisher.find(&prepared.run_id)?;
     if matches!(standing, Standing::Broken) {
         observer.warn(&format!(
-            "run {} stands published and no longer holds: its manifest or a table was altered or damaged; it is published anew",
+            "run {} stands published and no longer holds: its manifest, its signature or a table was altered or damaged; it is published anew",
             prepared.run_id
         ));
     }
-    if let Standing::Whole(manifest) = standing {
+    // A signature vouches for figures: what stands without it is counted again first.
+    let vouched = |by: &Option<PublicKey>| {
+        plan.signer.as_ref().is_none_or(|signer| by.as_ref() == Some(&signer.public_key()))
+    };
+    if let Standing::Whole(manifest, signed_by) = standing
+        && vouched(&signed_by)
+    {
         let published = publisher.standing(&prepared.run_id);
         publisher.point_latest(&prepared.run_id, plan.as_of)?;
         // What was doubtful then is doubtful now.
@@ -159,7 +172,8 @@ fn finish(
         observer.warn(&text);
     }
     let details = evidence::manifest_details(plan, prepared, &counted, &files, totals, verdict);
-    let (published, _) = publisher.publish(&prepared.run_id, plan.as_of, &files, details)?;
+    let (published, _) =
+        publisher.publish(&prepared.run_id, plan.as_of, &files, details, plan.signer.as_ref())?;
     publisher.point_latest(&prepared.run_id, plan.as_of)?;
     Ok(Summary {
         run_id: published.run_id,

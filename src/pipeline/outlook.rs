@@ -76,7 +76,7 @@ pub fn outlook(plan: &RunPlan, io: &Io, progress: &Arc<Progress>) -> Result<Outl
     let prepared = prepare(plan, io, true)?;
     let published = match existing(plan.output.open(io))? {
         Some(store) => {
-            matches!(Publisher::look(store).find(&prepared.run_id)?, Standing::Whole(_))
+            matches!(Publisher::look(store).find(&prepared.run_id)?, Standing::Whole(..))
         }
         None => false,
     };

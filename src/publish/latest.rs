@@ -8,8 +8,8 @@ use super::{PublishError, Publisher, sha256};
 use crate::moment::Moment;
 use crate::store::{Pin, Store, StoreError, StoreErrorKind};
 
-const POINTER: &str = "latest.json";
-const FOLDER: &str = "latest";
+pub const POINTER: &str = "latest.json";
+pub const FOLDER: &str = "latest";
 const LOCK: &str = ".latest.lock";
 
 /// How often a pointer that others move at the same time is tried.
@@ -80,26 +80,29 @@ pub fn point(store: &Store, run_id: &str, as_of: Moment) -> Result<(), PublishEr
                 return Ok(());
             }
             copy_tables(store, &ours)?;
-            store.replace(POINTER, render(&ours))?;
+            store.replace(POINTER, ours.render())?;
             Ok(())
         }
         None => point_remote(store, &ours, as_of),
     }
 }
 
-fn render(latest: &Latest) -> Bytes {
-    let mut text = serde_json::to_string_pretty(latest).unwrap_or_default();
-    text.push('\n');
-    Bytes::from(text)
+impl Latest {
+    /// The file, as it is written.
+    pub fn render(&self) -> Bytes {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        Bytes::from(text)
+    }
 }
 
 fn point_remote(store: &Store, ours: &Latest, as_of: Moment) -> Result<(), PublishError> {
     for _ in 0..ATTEMPTS {
         let moved = match read(store)? {
-            None => store.create(POINTER, render(ours))?,
+            None => store.create(POINTER, ours.render())?,
             Some((current, _)) if !later(&current, as_of) => return Ok(()),
             Some((current, _)) if current == *ours => true,
-            Some((_, pin)) => store.replace_if(POINTER, render(ours), &pin)?,
+            Some((_, pin)) => store.replace_if(POINTER, ours.render(), &pin)?,
         };
         if moved {
             return settle(store);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::merkle::Merkle;
 use super::sha256;
 
 /// A manifest. Its last line holds the SHA-256 of all the bytes before that line.
@@ -12,6 +13,7 @@ pub struct Manifest {
     /// Hash of the manifest that was the latest before; null for the first.
     pub supersedes: Option<String>,
     pub outputs: Vec<Output>,
+    pub merkle: Merkle,
     /// Everything else: version, as_of, configuration, inputs, packs, rows, totals.
     #[serde(flatten)]
     pub details: Value,
@@ -27,27 +29,66 @@ pub struct Output {
     pub sha256: String,
 }
 
+impl Output {
+    /// Whether it is a table's CSV file: what rows are proven by.
+    pub fn is_csv_table(&self) -> bool {
+        self.path.starts_with("tables/") && self.path.ends_with(".csv")
+    }
+}
+
 impl Manifest {
     pub fn render(&self) -> String {
-        let pretty = serde_json::to_string_pretty(self).unwrap_or_default();
-        let body = pretty.trim_end().trim_end_matches('}').trim_end();
-        let body = format!("{body},\n");
-        let hash = sha256(body.as_bytes());
-        format!("{body}\"sha256\": \"{hash}\"}}\n")
+        seal(&serde_json::to_string_pretty(self).unwrap_or_default())
     }
 
     /// # Errors
     /// Where the text is no manifest, or its hash does not hold.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
-        let (body, last) =
-            text.trim_end().rsplit_once('\n').ok_or("it has no line with its hash")?;
-        let hash = sha256(format!("{body}\n").as_bytes());
-        if last != format!("\"sha256\": \"{hash}\"}}") {
-            return Err("its hash does not hold".into());
-        }
-        serde_json::from_str(text).map_err(|e| e.to_string())
+        let mut manifest: Self = serde_json::from_str(unseal(bytes)?).map_err(|e| e.to_string())?;
+        // The last line is none of its content.
+        manifest.details.as_object_mut().map(|details| details.shift_remove("sha256"));
+        Ok(manifest)
     }
+}
+
+impl Manifest {
+    /// Whether both say the same of one run. Which run was the latest before may differ, and which
+    /// packs served: of two runs at once, each may have written its own.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let of = |manifest: &Self| {
+            let mut details = manifest.details.clone();
+            for source in
+                details.get_mut("sources").and_then(Value::as_array_mut).into_iter().flatten()
+            {
+                source.as_object_mut().map(|source| source.shift_remove("packs"));
+            }
+            (manifest.run_id.clone(), manifest.outputs.clone(), manifest.merkle.clone(), details)
+        };
+        of(self) == of(other)
+    }
+}
+
+/// A JSON object whose last line is the SHA-256 of all before it.
+pub fn seal(object: &str) -> String {
+    let body = object.trim_end().trim_end_matches('}').trim_end();
+    let body = format!("{body},\n");
+    let hash = sha256(body.as_bytes());
+    format!("{body}\"sha256\": \"{hash}\"}}\n")
+}
+
+/// The text, if its last line holds.
+///
+/// # Errors
+/// Where it does not: any bit was changed, the last line end included.
+pub fn unseal(bytes: &[u8]) -> Result<&str, String> {
+    let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
+    let lines = text.strip_suffix('\n').and_then(|text| text.rsplit_once('\n'));
+    let (body, last) = lines.ok_or("it has no line with its hash")?;
+    let hash = sha256(format!("{body}\n").as_bytes());
+    if last != format!("\"sha256\": \"{hash}\"}}") {
+        return Err("its hash does not hold".into());
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -60,12 +101,15 @@ mod tests {
             run_id: "r".into(),
             supersedes: None,
             outputs: Vec::new(),
+            merkle: Merkle::over("r", "x", Vec::new()),
             details: serde_json::json!({"as_of": "x"}),
         };
         let text = manifest.render();
         let parsed: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(parsed.get("as_of"), Some(&Value::from("x")));
-        assert!(Manifest::parse(text.as_bytes()).is_ok());
+        let parsed = Manifest::parse(text.as_bytes()).unwrap();
+        assert!(parsed.says_the_same(&manifest));
+        assert_eq!(parsed.render(), text);
         assert!(Manifest::parse(text.replace("\"x\"", "\"y\"").as_bytes()).is_err());
     }
 }

@@ -5,6 +5,7 @@
 
 mod latest;
 mod manifest;
+pub mod merkle;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -14,12 +15,17 @@ use thiserror::Error;
 use crate::impact::TableFile;
 use crate::key::hex;
 use crate::moment::Moment;
+use crate::signature::{self, PublicKey, Signer};
 use crate::store::{Store, StoreError};
+use merkle::Merkle;
 
-pub use manifest::{Manifest, Output};
+pub use latest::{FOLDER as LATEST_FOLDER, Latest, POINTER, read as read_latest};
+pub use manifest::{Manifest, Output, seal, unseal};
 
 /// Marks a folder as ours: nothing is ever written among another program's files.
-const OWNER: &str = "afterscope-output.json";
+pub const OWNER: &str = "afterscope-output.json";
+pub const OWNER_BYTES: &[u8] = b"{\"afterscope_output\":1}\n";
+pub const MANIFEST: &str = "manifest.json";
 
 #[derive(Debug, Error)]
 pub enum PublishError {
@@ -55,9 +61,10 @@ pub struct Published {
 pub enum Standing {
     /// No manifest: there is no such run.
     Nothing,
-    /// A manifest, but it or a table is not as it was published.
+    /// A manifest, but it, its signature or a table is not as it was published.
     Broken,
-    Whole(Box<Manifest>),
+    /// With the key that signed it, if one did.
+    Whole(Box<Manifest>, Option<PublicKey>),
 }
 
 impl Publisher {
@@ -75,7 +82,7 @@ impl Publisher {
                     });
                 }
             }
-            store.create(OWNER, Bytes::from_static(b"{\"afterscope_output\":1}\n"))?;
+            store.create(OWNER, Bytes::from_static(OWNER_BYTES))?;
         }
         Ok(Self { store })
     }
@@ -90,7 +97,11 @@ impl Publisher {
     }
 
     fn manifest_path(run_id: &str) -> String {
-        format!("{}/manifest.json", Self::run_path(run_id))
+        format!("{}/{MANIFEST}", Self::run_path(run_id))
+    }
+
+    fn signature_path(run_id: &str) -> String {
+        format!("{}/{}", Self::run_path(run_id), signature::FILE)
     }
 
     fn tables(&self, run_id: &str) -> String {
@@ -115,11 +126,17 @@ impl Publisher {
                 return Ok(Standing::Broken);
             }
         }
-        Ok(Standing::Whole(Box::new(manifest)))
+        let Some((signed, _)) = self.store.read(&Self::signature_path(run_id))? else {
+            return Ok(Standing::Whole(Box::new(manifest), None));
+        };
+        Ok(match signature::check(&signed, &bytes) {
+            Ok(key) => Standing::Whole(Box::new(manifest), Some(key)),
+            Err(_) => Standing::Broken,
+        })
     }
 
     /// Publishes a run. Where the same run stands already (another process was faster), that one
-    /// stays.
+    /// stays; with a signer only if it says the same, because its signature vouches for it.
     ///
     /// # Errors
     /// Storage failures.
@@ -129,6 +146,7 @@ impl Publisher {
         as_of: Moment,
         files: &[TableFile],
         details: Value,
+        signer: Option<&Signer>,
     ) -> Result<(Published, Manifest), PublishError> {
         let mut outputs = Vec::with_capacity(files.len());
         for file in files {
@@ -143,17 +161,57 @@ impl Publisher {
             });
         }
         let supersedes = latest::superseded(&self.store, as_of)?;
-        let manifest = Manifest { run_id: run_id.to_string(), supersedes, outputs, details };
-        let bytes = Bytes::from(manifest.render());
-        let path = Self::manifest_path(run_id);
-        let created = self.store.create(&path, bytes.clone())?;
-        if !created && !matches!(self.find(run_id)?, Standing::Whole(_)) {
-            // One that does not hold (its files were damaged, or it never was whole) is replaced.
-            self.store.replace(&path, bytes)?;
-        }
+        let pairs: Vec<_> = outputs.iter().zip(files).collect();
+        let merkle = Merkle::of(run_id, &details, &pairs);
+        let manifest =
+            Manifest { run_id: run_id.to_string(), supersedes, outputs, merkle, details };
+        self.put_manifest(run_id, &manifest, signer)?;
         let published =
             Published { run_id: run_id.to_string(), tables: self.tables(run_id), reused: false };
         Ok((published, manifest))
+    }
+
+    /// The signature comes first: whoever sees a new manifest sees it signed.
+    fn put_manifest(
+        &self,
+        run_id: &str,
+        manifest: &Manifest,
+        signer: Option<&Signer>,
+    ) -> Result<(), PublishError> {
+        let (path, signature) = (Self::manifest_path(run_id), Self::signature_path(run_id));
+        let bytes = Bytes::from(manifest.render());
+        if self.store.head(&path)?.is_none() {
+            match signer {
+                Some(signer) => self.store.replace(&signature, signer.sign(&bytes).into())?,
+                // Left by a signed run that did not get as far as its manifest.
+                None => self.store.remove(&signature)?,
+            }
+            if self.store.create(&path, bytes.clone())? {
+                // A run of the same id without a key may have tidied the signature away.
+                if let Some(signer) = signer
+                    && self.store.head(&signature)?.is_none()
+                {
+                    self.store.replace(&signature, signer.sign(&bytes).into())?;
+                }
+                return Ok(());
+            }
+        }
+        let standing = self.store.read(&path)?.map(|(standing, _)| standing).unwrap_or_default();
+        let stays = match signer {
+            Some(_) => Manifest::parse(&standing).is_ok_and(|found| found.says_the_same(manifest)),
+            None => matches!(self.find(run_id)?, Standing::Whole(..)),
+        };
+        if let Some(signer) = signer {
+            let signed = if stays { &standing } else { &bytes };
+            self.store.replace(&signature, signer.sign(signed).into())?;
+        } else if !stays {
+            self.store.remove(&signature)?;
+        }
+        if !stays {
+            // One that does not hold (its files were damaged, or it never was whole) is replaced.
+            self.store.replace(&path, bytes)?;
+        }
+        Ok(())
     }
 
     /// A file of a run.

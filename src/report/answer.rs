@@ -92,10 +92,10 @@ fn sentence(page: &mut Page, summary: &Grid, row: usize, facts: &Facts) {
         None => page.raw("an upper bound is not known"),
     };
     if summary.flag(row, "upper_bound_complete") == Some(false) {
-        page.raw(", beside those whom events that name nobody reached");
+        page.raw(" as far as is known");
     }
     let unknown = int("subjects_unknown_rows").unwrap_or(0);
-    page.raw("; events that name nobody: ").text(&number(unknown));
+    page.raw("; calls of which nobody can say whom they reached: ").text(&number(unknown));
     page.raw(".</b> ");
     match summary.float(row, "coverage_pct") {
         Some(pct) => page.text(&format!("Coverage of the logs: {} %.", decimal(pct))),

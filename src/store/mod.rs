@@ -91,6 +91,12 @@ pub struct Listed {
 }
 
 impl Store {
+    /// A store that is open already, shown as `shown`.
+    pub fn of(inner: Arc<dyn ObjectStore>, shown: &str, io: &Io) -> Self {
+        let (prefix, root) = (Path::default(), None);
+        Self { inner, prefix, root, shown: shown.to_string(), io: io.clone() }
+    }
+
     pub fn io(&self) -> &Io {
         &self.io
     }

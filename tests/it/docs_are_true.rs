@@ -104,10 +104,21 @@ fn the_readmes_configuration_and_commands_work_as_they_stand() {
             ("request_id", text(&["a", "b"])),
         ],
     );
-    let commands: Vec<&String> = lines.iter().filter(|l| l.starts_with("afterscope ")).collect();
-    assert_eq!(commands.len(), 2, "{commands:?}");
+    let text = lines.join("\n").replace("\\\n", " ");
+    let commands: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("afterscope "))
+        .map(|line| line.split(" # ").next().unwrap())
+        .collect();
+    assert_eq!(commands.len(), 6, "{commands:?}");
     typed(&lake, commands[0]);
     let outcome = typed(&lake, commands[1]);
     assert_eq!(outcome.json()["totals"]["requests_allowed"], 1);
     assert_eq!(outcome.json()["totals"]["subjects_observed"], 1);
+    // What is said of verifying comes after a run.
+    assert_eq!(typed(&lake, commands[2]).json()["inputs"]["unchanged"], 3);
+    assert_eq!(typed(&lake, commands[3]).json()["recomputed"], true);
+    typed(&lake, commands[4]);
+    assert!(lake.path("app.json").is_file());
+    assert_eq!(typed(&lake, commands[5]).json()["sums"]["requests_allowed"], 1);
 }

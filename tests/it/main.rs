@@ -14,6 +14,7 @@ mod kill;
 mod lake;
 mod laws;
 mod memory;
+mod proof;
 mod published;
 mod repeats;
 mod reports;

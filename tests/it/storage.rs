@@ -217,7 +217,24 @@ fn output_and_ledger_may_lie_on_s3() {
     let third = moto.run(&lake, &args).succeeds();
     assert_eq!(third.json()["totals"]["requests_allowed"], 7);
 
-    for text in [&first.stdout, &first.stderr, &third.stderr] {
+    // A run on S3 is verified like any other, and its inputs there.
+    let verify = ["verify", "s3://results/team/out", "--inputs"];
+    let verified = Outcome::of(&lake, moto.command(&lake, &verify).output().unwrap()).succeeds();
+    let line = verified.json();
+    assert_eq!((&line["verdict"], &line["run_id"]), (&"holds".into(), &third.json()["run_id"]));
+    // Four logs and two registry files.
+    assert_eq!(line["inputs"]["unchanged"], 6);
+    let run = format!("s3://results/team/out/runs/{}", line["run_id"].as_str().unwrap());
+    let below = run.strip_prefix("s3://results/").unwrap();
+    moto.put("results", &format!("{below}/tables/coverage.csv"), b"x".to_vec());
+    moto.put("lake", "logs/dt=2019-07-04/new.parquet", b"x".to_vec());
+    let verify = ["verify", &run, "--inputs"];
+    let differs = Outcome::of(&lake, moto.command(&lake, &verify).output().unwrap());
+    assert_eq!(differs.code, 3, "{differs:#?}");
+    assert!(differs.stderr.contains("tables/coverage.csv was changed"), "{}", differs.stderr);
+    assert_eq!(differs.json()["inputs"]["changed"], 1);
+
+    for text in [&first.stdout, &first.stderr, &third.stderr, &differs.stderr] {
         assert!(!text.contains("hunter2"), "{text}");
     }
     for (name, bytes) in moto.objects("results", "team/out") {

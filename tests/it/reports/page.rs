@@ -1,12 +1,14 @@
 //! `report.html` as bytes.
 
 use std::fs;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array, StringArray};
 use base64::Engine;
 use sha2::{Digest, Sha256};
 
 use super::{HOSTILE, hostile, page, report};
-use crate::lake::Lake;
+use crate::lake::{Lake, times};
 
 /// The text of the only element with these ends.
 fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
@@ -25,7 +27,7 @@ fn the_page_says_the_answer_first_with_three_counts_of_people_and_coverage() {
     assert_eq!(
         members,
         ", restricted on 1 June 2019, was used after that by 1 app, none of them in the last 60 days; 2 apps could call. \
-         <b class=\"people\">People: 3 observed; an upper bound is not known; events that name nobody: 0.</b> \
+         <b class=\"people\">People: 3 observed; an upper bound is not known; calls of which nobody can say whom they reached: 0.</b> \
          Coverage of the logs: not known."
     );
     assert!(answer.contains("Coverage is not known: no log says which days it must hold"));
@@ -219,7 +221,7 @@ middle,all,>=,5,subjects,,,,test
     let incident = "\n[incident]\ndiscovered = \"2019-08-01\"\n";
     lake.edit("afterscope.toml", "\n[report]", &format!("{keys}{incident}\n[report]"));
     let text = page(&lake.publishes(&[]));
-    assert!(text.contains("People: 3 observed; at most 4; events that name nobody: 0."));
+    assert!(text.contains("People: 3 observed; at most 4; calls of which nobody can say whom they reached: 0."));
     let thresholds = between(&text, "<table id=\"threshold-rows\">", "</table>");
     let rows: Vec<&str> = thresholds.split("<tr>").skip(2).collect();
     // The four people observed meet the lowest; person 20 makes five.

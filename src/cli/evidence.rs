@@ -1,0 +1,33 @@
+//! `afterscope evidence`.
+
+use super::args::{EvidenceArgs, Global};
+use super::run::Runtime;
+use super::verify::{find, look};
+use super::{Failure, print_bytes};
+use crate::error::Error;
+use crate::verify::{self, Demands, VerifyError};
+
+pub fn run(args: &EvidenceArgs, global: &Global) -> Result<(), Failure> {
+    if args.app.is_empty() {
+        return Err(Error::Argument {
+            argument: "--app".into(),
+            reason: "it is empty; name the app as the log does".into(),
+        }
+        .into());
+    }
+    let runtime = Runtime::new()?;
+    let place = find(&args.run, &runtime.io)?;
+    let (report, manifest) = look(&place, &Demands::default(), global)?;
+    let Some(manifest) = manifest.filter(|_| report.holds()) else {
+        return Err(VerifyError::Differs(report.shown()).into());
+    };
+    let evidence = verify::extract(&place, &manifest, &args.app, args.scope.as_deref())?;
+    let text = evidence.render();
+    match &args.out {
+        None => print_bytes(text.as_bytes()),
+        Some(path) => Ok(std::fs::write(path, text).map_err(|e| Error::Folder {
+            folder: path.display().to_string(),
+            reason: format!("the evidence cannot be written there: {e}"),
+        })?),
+    }
+}

@@ -1,0 +1,280 @@
+//! Which input files a figure comes from.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::count::{open_rows, temp_dir};
+use super::explain_key::Wanted;
+use super::prepare::{Prepared, prepare};
+use crate::config::RunPlan;
+use crate::error::Error;
+use crate::exposure::{self, Rules, Settings, Share, Shares};
+use crate::impact::is_formula;
+use crate::ledger::{Ledger, Selection};
+use crate::publish::Publisher;
+use crate::scan::Progress;
+use crate::store::{Io, StoreErrorKind};
+
+/// Tables whose figures can be explained: the columns that name a row, and those of its sums in the
+/// order of [`Share`], as far as it has them.
+pub const EXPLAINED: [(&str, &[&str], [&str; 4]); 5] = [
+    ("scope_summary", &["scope"], REQUESTS),
+    ("app_scope_exposure", &["scope", "app_id"], REQUESTS),
+    ("developer_exposure", &["scope", "developer_id"], REQUESTS),
+    ("daily_timeline", &["scope", "app_id", "day"], ["requests_allowed", "", "", ""]),
+    (
+        "deletion_verification",
+        &["scope", "app_id", "attested_at"],
+        ["requests_after", "", "requests_denied_after", "requests_unknown_after"],
+    ),
+];
+
+const REQUESTS: [&str; 4] =
+    ["requests_allowed", "requests_held_only", "requests_denied", "requests_unknown"];
+
+/// A figure, and where it comes from: one line of JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explained {
+    pub run_id: String,
+    pub table: String,
+    /// What names the row, as the table shows it.
+    pub key: BTreeMap<String, Option<String>>,
+    pub sums: Sums,
+    /// The row's sums as they stand published; null where the run or the row is not there.
+    pub published: Option<BTreeMap<String, i64>>,
+    pub files: Vec<FileShare>,
+}
+
+/// What one input file gives to a figure.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileShare {
+    pub source: String,
+    pub url: String,
+    /// The packs of the ledger that its rows were taken from.
+    pub packs: Vec<String>,
+    pub row_groups: Vec<u32>,
+    #[serde(flatten)]
+    pub sums: Sums,
+}
+
+/// Rows, and the sums of their weights, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sums {
+    pub rows_allowed: u64,
+    pub rows_held_only: u64,
+    pub rows_denied: u64,
+    pub rows_unknown: u64,
+    pub rows_deduplicated: u64,
+    pub requests_allowed: i64,
+    pub requests_held_only: i64,
+    pub requests_denied: i64,
+    pub requests_unknown: i64,
+}
+
+impl Sums {
+    fn of(shares: &Shares) -> Self {
+        let rows = |share: Share| shares.rows.get(share as usize).copied().unwrap_or(0);
+        let requests = |share: Share| shares.requests.get(share as usize).copied().unwrap_or(0);
+        Self {
+            rows_allowed: rows(Share::Allowed),
+            rows_held_only: rows(Share::HeldOnly),
+            rows_denied: rows(Share::Denied),
+            rows_unknown: rows(Share::Unknown),
+            rows_deduplicated: rows(Share::Deduplicated),
+            requests_allowed: requests(Share::Allowed),
+            requests_held_only: requests(Share::HeldOnly),
+            requests_denied: requests(Share::Denied),
+            requests_unknown: requests(Share::Unknown),
+        }
+    }
+
+    /// In the order of the columns of [`EXPLAINED`].
+    fn requests(&self) -> [i64; 4] {
+        [
+            self.requests_allowed,
+            self.requests_held_only,
+            self.requests_denied,
+            self.requests_unknown,
+        ]
+    }
+}
+
+pub(super) fn refused(argument: impl Into<String>, reason: impl Into<String>) -> Error {
+    Error::Argument { argument: argument.into(), reason: reason.into() }
+}
+
+/// Explains one row of a table, which `conditions` (`column=value`) name. Only the ledger is read.
+///
+/// # Errors
+/// Conditions that name no row of a table that can be explained, a ledger that does not hold all files,
+/// and as [`super::run`].
+pub fn explain(
+    plan: &RunPlan,
+    io: &Io,
+    progress: &Progress,
+    table: &str,
+    conditions: &[String],
+) -> Result<Explained, Error> {
+    let Some((_, columns, sums_in)) = EXPLAINED.iter().find(|(name, ..)| *name == table) else {
+        let known: Vec<&str> = EXPLAINED.iter().map(|(name, ..)| *name).collect();
+        return Err(refused(
+            format!("--table {table}"),
+            format!("its figures cannot be explained; those of {} can", known.join(", ")),
+        ));
+    };
+    let prepared = prepare(plan, io, false)?;
+    let wanted = Wanted::read(table, columns, conditions, &prepared)?;
+    let (ledger, selections) = select(plan, io, &prepared)?;
+    let rows = open_rows(&prepared, &ledger, selections.iter())?;
+    let temp = temp_dir(plan)?;
+    let settings = Settings {
+        rules: Rules::new(&prepared.registry, plan.as_of, plan.lookback_days),
+        keyer: &plan.keyer,
+        group_kinds: Vec::new(),
+        groups_limit: Some(0),
+        people: None,
+        budget: prepared.budget,
+        threads: 1,
+        temp: &temp,
+        stop: &progress.stop,
+    };
+    let trace = exposure::trace(&rows, &settings, &wanted.cell, wanted.day)?;
+    let mut total = Shares::default();
+    let mut files: BTreeMap<(usize, usize), (Shares, FileShare)> = BTreeMap::new();
+    for ((source, unit), shares) in &trace {
+        total.merge(shares)?;
+        let (Some(of), Some(selection)) = (prepared.sources.get(*source), selections.get(*source))
+        else {
+            continue;
+        };
+        let at = usize::try_from(*unit).unwrap_or(usize::MAX);
+        let Some((file, record)) = selection.units.get(at) else { continue };
+        let (sum, share) = files.entry((*source, *file)).or_insert_with(|| {
+            let url = of.wanted.files.get(*file).map(|(url, _)| url.clone()).unwrap_or_default();
+            let share = FileShare {
+                source: of.plan.name.clone(),
+                url,
+                packs: Vec::new(),
+                row_groups: Vec::new(),
+                sums: Sums::default(),
+            };
+            (Shares::default(), share)
+        });
+        sum.merge(shares)?;
+        share.row_groups.push(record.row_group);
+        let serves = |(_, units): &&(_, Vec<u32>)| units.contains(unit);
+        if let Some((pack, _)) = selection.packs.iter().find(serves)
+            && !share.packs.contains(&pack.name)
+        {
+            share.packs.push(pack.name.clone());
+        }
+    }
+    let files = files.into_values().map(|(sum, share)| FileShare { sums: Sums::of(&sum), ..share });
+    let sums = Sums::of(&total);
+    let published = published(plan, io, &prepared.run_id, table, &wanted.key, sums_in)?;
+    Ok(Explained {
+        run_id: prepared.run_id.clone(),
+        table: table.to_string(),
+        key: wanted.key,
+        sums,
+        published,
+        files: files.collect(),
+    })
+}
+
+impl Explained {
+    /// Columns whose published figure is not the sum over the files.
+    pub fn disagreements(&self) -> Vec<String> {
+        let columns = EXPLAINED.iter().find(|(name, ..)| *name == self.table);
+        let Some(((_, _, columns), published)) = columns.zip(self.published.as_ref()) else {
+            return Vec::new();
+        };
+        let pairs = columns.iter().zip(self.sums.requests());
+        pairs
+            .filter_map(|(column, sum)| {
+                let figure = published.get(*column)?;
+                (*figure != sum)
+                    .then(|| format!("{column} is published as {figure} and comes out as {sum}"))
+            })
+            .collect()
+    }
+}
+
+/// What the ledger holds of every file.
+fn select(
+    plan: &RunPlan,
+    io: &Io,
+    prepared: &Prepared<'_>,
+) -> Result<(Ledger, Vec<Selection>), Error> {
+    let lacks = |files: usize, source: &str| {
+        refused(
+            format!("the ledger {}", plan.state),
+            format!(
+                "it lacks {files} files of source `{source}`\nrun `afterscope run` with the same configuration: it reads them (again) into the ledger, also where the report stands published, if another --output is named"
+            ),
+        )
+    };
+    let store = match plan.state.open(io) {
+        Ok(store) => store,
+        Err(error) if error.kind == StoreErrorKind::NotFound => {
+            let first = prepared.sources.first();
+            let (files, name) = first.map_or((0, ""), |s| (s.wanted.files.len(), &s.plan.name));
+            return Err(lacks(files, name));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let ledger = Ledger::read_only(store);
+    let packs = ledger.packs()?;
+    let mut selections = Vec::with_capacity(prepared.sources.len());
+    for source in &prepared.sources {
+        let selection = source.wanted.select(&packs);
+        if !selection.missing.is_empty() && !plan.allow_incomplete {
+            return Err(lacks(selection.missing.len(), &source.plan.name));
+        }
+        selections.push(selection);
+    }
+    Ok((ledger, selections))
+}
+
+/// The figures of the row as they stand in the run's table.
+fn published(
+    plan: &RunPlan,
+    io: &Io,
+    run_id: &str,
+    table: &str,
+    key: &BTreeMap<String, Option<String>>,
+    columns: &[&str],
+) -> Result<Option<BTreeMap<String, i64>>, Error> {
+    let store = match plan.output.open(io) {
+        Ok(store) => store,
+        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(csv) = Publisher::look(store).table(run_id, &format!("{table}.csv"))? else {
+        return Ok(None);
+    };
+    let mut reader = csv::Reader::from_reader(csv.as_ref());
+    let headers = reader.headers().cloned().unwrap_or_default();
+    let at = |name: &str| headers.iter().position(|header| header == name);
+    let cell = |value: &Option<String>| match value {
+        Some(text) if is_formula(text) => format!("'{text}"),
+        Some(text) => text.clone(),
+        None => String::new(),
+    };
+    let wanted: Vec<(Option<usize>, String)> =
+        key.iter().map(|(name, value)| (at(name), cell(value))).collect();
+    for record in reader.records().flatten() {
+        let fits = |(at, value): &(Option<usize>, String)| {
+            at.and_then(|at| record.get(at)).is_some_and(|cell| cell == value)
+        };
+        if wanted.iter().all(fits) {
+            let figure = |name: &&str| {
+                let value = record.get(at(name)?)?.parse().ok()?;
+                Some(((*name).to_string(), value))
+            };
+            return Ok(Some(columns.iter().filter_map(figure).collect()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,176 @@
+//! Which row of a table is to be explained: `column=value` to a cell of the count.
+
+use std::collections::BTreeMap;
+
+use super::explain::refused;
+use super::prepare::Prepared;
+use crate::error::Error;
+use crate::exposure::{CellKey, Grain};
+use crate::impact::escaped;
+use crate::moment::{Moment, Zone, day_to_date};
+
+/// The row that is asked for.
+pub struct Wanted {
+    /// By column, as the table shows it; null for events that name no app.
+    pub key: BTreeMap<String, Option<String>>,
+    pub cell: CellKey,
+    pub day: Option<i64>,
+}
+
+impl Wanted {
+    /// # Errors
+    /// Conditions that name no row of the table.
+    pub fn read(
+        table: &str,
+        columns: &[&str],
+        conditions: &[String],
+        prepared: &Prepared<'_>,
+    ) -> Result<Self, Error> {
+        let mut given: BTreeMap<&str, &str> = BTreeMap::new();
+        for condition in conditions {
+            let argument = format!("--where {condition}");
+            let Some((column, value)) = condition.split_once('=') else {
+                return Err(refused(argument, "write column=value"));
+            };
+            let column = column.trim();
+            if !columns.contains(&column) {
+                let names = columns.join(", ");
+                return Err(refused(argument, format!("a row of {table} is named by {names}")));
+            }
+            if given.insert(column, value).is_some() {
+                return Err(refused(argument, format!("{column} is given twice")));
+            }
+        }
+        // A column that is not given is a total.
+        let id = |column: &str| match given.get(column).copied().unwrap_or("(all)") {
+            "(all)" => Id::All,
+            "" => Id::None,
+            text => Id::One(unescaped(text)),
+        };
+        let scope = match id("scope") {
+            Id::One(scope) if !prepared.registry.scopes.contains_key(&scope) => {
+                return Err(refused(
+                    format!("--where scope={scope}"),
+                    "the registry names no such scope",
+                ));
+            }
+            Id::None => return Err(refused("--where scope=", "no row has an empty scope")),
+            Id::One(scope) => Some(scope),
+            Id::All => None,
+        };
+        let mut wanted = Self {
+            key: BTreeMap::new(),
+            cell: CellKey {
+                grain: if scope.is_some() { Grain::Scope } else { Grain::All },
+                scope: scope.clone(),
+                app: None,
+                developer: None,
+                attested_at: None,
+            },
+            day: None,
+        };
+        let shown = |id: &Id| match id {
+            Id::All => Some("(all)".to_string()),
+            Id::None => None,
+            Id::One(id) => Some(escaped(id).into_owned()),
+        };
+        wanted.key.insert("scope".into(), shown(&id("scope")));
+        if columns.contains(&"app_id") {
+            let app = id("app_id");
+            wanted.key.insert("app_id".into(), shown(&app));
+            if !matches!(app, Id::All) {
+                let with_scope = scope.is_some();
+                wanted.cell.grain = if with_scope { Grain::ScopeApp } else { Grain::App };
+            }
+            wanted.cell.app = app.into_one();
+        }
+        if columns.contains(&"developer_id") {
+            let Id::One(developer) = id("developer_id") else {
+                return Err(refused(
+                    "--where developer_id",
+                    "a row of developer_exposure names a developer; give developer_id=…",
+                ));
+            };
+            wanted.key.insert("developer_id".into(), Some(escaped(&developer).into_owned()));
+            let with_scope = scope.is_some();
+            wanted.cell.grain = if with_scope { Grain::ScopeDeveloper } else { Grain::Developer };
+            wanted.cell.developer = Some(developer);
+        }
+        if columns.contains(&"day") {
+            wanted.set_day(given.get("day").copied())?;
+        }
+        if columns.contains(&"attested_at") {
+            wanted.set_promise(given.get("attested_at").copied(), prepared)?;
+        }
+        Ok(wanted)
+    }
+
+    fn set_day(&mut self, given: Option<&str>) -> Result<(), Error> {
+        let Some(text) = given else {
+            return Err(refused("--where", "a row of daily_timeline is of one day; give day=…"));
+        };
+        let at = Moment::parse_setting(text, Zone::UTC)
+            .map_err(|reason| refused(format!("--where day={text}"), reason))?;
+        self.key.insert("day".into(), Some(day_to_date(at.day())));
+        self.day = Some(at.day());
+        Ok(())
+    }
+
+    /// The promise of the app: the only one, or that of the time that is given.
+    fn set_promise(&mut self, given: Option<&str>, prepared: &Prepared<'_>) -> Result<(), Error> {
+        let at = match given {
+            None => None,
+            Some(text) => Some(
+                Moment::parse_setting(text, Zone::UTC)
+                    .map_err(|reason| refused(format!("--where attested_at={text}"), reason))?,
+            ),
+        };
+        let all = prepared.registry.attestations.iter().flatten();
+        let mut moments: Vec<Moment> = all
+            .filter(|promise| Some(&promise.app) == self.cell.app.as_ref())
+            .filter(|promise| promise.scope == self.cell.scope)
+            .filter_map(|promise| promise.attested_at)
+            .filter(|found| at.is_none_or(|at| at == *found))
+            .collect();
+        moments.dedup();
+        let [at] = moments.as_slice() else {
+            return Err(refused(
+                "--where",
+                format!(
+                    "{} promises of the registry are of this app_id and scope{}; name one with app_id=…, scope=… (none where it is about all scopes) and attested_at=…",
+                    moments.len(),
+                    if at.is_some() { ", given at that time" } else { "" }
+                ),
+            ));
+        };
+        let mut shown = String::new();
+        at.write_rfc3339_micros(&mut shown);
+        self.key.insert("attested_at".into(), Some(shown));
+        self.cell.grain = Grain::Attestation;
+        self.cell.attested_at = Some(*at);
+        Ok(())
+    }
+}
+
+/// A value that names a row.
+enum Id {
+    All,
+    None,
+    One(String),
+}
+
+impl Id {
+    fn into_one(self) -> Option<String> {
+        match self {
+            Self::One(id) => Some(id),
+            Self::All | Self::None => None,
+        }
+    }
+}
+
+/// The id that a table shows so: one that reads like a total has a backslash more.
+fn unescaped(shown: &str) -> String {
+    let bare = shown.trim_start_matches('\\');
+    let is_total = bare == "(all)" || bare == "(rest)";
+    shown.strip_prefix('\\').filter(|_| is_total).unwrap_or(shown).to_string()
+}

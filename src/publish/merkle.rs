@@ -1,0 +1,291 @@
+//! Merkle trees over what a run was made from and what it made (RFC 9162, section 2.1), so that a row
+//! can be shown, and its place proven, without the other rows.
+//!
+//! A leaf is SHA-256(0x00 ‖ bytes), a node SHA-256(0x01 ‖ left ‖ right); the left side of a node is
+//! the largest power of two of leaves. What the leaves are stands in docs/verify.md.
+
+use memchr::memchr2_iter;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::manifest::Output;
+use crate::impact::TableFile;
+use crate::key::hex;
+
+pub const ALGORITHM: &str = "RFC 9162 tree of SHA-256: leaf 0x00, node 0x01";
+
+/// The part that holds one leaf for each input file.
+pub const INPUTS: &str = "inputs";
+
+pub type Hash = [u8; 32];
+
+/// The section `merkle` of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merkle {
+    pub algorithm: String,
+    /// Over the run's name and the parts.
+    pub root: String,
+    pub parts: Vec<Part>,
+}
+
+/// A tree: [`INPUTS`], or the path of a table's CSV file. The line of JSON that it makes is a leaf of
+/// the tree over all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub part: String,
+    pub leaves: u64,
+    pub root: String,
+}
+
+impl Part {
+    fn of(part: &str, tree: &Tree) -> Self {
+        Self { part: part.into(), leaves: tree.len, root: hex(&tree.root()) }
+    }
+}
+
+impl Merkle {
+    /// The section for a run, its inputs as `details` has them and its tables' CSV files.
+    pub fn of(run_id: &str, details: &Value, files: &[(&Output, &TableFile)]) -> Self {
+        let mut parts = vec![inputs(details)];
+        let tables = files.iter().filter(|(output, _)| output.is_csv_table());
+        parts.extend(tables.map(|(output, file)| table(&output.path, &file.bytes)));
+        Self::over(run_id, as_of(details), parts)
+    }
+
+    /// The section over parts that are known.
+    pub fn over(run_id: &str, as_of: &str, parts: Vec<Part>) -> Self {
+        let mut tree = Tree::default();
+        tree.push(leaf(json!({ "run_id": run_id, "as_of": as_of }).to_string().as_bytes()));
+        for part in &parts {
+            tree.push(leaf(serde_json::to_string(part).unwrap_or_default().as_bytes()));
+        }
+        Self { algorithm: ALGORITHM.into(), root: hex(&tree.root()), parts }
+    }
+}
+
+pub fn as_of(details: &Value) -> &str {
+    details.get("as_of").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The part over the input files: each leaf is a line of JSON.
+pub fn inputs(details: &Value) -> Part {
+    let mut tree = Tree::default();
+    for source in details.get("sources").and_then(Value::as_array).into_iter().flatten() {
+        let name = source.get("name");
+        for file in source.get("files").and_then(Value::as_array).into_iter().flatten() {
+            let line = json!({
+                "source": name,
+                "url": file.get("url"),
+                "bytes": file.get("bytes"),
+                "e_tag": file.get("e_tag"),
+                "version": file.get("version"),
+                "rows": file.get("rows"),
+            });
+            tree.push(leaf(line.to_string().as_bytes()));
+        }
+    }
+    Part::of(INPUTS, &tree)
+}
+
+/// The part over a CSV file: each leaf is a record without its line end, the first one the header.
+pub fn table(path: &str, csv: &[u8]) -> Part {
+    let mut tree = Tree::default();
+    records(csv).for_each(|record| tree.push(leaf(record)));
+    Part::of(path, &tree)
+}
+
+/// The records of a CSV file (RFC 4180, lines end in `\n`), quotes and all, without line ends.
+pub fn records(csv: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut from, mut quoted) = (0, false);
+    let mut marks = memchr2_iter(b'"', b'\n', csv);
+    std::iter::from_fn(move || {
+        for at in marks.by_ref() {
+            if csv.get(at) == Some(&b'"') {
+                quoted = !quoted;
+            } else if !quoted {
+                let record = csv.get(from..at);
+                from = at + 1;
+                return record;
+            }
+        }
+        // What stands behind the last line end is a record too, so that no byte is left out.
+        let rest = csv.get(from..).filter(|rest| !rest.is_empty());
+        from = csv.len();
+        rest
+    })
+}
+
+pub fn leaf(bytes: &[u8]) -> Hash {
+    Sha256::new().chain_update([0]).chain_update(bytes).finalize().into()
+}
+
+fn node(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+}
+
+/// The root of leaves that come one by one; memory grows with the logarithm of their number.
+#[derive(Debug, Default)]
+pub struct Tree {
+    len: u64,
+    /// Whole trees, from the largest to the smallest; their sizes are the bits of `len`.
+    whole: Vec<Hash>,
+}
+
+impl Tree {
+    pub fn push(&mut self, mut hash: Hash) {
+        for _ in 0..self.len.trailing_ones() {
+            if let Some(left) = self.whole.pop() {
+                hash = node(&left, &hash);
+            }
+        }
+        self.whole.push(hash);
+        self.len += 1;
+    }
+
+    pub fn root(&self) -> Hash {
+        let mut whole = self.whole.iter().rev();
+        let Some(last) = whole.next() else { return Sha256::digest([]).into() };
+        whole.fold(*last, |right, left| node(left, &right))
+    }
+}
+
+/// All nodes of a tree, for paths.
+#[derive(Debug)]
+pub struct Paths {
+    /// The leaves, their parents, and so on up to the root; the last one of an odd number goes up as
+    /// it is.
+    levels: Vec<Vec<Hash>>,
+}
+
+impl Paths {
+    pub fn over(leaves: Vec<Hash>) -> Self {
+        let mut levels = vec![leaves];
+        while let Some(last) = levels.last().filter(|level| level.len() > 1) {
+            let above = last.chunks(2).map(|pair| match pair {
+                [left, right] => node(left, right),
+                [alone, ..] => *alone,
+                [] => [0; 32],
+            });
+            let above = above.collect();
+            levels.push(above);
+        }
+        Self { levels }
+    }
+
+    /// The hashes beside the way from a leaf up to the root.
+    pub fn of(&self, leaf: usize) -> Vec<Hash> {
+        let mut at = leaf;
+        let mut path = Vec::with_capacity(self.levels.len());
+        for level in &self.levels {
+            if level.len() > 1 {
+                path.extend(level.get(at ^ 1));
+            }
+            at >>= 1;
+        }
+        path
+    }
+}
+
+/// The root that a leaf and its path lead to, in a tree of so many leaves (RFC 9162, 2.1.3.2); `None`
+/// where the path is none of that tree.
+pub fn climb(leaf: Hash, index: u64, leaves: u64, path: &[Hash]) -> Option<Hash> {
+    if index >= leaves {
+        return None;
+    }
+    let (mut at, mut last, mut hash) = (index, leaves - 1, leaf);
+    for beside in path {
+        if last == 0 {
+            return None;
+        }
+        if at & 1 == 1 || at == last {
+            hash = node(beside, &hash);
+            while at & 1 == 0 && at != 0 {
+                at >>= 1;
+                last >>= 1;
+            }
+        } else {
+            hash = node(&hash, beside);
+        }
+        at >>= 1;
+        last >>= 1;
+    }
+    (last == 0).then_some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::sha256;
+
+    /// The root as RFC 9162, 2.1.1 defines it.
+    fn defined(leaves: &[Hash]) -> Hash {
+        match leaves.len() {
+            0 => Sha256::digest([]).into(),
+            1 => leaves[0],
+            n => {
+                let half = n.next_power_of_two() / 2;
+                node(&defined(&leaves[..half]), &defined(&leaves[half..]))
+            }
+        }
+    }
+
+    fn leaves(n: usize) -> Vec<Hash> {
+        (0..n).map(|i| leaf(i.to_string().as_bytes())).collect()
+    }
+
+    #[test]
+    fn roots_are_those_of_the_published_examples() {
+        // From the reference tests of Certificate Transparency.
+        let inputs: [&[u8]; 3] = [b"", b"\x00", b"\x10"];
+        let expected = [
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+        ];
+        let mut tree = Tree::default();
+        assert_eq!(hex(&tree.root()), sha256(b""));
+        for (input, expected) in inputs.iter().zip(expected) {
+            tree.push(leaf(input));
+            assert_eq!(hex(&tree.root()), expected);
+        }
+    }
+
+    #[test]
+    fn every_leaf_of_every_size_has_a_path_to_the_defined_root() {
+        for n in 1..70 {
+            let leaves = leaves(n);
+            let mut tree = Tree::default();
+            leaves.iter().for_each(|leaf| tree.push(*leaf));
+            let root = defined(&leaves);
+            assert_eq!(tree.root(), root, "{n}");
+            let paths = Paths::over(leaves.clone());
+            let size = n as u64;
+            for (i, leaf) in leaves.iter().enumerate() {
+                let path = paths.of(i);
+                assert_eq!(climb(*leaf, i as u64, size, &path), Some(root), "{i} of {n}");
+                // Not at another place, not from another leaf, not along another path.
+                let next = (i as u64 + 1) % size;
+                assert!(n == 1 || climb(*leaf, next, size, &path) != Some(root), "{i} of {n}");
+                assert_ne!(climb(super::leaf(b"x"), i as u64, size, &path), Some(root));
+                let mut longer = path.clone();
+                longer.push(root);
+                assert_eq!(climb(*leaf, i as u64, size, &longer), None);
+                if let Some((_, shorter)) = path.split_last() {
+                    assert_eq!(climb(*leaf, i as u64, size, shorter), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_lines_but_for_quoted_line_ends() {
+        let found = |csv: &'static str| -> Vec<String> {
+            records(csv.as_bytes()).map(|r| String::from_utf8(r.to_vec()).unwrap()).collect()
+        };
+        assert_eq!(found("a,b\n1,2\n"), ["a,b", "1,2"]);
+        assert_eq!(found("a\n\"x\ny\"\n\"q\"\"\n\"\"\"\n"), ["a", "\"x\ny\"", "\"q\"\"\n\"\"\""]);
+        assert_eq!(found("a\n\nb"), ["a", "", "b"]);
+        assert_eq!(found(""), Vec::<String>::new());
+    }
+}

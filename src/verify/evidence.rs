@@ -1,0 +1,304 @@
+//! The rows of one app, with the proof that they stand in a run, and nothing of other apps.
+
+use std::collections::BTreeSet;
+
+use arrow::array::{Array, StringArray};
+use serde::{Deserialize, Serialize};
+
+use super::check::read;
+use super::{Place, VerifyError};
+use crate::impact::{Table, escaped, is_formula};
+use crate::key::{hex, unhex};
+use crate::publish::merkle::{self, Hash, Merkle, Part, Paths, climb, leaf};
+use crate::publish::{MANIFEST, Manifest, seal, sha256, unseal};
+
+/// Version of the file's form.
+const FORMAT: u32 = 1;
+
+/// An evidence file. Its last line holds the SHA-256 of all before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub afterscope_evidence: u32,
+    pub run_id: String,
+    pub as_of: String,
+    pub app: String,
+    /// Only rows of this scope; null for all.
+    pub scope: Option<String>,
+    pub manifest_sha256: String,
+    /// The manifest's section `merkle`.
+    pub merkle: Merkle,
+    pub tables: Vec<Rows>,
+}
+
+/// Rows of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rows {
+    /// Which of `merkle.parts`.
+    pub part: String,
+    pub header: Record,
+    pub rows: Vec<Record>,
+}
+
+/// A record of the CSV file, as it stands there, without its line end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Which leaf: 0 is the header, 1 the first row.
+    pub leaf: u64,
+    pub record: String,
+    /// Hashes beside the way up to the root, from the leaf on.
+    pub path: Vec<String>,
+}
+
+/// What evidence proves, one line of JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Proven {
+    pub run_id: String,
+    pub verdict: &'static str,
+    pub app: String,
+    pub scope: Option<String>,
+    pub root: String,
+    pub manifest_sha256: String,
+    /// Whether the file was compared with the run itself.
+    pub compared: bool,
+    pub tables: u64,
+    pub rows: u64,
+    pub differences: Vec<String>,
+}
+
+/// How a table's CSV file shows an id.
+fn in_csv(id: &str) -> String {
+    let shown = escaped(id);
+    if is_formula(&shown) { format!("'{shown}") } else { shown.into_owned() }
+}
+
+/// Makes the evidence of an app, from a run whose files hold (see [`super::check()`]).
+///
+/// # Errors
+/// Storage failures, and an app without any row.
+pub fn extract(
+    place: &Place,
+    manifest: &Manifest,
+    app: &str,
+    scope: Option<&str>,
+) -> Result<Evidence, VerifyError> {
+    let bytes = read(place, MANIFEST)?.unwrap_or_default();
+    let mut tables = Vec::new();
+    for output in manifest.outputs.iter().filter(|o| o.is_csv_table()) {
+        let stem = output.path.trim_end_matches(".csv");
+        let Some(parquet) = read(place, &format!("{stem}.parquet"))? else { continue };
+        // Parquet tells texts apart that a CSV cell shows alike.
+        let table = Table::read_back(stem, parquet)?;
+        let wanted = rows_of(&table, app, scope);
+        if wanted.is_empty() {
+            continue;
+        }
+        let csv = read(place, &output.path)?.unwrap_or_default();
+        let records: Vec<&[u8]> = merkle::records(&csv).collect();
+        let paths = Paths::over(records.iter().map(|record| leaf(record)).collect());
+        let record = |at: usize| Record {
+            leaf: at as u64,
+            record: records
+                .get(at)
+                .map(|record| String::from_utf8_lossy(record).into_owned())
+                .unwrap_or_default(),
+            path: paths.of(at).iter().map(|hash| hex(hash)).collect(),
+        };
+        tables.push(Rows {
+            part: output.path.clone(),
+            header: record(0),
+            rows: wanted.into_iter().map(|row| record(row + 1)).collect(),
+        });
+    }
+    if tables.is_empty() {
+        let of = scope.map(|scope| format!(" and scope `{scope}`")).unwrap_or_default();
+        return Err(VerifyError::User {
+            what: place.shown(MANIFEST),
+            reason: format!(
+                "no table of the run has a row of app `{app}`{of}\ncompare the spelling with app_scope_exposure.csv"
+            ),
+        });
+    }
+    Ok(Evidence {
+        afterscope_evidence: FORMAT,
+        run_id: manifest.run_id.clone(),
+        as_of: merkle::as_of(&manifest.details).to_string(),
+        app: app.to_string(),
+        scope: scope.map(str::to_string),
+        manifest_sha256: sha256(&bytes),
+        merkle: manifest.merkle.clone(),
+        tables,
+    })
+}
+
+/// Rows of a table with this `app_id`, and this `scope` where one is asked for. A table without such
+/// a column says nothing of an app.
+fn rows_of(table: &Table, app: &str, scope: Option<&str>) -> Vec<usize> {
+    let column =
+        |name: &str| table.batch.column_by_name(name)?.as_any().downcast_ref::<StringArray>();
+    let Some(apps) = column("app_id") else { return Vec::new() };
+    let scopes = column("scope");
+    if scope.is_some() && scopes.is_none() {
+        return Vec::new();
+    }
+    let is = |column: &StringArray, row: usize, id: &str| {
+        column.is_valid(row) && column.value(row) == escaped(id)
+    };
+    let fits = |row: &usize| {
+        is(apps, *row, app)
+            && scope.is_none_or(|scope| scopes.is_some_and(|scopes| is(scopes, *row, scope)))
+    };
+    (0..table.batch.num_rows()).filter(fits).collect()
+}
+
+impl Proven {
+    /// What is proven by evidence that cannot be believed: nothing.
+    pub fn of_differences(differences: Vec<String>) -> Self {
+        Self { verdict: "differs", differences, ..Default::default() }
+    }
+}
+
+impl Evidence {
+    pub fn render(&self) -> String {
+        seal(&serde_json::to_string_pretty(self).unwrap_or_default())
+    }
+
+    /// # Errors
+    /// Where the text is none, or its hash does not hold.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let evidence: Self = serde_json::from_str(unseal(bytes)?).map_err(|e| e.to_string())?;
+        if evidence.render().as_bytes() != bytes {
+            return Err("it is not written as afterscope writes it".into());
+        }
+        if evidence.afterscope_evidence != FORMAT {
+            return Err(format!("its form is {}, not {FORMAT}", evidence.afterscope_evidence));
+        }
+        Ok(evidence)
+    }
+
+    fn proven(&self) -> Proven {
+        Proven {
+            run_id: self.run_id.clone(),
+            app: self.app.clone(),
+            scope: self.scope.clone(),
+            root: self.merkle.root.clone(),
+            manifest_sha256: self.manifest_sha256.clone(),
+            tables: self.tables.len() as u64,
+            rows: self.tables.iter().map(|table| table.rows.len() as u64).sum(),
+            ..Default::default()
+        }
+    }
+}
+
+/// Looks at evidence alone: every row leads to the root that the file names. Whether that root is the
+/// published one, the file cannot tell.
+pub fn check_alone(evidence: &Evidence) -> Proven {
+    let mut proven = evidence.proven();
+    let over = Merkle::over(&evidence.run_id, &evidence.as_of, evidence.merkle.parts.clone());
+    if over != evidence.merkle {
+        let what = "merkle.root is not that of run_id, as_of and merkle.parts";
+        proven.differences.push(what.into());
+    }
+    let mut seen = BTreeSet::new();
+    for table in &evidence.tables {
+        let part = evidence.merkle.parts.iter().find(|part| part.part == table.part);
+        let result = match part {
+            _ if !seen.insert(&table.part) => Err("stands there twice".into()),
+            Some(part) => check_rows(evidence, table, part),
+            None => Err("is none of merkle.parts".into()),
+        };
+        if let Err(reason) = result {
+            proven.differences.push(format!("{}: {reason}", table.part));
+        }
+    }
+    proven.verdict = if proven.differences.is_empty() { "holds" } else { "differs" };
+    proven
+}
+
+fn check_rows(evidence: &Evidence, table: &Rows, part: &Part) -> Result<(), String> {
+    if table.header.leaf != 0 {
+        return Err("its header is not leaf 0".into());
+    }
+    leads_to(&table.header, part)?;
+    let header = cells(&table.header.record)?;
+    let place = |name: &str| header.iter().position(|cell| cell == name);
+    let app = place("app_id").ok_or("it has no column app_id")?;
+    let mut last = 0;
+    for row in &table.rows {
+        if row.leaf <= last {
+            return Err(format!("leaf {} does not come after leaf {last}", row.leaf));
+        }
+        last = row.leaf;
+        leads_to(row, part)?;
+        let cells = cells(&row.record)?;
+        let holds = |at: usize, id: &str| cells.get(at).is_some_and(|cell| *cell == in_csv(id));
+        if !holds(app, &evidence.app) {
+            return Err(format!("leaf {} is no row of app `{}`", row.leaf, evidence.app));
+        }
+        if let Some(scope) = &evidence.scope
+            && !place("scope").is_some_and(|at| holds(at, scope))
+        {
+            return Err(format!("leaf {} is no row of scope `{scope}`", row.leaf));
+        }
+    }
+    if table.rows.is_empty() { Err("it has no rows".into()) } else { Ok(()) }
+}
+
+fn leads_to(record: &Record, part: &Part) -> Result<(), String> {
+    let path: Option<Vec<Hash>> = record.path.iter().map(|hash| unhex(hash)).collect();
+    let path = path.ok_or(format!("the path of leaf {} is no list of hashes", record.leaf))?;
+    let root = climb(leaf(record.record.as_bytes()), record.leaf, part.leaves, &path);
+    if root.is_none_or(|root| hex(&root) != part.root) {
+        return Err(format!("leaf {} does not lead to the root {}", record.leaf, part.root));
+    }
+    Ok(())
+}
+
+fn cells(record: &str) -> Result<Vec<String>, String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(record.as_bytes());
+    let mut records = reader.records();
+    match (records.next(), records.next()) {
+        (Some(Ok(record)), None) => Ok(record.iter().map(str::to_string).collect()),
+        _ => Err("a record is no CSV record".into()),
+    }
+}
+
+/// Looks at evidence beside its run, whose files hold: it must be what the run gives today, to the
+/// byte. So no row of the app was left out either.
+///
+/// # Errors
+/// Storage failures.
+pub fn check_with(
+    evidence: &Evidence,
+    place: &Place,
+    manifest: &Manifest,
+) -> Result<Proven, VerifyError> {
+    let mut proven = check_alone(evidence);
+    proven.compared = true;
+    let expected = match extract(place, manifest, &evidence.app, evidence.scope.as_deref()) {
+        Ok(expected) => expected,
+        Err(VerifyError::User { reason, .. }) => {
+            proven.differences.push(reason);
+            proven.verdict = "differs";
+            return Ok(proven);
+        }
+        Err(error) => return Err(error),
+    };
+    let shown = place.shown(MANIFEST);
+    let mut differs = |what: String| proven.differences.push(what);
+    if evidence.run_id != expected.run_id || evidence.as_of != expected.as_of {
+        differs(format!("it is of run {}, and {shown} of {}", evidence.run_id, expected.run_id));
+    } else if evidence.merkle != expected.merkle {
+        differs(format!("its merkle section is not that of {shown}"));
+    } else if evidence.manifest_sha256 != expected.manifest_sha256 {
+        differs(format!(
+            "its manifest_sha256 is {}, and that of {shown} is {}",
+            evidence.manifest_sha256, expected.manifest_sha256
+        ));
+    } else if evidence.tables != expected.tables {
+        differs(format!("it does not hold all rows of app `{}` in {shown}", evidence.app));
+    } else if *evidence != expected {
+        differs(format!("it is not what {shown} gives"));
+    }
+    proven.verdict = if proven.differences.is_empty() { "holds" } else { "differs" };
+    Ok(proven)
+}

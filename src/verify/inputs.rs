@@ -1,0 +1,217 @@
+//! Whether the files that a run was made from still are the ones that it read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Report, VerifyError, is_absent};
+use crate::config::raw;
+use crate::publish::{Manifest, sha256};
+use crate::store::{Io, Pin, Store, StoreUrl};
+
+/// Files of all sources, and of the registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct InputsReport {
+    pub files: u64,
+    pub unchanged: u64,
+    pub changed: u64,
+    pub missing: u64,
+}
+
+/// Compares every input file's size, ETag and version with those of the manifest, and every registry
+/// file's hash. No log file is read.
+///
+/// # Errors
+/// Storage failures. What differs stands in the report.
+pub fn check_inputs(manifest: &Manifest, io: &Io, report: &mut Report) -> Result<(), VerifyError> {
+    let details = &manifest.details;
+    let written = details.get("configuration").cloned().unwrap_or_default();
+    let mut found = InputsReport::default();
+    for (index, source) in array(details, "sources").enumerate() {
+        let store = store_options(&written, &["source", &index.to_string(), "store"]);
+        check_source(source, &store, io, report, &mut found)?;
+    }
+    let store = store_options(&written, &["registry", "store"]);
+    for file in array(details, "registry") {
+        check_registry(file, &store, io, report, &mut found)?;
+    }
+    report.inputs = Some(found);
+    Ok(())
+}
+
+fn array<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// How the run reached a store. Where a variable of the environment stood, the environment says it
+/// again (AWS_ENDPOINT_URL_S3 and so on).
+fn store_options(written: &Value, path: &[&str]) -> raw::Store {
+    let at = written.pointer(&format!("/{}", path.join("/"))).cloned().unwrap_or_default();
+    serde_json::from_value(at)
+        .ok()
+        .filter(|store: &raw::Store| store.endpoint.as_ref().is_none_or(|e| !e.contains("${")))
+        .unwrap_or_default()
+}
+
+fn check_source(
+    source: &Value,
+    options: &raw::Store,
+    io: &Io,
+    report: &mut Report,
+    found: &mut InputsReport,
+) -> Result<(), VerifyError> {
+    let name = text(source, "name");
+    // One listing for each folder: a request for each file would take hours where there are many.
+    let mut by_folder: BTreeMap<String, Vec<(String, &Value)>> = BTreeMap::new();
+    let top = text(source, "url");
+    let urls: Vec<&Value> = array(source, "files").collect();
+    for file in urls {
+        let url = text(file, "url");
+        let folder = common(top, url);
+        let below = url.get(folder.len()..).unwrap_or_default().trim_start_matches('/');
+        by_folder.entry(folder.to_string()).or_default().push((below.to_string(), file));
+    }
+    for (folder, files) in by_folder {
+        let store = open(&folder, options, io)?;
+        let now = listing(store.as_ref())?;
+        for (below, file) in files {
+            found.files += 1;
+            let url = text(file, "url");
+            let Some(pin) = now.get(&below) else {
+                found.missing += 1;
+                report.differs(format!("source `{name}`: {url} is missing"));
+                continue;
+            };
+            let mut difference = difference_of(file, pin);
+            if let (Some(_), Some(store)) = (&difference, &store)
+                && let Some(pin) = store.head(&below)?
+            {
+                // A listing may not tell versions.
+                difference = difference_of(file, &pin);
+            }
+            match difference {
+                None => found.unchanged += 1,
+                Some(difference) => {
+                    found.changed += 1;
+                    report.differs(format!("source `{name}`: {url} was changed: {difference}"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The folder to list for a file: as much of the source's address as leads to it.
+fn common<'a>(source: &str, file: &'a str) -> &'a str {
+    let same = source.bytes().zip(file.bytes()).take_while(|(a, b)| a == b).count();
+    let whole = same == source.len() && file.as_bytes().get(same) == Some(&b'/');
+    let end =
+        if whole { same } else { file.get(..same).and_then(|head| head.rfind('/')).unwrap_or(0) };
+    file.get(..end).unwrap_or_default()
+}
+
+fn listing(store: Option<&Store>) -> Result<HashMap<String, Pin>, VerifyError> {
+    let Some(store) = store else { return Ok(HashMap::new()) };
+    Ok(store.list("")?.into_iter().map(|listed| (listed.path, listed.pin)).collect())
+}
+
+/// A folder; `None` where it is not there.
+fn open(folder: &str, options: &raw::Store, io: &Io) -> Result<Option<Store>, VerifyError> {
+    let folder = if folder.is_empty() { "/" } else { folder };
+    let url = StoreUrl::parse(folder, Path::new("/"), options)
+        .map_err(|reason| VerifyError::User { what: folder.to_string(), reason })?;
+    match url.open(io) {
+        Ok(store) => Ok(Some(store)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn difference_of(file: &Value, now: &Pin) -> Option<String> {
+    let bytes = file.get("bytes").or_else(|| file.get("size")).and_then(Value::as_u64);
+    if bytes != Some(now.size) {
+        return Some(format!("it has {} bytes and had {}", now.size, bytes.unwrap_or_default()));
+    }
+    let differs = |key: &str, now: &Option<String>| {
+        let then = file.get(key).and_then(Value::as_str);
+        let now = now.as_deref();
+        (then != now).then(|| {
+            format!("its {key} is {} and was {}", now.unwrap_or("none"), then.unwrap_or("none"))
+        })
+    };
+    differs("e_tag", &now.e_tag).or_else(|| differs("version", &now.version))
+}
+
+fn check_registry(
+    file: &Value,
+    options: &raw::Store,
+    io: &Io,
+    report: &mut Report,
+    found: &mut InputsReport,
+) -> Result<(), VerifyError> {
+    found.files += 1;
+    let (role, url) = (text(file, "role"), text(file, "url"));
+    let (folder, name) = url.rsplit_once('/').unwrap_or(("", url));
+    let store = open(folder, options, io)?;
+    if file.get("sha256").is_none() {
+        // A large one is pinned as logs are.
+        let pin = match &store {
+            Some(store) => store.head(name)?,
+            None => None,
+        };
+        match pin.map(|pin| difference_of(file, &pin)) {
+            None => {
+                found.missing += 1;
+                report.differs(format!("registry.{role}: {url} is missing"));
+            }
+            Some(Some(difference)) => {
+                found.changed += 1;
+                report.differs(format!("registry.{role}: {url} was changed: {difference}"));
+            }
+            Some(None) => found.unchanged += 1,
+        }
+        return Ok(());
+    }
+    let bytes = match store {
+        Some(store) => store.read(name)?,
+        None => None,
+    };
+    match bytes {
+        None => {
+            found.missing += 1;
+            report.differs(format!("registry.{role}: {url} is missing"));
+        }
+        Some((bytes, _)) if sha256(&bytes) != text(file, "sha256") => {
+            found.changed += 1;
+            report.differs(format!(
+                "registry.{role}: {url} was changed: its SHA-256 is {} and was {}",
+                sha256(&bytes),
+                text(file, "sha256")
+            ));
+        }
+        Some(_) => found.unchanged += 1,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_to_list_is_the_sources_or_the_part_before_a_glob() {
+        let file = "/data/logs/dt=1/a.parquet";
+        assert_eq!(common("/data/logs", file), "/data/logs");
+        assert_eq!(common("/data/logs/", file), "/data/logs");
+        assert_eq!(common("/data/lo*/dt=*/*.parquet", file), "/data");
+        assert_eq!(common(file, file), "/data/logs/dt=1");
+        assert_eq!(common("/data/log", "/data/logs/a"), "/data");
+        assert_eq!(common("s3://b/l*", "s3://b/logs/a"), "s3://b");
+    }
+}

@@ -1,0 +1,270 @@
+//! `afterscope explain`: the files behind a figure.
+
+use std::fs;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+use serde_json::Value;
+
+use crate::lake::{AS_OF, Lake, Outcome, times};
+
+fn explain(lake: &Lake, table: &str, conditions: &[&str]) -> Outcome {
+    let mut args = vec!["explain", "--config", "afterscope.toml", "--as-of", AS_OF];
+    args.extend(["--table", table]);
+    conditions.iter().for_each(|condition| args.extend(["--where", condition]));
+    lake.afterscope(&args)
+}
+
+/// Day of the file, allowed rows, held-only rows, denied rows and requests.
+fn files(line: &Value) -> Vec<(String, [i64; 4])> {
+    let of = |file: &Value| {
+        let url = file["url"].as_str().unwrap();
+        let (_, day) = url.split_once("dt=").unwrap();
+        let sums = ["rows_allowed", "rows_held_only", "rows_denied", "requests_allowed"];
+        (day[..10].to_string(), sums.map(|sum| file[sum].as_i64().unwrap()))
+    };
+    line["files"].as_array().unwrap().iter().map(of).collect()
+}
+
+fn shown(found: &[(String, [i64; 4])]) -> Vec<(&str, [i64; 4])> {
+    found.iter().map(|(day, sums)| (day.as_str(), *sums)).collect()
+}
+
+#[test]
+fn a_figure_is_the_sum_over_its_files() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    let (first, second, third) = ("2019-07-01", "2019-07-02", "2019-07-03");
+    type Case = (&'static str, Vec<&'static str>, Vec<(&'static str, [i64; 4])>);
+    let cases: Vec<Case> = vec![
+        (
+            "app_scope_exposure",
+            vec!["scope=read_members", "app_id=app-1"],
+            vec![(first, [3, 0, 0, 3]), (second, [1, 0, 0, 1])],
+        ),
+        ("app_scope_exposure", vec!["app_id=app-3"], vec![(second, [0, 0, 1, 0])]),
+        (
+            "scope_summary",
+            vec!["scope=write_posts"],
+            vec![(first, [1, 0, 0, 1]), (third, [1, 0, 0, 1])],
+        ),
+        (
+            "scope_summary",
+            vec![],
+            vec![(first, [4, 0, 0, 4]), (second, [1, 0, 1, 1]), (third, [1, 0, 0, 1])],
+        ),
+        (
+            "developer_exposure",
+            vec!["developer_id=dev-1"],
+            vec![(first, [4, 0, 0, 4]), (second, [1, 0, 0, 1]), (third, [1, 0, 0, 1])],
+        ),
+        (
+            "developer_exposure",
+            vec!["developer_id=dev-2", "scope=read_members"],
+            vec![(second, [0, 0, 1, 0])],
+        ),
+        // Denied calls are no figure of a day.
+        ("daily_timeline", vec!["day=2019-07-02"], vec![(second, [1, 0, 0, 1])]),
+        (
+            "daily_timeline",
+            vec!["day=2019-07-01", "app_id=app-2", "scope=write_posts"],
+            vec![(first, [1, 0, 0, 1])],
+        ),
+    ];
+    for (table, conditions, expected) in cases {
+        let line = explain(&lake, table, &conditions).succeeds().json();
+        assert_eq!(shown(&files(&line)), expected, "{table} {conditions:?}");
+        let sum: i64 = expected.iter().map(|(_, sums)| sums[3]).sum();
+        assert_eq!(line["sums"]["requests_allowed"], sum);
+        assert_eq!(line["published"]["requests_allowed"], sum, "{line}");
+        let pack = line["files"][0]["packs"][0].as_str().unwrap();
+        assert!(lake.path("out/state/packs").join(pack).is_file());
+        assert_eq!(line["files"][0]["row_groups"], serde_json::json!([0]));
+    }
+}
+
+#[test]
+fn a_figure_after_a_promise_is_explained() {
+    let lake = Lake::with_standing();
+    lake.publishes(&[]);
+    // app-1 promised for all its scopes on 2019-07-02, and called on that day at eight.
+    let line = explain(&lake, "deletion_verification", &["app_id=app-1"]).succeeds().json();
+    assert_eq!(shown(&files(&line)), [("2019-07-02", [1, 0, 0, 1])]);
+    assert_eq!(line["published"]["requests_after"], 1);
+    assert_eq!(line["key"]["attested_at"], "2019-07-02T00:00:00.000000Z");
+    let says = ["0 promises", "attested_at"];
+    explain(&lake, "deletion_verification", &["app_id=app-2"]).fails(1, &says);
+}
+
+#[test]
+fn repeats_and_weights_are_told_by_file() {
+    let lake = Lake::empty();
+    lake.edit("afterscope.toml", "group = \"group_id\"\n", "weight = \"weight\"\n");
+    lake.edit("afterscope.toml", "status = \"status\"\n", "");
+    // The second file repeats the row of the first one, and has one of its own.
+    for (day, ids) in [("2019-07-01", &["e1"][..]), ("2019-07-02", &["e1", "e2"])] {
+        let text = |value: &str| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(ids.iter().map(|_| value)))
+        };
+        let number = |value: i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(ids.iter().map(|_| value)))
+        };
+        lake.columns(
+            &format!("logs/dt={day}/part-0.parquet"),
+            vec![
+                ("event_time", times(ids.iter().map(|_| Some("2019-07-01T08:00:00Z")))),
+                ("request_id", Arc::new(StringArray::from_iter_values(ids.iter()))),
+                ("app_id", text("app-1")),
+                ("scope", text("read_members")),
+                ("user_id", number(1)),
+                ("weight", number(5)),
+                ("bytes", number(100)),
+            ],
+        );
+    }
+    lake.publishes(&[]);
+    let line = explain(&lake, "scope_summary", &["scope=read_members"]).succeeds().json();
+    let found = files(&line);
+    assert_eq!(shown(&found), [("2019-07-01", [1, 0, 0, 5]), ("2019-07-02", [1, 0, 0, 5])]);
+    assert_eq!(line["files"][1]["rows_deduplicated"], 1);
+    assert_eq!(line["published"]["requests_allowed"], 10);
+}
+
+#[test]
+fn what_was_only_held_and_what_is_unknown_is_told_too() {
+    let lake = Lake::empty();
+    let scopes = r#"scopes = { path = "scope", encoding = "space" }"#;
+    lake.edit("afterscope.toml", r#"scopes = "scope""#, &format!("{scopes}\nendpoint = \"path\""));
+    lake.edit("afterscope.toml", "group = \"group_id\"\nscopes", "scopes");
+    lake.edit("afterscope.toml", "[registry]", "[registry]\nendpoints = \"endpoints.csv\"");
+    lake.write("endpoints.csv", "path,scope\n/members,read_members\n/posts,write_posts\n");
+    // One call of each scope, one of neither, and one that nobody knows how it ended.
+    let paths = ["/members", "/posts", "/other", "/members"];
+    let text = |value: &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(paths.iter().map(|_| value)))
+    };
+    let number = |values: [Option<i64>; 4]| -> ArrayRef { Arc::new(Int64Array::from_iter(values)) };
+    lake.columns(
+        "logs/dt=2019-07-05/part-0.parquet",
+        vec![
+            ("event_time", times(paths.iter().map(|_| Some("2019-07-05T08:00:00Z")))),
+            ("request_id", Arc::new(StringArray::from_iter_values(["a", "b", "c", "d"]))),
+            ("app_id", text("app-1")),
+            ("scope", text("read_members write_posts")),
+            ("path", Arc::new(StringArray::from_iter_values(paths))),
+            ("user_id", number([Some(1), Some(2), Some(3), Some(4)])),
+            ("status", number([Some(200), Some(200), Some(200), None])),
+            ("bytes", number([Some(1), Some(1), Some(1), Some(1)])),
+        ],
+    );
+    lake.publishes(&[]);
+    let columns = ["requests_allowed", "requests_held_only", "requests_denied", "requests_unknown"];
+    for (scope, expected) in [
+        // Held by the calls of the other endpoint and of neither.
+        ("scope=read_members", [1, 2, 0, 1]),
+        ("scope=write_posts", [1, 2, 0, 1]),
+        // At a grain without a scope, a call that exercised any is exposure.
+        ("scope=(all)", [2, 1, 0, 1]),
+    ] {
+        let line = explain(&lake, "app_scope_exposure", &[scope, "app_id=app-1"]).succeeds().json();
+        let sums = columns.map(|column| line["sums"][column].as_i64().unwrap());
+        let published = columns.map(|column| line["published"][column].as_i64().unwrap());
+        assert_eq!((sums, published), (expected, expected), "{scope}");
+    }
+}
+
+#[test]
+fn every_row_of_the_sample_that_can_be_explained_is() {
+    let lake = Lake::empty();
+    lake.afterscope(&["sample", "groups-2019", "demo", "--rows", "20000"]).succeeds();
+    let run = ["run", "--config", "demo/afterscope.toml", "--as-of", "2019-11-06T00:00:00Z"];
+    let published = lake.afterscope(&run).succeeds().published();
+    let mut explained = 0;
+    for (name, keys, step) in [
+        ("scope_summary", &["scope"][..], 1),
+        ("app_scope_exposure", &["scope", "app_id"], 9),
+        ("developer_exposure", &["scope", "developer_id"], 9),
+        ("daily_timeline", &["scope", "app_id", "day"], 401),
+    ] {
+        let table = published.table(name);
+        let columns: Vec<Vec<&str>> = keys.iter().map(|key| table.column(key)).collect();
+        let requests = table.column("requests_allowed");
+        for row in (0..table.rows.len()).step_by(step) {
+            let conditions: Vec<String> = keys
+                .iter()
+                .zip(&columns)
+                .map(|(key, column)| format!("{key}={}", column[row]))
+                .collect();
+            let mut args = run.to_vec();
+            args[0] = "explain";
+            args.extend(["--quiet", "--table", name]);
+            conditions.iter().for_each(|condition| args.extend(["--where", condition]));
+            let line = lake.afterscope(&args).succeeds().json();
+            let wanted: i64 = requests[row].parse().unwrap();
+            assert_eq!(line["sums"]["requests_allowed"], wanted, "{conditions:?}");
+            assert_eq!(line["published"]["requests_allowed"], wanted, "{conditions:?}");
+            explained += 1;
+        }
+    }
+    assert!(explained > 40, "{explained}");
+}
+
+#[test]
+fn only_the_ledger_is_read_and_nothing_written() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    lake.spoil_logs();
+    let before = lake.files();
+    explain(&lake, "scope_summary", &[]).succeeds();
+    assert_eq!(before, lake.files());
+    fs::remove_dir_all(lake.path("out/state")).unwrap();
+    let says = ["the ledger", "lacks 3 files of source `access`", "afterscope run"];
+    explain(&lake, "scope_summary", &[]).fails(1, &says);
+}
+
+#[test]
+fn a_published_figure_that_is_not_the_sum_is_named() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    super::forged::forge(&lake);
+    let outcome = explain(&lake, "scope_summary", &["scope=read_members"]);
+    assert_eq!(outcome.code, 3, "{outcome:#?}");
+    let says = "requests_allowed is published as 3 and comes out as 4";
+    assert!(outcome.stderr.contains(says), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_figure_that_nothing_is_published_of_is_explained_all_the_same() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    // No run of this day stands, but the ledger has all rows.
+    let args = ["explain", "--config", "afterscope.toml", "--as-of", "2019-07-02T00:00:00Z"];
+    let args: Vec<&str> = args.into_iter().chain(["--table", "scope_summary"]).collect();
+    let line = lake.afterscope(&args).succeeds().json();
+    assert_eq!((&line["published"], &line["sums"]["requests_allowed"]), (&Value::Null, &4.into()));
+}
+
+#[test]
+fn what_cannot_be_explained_is_said() {
+    let lake = Lake::standard();
+    lake.log_without_app("logs/dt=2019-07-04/part-0.parquet", "2019-07-04T08:00:00Z");
+    lake.publishes(&[]);
+    explain(&lake, "coverage", &[]).fails(1, &["coverage", "scope_summary, app_scope_exposure"]);
+    let refused = |table: &str, condition: &str, says: &[&str]| {
+        explain(&lake, table, &[condition]).fails(1, says);
+    };
+    refused("scope_summary", "app_id=app-1", &["a row of scope_summary is named by scope"]);
+    refused("scope_summary", "scope", &["column=value"]);
+    refused("scope_summary", "scope=no_such", &["names no such scope"]);
+    refused("daily_timeline", "scope=read_members", &["give day="]);
+    refused("daily_timeline", "day=yesterday", &["yesterday"]);
+    refused("developer_exposure", "scope=read_members", &["give developer_id="]);
+    // An app that did nothing is no mistake: its figure is 0.
+    let line = explain(&lake, "app_scope_exposure", &["app_id=app-8"]).succeeds().json();
+    assert_eq!((&line["files"], &line["published"]), (&serde_json::json!([]), &Value::Null));
+    // The row of events that name no app.
+    let row = ["scope=read_members", "app_id="];
+    let line = explain(&lake, "app_scope_exposure", &row).succeeds().json();
+    assert_eq!(shown(&files(&line)), [("2019-07-04", [1, 0, 0, 1])]);
+    assert_eq!(line["published"]["requests_allowed"], 1);
+}
