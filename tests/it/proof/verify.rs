@@ -17,7 +17,8 @@ fn a_run_holds_by_its_folder_and_by_its_output() {
     assert_eq!(by_output["root"], manifest(&lake)["merkle"]["root"]);
     assert_eq!(by_output["signed_by"], serde_json::Value::Null);
     let files = fs::read_dir(folder.join("tables")).unwrap().count() as u64;
-    assert_eq!(by_output["files"], files);
+    // Tables as Parquet and CSV, and two reports beside them.
+    assert_eq!(by_output["files"], files + 2);
     assert_eq!(by_output["tables"], files / 2);
     let keys: Vec<&String> = by_output.as_object().unwrap().keys().collect();
     let expected = ["run_id", "verdict", "manifest_sha256", "root", "signed_by", "files", "bytes"];
