@@ -290,7 +290,7 @@ impl<R: Record> Ordered<'_, R> {
     /// # Errors
     /// Where a temporary file cannot be read.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<R>, SortError> {
+    pub fn next_record(&mut self) -> Result<Option<R>, SortError> {
         if self.files.is_empty() { Ok(self.memory.next()) } else { self.least() }
     }
 
@@ -397,7 +397,7 @@ mod tests {
         let mut found = Vec::new();
         for partition in 0..all.partitions {
             let mut ordered = all.partition(partition).unwrap();
-            while let Some(record) = ordered.next().unwrap() {
+            while let Some(record) = ordered.next_record().unwrap() {
                 found.push(record);
             }
         }

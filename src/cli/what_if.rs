@@ -1,17 +1,12 @@
 //! `afterscope what-if`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
-
 use super::args::{Global, LogFormat, WhatIfArgs};
-use super::progress::{Shown, on_signals, watch};
-use super::run::Runtime;
-use super::{Failure, print_bytes, terminal};
+use super::run::{Runtime, watched};
+use super::{Failure, print_line, terminal};
 use crate::config;
-use crate::error::{Error, ExitCode};
+use crate::error::Error;
 use crate::moment::{Moment, parse_duration};
 use crate::pipeline::{self, Answer, Question};
-use crate::scan::Progress;
 
 /// Apps that the table on stderr shows.
 const SHOWN: usize = 25;
@@ -25,28 +20,13 @@ pub fn run(args: &WhatIfArgs, global: &Global) -> Result<(), Failure> {
         .map_err(|reason| argument(&format!("--grace {}", args.grace), reason))?;
     let question = Question { scope: args.scope.clone(), at, grace };
     let runtime = Runtime::new()?;
-    let progress = Arc::new(Progress::default());
-    let signal = Arc::new(AtomicI32::new(0));
-    on_signals(runtime.io.handle(), &progress, &signal);
-    let shown = Arc::new(Shown::new(global, &progress));
-    let ticking = watch(&shown, runtime.io.handle());
-    let outcome = pipeline::what_if(&plan, &question, &runtime.io, &progress, shown.as_ref());
-    ticking.abort();
-    drop(shown);
-    let answer = outcome.map_err(|error| {
-        let mut failure = Failure::from(error);
-        if failure.code == ExitCode::Interrupted && signal.load(Ordering::SeqCst) == 15 {
-            failure.code = ExitCode::Terminated;
-        }
-        failure
+    let answer = watched(&runtime, global, |progress, shown| {
+        pipeline::what_if(&plan, &question, &runtime.io, progress, shown)
     })?;
     if !global.quiet && global.log_format == LogFormat::Text {
         show(&answer);
     }
-    let mut line = serde_json::to_vec(&answer)
-        .map_err(|e| Error::Folder { folder: "standard output".into(), reason: e.to_string() })?;
-    line.push(b'\n');
-    print_bytes(&line)
+    print_line(&answer)
 }
 
 fn show(answer: &Answer) {

@@ -206,8 +206,8 @@ impl<'a> Events<'a> {
     fn open(sorted: &'a SortedGroups, partition: usize) -> Result<Self, ExposureError> {
         let mut small = sorted.small.partition(partition)?;
         let mut large = sorted.events.partition(partition)?;
-        let next_small = small.next()?.map(|r| r.record());
-        let next_large = large.next()?;
+        let next_small = small.next_record()?.map(|r| r.record());
+        let next_large = large.next_record()?;
         Ok(Self { small, large, next_small, next_large })
     }
 
@@ -217,10 +217,10 @@ impl<'a> Events<'a> {
             (small, _) => small.is_none(),
         };
         if large_first {
-            let next = self.large.next()?;
+            let next = self.large.next_record()?;
             return Ok(std::mem::replace(&mut self.next_large, next));
         }
-        let next = self.small.next()?.map(|r| r.record());
+        let next = self.small.next_record()?.map(|r| r.record());
         Ok(std::mem::replace(&mut self.next_small, next))
     }
 }
@@ -286,7 +286,7 @@ impl<'a> GroupCounter<'a> {
         mut members: Option<GroupCursor<'_>>,
     ) -> Result<(), ExposureError> {
         let mut names = sorted.names.partition(partition)?;
-        let mut name = names.next()?;
+        let mut name = names.next_record()?;
         let mut events = Events::open(sorted, partition)?;
         let mut next = events.next()?;
         while let Some(first) = next {
@@ -302,7 +302,7 @@ impl<'a> GroupCounter<'a> {
                 next = events.next()?;
             }
             while name.as_ref().is_some_and(|name| name.group < group) {
-                name = names.next()?;
+                name = names.next_record()?;
             }
             if let Some(group) = &self.stretches {
                 self.reads.close(group.number)?;

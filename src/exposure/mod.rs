@@ -416,7 +416,7 @@ fn count_actors(
             }
             let mut ordered = runs.partition(partition)?;
             let mut at = None;
-            while let Some(record) = ordered.next()? {
+            while let Some(record) = ordered.next_record()? {
                 if at != Some(record.actor) {
                     at = Some(record.actor);
                     number += 1;

@@ -576,14 +576,14 @@ struct Intervals<'a> {
 impl<'a> Intervals<'a> {
     fn open(sorted: &'a Sorted<ByGroup>, partition: usize) -> Result<Self, SortError> {
         let mut rows = sorted.partition(partition)?;
-        let next = rows.next()?;
+        let next = rows.next_record()?;
         Ok(Self { rows, next, overlapping: 0 })
     }
 
     fn next(&mut self) -> Result<Option<ByGroup>, SortError> {
         let Some(mut row) = self.next.take() else { return Ok(None) };
         loop {
-            self.next = self.rows.next()?;
+            self.next = self.rows.next_record()?;
             match &self.next {
                 Some(next)
                     if (next.group, next.subject) == (row.group, row.subject)
@@ -667,7 +667,7 @@ fn write_people(
     for partition in 0..sorted.partitions {
         stopped(shop.stop)?;
         let mut rows = sorted.partition(partition)?;
-        while let Some(member) = rows.next()? {
+        while let Some(member) = rows.next_record()? {
             let longs = [member.subject.hi, member.subject.lo];
             let shorts = [member.group, member.from, member.to];
             let (mut longs, mut shorts) = (longs.into_iter(), shorts.into_iter());

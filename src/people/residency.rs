@@ -307,7 +307,7 @@ fn make(
             return Err(PeopleError::Interrupted);
         }
         let mut rows = sorted.partition(partition)?;
-        while let Some(entry) = rows.next()? {
+        while let Some(entry) = rows.next_record()? {
             let code = usize::try_from(entry.code).ok().and_then(|code| numbers.get(code));
             let mut longs = [entry.subject.hi, entry.subject.lo].into_iter();
             for column in &mut columns {

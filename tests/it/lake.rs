@@ -55,6 +55,9 @@ app-2,Mailer,dev-1,Ada Ltd
 app-3,Viewer,dev-2,Bo GmbH
 ";
 
+/// Group, person, from, to.
+type Membership<'a> = (i64, i64, Option<&'a str>, Option<&'a str>);
+
 /// One row of the standard log.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -216,9 +219,8 @@ app-3,all,2019-06-20,2019-07-02,We kept nothing
         ]);
     }
 
-    /// Group, person, from, to.
-    pub fn memberships(&self, rows: &[(i64, i64, Option<&str>, Option<&str>)]) {
-        let ints = |of: fn(&(i64, i64, Option<&str>, Option<&str>)) -> i64| {
+    pub fn memberships(&self, rows: &[Membership<'_>]) {
+        let ints = |of: fn(&Membership<'_>) -> i64| {
             Arc::new(Int64Array::from_iter_values(rows.iter().map(of))) as ArrayRef
         };
         self.columns(

@@ -221,7 +221,9 @@ middle,all,>=,5,subjects,,,,test
     let incident = "\n[incident]\ndiscovered = \"2019-08-01\"\n";
     lake.edit("afterscope.toml", "\n[report]", &format!("{keys}{incident}\n[report]"));
     let text = page(&lake.publishes(&[]));
-    assert!(text.contains("People: 3 observed; at most 4; calls of which nobody can say whom they reached: 0."));
+    assert!(text.contains(
+        "People: 3 observed; at most 4; calls of which nobody can say whom they reached: 0."
+    ));
     let thresholds = between(&text, "<table id=\"threshold-rows\">", "</table>");
     let rows: Vec<&str> = thresholds.split("<tr>").skip(2).collect();
     // The four people observed meet the lowest; person 20 makes five.
@@ -229,7 +231,7 @@ middle,all,>=,5,subjects,,,,test
         let place = |row: &&str| {
             row.contains("<bdi>(all)</bdi>") && row.contains(&format!("<bdi>{regime}</bdi>"))
         };
-        let at = rows.iter().position(|row| place(&row)).unwrap();
+        let at = rows.iter().position(place).unwrap();
         (at, rows[at])
     };
     let (met, by_bound, not) = (of_all("low"), of_all("middle"), of_all("high"));
