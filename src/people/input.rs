@@ -74,7 +74,7 @@ impl Input {
     /// What kind of ids a column's type stands for.
     ///
     /// # Errors
-    /// As [`Opened::open`].
+    /// Files that are no Parquet, or lack the column.
     pub fn kind_of(&self, column: &str) -> Result<Option<IdKind>, PeopleError> {
         let opened = Opened::open(self, &[column])?;
         let types = opened.metadata.iter().filter_map(|(metadata, _)| {
