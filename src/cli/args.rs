@@ -85,6 +85,15 @@ The last line on stdout is one line of JSON. Exit codes: 0 all holds, 3 somethin
 missing (the first thing is named), 1 wrong address or key, 4 transient.")]
     Verify(VerifyArgs),
 
+    /// Show what differs between two published runs, and what they were made from.
+    #[command(after_help = "Examples:
+  afterscope diff out/runs/20191106T000000Z-553b66c562e7 out
+  afterscope diff old-out new-out --table scope_summary
+  afterscope diff out/runs/20191106T000000Z-553b66c562e7 out --out changes.csv
+
+The last line on stdout is one line of JSON: the sources of change, and changes by table.")]
+    Diff(DiffArgs),
+
     /// Write the rows of one app with proofs that they stand in a run, and nothing of other apps.
     #[command(after_help = "Examples:
   afterscope evidence out --app 1140000000007 --out app.json
@@ -292,6 +301,22 @@ pub struct PlanArgs {
     /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DiffArgs {
+    /// The earlier run: its folder or address, or an output, which means its latest run.
+    #[arg(value_name = "RUN_A")]
+    pub old: String,
+    /// The later run.
+    #[arg(value_name = "RUN_B")]
+    pub new: String,
+    /// Only this table.
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+    /// Write every change to this CSV file: table, key, column, old, new.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

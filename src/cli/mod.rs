@@ -1,6 +1,7 @@
 //! The command line: the only place that prints.
 
 mod args;
+mod diff;
 mod evidence;
 mod explain;
 mod plan;
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Run(args) => run::run(args, &cli.global),
         Command::Plan(args) => plan::run(args, &cli.global),
+        Command::Diff(args) => diff::run(args, &cli.global),
         Command::Verify(args) => verify::run(args, &cli.global),
         Command::Evidence(args) => evidence::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),

@@ -3,6 +3,7 @@
 //! Nothing is written, and nothing of a run is believed before its hash was looked at.
 
 mod check;
+mod diff;
 mod evidence;
 mod inputs;
 mod latest;
@@ -18,6 +19,7 @@ use crate::signature::PublicKey;
 use crate::store::{StoreError, StoreErrorKind};
 
 pub use check::check;
+pub use diff::{Change, Difference, Source, diff};
 pub use evidence::{Evidence, Proven, check_alone, check_with, extract};
 pub use inputs::{InputsReport, check_inputs};
 pub use place::Place;

@@ -1,5 +1,6 @@
 //! A run that proves itself: roots, evidence, signatures, recomputation, and what a figure comes from.
 
+mod diff;
 mod evidence;
 mod explain;
 mod flips;
