@@ -3,14 +3,15 @@
 -- column: grain | string |  | scope_category.
 -- column: scope | string |  | Scope.
 -- column: data_category | string |  | From data_fields of the registry.
--- column: fields_returned | string |  | null: Fields of single calls are kept in the ledger and not reported yet.
--- column: special_category | bool |  | null: The registry does not say yet which categories are special.
+-- column: fields_returned | string |  | Fields that allowed, exercised calls of the scope returned, as the log lists them, parted by ; (the same for each category of the scope); null where no source maps fields.
+-- column: special_category | bool |  | Whether the registry names the category as special (special_fields of scopes); null where it does not say.
 -- column: subjects_observed | int64 | people | Distinct people reached through the scope: each may have had this category read.
 -- column: records | int64 | records | Records returned through the scope; null if none is known.
 -- column: coverage_pct | float64 | percent | Share of declared periods with rows in readable files: what a zero rests on; null where no source declares any.
 -- column: verdict | string |  | complete; incomplete where files were left out.
 
 SELECT 'scope_category' AS grain, f.scope, f.data_category,
+       f.fields_returned, f.special_category,
        COALESCE(e.subjects_observed, 0) AS subjects_observed, e.records,
        r.coverage_pct, r.verdict
 FROM scope_fields AS f

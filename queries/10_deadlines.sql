@@ -8,7 +8,7 @@
 -- column: time_limit | int64 |  | Number of units.
 -- column: unit | string |  | hours, calendar_days (of 24 hours) or business_days (Monday to Friday in registry.zone; holidays are not known).
 -- column: due_at | timestamp[us, UTC] | UTC | When the limit ends; null where it has not started.
--- column: state | string |  | not_started; running; passed: as_of is after it and nobody was told; kept or missed: people were told by then, or later.
+-- column: state | string |  | not_started; running; passed: as_of is after it; kept or missed: the duty was done by then, or later (incident.reported).
 -- column: source | string |  | Where the rule stands, as registry.thresholds says.
 
 SELECT 'regime' AS grain, regime, jurisdiction, starting_event, started_at, time_limit, unit, due_at, state, source

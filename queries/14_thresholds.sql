@@ -8,7 +8,7 @@
 -- column: number | int64 | people | The threshold.
 -- column: subjects_observed | int64 | people | Distinct people reached who live there; null where a place is asked for and there is no registry.residency.
 -- column: subjects_upper_bound | int64 | people | With members of groups that were read; null without registry.memberships, too.
--- column: subjects_observed_unplaced | int64 | people | Observed people of whom it is not known where they live: they may live there.
+-- column: subjects_observed_unplaced | int64 | people | Observed people who may live there: no country is known of them, or only the country of a subdivision.
 -- column: subjects_upper_bound_unplaced | int64 | people | The same of the upper bound.
 -- column: met_by_observed | bool |  | Whether the lower bound, people observed, reaches the number.
 -- column: met_by_upper_bound | bool |  | Whether the upper bound does.

@@ -6,7 +6,7 @@
 --   params(as_of, lookback_days, groups_limit, has_grants, has_brownouts, has_attestations,
 --          has_memberships, has_residency, people_space, members_space)
 --                                                          one row; as_of in ns since 1970, UTC
---   scopes(scope, restricted_at, data_fields)              all scopes of the registry; ns
+--   scopes(scope, restricted_at, data_fields, special_fields)              all scopes of the registry; ns
 --   apps(app_id, app_name, developer_id, developer_name)   the registry's apps
 --   extensions(app_id, scope, grace_until)                 ns
 --   grant_rows(app_id, scope, granted_at, revoked_at, known_at)  ns, null where not given
@@ -16,7 +16,7 @@
 --   residency(subject, country, subdivision, category, known_at)  ns
 --   rules(regime, jurisdiction, operator, number, clock, limit_units, unit, source)
 --   incident(clock, at, local_date)                        ns, and the day in the registry's zone
---   sources(source, source_no, maps_subject, maps_event, maps_status, expected_from, expected_until,
+--   sources(source, source_no, maps_subject, maps_event, maps_status, maps_fields, expected_from, expected_until,
 --           expected_grace)
 --   files(file_no, source, declared_day, last_day, file_day)  readable files in the order of their
 --                                                          names; days that the partition declares

@@ -102,7 +102,8 @@ HAVING count(DISTINCT row(k.country, k.subdivision, k.category)) = 1;
 CREATE OR REPLACE TEMP TABLE placed AS
 SELECT r.*, h.person IS NOT NULL AS is_known, h.country, h.subdivision, h.category, h.known_at
 FROM reached r
-LEFT JOIN residences h ON h.person = r.person
+-- A row that names no country says that nobody knows.
+LEFT JOIN residences h ON h.person = r.person AND h.country IS NOT NULL
 WHERE r.grain IN ('scope_app', 'scope', 'app', 'all');
 
 -- docs/counting.md, rules 3, 5 and 8.
@@ -113,7 +114,9 @@ WITH outcomes AS (
         coalesce(sum(weight) FILTER (outcome = 'denied'), 0) AS requests_denied,
         coalesce(sum(weight) FILTER (outcome = 'unknown'), 0) AS requests_unknown,
         coalesce(sum(weight) FILTER (outcome = 'allowed' AND NOT exercised), 0)
-            AS requests_held_only
+            AS requests_held_only,
+        count(*) FILTER (outcome = 'unknown' OR (outcome = 'allowed' AND NOT exercised))
+            AS events_unsettled
     FROM grain_events
     GROUP BY ALL
 ),

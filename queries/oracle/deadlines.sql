@@ -48,5 +48,5 @@ SELECT
     e.source
 FROM ends e
 CROSS JOIN params p
-LEFT JOIN known told ON told.clock = 'notified' AND e.clock <> 'notified'
+LEFT JOIN known told ON told.clock = 'reported ' || e.regime
 ORDER BY regime, jurisdiction;

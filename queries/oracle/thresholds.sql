@@ -15,8 +15,8 @@ of_place AS (
         l.grain, l.scope, r.regime, r.jurisdiction,
         count(*) FILTER (h.observed AND h.inside) AS observed,
         count(*) FILTER (h.inside) AS upper,
-        count(*) FILTER (h.observed AND h.country IS NULL) AS observed_unplaced,
-        count(*) FILTER (h.person IS NOT NULL AND h.country IS NULL) AS upper_unplaced
+        count(*) FILTER (h.observed AND h.perhaps AND NOT h.inside) AS observed_unplaced,
+        count(*) FILTER (h.perhaps AND NOT h.inside) AS upper_unplaced
     FROM listed l
     CROSS JOIN rules r
     LEFT JOIN LATERAL (
@@ -25,17 +25,46 @@ of_place AS (
             EXISTS (
                 SELECT 1 FROM places q
                 WHERE q.regime = r.regime AND q.jurisdiction = r.jurisdiction
-                  AND (q.place = d.country
+                  AND coalesce(q.place = d.country
                        OR q.place = CASE
                            WHEN contains(d.subdivision, '-') THEN d.subdivision
                            ELSE d.country || '-' || d.subdivision
-                       END AND split_part(q.place, '-', 1) = d.country)
-            ) AS inside
+                       END AND split_part(q.place, '-', 1) = d.country, false)
+            ) AS inside,
+            -- Of whom only the country is known, or nothing, may live there.
+            d.country IS NULL OR (d.subdivision IS NULL AND EXISTS (
+                SELECT 1 FROM places q
+                WHERE q.regime = r.regime AND q.jurisdiction = r.jurisdiction
+                  AND split_part(q.place, '-', 1) = d.country
+            )) AS perhaps
         FROM placed d
         WHERE d.grain = l.grain AND d.scope IS NOT DISTINCT FROM l.scope
     ) h ON true
     WHERE r.jurisdiction <> 'all'
     GROUP BY ALL
+),
+-- docs/counting.md, rule 13: whether the log shows every call since the restriction: every source declares
+-- every day from then to the last that is over, all of them have rows, and no row was rejected.
+whole AS (
+    SELECT
+        l.grain, l.scope,
+        (SELECT bool_and(
+            s.expected_from IS NOT NULL AND s.expected_from <= b.day
+            AND b.day < utc_day(p.as_of - s.expected_grace)
+            AND (s.expected_until IS NULL
+                 OR utc_day(s.expected_until) >= utc_day(p.as_of - s.expected_grace))
+            AND NOT EXISTS (
+                SELECT 1 FROM periods d
+                WHERE d.source = s.source AND d.day >= b.day AND NOT d.covered
+            )
+        ) FROM sources s)
+        AND NOT EXISTS (SELECT 1 FROM terms t WHERE t.term = 'rejected') AS whole
+    FROM listed l
+    CROSS JOIN params p
+    CROSS JOIN LATERAL (
+        SELECT utc_day(min(c.restricted_at)) AS day FROM scopes c
+        WHERE c.restricted_at < p.as_of AND (l.scope IS NULL OR c.scope = l.scope)
+    ) b
 ),
 counted AS (
     SELECT
@@ -57,10 +86,12 @@ counted AS (
             WHEN r.jurisdiction = 'all' THEN 0
             WHEN p.has_residency THEN o.upper_unplaced
         END AS upper_unplaced,
-        coalesce(m.subjects_unknown_rows, 0) = 0 AS complete
+        coalesce(m.subjects_unknown_rows, 0) = 0 AND coalesce(m.events_unsettled, 0) = 0
+            AND w.whole AS complete
     FROM listed l
     CROSS JOIN rules r
     CROSS JOIN params p
+    LEFT JOIN whole w ON w.grain = l.grain AND w.scope IS NOT DISTINCT FROM l.scope
     LEFT JOIN measures m ON m.grain = l.grain AND m.scope IS NOT DISTINCT FROM l.scope
     LEFT JOIN of_place o ON o.grain = l.grain AND o.scope IS NOT DISTINCT FROM l.scope
         AND o.regime = r.regime AND o.jurisdiction = r.jurisdiction

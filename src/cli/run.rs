@@ -110,7 +110,16 @@ fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
             "" => "-".to_string(),
             text => text.parse::<i64>().map_or_else(|_| text.to_string(), terminal::number),
         };
-        lines.push(at.iter().map(|i| shown(cell(i))).collect::<Vec<String>>());
+        let mut line: Vec<String> = at.iter().map(|i| shown(cell(i))).collect();
+        // A bound beside which there are calls of which nobody can say whom they reached is none.
+        let complete = headers.iter().position(|h| h == "upper_bound_complete");
+        let upper = FINDINGS.iter().position(|(name, _)| *name == "subjects_upper_bound");
+        if cell(&complete) == "false"
+            && let Some(upper) = upper.and_then(|upper| line.get_mut(upper))
+        {
+            upper.push('+');
+        }
+        lines.push(line);
     }
     let more = lines.len().saturating_sub(SHOWN + 1);
     lines.truncate(SHOWN + 1);

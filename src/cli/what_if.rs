@@ -50,7 +50,8 @@ fn show(answer: &Answer) {
     if more > 0 {
         terminal::plain(&format!("and {more} more apps"));
     }
-    let upper = broken.subjects_upper_bound.map(|n| format!(" (up to {})", number(n)));
+    let more = if broken.subjects_unknown_rows > 0 { " and more" } else { "" };
+    let upper = broken.subjects_upper_bound.map(|n| format!(" (up to {}{more})", number(n)));
     terminal::plain(&format!(
         "{} enforced from {} to {}: {} apps of {} developers would break, {} requests, {} people{}, {} groups",
         answer.scope,

@@ -1,5 +1,6 @@
 //! From the configuration as written to a checked [`RunPlan`]: values, and how they fit together.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use globset::GlobBuilder;
@@ -259,7 +260,13 @@ impl Builder<'_> {
             (moment("aware", &raw.aware), moment("discovered", &raw.discovered));
         let materiality = moment("materiality", &raw.materiality);
         let notified = moment("notified", &raw.notified);
+        let mut reported = BTreeMap::new();
+        for (regime, text) in &raw.reported {
+            let at = Moment::parse_setting(text, zone);
+            reported.insert(regime.clone(), self.take(&["incident", "reported", regime], at)?);
+        }
         Some(IncidentPlan {
+            reported,
             aware: aware?,
             discovered: discovered?,
             materiality: materiality?,

@@ -1,5 +1,6 @@
 //! The checked settings of one run.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -196,10 +197,12 @@ pub struct PeoplePlan {
 }
 
 /// What is known of the incident that the report is about; `None` where it is not, or has not happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IncidentPlan {
     pub aware: Option<Moment>,
     pub discovered: Option<Moment>,
     pub materiality: Option<Moment>,
     pub notified: Option<Moment>,
+    /// When a regime's duty was done, by regime.
+    pub reported: BTreeMap<String, Moment>,
 }

@@ -4,6 +4,8 @@
 //! their JSON Schema, docs/configuration-keys.md is generated from it, and [`super::shape`] checks a file
 //! against it. Field comments are the documentation that users read.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -347,7 +349,8 @@ pub struct Store {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registry {
-    /// Restricted scopes: scope, deprecated_at, and if wanted data_fields (`a;b;c`).
+    /// Restricted scopes: scope, deprecated_at, and if wanted data_fields (`a;b;c`) and
+    /// special_fields, those of them that are special categories.
     pub scopes: String,
     /// Apps: app_id, and if wanted app_name, developer_id, developer_name.
     #[serde(default)]
@@ -451,9 +454,12 @@ pub struct Incident {
     /// When it was found to be material.
     #[serde(default)]
     pub materiality: Option<String>,
-    /// When the people concerned were told.
+    /// When the people concerned were told: it starts clocks of that name.
     #[serde(default)]
     pub notified: Option<String>,
+    /// When the duty of a regime was done, by its name in registry.thresholds: `{ gdpr_art_33 = "…" }`.
+    #[serde(default)]
+    pub reported: BTreeMap<String, String>,
 }
 
 /// How many groups are listed per scope.

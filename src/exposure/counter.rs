@@ -5,6 +5,8 @@
 //! in which windows) tells, and what is too much is put down. A person is forgotten as soon as the next
 //! one begins, so memory does not grow with people.
 
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +16,7 @@ use super::ExposureError;
 use super::lookup::{LeafAt, Lookup};
 use super::observed::{ObservedReader, ObservedWriter};
 use super::pending::{Pending, PendingEvent, Refusal};
-use super::policy::{Policy, Standing, WindowSet, count_windows};
+use super::policy::{MixHasher, Policy, Standing, WindowSet, count_windows};
 use super::projections::Projections;
 use super::records::{ActorRecord, GroupRecord, NOBODY};
 use super::tally::{Sums, Surplus, Tally, Term};
@@ -22,7 +24,7 @@ use crate::key::Key;
 use crate::ledger::{Block, Merged, Names, Repeats, Row};
 use crate::memory::Budget;
 use crate::moment::{DAY_MICROS, Moment};
-use crate::scan::batch::{Outcome, Reject};
+use crate::scan::batch::{NONE, Outcome, Reject};
 
 /// What a source's rows refer to.
 #[derive(Clone, Debug)]
@@ -69,6 +71,9 @@ pub struct Counter<'a> {
     /// Where people are put down for the third pass, if there is one.
     observed: Option<ObservedWriter>,
     leaves: Vec<u32>,
+    /// Leaves and codes of the lists of fields that their events returned.
+    fields: HashSet<u64, BuildHasherDefault<MixHasher>>,
+    last_fields: u64,
 }
 
 /// What is counted of an event, looked at only as far as it is needed: most columns lie elsewhere in
@@ -82,6 +87,8 @@ trait Event {
     fn actor(&self) -> Option<Key>;
     fn group(&self) -> Option<Key>;
     fn group_id(&self) -> Option<&[u8]>;
+    /// Code of the list of returned fields; [`NONE`] without one.
+    fn fields(&self) -> u32;
 }
 
 impl Event for Merged<'_> {
@@ -109,6 +116,9 @@ impl Event for Merged<'_> {
     fn group_id(&self) -> Option<&[u8]> {
         self.group_id()
     }
+    fn fields(&self) -> u32 {
+        self.fields()
+    }
 }
 
 impl Event for Row {
@@ -135,6 +145,9 @@ impl Event for Row {
     }
     fn group_id(&self) -> Option<&[u8]> {
         self.group_id.as_deref()
+    }
+    fn fields(&self) -> u32 {
+        self.fields
     }
 }
 
@@ -177,7 +190,22 @@ impl<'a> Counter<'a> {
             actors: Vec::new(),
             observed: None,
             leaves: Vec::new(),
+            fields: HashSet::default(),
+            last_fields: u64::MAX,
         }
+    }
+
+    /// Fields that events of each leaf returned; `names` are those of the merges.
+    pub fn returned(&self, names: &Names) -> Vec<(u32, Vec<String>)> {
+        let list = |code: u32| {
+            let json = names.fields.name(code).unwrap_or_default();
+            serde_json::from_str::<Vec<String>>(json).unwrap_or_default()
+        };
+        let parts = |key: &u64| {
+            let low = u32::try_from(key & u64::from(u32::MAX)).unwrap_or(NONE);
+            (u32::try_from(key >> 32).unwrap_or(NONE), list(low))
+        };
+        self.fields.iter().map(parts).collect()
     }
 
     /// Puts the people of the next stretch down for the third pass.
@@ -352,6 +380,14 @@ impl<'a> Counter<'a> {
                 });
                 if !nobody {
                     self.visit(day, number);
+                }
+                let fields = event.fields();
+                if fields != NONE {
+                    let key = u64::from(number) << 32 | u64::from(fields);
+                    if self.last_fields != key {
+                        self.last_fields = key;
+                        self.fields.insert(key);
+                    }
                 }
                 self.project(place, event, number)?;
                 (None, Term::Counted)

@@ -14,6 +14,7 @@ mod tally;
 mod totals;
 mod trace;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -180,7 +181,8 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
                 *slot.lock().unwrap_or_else(PoisonError::into_inner) = counter.remembered()?;
             }
         }
-        Ok((counter.tally, counter.projections))
+        let returned = counter.returned(&names);
+        Ok((counter.tally, counter.projections, returned))
     })?;
 
     let mut tally: Option<Tally> = None;
@@ -194,7 +196,9 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         .collect();
     let mut actor_runs: Vec<Sorted<ActorRecord>> =
         actors.iter().map(|_| Sorted::new(PARTITION_BITS)).collect();
-    for (part, projections) in counted {
+    let mut returned: Vec<(u32, Vec<String>)> = Vec::new();
+    for (part, projections, fields) in counted {
+        returned.extend(fields);
         match &mut tally {
             Some(tally) => tally.merge(part)?,
             None => tally = Some(part),
@@ -253,7 +257,18 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     // Sums of leaves take less than the figures of cells that are made of them.
     let (cells, days) = totals::cells_and_days_at_least(&policy, &tally);
     fits(cells, days, None)?;
+    let mut fields: Vec<BTreeSet<String>> = vec![BTreeSet::new(); policy.scope_names.len()];
+    for (leaf, names) in returned {
+        let leaf = usize::try_from(leaf).ok().and_then(|leaf| policy.leaves.get(leaf));
+        for scope in leaf.iter().flat_map(|leaf| &leaf.scopes) {
+            let index = usize::try_from(scope.scope).unwrap_or(usize::MAX);
+            if let Some(fields) = fields.get_mut(index) {
+                fields.extend(names.iter().cloned());
+            }
+        }
+    }
     let second = totals::Second {
+        fields,
         groups: group_counts,
         actors: actor_counts,
         actors_are_people,

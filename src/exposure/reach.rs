@@ -466,6 +466,13 @@ pub fn reach(
     Ok(all)
 }
 
+/// Whether a residence names a country.
+fn pack_names(of: PeopleOf<'_>, residence: u32) -> bool {
+    let pack = of.people.residency.as_ref();
+    let residence = usize::try_from(residence).ok().zip(pack);
+    residence.is_some_and(|(i, pack)| pack.residences.get(i).is_some_and(|r| r.country.is_some()))
+}
+
 fn run_job(
     job: &Job,
     mut observed: Option<ObservedReader>,
@@ -526,6 +533,8 @@ fn run_job(
         }
         let (residence, at) = match &mut residency {
             Some(residency) => match residency.find(person)? {
+                // A row that names no country says that nobody knows.
+                Found::Resident(resident) if !pack_names(of, resident.residence) => (NOWHERE, None),
                 Found::Resident(resident) => {
                     (resident.residence, Some(resident.as_of).filter(|at| *at != i64::MIN))
                 }

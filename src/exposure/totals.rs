@@ -1,6 +1,6 @@
 //! Everything counted, by cell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ExposureError;
@@ -25,6 +25,8 @@ pub struct Exposure {
     pub conflicts: Vec<u64>,
     /// People reached whom the registry gives two residences at one moment.
     pub residence_contradictions: u64,
+    /// Fields that calls of each scope returned, in the order of `scope_names`.
+    pub fields: Vec<BTreeSet<String>>,
 }
 
 /// One grain's group with its figures.
@@ -250,6 +252,8 @@ pub struct Second {
     pub reached: Option<Reached>,
     pub has_members: bool,
     pub has_residency: bool,
+    /// By scope.
+    pub fields: Vec<BTreeSet<String>>,
 }
 
 /// Sums of leaves to figures of cells.
@@ -328,6 +332,7 @@ pub fn roll_up(policy: Policy, tally: Tally, second: Second) -> Result<Exposure,
         terms,
         conflicts,
         residence_contradictions: reached.contradictions,
+        fields: second.fields,
     })
 }
 

@@ -239,7 +239,7 @@ pub const FRAMES: &[FrameSpec] = &[
                 "subjects_observed_unplaced",
                 "int64",
                 "people",
-                "Observed people of whom it is not known where they live.",
+                "Observed people who may live there: no country is known of them, or only that of a subdivision.",
             ),
             ("subjects_upper_bound_unplaced", "int64", "people", "The same of the upper bound."),
             ("met_by_observed", "bool", "", ""),
@@ -273,7 +273,7 @@ pub const FRAMES: &[FrameSpec] = &[
                 "state",
                 "string",
                 "",
-                "not_started; running; passed: as_of is after it and nobody was told; kept or missed: people were told by then, or later.",
+                "not_started; running; passed: as_of is after it; kept or missed: the duty was done by then, or later (incident.reported).",
             ),
             ("source", "string", "", "Where the rule stands."),
         ],
@@ -290,7 +290,22 @@ pub const FRAMES: &[FrameSpec] = &[
     FrameSpec {
         name: "scope_fields",
         about: "Data categories that a scope gives access to. One row for each scope and category.",
-        columns: &[("scope", "string", "", ""), ("data_category", "string", "", "")],
+        columns: &[
+            ("scope", "string", "", ""),
+            ("data_category", "string", "", ""),
+            (
+                "special_category",
+                "bool",
+                "",
+                "Whether the registry names it as special; null where it does not say (special_fields).",
+            ),
+            (
+                "fields_returned",
+                "string",
+                "",
+                "Fields that allowed, exercised calls of the scope returned, parted by ;. Null where no source maps fields.",
+            ),
+        ],
     },
     FrameSpec {
         name: "coverage_days",

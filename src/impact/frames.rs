@@ -76,6 +76,8 @@ pub struct Report<'a> {
     pub residences: &'a [Residence],
     pub incident: IncidentPlan,
     pub zone: Zone,
+    /// Whether any source lists the fields that a call returned.
+    pub has_fields: bool,
     pub as_of: Moment,
     pub lookback_from: Moment,
     pub lookback_days: u32,
@@ -386,17 +388,42 @@ fn scopes(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .finish()
 }
 
+/// A data category that a scope gives access to.
+struct Category<'a> {
+    scope: Cow<'a, str>,
+    name: Cow<'a, str>,
+    special: Option<bool>,
+    /// Fields that calls of the scope returned.
+    returned: Option<String>,
+}
+
 fn scope_fields(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let mut rows: Vec<(Cow<str>, Cow<str>)> = Vec::new();
+    let mut rows: Vec<Category<'_>> = Vec::new();
+    let returned = |scope: &String| -> Option<String> {
+        let index = report.exposure.scope_names.binary_search(scope).ok();
+        let names = index.and_then(|index| report.exposure.fields.get(index));
+        let names = names.into_iter().flatten().map(|name| escaped(name));
+        report.has_fields.then(|| names.collect::<Vec<_>>().join(";"))
+    };
     for (scope, details) in &report.registry.scopes {
         let mut fields: Vec<&str> = details.data_fields.iter().map(String::as_str).collect();
         fields.sort_unstable();
         fields.dedup();
-        rows.extend(fields.into_iter().map(|f| (escaped(scope), escaped(f))));
+        for field in fields {
+            let special = details.special_fields.as_ref().map(|s| s.iter().any(|s| s == field));
+            rows.push(Category {
+                scope: escaped(scope),
+                name: escaped(field),
+                special,
+                returned: returned(scope),
+            });
+        }
     }
     Builder::default()
-        .text("scope", rows.iter().map(|r| Some(&r.0)))
-        .text("data_category", rows.iter().map(|r| Some(&r.1)))
+        .text("scope", rows.iter().map(|r| Some(&r.scope)))
+        .text("data_category", rows.iter().map(|r| Some(&r.name)))
+        .boolean("special_category", rows.iter().map(|r| r.special).collect())
+        .text("fields_returned", rows.iter().map(|r| r.returned.as_deref()))
         .finish()
 }
 

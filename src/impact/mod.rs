@@ -151,6 +151,7 @@ pub fn check(queries: &[Query]) -> Result<(), ImpactError> {
         residences: &[],
         incident: IncidentPlan::default(),
         zone: Zone::UTC,
+        has_fields: false,
         as_of: Moment::from_micros(0),
         lookback_from: Moment::from_micros(0),
         lookback_days: 0,

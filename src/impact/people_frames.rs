@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::frames::{Builder, Names, Report, escaped};
-use crate::exposure::{Cell, Grain, Residents, Window};
+use super::frames::{Builder, Names, Report, SourceCoverage, escaped};
+use crate::exposure::{Cell, Grain, Residents, Term, Window};
 use crate::moment::{DAY_MICROS, Moment, Zone};
 use crate::people::Residence;
 use crate::registry::{Clock, Threshold, Unit};
@@ -78,15 +78,39 @@ struct Counted {
     upper: Option<u64>,
     /// People of whom it is not known where they live: the same two counts.
     unplaced: (u64, u64),
-    /// Whether the upper bound is one.
+    /// Whether nobody can have been reached beside them: the upper bound is one, and the log is whole.
     complete: bool,
 }
 
+/// Whether the log shows every call of the scopes since `from`: a count that rests on absence needs that
+/// (docs/counting.md, rule 13).
+fn is_whole(report: &Report<'_>, from: Option<Moment>) -> bool {
+    let Some(from) = from.map(Moment::day) else { return false };
+    let rejected = |source: &SourceCoverage| {
+        source.days.values().any(|day| day.terms.get(Term::Rejected as usize) != Some(&0))
+    };
+    report.complete
+        && !report.coverage.is_empty()
+        && report.coverage.iter().all(|source| {
+            let periods = source.periods.as_ref().filter(|p| p.is_declared_since(from));
+            !rejected(source) && periods.map(|p| p.since(from)).is_some_and(|(a, b)| a == b)
+        })
+}
+
 /// `None` where nothing tells who lives in the threshold's jurisdiction.
-fn counted(report: &Report<'_>, cell: Option<&Cell>, threshold: &Threshold) -> Option<Counted> {
+fn counted(
+    report: &Report<'_>,
+    of: Option<&String>,
+    cell: Option<&Cell>,
+    threshold: &Threshold,
+) -> Option<Counted> {
     let has_memberships = report.registry.has_memberships;
     let measures = cell.and_then(|cell| cell.windows.get(Window::AfterRestriction as usize));
-    let complete = measures.is_none_or(|m| m.subjects_unknown_rows == 0);
+    let begun = report.registry.scopes.iter().filter(|(name, scope)| {
+        scope.restricted_at < report.as_of && of.is_none_or(|of| of == *name)
+    });
+    let complete = measures.is_none_or(|m| m.subjects_unknown_rows == 0 && m.unsettled == 0)
+        && is_whole(report, begun.map(|(_, scope)| scope.restricted_at).min());
     if threshold.places.is_none() {
         return Some(Counted {
             observed: measures.map_or(0, |m| m.subjects),
@@ -103,12 +127,13 @@ fn counted(report: &Report<'_>, cell: Option<&Cell>, threshold: &Threshold) -> O
     for (code, people) in cell.map(|cell| cell.residents.as_slice()).unwrap_or_default() {
         let place = residence(report, *code);
         let country = place.and_then(|place| place.country.as_deref());
-        if country.is_none() {
-            unplaced.0 += people.observed;
-            unplaced.1 += people.upper;
-        } else if threshold.covers(country, place.and_then(|p| p.subdivision.as_deref())) {
+        let subdivision = place.and_then(|p| p.subdivision.as_deref());
+        if threshold.covers(country, subdivision) {
             observed += people.observed;
             upper += people.upper;
+        } else if threshold.may_cover(country, subdivision) {
+            unplaced.0 += people.observed;
+            unplaced.1 += people.upper;
         }
     }
     Some(Counted { observed, upper: has_memberships.then_some(upper), unplaced, complete })
@@ -145,7 +170,7 @@ pub(super) fn thresholds(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .flat_map(|scope| {
             let cell = cell(scope);
             let all = report.registry.thresholds.iter().flatten();
-            all.map(move |threshold| (scope, threshold, counted(report, cell, threshold)))
+            all.map(move |threshold| (scope, threshold, counted(report, scope, cell, threshold)))
         })
         .collect();
     let number = |r: &(_, &Threshold, _)| r.1.number;
@@ -217,7 +242,8 @@ pub(super) fn deadlines(report: &Report<'_>) -> PolarsResult<DataFrame> {
                 Clock::Notified => incident.notified,
             });
             let due = started.map(|from| due(from, limit, unit, report.zone));
-            let told = known(incident.notified).filter(|_| clock != Clock::Notified);
+            // Who told an authority has not told another: each regime has its own.
+            let told = known(incident.reported.get(&threshold.regime).copied());
             let state = match (due, told) {
                 (None, _) => "not_started",
                 (Some(due), Some(told)) if told <= due => "kept",

@@ -278,6 +278,11 @@ impl Merged<'_> {
         self.cursor.block.records.get(self.row)
     }
 
+    /// Code in `names` of the list of returned fields; [`NONE`] without one.
+    pub fn fields(&self) -> u32 {
+        self.cursor.block.fields.get(self.row).copied().unwrap_or(NONE)
+    }
+
     /// The whole row, for one that must outlive the merge's step.
     pub fn row(&self) -> Row {
         let (block, i) = (&self.cursor.block, self.row);
@@ -296,7 +301,7 @@ impl Merged<'_> {
             weight: block.weight.get(i),
             bytes: self.bytes(),
             records: self.records(),
-            fields: block.fields.get(i).copied().unwrap_or(NONE),
+            fields: self.fields(),
             event: self.event,
         }
     }

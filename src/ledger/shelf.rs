@@ -86,6 +86,10 @@ impl Shelf {
     pub fn metadata(&self, name: &str, pin: &Pin) -> Result<ParquetMetaData, LedgerError> {
         let size = pin.size;
         let damaged = |reason: String| LedgerError::Damaged { pack: self.shown(name), reason };
+        // The magic number at both ends and the footer's length.
+        if size < 12 {
+            return Err(damaged(format!("it is no Parquet file: it has {size} bytes")));
+        }
         let mut wanted = (64 << 10).min(size);
         let mut reader = ParquetMetaDataReader::new();
         loop {

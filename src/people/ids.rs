@@ -17,6 +17,15 @@ pub struct Bad {
     pub reason: String,
 }
 
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
+        DataType::Dictionary(_, value) => is_text(value),
+        _ => false,
+    }
+}
+
 fn strict(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, Bad> {
     let options = CastOptions { safe: false, ..Default::default() };
     cast_with_options(array, to, &options).map_err(|e| Bad { row: 0, reason: e.to_string() })
@@ -47,6 +56,10 @@ pub fn keys(array: &ArrayRef, rule: &IdRule, keyer: &Keyer) -> Result<Vec<Key>, 
             let bits = |id: &[u8]| <[u8; 16]>::try_from(id).map_or(0, u128::from_be_bytes);
             Ok(values.iter().flatten().map(|id| keyer.uuid(bits(id))).collect())
         }
+        (_, found) if !integer && !is_text(found) => {
+            let reason = format!("has type {found}; ids are whole numbers, text or 16-byte UUIDs");
+            Err(Bad { row: 0, reason })
+        }
         _ => {
             let texts = strict(array, &DataType::Utf8)?;
             let texts = texts.as_string::<i32>();
@@ -70,6 +83,8 @@ fn key_of_text(text: &str, rule: &IdRule, keyer: &Keyer) -> Option<Key> {
             fits.contains(&id).then(|| keyer.int(id))
         }
         IdKind::Uuid => uuid::Uuid::try_parse(text).ok().map(|id| keyer.uuid(id.as_u128())),
+        // An id that says nothing is a slip.
+        IdKind::Text if text.is_empty() => None,
         IdKind::Text => {
             let text: Cow<'_, str> =
                 if rule.folds { text.to_lowercase().into() } else { text.into() };

@@ -26,7 +26,7 @@ pub struct InputFile {
     name: String,
 }
 
-/// A table: one file, or all Parquet files of a folder.
+/// A table: one file, or all visible files of a folder.
 #[derive(Clone, Debug)]
 pub struct Input {
     /// `memberships` or `residency`: the key in the configuration.
@@ -45,8 +45,17 @@ pub fn list(role: &'static str, url: &StoreUrl, io: &Io) -> Result<Input, People
     if is_folder {
         let store = url.open(io).map_err(|e| unusable(e.reason))?;
         for listed in store.list("").map_err(LedgerError::from)? {
-            let hidden = listed.path.split('/').any(|part| part.starts_with(['_', '.']));
-            if !hidden && listed.path.ends_with(".parquet") {
+            let parts: Vec<&str> = listed.path.split('/').collect();
+            let is_table = parts.iter().any(|part| ["_delta_log", ".hoodie"].contains(part))
+                || parts.contains(&"metadata") && listed.path.ends_with(".metadata.json");
+            if is_table {
+                return Err(unusable(format!(
+                    "it is a table of Delta, Hudi or Iceberg ({}): files that the table no longer holds would be read too\nwrite its rows to files of their own",
+                    listed.path
+                )));
+            }
+            // Every visible file counts, as in a folder of logs: none is left out silently.
+            if !parts.iter().any(|part| part.starts_with(['_', '.'])) {
                 files.push(InputFile {
                     url: store.shown(&listed.path),
                     pin: listed.pin,
@@ -64,7 +73,7 @@ pub fn list(role: &'static str, url: &StoreUrl, io: &Io) -> Result<Input, People
         }
     }
     if files.is_empty() {
-        let what = if is_folder { "the folder holds no .parquet file" } else { "does not exist" };
+        let what = if is_folder { "the folder holds no file" } else { "does not exist" };
         return Err(unusable(what.into()));
     }
     Ok(Input { role, files })

@@ -106,8 +106,12 @@ impl TableWriter {
                 properties(self.names.first().copied().unwrap_or_default()),
             )?),
         };
-        if rows > 0 {
-            self.object.write(encoder.write(&batch)?)?;
+        // A batch may be many times a row group: one group of people may have millions of cuts.
+        let mut from = 0;
+        while from < rows {
+            let part = batch.slice(from, GROUP_ROWS.min(rows - from));
+            self.object.write(encoder.write(&part)?)?;
+            from += GROUP_ROWS;
         }
         self.rows += rows as u64;
         Ok(())
@@ -137,7 +141,7 @@ fn properties(first: &str) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::None)
         .set_column_statistics_enabled(ColumnPath::from(first), EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
-        .set_max_row_group_row_count(Some(GROUP_ROWS * 2))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_data_page_size_limit(1 << 20)
         .set_data_page_row_count_limit(usize::MAX)
         .set_created_by("afterscope".into())

@@ -41,6 +41,8 @@ pub struct Figures {
     pub subjects_observed: u64,
     /// Null without registry.memberships.
     pub subjects_upper_bound: Option<u64>,
+    /// Events of which nobody can say whom they reached: where there are any, the bound above is none.
+    pub subjects_unknown_rows: u64,
     pub groups: u64,
 }
 
@@ -76,6 +78,11 @@ pub struct Answer {
     pub apps: Vec<BrokenApp>,
 }
 
+/// A scope of which nothing matters but when it is restricted.
+fn unnamed(restricted_at: Moment) -> Scope {
+    Scope { restricted_at, data_fields: Vec::new(), special_fields: None }
+}
+
 /// Counts [from, until) as if the scope had been restricted at `from`.
 fn between(
     plan: &RunPlan,
@@ -85,8 +92,7 @@ fn between(
     progress: &Arc<Progress>,
     (scope, from, until): (&str, Moment, Moment),
 ) -> Result<(Exposure, Option<f64>), Error> {
-    let data_fields = Vec::new();
-    let restricted = Scope { restricted_at: from, data_fields };
+    let restricted = unnamed(from);
     prepared.registry.scopes = BTreeMap::from([(scope.to_string(), restricted)]);
     let plan = RunPlan { as_of: until, ..plan.clone() };
     let counted = count(&plan, prepared, ledger, filled.to_vec(), progress)?;
@@ -108,6 +114,7 @@ fn figures(exposure: &Exposure) -> Figures {
         requests_allowed: all.map_or(0, |m| m.requests),
         subjects_observed: all.map_or(0, |m| m.subjects),
         subjects_upper_bound: all.and_then(|m| m.subjects_upper),
+        subjects_unknown_rows: all.map_or(0, |m| m.subjects_unknown_rows),
         groups: all.map_or(0, |m| m.groups),
     }
 }
@@ -157,7 +164,7 @@ pub fn what_if(
     let mut prepared = prepare_with(plan, io, false, |registry: &mut Registry| {
         restricted = registry.scopes.get(&question.scope).map(|scope| scope.restricted_at);
         let first = restricted.map_or(enforced, |at| at.min(enforced));
-        let scope = Scope { restricted_at: first, data_fields: Vec::new() };
+        let scope = unnamed(first);
         // What the registry says of the scope does not matter: it is enforced otherwise.
         registry.scopes = BTreeMap::from([(question.scope.clone(), scope)]);
         registry.grace = BTreeMap::new();
@@ -181,6 +188,12 @@ pub fn what_if(
     };
     let (after, coverage_pct) = between(enforced, plan.as_of)?;
     let would_break = figures(&after);
+    if restricted.is_none() && would_break.requests_allowed == 0 {
+        observer.warn(&format!(
+            "no allowed call of scope `{}` since then, and the registry does not name it; if that is unexpected, compare its spelling with the log's",
+            question.scope
+        ));
+    }
     let before = restricted.filter(|at| *at < enforced);
     let spared = match before {
         Some(from) => {

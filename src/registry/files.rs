@@ -8,21 +8,25 @@ use crate::moment::{Moment, Zone};
 
 pub(super) fn scopes(table: &Table, zone: Zone) -> Result<BTreeMap<String, Scope>, RegistryError> {
     let (scope, at) = (table.required("scope")?, table.required("deprecated_at")?);
-    let fields = table.optional("data_fields");
+    let (fields, special) = (table.optional("data_fields"), table.optional("special_fields"));
     let mut unique = Unique::new(table);
     table.each_row(|row| {
         let name = table.text(row, scope, "scope")?;
         let restricted_at = table.moment(row, at, "deprecated_at", zone)?;
-        let data_fields = fields
-            .and_then(|i| row.value(i))
-            .unwrap_or_default()
-            .split(';')
-            .map(str::trim)
-            .filter(|f| !f.is_empty())
-            .map(str::to_string)
-            .collect();
+        let list = |column: Option<usize>| -> Vec<String> {
+            let text = column.and_then(|i| row.value(i)).unwrap_or_default();
+            text.split(';').map(str::trim).filter(|f| !f.is_empty()).map(str::to_string).collect()
+        };
+        let (data_fields, special_fields) =
+            (list(fields), special.map(|column| list(Some(column))));
+        for field in special_fields.iter().flatten() {
+            if !data_fields.contains(field) {
+                let reason = format!("`{field}` is none of data_fields");
+                return Err(table.bad(row, "special_fields", reason));
+            }
+        }
         let what = format!("scope `{name}`");
-        unique.insert(row, name, Scope { restricted_at, data_fields }, &what)
+        unique.insert(row, name, Scope { restricted_at, data_fields, special_fields }, &what)
     })?;
     let scopes = unique.finish();
     if scopes.is_empty() {

@@ -54,6 +54,9 @@ pub struct Scope {
     pub restricted_at: Moment,
     /// Data categories that the scope gives access to.
     pub data_fields: Vec<String>,
+    /// Those of them that are special categories of personal data (GDPR Art. 9 and the like); `None` where
+    /// the registry does not say.
+    pub special_fields: Option<Vec<String>>,
 }
 
 /// A registered app.
@@ -185,7 +188,7 @@ impl RegistryError {
 
 /// The columns that registry files may have.
 const KNOWN: [(&str, &[&str]); 8] = [
-    ("scopes", &["scope", "deprecated_at", "data_fields"]),
+    ("scopes", &["scope", "deprecated_at", "data_fields", "special_fields"]),
     ("apps", &["app_id", "app_name", "developer_id", "developer_name"]),
     ("extensions", &["app_id", "scope", "grace_until"]),
     ("endpoints", &["method", "path", "scope"]),

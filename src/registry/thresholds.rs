@@ -117,6 +117,18 @@ impl Threshold {
     }
 }
 
+impl Threshold {
+    /// Whether people may live there of whom only this is known.
+    pub fn may_cover(&self, country: Option<&str>, subdivision: Option<&str>) -> bool {
+        let Some(places) = &self.places else { return true };
+        match (country, subdivision) {
+            (None, _) => true,
+            (Some(country), None) => places.iter().any(|place| place.0 == country),
+            _ => self.covers(country, subdivision),
+        }
+    }
+}
+
 fn one_of<T: Copy>(
     table: &Table,
     row: &Row,
@@ -206,18 +218,22 @@ fn places(table: &Table, row: &Row, text: &str) -> Result<Option<Places>, Regist
     }
     let place = |part: &str| {
         let part = part.trim();
+        // As ISO 3166-2 writes them: US-CA.
         let (country, subdivision) = match part.split_once('-') {
-            // As ISO 3166-2 writes them: US-CA.
-            Some((country, _)) => (country, Some(part.to_string())),
+            Some((country, subdivision)) => (country, Some(subdivision)),
             None => (part, None),
         };
-        if country.is_empty() {
+        let upper = |text: &str, least: usize, most: usize| {
+            (least..=most).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        };
+        if !upper(country, 2, 2) || !subdivision.is_none_or(|s| upper(s, 1, 3)) {
             let reason = format!(
-                "`{text}` names no place; write all, or countries and subdivisions parted by `;` (DE;US-CA)"
+                "`{part}` is no place; write all, or codes of ISO 3166 parted by `;`: DE, US-CA"
             );
             return Err(table.bad(row, "jurisdiction", reason));
         }
-        Ok((country.to_string(), subdivision))
+        Ok((country.to_string(), subdivision.map(|_| part.to_string())))
     };
     text.split(';').map(place).collect::<Result<Places, _>>().map(Some)
 }

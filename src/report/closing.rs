@@ -21,11 +21,11 @@ pub fn reading(page: &mut Page, facts: &Facts) {
         ),
         (
             "People at most",
-            "All members, at that time, of all groups that were read, and all people observed. The number of people reached lies between the two.",
+            "All members, at that time, of all groups that were read, and all people observed. Where every call names a person, or a group that had a member then, the number of people reached lies between the two; else more may have been reached.",
         ),
         (
-            "Events naming nobody",
-            "Counted calls that name no person and no group whose members are known. They may stand for people who are in neither of the two numbers.",
+            "Calls of which nobody can say whom they reached",
+            "Counted calls that name no person and no group with a known member at that moment. They may stand for people who are in neither of the two numbers.",
         ),
         (
             "Do not add rows up",

@@ -411,7 +411,7 @@ impl Sections<'_> {
             let int = |column| all.and_then(|row| summary.int(row, column)).unwrap_or(0);
             if int("subjects_unknown_rows") > 0 {
                 items.push(format!(
-                    "{} name no person: whom they reached is not known.",
+                    "{} name no person, and no group with a known member: whom they reached is not known.",
                     count(int("subjects_unknown_rows"), "event", "events")
                 ));
             }

@@ -115,7 +115,7 @@ pub const FINDINGS: [(&str, &str); 5] = [
     ),
     (
         "without_grant",
-        "No grant of the scope to this app is known at all; calls still got through.",
+        "No grant that held at any moment since the restriction is known; calls still got through.",
     ),
     (
         "after_grace",

@@ -258,9 +258,11 @@ fn add_noise(batch: &mut Rows, day: i64, rows: u64) {
 }
 
 fn registry() -> Vec<(&'static str, String)> {
-    let mut scopes = String::from("scope,deprecated_at,data_fields\n");
+    let mut scopes = String::from("scope,deprecated_at,data_fields,special_fields\n");
     for (scope, fields) in SCOPES {
-        scopes.push_str(&format!("{scope},{RESTRICTED},{fields}\n"));
+        // Which groups somebody is in can tell of health, faith or party.
+        let special = if fields == "group_list" { fields } else { "" };
+        scopes.push_str(&format!("{scope},{RESTRICTED},{fields},{special}\n"));
     }
     let mut apps = String::from("app_id,app_name,developer_id,developer_name\n");
     for number in 0..CAPABLE + 1 + OTHERS {

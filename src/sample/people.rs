@@ -82,7 +82,7 @@ pub fn home(person: i64) -> Option<Home> {
         _ if person >= SILENT => Some(("IE", None)),
         6 => Some(("DE", None)),
         7 => Some(("FR", None)),
-        8 => Some(("IN", None)),
+        8 => Some(("GB", None)),
         _ => {
             let state = usize::try_from(person / 10 % 5).ok().and_then(|i| STATES.get(i));
             Some(("US", state.copied()))

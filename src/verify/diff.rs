@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, ArrayRef, make_comparator};
-use arrow::compute::SortOptions;
+use arrow::compute::{SortOptions, cast};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde::Serialize;
 use serde_json::Value;
@@ -142,12 +145,14 @@ fn compare(
     key: &[String],
     found: &mut Difference,
 ) -> Result<(), VerifyError> {
-    let failed = |e: arrow::error::ArrowError| VerifyError::User {
+    let failed = |e: ArrowError| VerifyError::User {
         what: a.name.clone(),
         reason: format!("cannot be compared: {e}"),
     };
+    let (first, second) =
+        (shown_in_utc(&a.batch).map_err(failed)?, shown_in_utc(&b.batch).map_err(failed)?);
     let both = |name: &str| -> Option<(&ArrayRef, &ArrayRef)> {
-        Some((a.batch.column_by_name(name)?, b.batch.column_by_name(name)?))
+        Some((first.column_by_name(name)?, second.column_by_name(name)?))
     };
     let mut values = Vec::new();
     for field in a.batch.schema().fields() {
@@ -229,6 +234,21 @@ fn compare(
     Ok(())
 }
 
+/// Times of a named zone cannot be shown without a table of zones; those of an offset can.
+fn shown_in_utc(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, array)| {
+        let array = match field.data_type() {
+            DataType::Timestamp(unit, Some(_)) => {
+                cast(array, &DataType::Timestamp(*unit, Some("+00:00".into())))?
+            }
+            _ => array.clone(),
+        };
+        Ok((field.name().clone(), array, true))
+    });
+    RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)
+}
+
 /// A column of both runs.
 struct Column<'a> {
     name: String,
@@ -240,7 +260,7 @@ struct Column<'a> {
 static OPTIONS: FormatOptions<'static> = FormatOptions::new();
 
 impl<'a> Column<'a> {
-    fn new(name: &str, a: &'a ArrayRef, b: &'a ArrayRef) -> Result<Self, arrow::error::ArrowError> {
+    fn new(name: &str, a: &'a ArrayRef, b: &'a ArrayRef) -> Result<Self, ArrowError> {
         Ok(Self {
             name: name.to_string(),
             compare: make_comparator(a, b, SortOptions::default())?,

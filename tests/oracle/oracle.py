@@ -105,7 +105,7 @@ def views(settings: configuration.Settings, registry: registries.Registry, known
              for clock, at in settings.incident.items()],
             clock=text, at=moment, local_date=pa.date32()),
         "scopes": table(registry.scopes, scope=text, restricted_at=moment,
-                        data_fields=pa.list_(text)),
+                        data_fields=pa.list_(text), special_fields=pa.list_(text)),
         "apps": table(registry.apps, app_id=text, app_name=text, developer_id=text,
                       developer_name=text),
         "extensions": table(registry.extensions, app_id=text, scope=text, grace_until=moment),
@@ -117,13 +117,14 @@ def views(settings: configuration.Settings, registry: registries.Registry, known
                               asked_at=moment, attested_at=moment, statement=text),
         "sources": table(
             [
-                (s.name, n, *(role in s.columns for role in ("subject", "event_id", "status")),
+                (s.name, n, *(role in s.columns for role in ("subject", "event_id", "status",
+                                                          "fields")),
                  e.first if e else None,
                  e.until_ns if e else None, e.grace_ns if e else None)
                 for n, (s, e) in enumerate(zip(settings.sources, expected))
             ],
             source=text, source_no=count, maps_subject=pa.bool_(), maps_event=pa.bool_(),
-            maps_status=pa.bool_(), expected_from=pa.date32(),
+            maps_status=pa.bool_(), maps_fields=pa.bool_(), expected_from=pa.date32(),
             expected_until=moment, expected_grace=count,
         ),
         "files": table(rows.files, file_no=count, source=text, declared_day=pa.date32(),

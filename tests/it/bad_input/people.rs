@@ -98,7 +98,7 @@ fn a_threshold_with_an_unknown_word_is_named_with_what_it_may_be() {
     let lake = Lake::standard();
     lake.edit("afterscope.toml", "\n[report]", "thresholds = \"thresholds.csv\"\n\n[report]");
     let header = "regime,jurisdiction,operator,number,counted,clock,limit,unit,source\n";
-    let cases: [(&str, &[&str]); 8] = [
+    let cases: [(&str, &[&str]); 11] = [
         ("a,DE,>=,1,subjects,aware,3,weeks,", &["`unit`", "`weeks`", "business_days"]),
         ("a,DE,=,1,,,,,", &["`operator`", "`=`", ">="]),
         ("a,DE,>=,many,,,,,", &["`number`", "`many` is no whole number"]),
@@ -106,7 +106,10 @@ fn a_threshold_with_an_unknown_word_is_named_with_what_it_may_be() {
         ("a,DE,>=,1,records,,,,", &["`counted`", "`records`", "subjects"]),
         ("a,DE,>=,1,,noticed,,,", &["`clock`", "`noticed`", "discovered"]),
         ("a,DE,>=,1,,,3,hours,", &["`clock`", "is empty"]),
-        ("a,;DE,>=,1,,,,,", &["`jurisdiction`", "names no place"]),
+        ("a,;DE,>=,1,,,,,", &["`jurisdiction`", "`` is no place"]),
+        ("a,us-ca,>=,1,,,,,", &["`jurisdiction`", "`us-ca` is no place", "US-CA"]),
+        ("a,Germany,>=,1,,,,,", &["`jurisdiction`", "`Germany` is no place"]),
+        ("a,all;DE,>=,1,,,,,", &["`jurisdiction`", "`all` is no place"]),
     ];
     for (row, says) in cases {
         lake.write("thresholds.csv", &format!("{header}{row}\n"));
@@ -121,4 +124,20 @@ fn a_date_of_the_incident_that_is_none_is_named_with_its_line() {
     let lake = Lake::standard();
     lake.edit("afterscope.toml", "[report]", "[incident]\naware = \"yesterday\"\n\n[report]");
     lake.refuses(&[], 1, &["afterscope.toml", "`yesterday` is no date"]);
+}
+
+#[test]
+fn an_empty_file_and_a_column_of_no_ids_are_no_tables_of_people() {
+    let lake = Lake::with_people();
+    lake.write("residency.parquet", "");
+    lake.refuses(&[], 1, &["residency.parquet", "no Parquet file", "0 bytes"]);
+    let dates = arrow::array::Date32Array::from(vec![1, 2]);
+    lake.columns(
+        "residency.parquet",
+        vec![
+            ("subject", Arc::new(dates)),
+            ("country", Arc::new(StringArray::from(vec!["DE", "DE"]))),
+        ],
+    );
+    lake.refuses(&[], 1, &["residency.parquet", "`subject`", "Date32", "ids are whole numbers"]);
 }

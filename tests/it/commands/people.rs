@@ -187,14 +187,29 @@ fn a_damaged_pack_of_people_is_named_and_made_anew_once_it_is_gone() {
     assert_eq!(lake.publishes(&args).bytes(), expected);
 }
 
+/// The lake with people, whole from the restriction of both scopes to the end of the report.
+fn whole(thresholds: &str) -> Lake {
+    let lake = Lake::with_people();
+    lake.edit("scopes.csv", "2019-06-01", "2019-07-01");
+    let expected = "expected = { every = \"1d\", from = \"2019-07-01\" }\n";
+    lake.edit("afterscope.toml", "\n[source.columns]", &format!("{expected}\n[source.columns]"));
+    lake.edit("afterscope.toml", "\n[report]", "thresholds = \"thresholds.csv\"\n\n[report]");
+    let header = "regime,jurisdiction,operator,number,counted,clock,limit,unit,source\n";
+    lake.write("thresholds.csv", &format!("{header}{thresholds}"));
+    lake
+}
+
+const AT_END: [&str; 2] = ["--as-of", "2019-07-04"];
+
+fn state(lake: &Lake, args: &[&str], regime: &str) -> String {
+    let table = lake.publishes(args).table("thresholds");
+    table.row(&[("grain", "all"), ("regime", regime)], &["state"])[0].to_string()
+}
+
 #[test]
 fn thresholds_that_what_is_not_known_could_decide_are_undecided() {
-    let lake = Lake::with_people();
-    lake.edit("afterscope.toml", "\n[report]", "thresholds = \"thresholds.csv\"\n\n[report]");
-    lake.write(
-        "thresholds.csv",
-        "regime,jurisdiction,operator,number,counted,clock,limit,unit,source
-two,DE,>=,2,subjects,,,,
+    let lake = whole(
+        "two,DE,>=,2,subjects,,,,
 three,DE,>=,3,subjects,,,,
 five,DE,>=,5,subjects,,,,
 six,DE,>=,6,subjects,,,,
@@ -202,7 +217,7 @@ both,DE;FR,>,3,subjects,,,,
 world,all,>,6,,,,,
 ",
     );
-    let published = lake.publishes(&[]);
+    let published = lake.publishes(&AT_END);
     let table = published.table("thresholds");
     let state = |regime| table.row(&[("grain", "all"), ("regime", regime)], &["state"])[0];
     // In Germany live 2 to 3 people; of 2 it is not known where they live.
@@ -212,4 +227,88 @@ world,all,>,6,,,,,
     assert_eq!(state("six"), "not_met");
     assert_eq!(state("both"), "met_by_upper_bound");
     assert_eq!(state("world"), "not_met");
+}
+
+#[test]
+fn nothing_is_not_met_where_a_call_may_be_missing() {
+    let lake = whole("six,DE,>=,6,subjects,,,,\n");
+    assert_eq!(state(&lake, &AT_END, "six"), "not_met");
+    // A day later nothing says what happened on the fourth.
+    assert_eq!(state(&lake, &["--as-of", "2019-07-05"], "six"), "undecided");
+    lake.edit("afterscope.toml", "expected = ", "# expected = ");
+    assert_eq!(state(&lake, &AT_END, "six"), "undecided");
+}
+
+#[test]
+fn people_of_whom_only_the_country_is_known_may_live_in_any_part_of_it() {
+    let lake = whole("bavaria,DE-BY,>=,1,subjects,,,,\nparis,FR-75,>=,4,subjects,,,,\n");
+    let table = lake.publishes(&AT_END).table("thresholds");
+    let row = |regime| {
+        let names = ["subjects_observed", "subjects_observed_unplaced", "state"];
+        table.row(&[("grain", "all"), ("regime", regime)], &names)
+    };
+    // 1 and 2 live in Germany, of 3 and 5 nothing is known.
+    assert_eq!(row("bavaria"), ["0", "4", "undecided"]);
+    // Those two, and 21, a member, who lives in France: three may.
+    assert_eq!(row("paris"), ["0", "2", "not_met"]);
+}
+
+#[test]
+fn a_duty_is_done_for_its_own_regime_only() {
+    let lake = whole(
+        "a,all,>=,1,,aware,48,hours,\nb,all,>=,1,,aware,48,hours,\nc,all,>=,1,,notified,1,hours,\n",
+    );
+    let incident = "[incident]\naware = \"2019-07-01\"\nnotified = \"2019-07-02\"\n\n[incident.reported]\na = \"2019-07-02T23:00:00Z\"\n";
+    lake.edit("afterscope.toml", "[report]", &format!("{incident}\n[report]"));
+    let table = lake.publishes(&AT_END).table("deadlines");
+    let state = |regime| table.row(&[("regime", regime)], &["state"])[0];
+    assert_eq!([state("a"), state("b"), state("c")], ["kept", "passed", "passed"]);
+}
+
+#[test]
+fn a_group_with_more_cuts_than_a_row_group_holds_is_sorted_and_read() {
+    let lake = Lake::with_people();
+    let texts: Vec<String> = (0..140_000i64)
+        .map(|second| {
+            let at = crate::lake::micros("2019-06-01T00:00:00Z") / 1_000_000 + second;
+            chrono::DateTime::from_timestamp(at, 0).unwrap().to_rfc3339()
+        })
+        .collect();
+    // One joins every second from June 1st on; all were there in July.
+    let rows: Vec<_> = (0..140_000i64)
+        .zip(&texts)
+        .map(|(i, at)| (10, 1_000 + i, Some(at.as_str()), None))
+        .collect();
+    lake.memberships(&rows);
+    let table = lake.publishes(&[]).table("groups_exposed");
+    let key = [("scope", "read_members"), ("group_id", "10")];
+    assert_eq!(table.row(&key, &["members_then"]), ["140000"]);
+}
+
+#[test]
+fn a_row_without_a_country_says_that_nobody_knows() {
+    let lake = Lake::with_people();
+    lake.residency(&[(1, Some("DE"), None), (1, None, Some("2019-06-01T00:00:00Z"))]);
+    let table = lake.publishes(&[]).table("subjects_by_jurisdiction");
+    let all = table.column("grain").into_iter().filter(|grain| *grain == "all").count();
+    assert_eq!(all, 1);
+    let row =
+        table.row(&[("grain", "all"), ("country", "null")], &["is_known", "subjects_observed"]);
+    assert_eq!(row, ["false", "4"]);
+}
+
+#[test]
+fn every_visible_file_of_a_folder_of_memberships_counts() {
+    let lake = Lake::with_people();
+    fs::create_dir(lake.path("members")).unwrap();
+    fs::rename(lake.path("memberships.parquet"), lake.path("members/part-0001")).unwrap();
+    lake.memberships(&[(12, 24, None, None)]);
+    fs::rename(lake.path("memberships.parquet"), lake.path("members/b.parq")).unwrap();
+    lake.edit("afterscope.toml", "memberships.parquet", "members/");
+    let summary = lake.publishes(&[]).table("scope_summary");
+    assert_eq!(summary.row(&[("scope", "(all)")], &BOUNDS[..2]), ["4", "7"]);
+    lake.write("members/notes.txt", "of whom?");
+    lake.run(&[]).fails(1, &["members/notes.txt", "registry.memberships"]);
+    lake.write("members/_delta_log/00000000000000000000.json", "{}");
+    lake.run(&[]).fails(1, &["Delta", "_delta_log", "registry.memberships"]);
 }

@@ -229,3 +229,47 @@ fn every_frame_can_be_read_and_has_the_columns_that_its_schema_says() {
         assert!(!table.rows.is_empty(), "{name}");
     }
 }
+
+#[test]
+fn returned_fields_and_special_categories_stand_beside_what_a_scope_gives_access_to() {
+    let lake = Lake::standard();
+    let before = lake.publishes(&[]).table("data_categories");
+    let names = ["special_category", "fields_returned"];
+    let key = |scope, category| [("scope", scope), ("data_category", category)];
+    assert_eq!(before.row(&key("read_members", "name"), &names), ["null", "null"]);
+    lake.edit("scopes.csv", "data_fields", "data_fields,special_fields");
+    lake.edit("scopes.csv", "name;email", "name;email,email");
+    lake.edit("scopes.csv", "Z,posts", "Z,posts,");
+    lake.edit(
+        "afterscope.toml",
+        "status = ",
+        "fields = { path = \"fields\", encoding = \"comma\" }\nstatus = ",
+    );
+    let texts = |values: [&str; 3]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+    let people: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let calls = ["2019-07-01T08:00:00Z", "2019-07-01T09:00:00Z", "2019-07-01T10:00:00Z"];
+    for (path, _) in crate::lake::standard_days() {
+        fs::remove_file(lake.path(path)).unwrap();
+    }
+    lake.columns(
+        "logs/part-0.parquet",
+        vec![
+            ("request_id", texts(["a", "b", "c"])),
+            ("event_time", times(calls.iter().map(|at| Some(*at)))),
+            ("app_id", texts(["app-1", "app-1", "app-2"])),
+            ("user_id", people.clone()),
+            ("group_id", people),
+            ("scope", texts(["read_members", "read_members", "read_members"])),
+            // The last call was denied: what it would have returned does not count.
+            ("status", Arc::new(Int64Array::from(vec![200, 200, 403]))),
+            ("bytes", Arc::new(Int64Array::from(vec![1, 1, 1]))),
+            ("fields", texts(["name, id", "photo,name", "secret"])),
+        ],
+    );
+    let table = lake.publishes(&[]).table("data_categories");
+    assert_eq!(table.row(&key("read_members", "name"), &names), ["false", "id;name;photo"]);
+    assert_eq!(table.row(&key("read_members", "email"), &names), ["true", "id;name;photo"]);
+    assert_eq!(table.row(&key("write_posts", "posts"), &names), ["false", ""]);
+    lake.edit("scopes.csv", "name;email,email", "name;email,health");
+    lake.run(&[]).fails(1, &["scopes.csv", "line 2", "`special_fields`", "`health` is none of"]);
+}

@@ -23,7 +23,7 @@ fn who_would_break_and_whom_it_would_have_spared() {
     // group 10 at nine and is one of group 11.
     let broken = json!({
         "apps": 1, "developers": 1, "requests_allowed": 3, "subjects_observed": 3,
-        "subjects_upper_bound": 4, "groups": 2,
+        "subjects_upper_bound": 4, "subjects_unknown_rows": 0, "groups": 2,
     });
     assert_eq!(found["would_break"], broken);
     // Person 1 and group 10 were reached at eight already.

@@ -87,7 +87,7 @@ fn the_sample_s_page_shows_the_figures_and_asks_nobody() {
     for text in [
         "After the restriction, 38 apps used 4 restricted scopes and reached data of 17,897 people who were observed",
         "was used after that by 18 apps, 5 of them in the last 60 days; 100 apps could call.",
-        "People: 9,733 observed; at most 23,319;",
+        "People: 9,733 observed; at most 23,319 as far as is known;",
         "1 day without a readable row: <b>2019-07-10</b>",
         // The page's script ran: lines below tables are its own, and headings can be sorted by.
         "Rows 1 to 25 of ",

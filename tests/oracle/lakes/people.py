@@ -35,6 +35,8 @@ class People:
     # regime, jurisdiction, operator, number, clock, limit, unit, source
     thresholds: list[tuple[str, ...]] | None = None
     incident: dict[str, int] = field(default_factory=dict)
+    # By regime.
+    reported: dict[str, int] = field(default_factory=dict)
 
 
 def draw(c: Choices, policy: Policy, shapes: list[Shape], rows: list[list[Row]]) -> People:
@@ -77,6 +79,8 @@ def draw(c: Choices, policy: Policy, shapes: list[Shape], rows: list[list[Row]])
         people.thresholds = list(drawn.values())
     people.incident = {clock: draw_moment(c, policy.base, policy.zone, -3, 12)
                        for clock in c.some(CLOCKS, 0, 4)}
+    people.reported = {row[0]: draw_moment(c, policy.base, policy.zone, -3, 12)
+                       for row in people.thresholds or () if c.chance(0.3)}
     return people
 
 

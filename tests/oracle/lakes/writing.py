@@ -59,11 +59,16 @@ def write_parquet(c: Choices, table: pa.Table, path: Path) -> None:
 
 def registry(c: Choices, policy: Policy, folder: Path) -> None:
     zone = policy.registry_zone
-    write_csv(
-        folder / "scopes.csv", ["scope", "deprecated_at", "data_fields"],
-        [[s, spelled(c, at, zone), ";".join(policy.data_fields.get(s, []))]
-         for s, at in policy.scopes.items()],
-    )
+    # Chance of its own: what was drawn before stays as it was.
+    own = c.apart("special fields")
+    marks = own.chance(0.5)
+    rows = []
+    for s, at in policy.scopes.items():
+        fields = policy.data_fields.get(s, [])
+        special = [";".join(own.some(fields, 0, 2))] if marks else []
+        rows.append([s, spelled(c, at, zone), ";".join(fields), *special])
+    header = ["scope", "deprecated_at", "data_fields", *(["special_fields"] if marks else [])]
+    write_csv(folder / "scopes.csv", header, rows)
     apps = [[app, *(v or "" for v in details)] for app, details in policy.apps.items()]
     # Two rows that say the same are one.
     apps += c.some(apps, 0, 2)
@@ -142,6 +147,8 @@ def configuration(c: Choices, policy: Policy, shapes: list[Shape], known: People
         "report": report,
         "incident": {clock: spelled(c, at, policy.registry_zone)
                      for clock, at in known.incident.items()},
+        "incident.reported": {json.dumps(regime): spelled(c, at, policy.registry_zone)
+                              for regime, at in known.reported.items()},
         "output": {"url": "out/"},
     }
     lines = []

@@ -13,8 +13,8 @@ from mapping.settings import Settings
 
 @dataclass(frozen=True)
 class Registry:
-    # (scope, restricted_at, data fields)
-    scopes: list[tuple[str, int, list[str]]]
+    # (scope, restricted_at, data fields, special ones of them; None where there is no such column)
+    scopes: list[tuple[str, int, list[str], list[str] | None]]
     # (app, name, developer, developer's name)
     apps: list[tuple[str, str | None, str | None, str | None]]
     # (app, scope, end of grace)
@@ -43,18 +43,22 @@ def load(settings: Settings) -> Registry:
     def moment(text: str | None) -> int | None:
         return parse_setting(text, zone) if text else None
 
+    def parts(text: str | None) -> tuple[str, ...]:
+        return tuple(f.strip() for f in (text or "").split(";") if f.strip())
+
     def number(text: str | None) -> int | None:
         return int(text) if text else None
 
     # Two rows that say the same are one.
     return Registry(
         scopes=[
-            (scope, at, list(fields))
-            for scope, at, fields in dict.fromkeys(
+            (scope, at, list(fields), None if special is None else list(special))
+            for scope, at, fields, special in dict.fromkeys(
                 (
                     r["scope"],
                     parse_setting(r["deprecated_at"], zone),
-                    tuple(f.strip() for f in (r.get("data_fields") or "").split(";") if f.strip()),
+                    parts(r.get("data_fields")),
+                    parts(r["special_fields"]) if "special_fields" in r else None,
                 )
                 for r in rows("scopes")
             )

@@ -79,7 +79,7 @@ class Settings:
     groups_limit: int | None
     # The source whose ids the tables of people hold; None for the first.
     people_of: str | None
-    # aware, discovered, materiality, notified: ns.
+    # aware, discovered, materiality, notified, and `reported R` for regime R: ns.
     incident: dict[str, int]
 
 
@@ -99,11 +99,14 @@ def load(path: Path) -> Settings:
         max_rejected_rows=report.get("max_rejected_rows", 0),
         groups_limit=None if groups == "all" else int(groups),
         people_of=registry.get("people_of"),
-        incident={
-            clock: parse_setting(text, registry.get("zone", "UTC"))
-            for clock, text in document.get("incident", {}).items()
-        },
+        incident=incident(document.get("incident", {}), registry.get("zone", "UTC")),
     )
+
+
+def incident(table: dict[str, Any], zone: str) -> dict[str, int]:
+    reported = {f"reported {regime}": at for regime, at in table.get("reported", {}).items()}
+    events = {clock: at for clock, at in table.items() if clock != "reported"}
+    return {clock: parse_setting(at, zone) for clock, at in {**events, **reported}.items()}
 
 
 def expand(value: Any) -> Any:
