@@ -79,6 +79,10 @@ man: build ## Man pages in target/man
 bench: build ## Time the job beside DuckDB, Polars and chDB (AFTERSCOPE_BENCH names the harness)
 	benches/side-by-side.sh $(BIN)
 
+.PHONY: bench-people
+bench-people: build ## Time 200 million memberships and 50 million residences on 20 million rows
+	benches/people.sh $(BIN)
+
 .PHONY: clean
 clean: ## Remove what these targets made
 	rm -rf $(DEMO) $(VENV)

@@ -8,6 +8,7 @@
 
 mod ids;
 mod input;
+mod member_sort;
 mod members;
 mod residency;
 mod table;
