@@ -35,3 +35,4 @@ pub mod sample;
 pub mod signature;
 pub mod sorter;
 pub mod store;
+pub mod threads;

@@ -27,6 +27,7 @@ use crate::ledger::{Input, KeyRange, LedgerError, Merge, Names, OpenPack};
 use crate::memory::Budget;
 use crate::scan::Asked;
 use crate::sorter::{SortError, Sorted, Sorter, partition_keys};
+use crate::threads::in_threads;
 
 pub use groups::{GroupRow, RestGroups};
 pub use policy::{CellKey, Grain, Rules, Window};
@@ -152,7 +153,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let people = AtomicU64::new(0);
     let packs = sources.iter().map(|s| s.packs.len()).sum();
     let (threads, rows) = settings.budget.merging(packs, settings.threads);
-    let counted = in_threads(threads.min(jobs.len().max(1)), |_| {
+    let counted = in_threads::<_, ExposureError>(threads.min(jobs.len().max(1)), |_| {
         let projections = Projections {
             groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
             actors: actors.iter().map(|differ| differ.then(actor_sorter)).collect(),
@@ -343,21 +344,6 @@ fn plan_jobs(
     jobs
 }
 
-/// Runs `work` on `threads` threads; the first error wins.
-fn in_threads<T: Send>(
-    threads: usize,
-    work: impl Fn(usize) -> Result<T, ExposureError> + Sync,
-) -> Result<Vec<T>, ExposureError> {
-    std::thread::scope(|scope| {
-        let work = &work;
-        let handles: Vec<_> = (0..threads.max(1)).map(|i| scope.spawn(move || work(i))).collect();
-        handles
-            .into_iter()
-            .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
-}
-
 type Counts = Vec<[u64; Window::COUNT]>;
 
 /// Listed groups by their numbers among those with members.
@@ -384,7 +370,7 @@ fn count_groups(
         .collect();
     let next = AtomicUsize::new(0);
     let limit = settings.budget.reads(settings.threads);
-    let parts = in_threads(settings.threads, |_| {
+    let parts = in_threads::<_, ExposureError>(settings.threads, |_| {
         let reads = GroupReads::new(policy.leaves.len(), limit);
         let mut counter =
             GroupCounter::new(leaves, cells, scopes, settings.groups_limit, settings.keyer, reads);
@@ -420,7 +406,7 @@ fn count_actors(
     settings: &Settings<'_>,
 ) -> Result<(), ExposureError> {
     let next = AtomicUsize::new(0);
-    let parts = in_threads(settings.threads, |_| {
+    let parts = in_threads::<_, ExposureError>(settings.threads, |_| {
         let mut stamps: Vec<(u64, WindowSet)> = vec![(0, 0); policy.cells.len()];
         let mut own = vec![[0u64; Window::COUNT]; policy.cells.len()];
         let mut number = 0u64;

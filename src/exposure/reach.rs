@@ -9,10 +9,11 @@ use super::observed::ObservedReader;
 use super::policy::{LeafTable, MixMap, Policy, Window, WindowSet, count_windows};
 use super::reads::{Entry, Read, Reads};
 use super::totals::add_counts;
-use super::{Counts, ExposureError, Job, Settings, in_threads};
+use super::{Counts, ExposureError, Job, Settings};
 use crate::key::Key;
 use crate::people::{Found, GroupSet, Member, MemberCursor, People};
 use crate::scan::batch::NONE;
+use crate::threads::in_threads;
 
 /// What the registry knows of people, and whose ids its tables hold.
 #[derive(Clone, Copy)]
@@ -415,7 +416,7 @@ pub fn reach(
     let told = |count: usize| if of.has_residency { count } else { 0 };
     let residences = of.people.residency.as_ref().map_or(0, |pack| pack.residences.len());
     let next = AtomicUsize::new(0);
-    let parts = in_threads(settings.threads.min(jobs.len().max(1)), |_| {
+    let parts = in_threads::<_, ExposureError>(settings.threads.min(jobs.len().max(1)), |_| {
         let mut pass = Pass {
             leaves,
             listed,
@@ -467,7 +468,7 @@ pub fn reach(
 }
 
 /// Whether a residence names a country.
-fn pack_names(of: PeopleOf<'_>, residence: u32) -> bool {
+fn names_country(of: PeopleOf<'_>, residence: u32) -> bool {
     let pack = of.people.residency.as_ref();
     let residence = usize::try_from(residence).ok().zip(pack);
     residence.is_some_and(|(i, pack)| pack.residences.get(i).is_some_and(|r| r.country.is_some()))
@@ -534,7 +535,9 @@ fn run_job(
         let (residence, at) = match &mut residency {
             Some(residency) => match residency.find(person)? {
                 // A row that names no country says that nobody knows.
-                Found::Resident(resident) if !pack_names(of, resident.residence) => (NOWHERE, None),
+                Found::Resident(resident) if !names_country(of, resident.residence) => {
+                    (NOWHERE, None)
+                }
                 Found::Resident(resident) => {
                     (resident.residence, Some(resident.as_of).filter(|at| *at != i64::MIN))
                 }

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, UInt64Type};
+use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::IdRule;
 use crate::key::{IdKind, Key, Keyer};
-use crate::moment::{EpochUnit, Moment, Zone};
+use crate::moment::{Moment, Zone};
+use crate::scan::epoch_unit;
 
 /// What is wrong with a row of a batch.
 pub struct Bad {
@@ -93,10 +94,6 @@ fn key_of_text(text: &str, rule: &IdRule, keyer: &Keyer) -> Option<Key> {
     }
 }
 
-fn unit_of(unit: TimeUnit) -> EpochUnit {
-    crate::scan::epoch_unit(unit)
-}
-
 /// Moments of a column in whole microseconds, UTC; `None` where a row has none.
 ///
 /// # Errors
@@ -111,7 +108,7 @@ pub fn micros(array: &ArrayRef, zone: Zone) -> Result<Vec<Option<i64>>, Bad> {
     match array.data_type() {
         DataType::Null => Ok(vec![None; array.len()]),
         DataType::Timestamp(unit, tz) if tz.is_some() || zone == Zone::UTC => {
-            let unit = unit_of(*unit);
+            let unit = epoch_unit(*unit);
             let values = strict(array, &DataType::Int64)?;
             let values = values.as_primitive::<Int64Type>();
             let of = |(row, value): (usize, Option<i64>)| {

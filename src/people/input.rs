@@ -15,6 +15,7 @@ use super::ids::Bad;
 use crate::key::IdKind;
 use crate::ledger::LedgerError;
 use crate::ledger::shelf::{GroupBytes, Shelf, group_bytes};
+use crate::sorter::SortError;
 use crate::store::{Io, Pin, StoreErrorKind, StoreUrl};
 
 /// A file of the table.
@@ -100,6 +101,19 @@ impl Input {
     }
 }
 
+/// Why a batch is not taken.
+pub enum Refusal {
+    /// A column, and what is wrong with a row of it.
+    Row(&'static str, Bad),
+    Sort(SortError),
+}
+
+impl From<SortError> for Refusal {
+    fn from(error: SortError) -> Self {
+        Self::Sort(error)
+    }
+}
+
 /// A stretch of a table that is read in one go: a row group.
 pub struct Part {
     file: usize,
@@ -160,7 +174,10 @@ impl<'a> Opened<'a> {
     /// Says of a failure that the file was meant, not a pack.
     fn reading<T>(&self, file: usize, result: Result<T, LedgerError>) -> Result<T, PeopleError> {
         result.map_err(|error| match error {
-            LedgerError::Damaged { reason, .. } => self.unusable(file, reason),
+            LedgerError::Damaged { reason, .. } => self.unusable(
+                file,
+                format!("it cannot be read as Parquet, which members and residences are: {reason}"),
+            ),
             LedgerError::Internal { what } => self.unusable(file, what),
             LedgerError::Store(e) if e.kind == StoreErrorKind::Changed => {
                 self.unusable(file, format!("changed under the run: {}", e.reason))
@@ -177,7 +194,7 @@ impl<'a> Opened<'a> {
         &self,
         part: &Part,
         columns: &[&str],
-        mut take: impl FnMut(&RecordBatch) -> Result<(), (&'static str, Bad)>,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), Refusal>,
     ) -> Result<(), PeopleError> {
         let (Some(file), Some((metadata, ranges))) =
             (self.input.files.get(part.file), self.metadata.get(part.file))
@@ -198,11 +215,14 @@ impl<'a> Opened<'a> {
         let mut before = part.rows_before;
         for batch in reader {
             let batch = batch.map_err(|e| self.unusable(part.file, e.to_string()))?;
-            take(&batch).map_err(|(column, bad)| PeopleError::BadValue {
-                file: file.url.clone(),
-                row: before + bad.row as u64 + 1,
-                column: column.into(),
-                reason: bad.reason,
+            take(&batch).map_err(|refusal| match refusal {
+                Refusal::Row(column, bad) => PeopleError::BadValue {
+                    file: file.url.clone(),
+                    row: before + bad.row as u64 + 1,
+                    column: column.into(),
+                    reason: bad.reason,
+                },
+                Refusal::Sort(error) => error.into(),
             })?;
             before += batch.num_rows() as u64;
         }

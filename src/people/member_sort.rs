@@ -1,16 +1,17 @@
 //! A membership table sorted twice: by group, which numbers groups and cuts their time, then by person.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ids::{Bad, keys, micros};
-use super::input::{Input, Opened};
+use super::input::{Input, Opened, Refusal};
 use super::members::{ALWAYS, About, FOREVER, Member, OPEN_END, Stretch, groups_of, people_of};
-use super::table::{TableWriter, Values};
+use super::table::{Row, TableWriter, Values};
 use super::{IdRule, MadeFrom, PeopleError, Workshop};
 use crate::key::Key;
 use crate::ledger::LedgerError;
 use crate::sorter::{Ordered, Record, SortError, Sorted, Sorter, decode_key, encode_key};
+use crate::threads::in_threads;
 
 /// Bits of the key that make a partition of a sort.
 const PARTITION_BITS: u32 = 6;
@@ -74,22 +75,16 @@ pub(super) fn make(
     let made = MadeFrom::of(input);
     let mut about = About { made, rows: met.rows, empty: met.empty, ..Default::default() };
     let mut by_person = Sorter::<Member>::new(shop.temp.into(), shop.sort_buffer, PARTITION_BITS);
-    let names = if met.low.0 {
-        vec!["group_hi", "group_lo", "number", "from", "inhabited"]
-    } else {
-        vec!["group_hi", "number", "from", "inhabited"]
-    };
-    let mut groups = GroupsWriter {
-        table: TableWriter::new(&shop.shelf, &groups_of(name), names),
-        with_low: met.low.0,
-        hi: Vec::new(),
-        lo: Vec::new(),
-        number: Vec::new(),
-        from: Vec::new(),
-        inhabited: Vec::new(),
-    };
+    let mut columns = vec![("group_hi", Values::U64(Vec::new()))];
+    if met.low.0 {
+        columns.push(("group_lo", Values::U64(Vec::new())));
+    }
+    columns.push(("number", Values::U32(Vec::new())));
+    columns.push(("from", Values::I64(Vec::new())));
+    columns.push(("inhabited", Values::Bool(Vec::new())));
+    let mut groups = TableWriter::new(&shop.shelf, &groups_of(name), columns);
     for partition in 0..sorted.partitions {
-        stopped(shop.stop)?;
+        shop.go_on()?;
         // One reader finds where a group's membership changes, the other follows with that knowledge.
         let mut ahead = Intervals::open(&sorted, partition)?;
         let mut rows = Intervals::open(&sorted, partition)?;
@@ -127,20 +122,19 @@ pub(super) fn make(
                     to: if row.to == FOREVER { OPEN_END } else { place(row.to) },
                 })?;
             }
-            groups.push(key, number, &stretches)?;
+            for stretch in &stretches {
+                let numbers = &[number];
+                let (moment, flag) = (stretch.from, stretch.inhabited);
+                groups.push(&Row { key, numbers, moment, flag })?;
+            }
         }
         about.overlapping += ahead.overlapping;
     }
     drop(sorted);
-    groups.write(true)?;
-    groups.table.finish(&about)?;
+    groups.finish(&about)?;
     let mut people = Sorted::new(PARTITION_BITS);
     by_person.finish(&mut people);
     write_people(&people, &met, &about, shop, name)
-}
-
-fn stopped(stop: &AtomicBool) -> Result<(), PeopleError> {
-    if stop.load(Ordering::Relaxed) { Err(PeopleError::Interrupted) } else { Ok(()) }
 }
 
 /// Time cut at every change, where `held` memberships have no beginning.
@@ -164,20 +158,17 @@ fn sort(
     let opened = Opened::open(input, &COLUMNS)?;
     let temp: Arc<std::path::Path> = shop.temp.into();
     let next = AtomicUsize::new(0);
-    let work = || -> Result<(Sorter<ByGroup>, Met), PeopleError> {
+    let work = |_| -> Result<(Sorter<ByGroup>, Met), PeopleError> {
         let mut sorter = Sorter::new(temp.clone(), shop.sort_buffer, PARTITION_BITS);
         let mut met = Met::default();
-        // What a closure cannot return: where a full buffer could not be written.
-        let mut full: Result<(), SortError> = Ok(());
         while let Some(part) = opened.parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            stopped(shop.stop)?;
+            shop.go_on()?;
             opened.read(part, &COLUMNS, |batch| {
                 let column = |name: &'static str| {
-                    batch
-                        .column_by_name(name)
-                        .ok_or((name, Bad { row: 0, reason: "is not there".into() }))
+                    let missing = || Bad { row: 0, reason: "is not there".into() };
+                    batch.column_by_name(name).ok_or_else(|| Refusal::Row(name, missing()))
                 };
-                let of = |name: &'static str| move |bad: Bad| (name, bad);
+                let of = |name: &'static str| move |bad: Bad| Refusal::Row(name, bad);
                 let groups =
                     keys(column("group_id")?, group, shop.keyer).map_err(of("group_id"))?;
                 let people = keys(column("subject")?, person, shop.keyer).map_err(of("subject"))?;
@@ -189,7 +180,7 @@ fn sort(
                     let (from, to) = (from.unwrap_or(ALWAYS), to.unwrap_or(FOREVER));
                     if to < from {
                         let reason = "is before `from`".to_string();
-                        return Err(("to", Bad { row, reason }));
+                        return Err(Refusal::Row("to", Bad { row, reason }));
                     }
                     if to == from {
                         met.empty += 1;
@@ -198,23 +189,14 @@ fn sort(
                     met.low.0 |= group.lo != 0;
                     met.low.1 |= subject.lo != 0;
                     met.bounded |= (from, to) != (ALWAYS, FOREVER);
-                    if full.is_ok() {
-                        full = sorter.push(ByGroup { group, subject, from, to });
-                    }
+                    sorter.push(ByGroup { group, subject, from, to })?;
                 }
                 Ok(())
             })?;
-            std::mem::replace(&mut full, Ok(()))?;
         }
         Ok((sorter, met))
     };
-    let parts = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..shop.threads.max(1)).map(|_| scope.spawn(work)).collect();
-        handles
-            .into_iter()
-            .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect::<Result<Vec<_>, PeopleError>>()
-    })?;
+    let parts = in_threads(shop.threads, work)?;
     let (mut sorted, mut all) = (Sorted::new(PARTITION_BITS), Met::default());
     for (sorter, met) in parts {
         sorter.finish(&mut sorted);
@@ -264,45 +246,6 @@ impl<'a> Intervals<'a> {
     }
 }
 
-struct GroupsWriter {
-    table: TableWriter,
-    with_low: bool,
-    hi: Vec<u64>,
-    lo: Vec<u64>,
-    number: Vec<u32>,
-    from: Vec<i64>,
-    inhabited: Vec<bool>,
-}
-
-impl GroupsWriter {
-    fn push(&mut self, key: Key, number: u32, stretches: &[Stretch]) -> Result<(), LedgerError> {
-        for stretch in stretches {
-            self.hi.push(key.hi);
-            if self.with_low {
-                self.lo.push(key.lo);
-            }
-            self.number.push(number);
-            self.from.push(stretch.from);
-            self.inhabited.push(stretch.inhabited);
-        }
-        self.write(false)
-    }
-
-    fn write(&mut self, all: bool) -> Result<(), LedgerError> {
-        if !all && self.hi.len() < 64 << 10 {
-            return Ok(());
-        }
-        let mut columns = vec![Values::U64(std::mem::take(&mut self.hi))];
-        if self.with_low {
-            columns.push(Values::U64(std::mem::take(&mut self.lo)));
-        }
-        columns.push(Values::U32(std::mem::take(&mut self.number)));
-        columns.push(Values::I64(std::mem::take(&mut self.from)));
-        columns.push(Values::Bool(std::mem::take(&mut self.inhabited)));
-        self.table.write(&mut columns, true)
-    }
-}
-
 fn write_people(
     sorted: &Sorted<Member>,
     met: &Met,
@@ -310,39 +253,21 @@ fn write_people(
     shop: &Workshop<'_>,
     name: &str,
 ) -> Result<(), PeopleError> {
-    let mut names = vec!["subject_hi"];
-    let mut columns = vec![Values::U64(Vec::new())];
-    let mut column = |name, values| {
-        names.push(name);
-        columns.push(values);
-    };
+    let mut columns = vec![("subject_hi", Values::U64(Vec::new()))];
     if met.low.1 {
-        column("subject_lo", Values::U64(Vec::new()));
+        columns.push(("subject_lo", Values::U64(Vec::new())));
     }
-    column("group", Values::U32(Vec::new()));
-    if met.bounded {
-        column("from", Values::U32(Vec::new()));
-        column("to", Values::U32(Vec::new()));
-    }
-    let mut table = TableWriter::new(&shop.shelf, &people_of(name), names);
+    let bounds = ["from", "to"].into_iter().filter(|_| met.bounded);
+    columns.extend(["group"].into_iter().chain(bounds).map(|name| (name, Values::U32(Vec::new()))));
+    let mut table = TableWriter::new(&shop.shelf, &people_of(name), columns);
     for partition in 0..sorted.partitions {
-        stopped(shop.stop)?;
+        shop.go_on()?;
         let mut rows = sorted.partition(partition)?;
         while let Some(member) = rows.next_record()? {
-            let longs = [member.subject.hi, member.subject.lo];
-            let shorts = [member.group, member.from, member.to];
-            let (mut longs, mut shorts) = (longs.into_iter(), shorts.into_iter());
-            for column in &mut columns {
-                match column {
-                    Values::U64(values) => values.extend(longs.next()),
-                    Values::U32(values) => values.extend(shorts.next()),
-                    _ => {}
-                }
-            }
-            table.write(&mut columns, false)?;
+            let numbers = &[member.group, member.from, member.to];
+            table.push(&Row { key: member.subject, numbers, moment: 0, flag: false })?;
         }
     }
-    table.write(&mut columns, true)?;
     Ok(table.finish(about)?)
 }
 

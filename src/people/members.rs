@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::input::Input;
 use super::member_sort::make;
 use super::table::{Batches, Table, key_at};
-use super::{FORMAT, IdRule, MadeFrom, PeopleError, Workshop};
+use super::{IdRule, MadeFrom, PeopleError, Workshop};
 use crate::key::Key;
 use crate::ledger::LedgerError;
 use crate::sorter::{Record, decode_key, encode_key};
@@ -114,22 +114,6 @@ impl GroupStretches {
     }
 }
 
-/// The identity of a pack: what it was made from, and how ids became keys.
-fn name(input: &Input, person: &IdRule, group: &IdRule, shop: &Workshop<'_>) -> String {
-    let identity = serde_json::json!({
-        "format": FORMAT,
-        "role": input.role,
-        "key_format": crate::key::KEY_FORMAT,
-        "key": shop.keyer.key_id(),
-        "person": (person.kind, person.folds),
-        "group": (group.kind, group.folds),
-        "zone": format!("{:?}", shop.zone),
-        "files": MadeFrom::of(input),
-    });
-    let hash = blake3::hash(identity.to_string().as_bytes());
-    crate::key::hex(hash.as_bytes().get(..16).unwrap_or_default())
-}
-
 impl MembersPack {
     /// The pack of a membership table, made where it is not there yet.
     ///
@@ -141,7 +125,7 @@ impl MembersPack {
         group: &IdRule,
         shop: &Workshop<'_>,
     ) -> Result<Self, PeopleError> {
-        let name = name(input, person, group, shop);
+        let name = shop.name(input, &[person, group]);
         if let Some(pack) = Self::find(&name, shop)? {
             return Ok(pack);
         }

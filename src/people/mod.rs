@@ -14,12 +14,12 @@ mod residency;
 mod table;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::key::{IdKind, Keyer};
+use crate::key::{IdKind, KEY_FORMAT, Keyer, hex};
 use crate::ledger::LedgerError;
 use crate::ledger::shelf::Shelf;
 use crate::moment::{Moment, Zone};
@@ -74,6 +74,30 @@ pub struct Workshop<'a> {
     pub sort_buffer: u64,
     pub threads: usize,
     pub stop: &'a AtomicBool,
+}
+
+impl Workshop<'_> {
+    /// # Errors
+    /// [`PeopleError::Interrupted`] where somebody asked for it.
+    fn go_on(&self) -> Result<(), PeopleError> {
+        if self.stop.load(Ordering::Relaxed) { Err(PeopleError::Interrupted) } else { Ok(()) }
+    }
+
+    /// The name of a table's pack: a hash of what it is made from, and how ids become keys.
+    fn name(&self, input: &Input, rules: &[&IdRule]) -> String {
+        let rules: Vec<_> = rules.iter().map(|rule| (rule.kind, rule.folds)).collect();
+        let identity = serde_json::json!({
+            "format": FORMAT,
+            "role": input.role,
+            "key_format": KEY_FORMAT,
+            "key": self.keyer.key_id(),
+            "ids": rules,
+            "zone": format!("{:?}", self.zone),
+            "files": MadeFrom::of(input),
+        });
+        let hash = blake3::hash(identity.to_string().as_bytes());
+        hex(hash.as_bytes().get(..16).unwrap_or_default())
+    }
 }
 
 /// The place of people's packs in a state folder.

@@ -10,12 +10,13 @@ use arrow::datatypes::{Int64Type, UInt32Type, UInt64Type};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Bad, keys, micros, texts};
-use super::input::{Input, Opened};
-use super::table::{Batches, Table, TableWriter, Values, key_at};
-use super::{FORMAT, IdRule, MadeFrom, PeopleError, Workshop};
+use super::input::{Input, Opened, Refusal};
+use super::table::{Batches, Row, Table, TableWriter, Values, key_at};
+use super::{IdRule, MadeFrom, PeopleError, Workshop};
 use crate::key::Key;
 use crate::ledger::LedgerError;
-use crate::sorter::{Record, SortError, Sorted, Sorter, decode_key, encode_key};
+use crate::sorter::{Record, Sorted, Sorter, decode_key, encode_key};
+use crate::threads::in_threads;
 
 const PARTITION_BITS: u32 = 6;
 
@@ -86,18 +87,7 @@ impl ResidencyPack {
     /// # Errors
     /// Tables that cannot be used; storage failures.
     pub fn of(input: &Input, person: &IdRule, shop: &Workshop<'_>) -> Result<Self, PeopleError> {
-        let identity = serde_json::json!({
-            "format": FORMAT,
-            "role": input.role,
-            "key_format": crate::key::KEY_FORMAT,
-            "key": shop.keyer.key_id(),
-            "person": (person.kind, person.folds),
-            "zone": format!("{:?}", shop.zone),
-            "files": MadeFrom::of(input),
-        });
-        let hash = blake3::hash(identity.to_string().as_bytes());
-        let hash = crate::key::hex(hash.as_bytes().get(..16).unwrap_or_default());
-        let name = format!("{hash}-residency.parquet");
+        let name = format!("{}-residency.parquet", shop.name(input, &[person]));
         if let Some(pack) = Self::find(&name, shop)? {
             return Ok(pack);
         }
@@ -213,18 +203,14 @@ fn make(
     let temp: Arc<std::path::Path> = shop.temp.into();
     let next = AtomicUsize::new(0);
     let codes = Codes::default();
-    let work = || -> Result<(Sorter<Entry>, bool, bool), PeopleError> {
+    let work = |_| -> Result<(Sorter<Entry>, bool, bool), PeopleError> {
         let mut sorter = Sorter::new(temp.clone(), shop.sort_buffer, PARTITION_BITS);
         let (mut low, mut dated) = (false, false);
         let mut own: HashMap<Residence, u32> = HashMap::new();
-        // What a closure cannot return: where a full buffer could not be written.
-        let mut full: Result<(), SortError> = Ok(());
         while let Some(part) = opened.parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if shop.stop.load(Ordering::Relaxed) {
-                return Err(PeopleError::Interrupted);
-            }
+            shop.go_on()?;
             opened.read(part, &COLUMNS, |batch| {
-                let of = |name: &'static str| move |bad: Bad| (name, bad);
+                let of = |name: &'static str| move |bad: Bad| Refusal::Row(name, bad);
                 let people = batch.column_by_name("subject");
                 let people = people.map(|array| keys(array, person, shop.keyer)).transpose();
                 let people = people.map_err(of("subject"))?.unwrap_or_default();
@@ -255,24 +241,14 @@ fn make(
                     };
                     low |= subject.lo != 0;
                     dated |= at.is_some();
-                    if full.is_ok() {
-                        let as_of = at.unwrap_or(i64::MIN);
-                        full = sorter.push(Entry { subject, as_of, code });
-                    }
+                    sorter.push(Entry { subject, as_of: at.unwrap_or(i64::MIN), code })?;
                 }
                 Ok(())
             })?;
-            std::mem::replace(&mut full, Ok(()))?;
         }
         Ok((sorter, low, dated))
     };
-    let parts = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..shop.threads.max(1)).map(|_| scope.spawn(work)).collect();
-        handles
-            .into_iter()
-            .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect::<Result<Vec<_>, PeopleError>>()
-    })?;
+    let parts = in_threads(shop.threads, work)?;
     let (mut sorted, mut low, mut dated) = (Sorted::new(PARTITION_BITS), false, false);
     for (sorter, has_low, is_dated) in parts {
         sorter.finish(&mut sorted);
@@ -289,39 +265,24 @@ fn make(
             *slot = number;
         }
     }
-    let mut names = vec!["subject_hi"];
-    let mut columns = vec![Values::U64(Vec::new())];
+    let mut columns = vec![("subject_hi", Values::U64(Vec::new()))];
     if low {
-        names.push("subject_lo");
-        columns.push(Values::U64(Vec::new()));
+        columns.push(("subject_lo", Values::U64(Vec::new())));
     }
-    names.push("residence");
-    columns.push(Values::U32(Vec::new()));
+    columns.push(("residence", Values::U32(Vec::new())));
     if dated {
-        names.push("as_of");
-        columns.push(Values::I64(Vec::new()));
+        columns.push(("as_of", Values::I64(Vec::new())));
     }
-    let mut table = TableWriter::new(&shop.shelf, name, names);
+    let mut table = TableWriter::new(&shop.shelf, name, columns);
     for partition in 0..sorted.partitions {
-        if shop.stop.load(Ordering::Relaxed) {
-            return Err(PeopleError::Interrupted);
-        }
+        shop.go_on()?;
         let mut rows = sorted.partition(partition)?;
         while let Some(entry) = rows.next_record()? {
-            let code = usize::try_from(entry.code).ok().and_then(|code| numbers.get(code));
-            let mut longs = [entry.subject.hi, entry.subject.lo].into_iter();
-            for column in &mut columns {
-                match column {
-                    Values::U64(values) => values.extend(longs.next()),
-                    Values::U32(values) => values.push(code.copied().unwrap_or(0)),
-                    Values::I64(values) => values.push(entry.as_of),
-                    Values::Bool(_) => {}
-                }
-            }
-            table.write(&mut columns, false)?;
+            let number = usize::try_from(entry.code).ok().and_then(|code| numbers.get(code));
+            let numbers = &[number.copied().unwrap_or(0)];
+            table.push(&Row { key: entry.subject, numbers, moment: entry.as_of, flag: false })?;
         }
     }
-    table.write(&mut columns, true)?;
     let residences = residences.into_iter().map(|(residence, _)| residence).collect();
     let made = MadeFrom::of(input);
     Ok(table.finish(&About { made, rows: opened.rows, residences })?)

@@ -70,27 +70,50 @@ struct Footer<F> {
 /// A table in the making. Rows come in the order of the first column.
 pub struct TableWriter {
     names: Vec<&'static str>,
+    columns: Vec<Values>,
     object: NewObject,
     encoder: Option<Encoder>,
     rows: u64,
 }
 
+/// A row: columns take from it, in their order, the values of their type. A key whose lower half no
+/// column takes has none.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    pub key: Key,
+    pub numbers: &'a [u32],
+    pub moment: i64,
+    pub flag: bool,
+}
+
 impl TableWriter {
-    pub fn new(shelf: &Shelf, name: &str, names: Vec<&'static str>) -> Self {
-        Self { names, object: shelf.create(name), encoder: None, rows: 0 }
+    pub fn new(shelf: &Shelf, name: &str, columns: Vec<(&'static str, Values)>) -> Self {
+        let (names, columns) = columns.into_iter().unzip();
+        Self { names, columns, object: shelf.create(name), encoder: None, rows: 0 }
     }
 
-    /// Writes what is in `columns` if it makes a row group, or where `all`, and empties them.
-    ///
     /// # Errors
     /// Storage failures.
-    pub fn write(&mut self, columns: &mut [Values], all: bool) -> Result<(), LedgerError> {
-        let rows = columns.first().map_or(0, Values::len);
-        // A table without rows has its columns all the same.
-        if rows < GROUP_ROWS && !(all && (rows > 0 || self.encoder.is_none())) {
+    pub fn push(&mut self, row: &Row<'_>) -> Result<(), LedgerError> {
+        let mut halves = [row.key.hi, row.key.lo].into_iter();
+        let mut numbers = row.numbers.iter().copied();
+        for column in &mut self.columns {
+            match column {
+                Values::U64(values) => values.extend(halves.next()),
+                Values::U32(values) => values.extend(numbers.next()),
+                Values::I64(values) => values.push(row.moment),
+                Values::Bool(values) => values.push(row.flag),
+            }
+        }
+        if self.columns.first().map_or(0, Values::len) < GROUP_ROWS {
             return Ok(());
         }
-        let arrays: Vec<ArrayRef> = columns.iter_mut().map(Values::take).collect();
+        self.write()
+    }
+
+    /// Writes what waits as a row group.
+    fn write(&mut self) -> Result<(), LedgerError> {
+        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Values::take).collect();
         let fields: Vec<Field> = self
             .names
             .iter()
@@ -106,14 +129,10 @@ impl TableWriter {
                 properties(self.names.first().copied().unwrap_or_default()),
             )?),
         };
-        // A batch may be many times a row group: one group of people may have millions of cuts.
-        let mut from = 0;
-        while from < rows {
-            let part = batch.slice(from, GROUP_ROWS.min(rows - from));
-            self.object.write(encoder.write(&part)?)?;
-            from += GROUP_ROWS;
+        if batch.num_rows() > 0 {
+            self.object.write(encoder.write(&batch)?)?;
         }
-        self.rows += rows as u64;
+        self.rows += batch.num_rows() as u64;
         Ok(())
     }
 
@@ -122,6 +141,8 @@ impl TableWriter {
     /// # Errors
     /// Storage failures.
     pub fn finish<F: Serialize>(mut self, about: &F) -> Result<(), LedgerError> {
+        // A table without rows has its columns all the same.
+        self.write()?;
         if let Some(mut encoder) = self.encoder.take() {
             let checksums = std::mem::take(&mut encoder.checksums);
             let footer = Footer { rows: self.rows, checksums, about };

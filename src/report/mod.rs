@@ -170,9 +170,9 @@ mod tests {
         Arc::new(Int64Array::from(values.to_vec()))
     }
 
-    /// The page over tables that pass.
-    fn page(tables: Vec<(&str, Vec<(&str, ArrayRef)>)>) -> String {
-        let facts = Facts {
+    /// Those of a run of which nothing matters.
+    pub(super) fn facts() -> Facts {
+        Facts {
             run_id: "r".into(),
             as_of: Moment::from_micros(0),
             lookback_from: Moment::from_micros(0),
@@ -180,9 +180,13 @@ mod tests {
             complete: true,
             doubts: Vec::new(),
             sources: Vec::new(),
-        };
+        }
+    }
+
+    /// The page over tables that pass.
+    fn page(tables: Vec<(&str, Vec<(&str, ArrayRef)>)>) -> String {
         let wanted = Wanted { html: true, xlsx: false, temp_dir: None };
-        let mut builder = ReportBuilder::new(&wanted, &[], facts).unwrap();
+        let mut builder = ReportBuilder::new(&wanted, &[], facts()).unwrap();
         for (name, columns) in tables {
             let batch = RecordBatch::try_from_iter(columns).unwrap();
             builder.take(&Table { name: name.into(), batch }).unwrap();

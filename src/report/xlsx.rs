@@ -334,19 +334,7 @@ mod tests {
     use arrow::record_batch::RecordBatch;
 
     use super::*;
-    use crate::moment::Moment;
-
-    fn facts() -> Facts {
-        Facts {
-            run_id: "r".into(),
-            as_of: Moment::from_micros(0),
-            lookback_from: Moment::from_micros(0),
-            lookback_days: 60,
-            complete: true,
-            doubts: Vec::new(),
-            sources: Vec::new(),
-        }
-    }
+    use crate::report::tests::facts;
 
     #[test]
     fn a_sheet_that_is_too_short_for_its_table_says_so() {
