@@ -17,13 +17,13 @@
 -- column: first_after | timestamp[us, UTC] | UTC | First allowed, exercised event after it.
 -- column: last_after | timestamp[us, UTC] | UTC | Last allowed, exercised event after it.
 -- column: regrants | int64 | grants | Grants of its scopes that begin at or after attested_at; null without registry.grants.
--- column: rows_late | int64 | rows | null: Rows that arrive late are not told apart yet.
+-- column: rows_late | int64 | rows | Rows of log files that the report that this one follows did not have, of days since attested_at or of no known day (files_late in coverage): they may have changed the verdict; null where it follows none.
 -- column: coverage_pct_after | float64 | percent | Share of the days declared since with rows in readable files; null where no source declares any.
 -- column: verdict | string |  | violated where any allowed access came after; clean where none did and nothing can have been missed; else inconclusive; not_attested without a promise before as_of (docs/counting.md, rule 16).
 
 SELECT 'attestation' AS grain, app_id, app_name, developer_id, developer_name, scope, asked_at,
        attested_at, statement, requests_after, requests_denied_after, requests_unknown_after,
-       subjects_after, groups_after, first_after, last_after, regrants,
+       subjects_after, groups_after, first_after, last_after, regrants, rows_late,
        coverage_pct_after,
        CASE
          WHEN events_after IS NULL THEN 'not_attested'

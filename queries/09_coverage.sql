@@ -7,8 +7,8 @@
 -- column: files_read | int64 | files | Files whose every row is accounted for.
 -- column: files_missing | int64 | files | null: Expected files are not declared yet.
 -- column: files_unverified | int64 | files | null: Published checksums are not compared yet.
--- column: files_changed | int64 | files | null: Runs are not compared yet.
--- column: files_late | int64 | files | null: Runs are not compared yet.
+-- column: files_changed | int64 | files | Files that the report that this one follows had with another content; null where it follows none (--follows).
+-- column: files_late | int64 | files | Files that it did not have although their day began before its end, or is not known; null where none is followed.
 -- column: files_unreadable | int64 | files | Left out with --allow-incomplete.
 -- column: rows_in_metadata | int64 | rows | Rows that the metadata of the files declare: the sum of all the following.
 -- column: rows_outside | int64 | rows | Pruned, without an asked scope, or before the restriction of every asked scope of the row.
@@ -29,13 +29,15 @@
 -- column: verdict | string |  | complete, or incomplete: files were left out.
 
 WITH rows_of AS (
-  SELECT 'source_day' AS grain, source, file_day, files_read, files_unreadable,
+  SELECT 'source_day' AS grain, source, file_day, files_read, files_unreadable, files_changed, files_late,
          rows_in_metadata, rows_outside, rows_deleted, rows_rejected, rows_deduplicated,
          rows_after_as_of, rows_denied, rows_unknown, rows_held_only, rows_counted
   FROM coverage_days
   UNION ALL
   SELECT 'source' AS grain, source, CAST(NULL AS DATE) AS file_day,
          SUM(files_read) AS files_read, SUM(files_unreadable) AS files_unreadable,
+         CASE WHEN COUNT(files_changed) > 0 THEN SUM(files_changed) END AS files_changed,
+         CASE WHEN COUNT(files_late) > 0 THEN SUM(files_late) END AS files_late,
          SUM(rows_in_metadata) AS rows_in_metadata,
          SUM(rows_outside) AS rows_outside,
          SUM(rows_deleted) AS rows_deleted,
@@ -50,6 +52,8 @@ WITH rows_of AS (
   UNION ALL
   SELECT 'all' AS grain, '(all)' AS source, CAST(NULL AS DATE) AS file_day,
          SUM(files_read) AS files_read, SUM(files_unreadable) AS files_unreadable,
+         CASE WHEN COUNT(files_changed) > 0 THEN SUM(files_changed) END AS files_changed,
+         CASE WHEN COUNT(files_late) > 0 THEN SUM(files_late) END AS files_late,
          SUM(rows_in_metadata) AS rows_in_metadata,
          SUM(rows_outside) AS rows_outside,
          SUM(rows_deleted) AS rows_deleted,
@@ -62,7 +66,7 @@ WITH rows_of AS (
          SUM(rows_counted) AS rows_counted
   FROM coverage_days
 )
-SELECT d.grain, d.source, d.file_day, d.files_read, d.files_unreadable,
+SELECT d.grain, d.source, d.file_day, d.files_read, d.files_unreadable, d.files_changed, d.files_late,
        d.rows_in_metadata,
        d.rows_outside,
        d.rows_deleted,

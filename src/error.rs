@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::changes::Unexplained;
 use crate::config::ConfigError;
 use crate::exposure::ExposureError;
 use crate::impact::ImpactError;
@@ -42,6 +43,8 @@ pub enum Error {
     Publish(#[from] PublishError),
     #[error("{0}")]
     Verify(#[from] VerifyError),
+    #[error("{0}")]
+    Unexplained(#[from] Unexplained),
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -147,7 +150,10 @@ impl Error {
             }
             Self::Verify(VerifyError::NoRun { .. } | VerifyError::User { .. }) => ExitCode::User,
             Self::Verify(_) => ExitCode::Input,
-            Self::Rejected { .. } => ExitCode::Input,
+            Self::Rejected { .. } | Self::Unexplained(Unexplained::NoCause { .. }) => {
+                ExitCode::Input
+            }
+            Self::Unexplained(_) => ExitCode::Bug,
         }
     }
 }

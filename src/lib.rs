@@ -22,6 +22,8 @@ pub mod report;
 
 pub mod publish;
 
+pub mod changes;
+
 pub mod verify;
 
 pub mod pipeline;

@@ -54,6 +54,7 @@ pub enum Command {
   afterscope run --config afterscope.toml --as-of 2019-11-06 --set report.lookback_days=30
   afterscope run --config afterscope.toml --as-of 2019-11-06 --set source.0.url=s3://logs/2019/
   afterscope run --config afterscope.toml --as-of 2019-11-06 --memory-limit 512MB --threads 2
+  afterscope run --config afterscope.toml --as-of 2019-12-06 --follows latest
 
 The last line on stdout is one line of JSON: run_id, verdict, tables, totals, reused.
 All else goes to stderr. A run that stands already is used again.")]
@@ -172,6 +173,10 @@ pub struct RunArgs {
     /// Sign the manifest with an Ed25519 private key (PKCS#8 PEM): a path, file:PATH or env:NAME.
     #[arg(long, value_name = "FILE")]
     pub sign_key: Option<String>,
+    /// The report that this one follows: latest, a run id of the output, or none. change_log then explains
+    /// every figure that changed.
+    #[arg(long, value_name = "RUN")]
+    pub follows: Option<String>,
     /// Memory to stay within: 512MB, 4GiB. Default: a quarter of the machine.
     #[arg(long, value_name = "BYTES")]
     pub memory_limit: Option<String>,
@@ -221,6 +226,7 @@ impl RunArgs {
             as_of: self.as_of.clone(),
             id_key: self.id_key.clone(),
             sign_key: self.sign_key.clone(),
+            follows: self.follows.clone(),
             memory_limit: self.memory_limit.clone(),
             threads: self.threads,
             allow_incomplete: self.allow_incomplete,

@@ -9,7 +9,8 @@ use super::verify::find;
 use super::{Failure, print_line};
 use crate::error::Error;
 use crate::impact::is_formula;
-use crate::verify::{self, Change, Difference};
+use crate::changes::Change;
+use crate::verify::{self, RunDiff};
 
 /// Changes of a table that are shown.
 const SHOWN: usize = 12;
@@ -44,7 +45,7 @@ fn write(changes: &[Change], file: File) -> csv::Result<()> {
         let value = |value: &Option<String>| value.as_deref().map(cell).unwrap_or_default();
         writer.write_record([
             &change.table,
-            &cell(&change.key),
+            &value(&change.key),
             &change.column,
             &value(&change.old),
             &value(&change.new),
@@ -53,19 +54,21 @@ fn write(changes: &[Change], file: File) -> csv::Result<()> {
     Ok(writer.flush()?)
 }
 
-fn show(found: &Difference) {
+fn show(found: &RunDiff) {
     terminal::plain(&format!("from {} to {}", found.old_run, found.new_run));
     for source in &found.sources {
-        terminal::plain(&format!("  {}: {}", source.kind, source.what));
+        terminal::plain(&format!("  {}: {}", source.cause.name(), source.what));
     }
-    found.shape.iter().for_each(|text| terminal::plain(&format!("  {text}")));
     for (table, count) in &found.changed {
         terminal::plain(&format!("\n{table}: {} changes", number(*count)));
         let own = found.changes.iter().filter(|change| change.table == *table);
         let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
         let lines: Vec<Vec<String>> = own
             .take(SHOWN)
-            .map(|c| vec![format!("  {}", c.key), c.column.clone(), value(&c.old), value(&c.new)])
+            .map(|c| {
+                let key = c.key.clone().unwrap_or_default();
+                vec![format!("  {key}"), c.column.clone(), value(&c.old), value(&c.new)]
+            })
             .collect();
         terminal::table(&lines);
         let more = usize::try_from(*count).unwrap_or(usize::MAX).saturating_sub(lines.len());
@@ -73,7 +76,7 @@ fn show(found: &Difference) {
             terminal::plain(&format!("  and {more} more (--out FILE.csv has them all)"));
         }
     }
-    if found.changed.is_empty() && found.shape.is_empty() {
+    if found.changed.is_empty() {
         terminal::plain("no figure differs");
     }
 }

@@ -1,5 +1,6 @@
 //! `afterscope run`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -78,6 +79,24 @@ pub fn watched<T>(
     })
 }
 
+/// Says what changed since the report that the run follows.
+fn changes(publisher: &Publisher, summary: &Summary) -> Result<(), Failure> {
+    let Some(bytes) = publisher.table(&summary.run_id, "change_log.csv")? else { return Ok(()) };
+    let mut reader = csv::Reader::from_reader(bytes.as_ref());
+    let headers = reader.headers().cloned().unwrap_or_default();
+    let Some(at) = headers.iter().position(|h| h == "reason") else { return Ok(()) };
+    let mut reasons: BTreeMap<String, i64> = BTreeMap::new();
+    for record in reader.records().flatten() {
+        *reasons.entry(record.get(at).unwrap_or_default().to_string()).or_default() += 1;
+    }
+    if !reasons.is_empty() {
+        let each = reasons.iter().map(|(reason, n)| format!("{} {reason}", terminal::number(*n)));
+        let each: Vec<String> = each.collect();
+        terminal::plain(&format!("changes since the report before: {}", each.join(", ")));
+    }
+    Ok(())
+}
+
 /// Columns of the short table on stderr: name in `scope_summary`, heading.
 const FINDINGS: [(&str, &str); 9] = [
     ("scope", "scope"),
@@ -127,6 +146,7 @@ fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
     if more > 0 {
         terminal::plain(&format!("and {more} more scopes in scope_summary"));
     }
+    changes(&publisher, summary)?;
     let (verdict, again) =
         (&summary.verdict, if summary.reused { ", published before" } else { "" });
     terminal::plain(&format!("{verdict}{again}: {}", summary.tables));

@@ -35,7 +35,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
         verify::check_inputs(manifest, &runtime.io, &mut report)?;
     }
     if let (true, true, Some(manifest)) = (args.recompute, report.holds(), &manifest) {
-        recompute(args, manifest, &runtime, &mut report, global)?;
+        recompute(args, (&place, manifest), &runtime, &mut report, global)?;
     }
     report.finish();
     tell(&report, &place, global);
@@ -46,7 +46,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> Result<(), Failure> {
 /// Counts everything again, in a folder of its own below the temporary one.
 fn recompute(
     args: &VerifyArgs,
-    manifest: &Manifest,
+    (place, manifest): (&Place, &Manifest),
     runtime: &Runtime,
     report: &mut Report,
     global: &Global,
@@ -60,6 +60,8 @@ fn recompute(
         as_of: merkle::as_of(&manifest.details).to_string(),
         allow_incomplete: option("allow_incomplete", false),
         no_pruning: !option("pruning", true),
+        // What it followed stands in the manifest.
+        follows: Some("none".into()),
         ..args.overrides()
     };
     let folder = config::load(&config, &overrides)?.temp_dir.unwrap_or_else(std::env::temp_dir);
@@ -72,7 +74,7 @@ fn recompute(
     let overrides = Overrides { output: below("out"), state: below("state"), ..overrides };
     let plan = config::load(&config, &overrides)?;
     let differences = watched(runtime, global, |progress, shown| {
-        pipeline::recompute(&plan, &runtime.io, progress, shown, manifest)
+        pipeline::recompute(&plan, &runtime.io, progress, shown, place, manifest)
     })?;
     report.recomputed = Some(differences.is_empty());
     report.differences.extend(differences);

@@ -10,8 +10,8 @@ use super::Overrides;
 use super::document::{Node, Place, Problem};
 use super::people::people_plan;
 use super::plan::{
-    ColumnPlan, ColumnSource, ExpectedPlan, IncidentPlan, MappingPlan, PartitionTimePlan,
-    RegistryPlan, RunPlan, SourcePlan, StatusPlan,
+    ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, MappingPlan, PartitionTimePlan,
+    RegistryPlan, RunPlan, SourcePlan, StatusPlan, is_run_id,
 };
 use super::raw::{self, Column, Encoding, GroupsLimit, NullStatus, StatusValue};
 use super::values::{parse_bytes, parse_range, secret, sign_key, time_format};
@@ -223,7 +223,6 @@ impl Builder<'_> {
         &mut self,
         at: &[&str],
         raw: &raw::Expected,
-        as_of: Option<Moment>,
     ) -> Option<ExpectedPlan> {
         let path: Vec<&str> = at.iter().copied().chain(["expected"]).collect();
         if raw.every != "1d" {
@@ -231,21 +230,14 @@ impl Builder<'_> {
         }
         let from = self.take(&path, Moment::parse_setting(&raw.from, Zone::UTC));
         let until = match &raw.until {
-            Some(text) => self.take(&path, Moment::parse_setting(text, Zone::UTC)),
-            None => as_of,
+            Some(text) => Some(self.take(&path, Moment::parse_setting(text, Zone::UTC))?),
+            None => None,
         };
-        let grace = self.take(&path, parse_duration(&raw.grace));
-        let (from, until, grace, as_of) = (from?, until?, grace?, as_of?);
-        let settled = as_of.plus_micros(-grace).day();
-        let plan = ExpectedPlan {
-            from_day: from.day(),
-            until_day: until.day().min(settled),
-            settled_day: settled,
-        };
-        if raw.until.is_some() && until <= from {
+        let (from, grace) = (from?, self.take(&path, parse_duration(&raw.grace))?);
+        if until.is_some_and(|until| until <= from) {
             self.problem(&path, "`until` is not after `from`");
         }
-        Some(plan)
+        Some(ExpectedPlan::new(from, until, grace))
     }
 
     fn incident(&mut self, raw: &raw::Incident, zone: Option<Zone>) -> Option<IncidentPlan> {
@@ -279,7 +271,6 @@ impl Builder<'_> {
         index: usize,
         source: &raw::Source,
         has_endpoints: bool,
-        as_of: Option<Moment>,
     ) -> Option<SourcePlan> {
         let index = index.to_string();
         let at = ["source", index.as_str()];
@@ -293,7 +284,7 @@ impl Builder<'_> {
             None => None,
         };
         let expected = match &source.expected {
-            Some(raw) => Some(self.expected(at, raw, as_of)?),
+            Some(raw) => Some(self.expected(at, raw)?),
             None => None,
         };
         if source.name.is_empty() || source.name.contains(['/', '\\']) {
@@ -344,7 +335,7 @@ pub fn build(
         .source
         .iter()
         .enumerate()
-        .filter_map(|(i, source)| b.source(i, source, has_endpoints, as_of))
+        .filter_map(|(i, source)| b.source(i, source, has_endpoints))
         .collect();
 
     let reg = &document.registry;
@@ -460,6 +451,14 @@ pub fn build(
         let message = "the state folder must not be the output folder or hold it; name one inside, or elsewhere";
         b.problems.push(Problem { at: state_at, message: message.into() });
     }
+    let follows = match overrides.follows.as_ref().or(document.report.follows.as_ref()) {
+        None => Some(None),
+        Some(text) => {
+            let given = overrides.follows.is_some();
+            let at = flag_or(node, "--follows", given, &["report", "follows"]);
+            b.take_at(at, report_named(text))
+        }
+    };
     let queries = document.report.queries.iter().map(|q| base.join(q)).collect();
     Some(RunPlan {
         as_of: as_of?,
@@ -480,6 +479,7 @@ pub fn build(
         lookback_days: document.report.lookback_days,
         max_rejected_rows: document.report.max_rejected_rows,
         groups_limit,
+        follows: follows?,
         queries,
         html: document.report.html,
         xlsx: document.report.xlsx,
@@ -508,6 +508,18 @@ fn would_be_read(source: &StoreUrl, place: &StoreUrl) -> bool {
         .chain(["packs/p.parquet", "index.json", "latest.json", "runs/r/manifest.json"])
         .chain(["runs/r/report.html", "runs/r/report.xlsx"])
         .any(|file| place.join(file).below(&folder).is_some_and(|path| matcher.is_match(path)))
+}
+
+/// A run id; nothing else becomes a path.
+fn report_named(text: &str) -> Result<Option<Follows>, String> {
+    match text {
+        "none" => Ok(None),
+        "latest" => Ok(Some(Follows::Latest)),
+        run if is_run_id(run) => Ok(Some(Follows::Run(run.to_string()))),
+        other => Err(format!(
+            "`{other}` is no report: write latest, none, or a run id of the output (20191106T000000Z-553b66c562e7)"
+        )),
+    }
 }
 
 /// The end of the report.

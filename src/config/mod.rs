@@ -17,8 +17,8 @@ use document::{Place, Problem};
 use thiserror::Error;
 
 pub use plan::{
-    ColumnPlan, ColumnSource, ExpectedPlan, IncidentPlan, MappingPlan, PartitionTimePlan,
-    PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat,
+    ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, MappingPlan, PartitionTimePlan,
+    PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat, is_run_id,
 };
 
 /// What the command line adds to the file.
@@ -29,6 +29,7 @@ pub struct Overrides {
     pub output: Option<String>,
     pub state: Option<String>,
     pub id_key: Option<String>,
+    pub follows: Option<String>,
     pub sign_key: Option<String>,
     /// Nothing is signed, whatever the configuration says: its key may not be at hand.
     pub unsigned: bool,

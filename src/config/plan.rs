@@ -1,6 +1,7 @@
 //! The checked settings of one run.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -23,6 +24,8 @@ pub struct RunPlan {
     pub max_rejected_rows: u64,
     /// Groups listed per scope; `None` lists all.
     pub groups_limit: Option<u64>,
+    /// The report whose changed figures this one explains.
+    pub follows: Option<Follows>,
     /// SQL files of the user, each a table.
     pub queries: Vec<PathBuf>,
     /// Whether the page and the workbook for people are written.
@@ -44,6 +47,21 @@ pub struct RunPlan {
     pub document: Value,
     /// The same for the manifest: `${NAME}` stands as it was written.
     pub written: Value,
+}
+
+/// The report that a run follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// The latest of the output, if there is one.
+    Latest,
+    /// The one of this run id in the output.
+    Run(String),
+}
+
+/// Whether the text could be a run's id: nothing else becomes a path.
+pub fn is_run_id(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits)
 }
 
 /// One log.
@@ -163,13 +181,32 @@ pub struct PartitionTimePlan {
     pub slack: i64,
 }
 
-/// Days for which data must exist: [from, until), as day numbers.
+/// Days for which data must exist, as day numbers.
 #[derive(Clone, Debug)]
 pub struct ExpectedPlan {
-    pub from_day: i64,
-    pub until_day: i64,
+    from_day: i64,
+    /// Not included; `None` for as long as there is a report.
+    until_day: Option<i64>,
+    /// How long after its end a day may still be empty, in microseconds.
+    grace: i64,
+}
+
+impl ExpectedPlan {
+    pub fn new(from: Moment, until: Option<Moment>, grace: i64) -> Self {
+        Self { from_day: from.day(), until_day: until.map(|until| until.day()), grace }
+    }
+
     /// Days before this one are over at `as_of`, with the source's grace.
-    pub settled_day: i64,
+    pub fn settled_day(&self, as_of: Moment) -> i64 {
+        as_of.plus_micros(-self.grace).day()
+    }
+
+    /// The days that a report at `as_of` asks for.
+    pub fn days(&self, as_of: Moment) -> Range<i64> {
+        let settled = self.settled_day(as_of);
+        let until = self.until_day.map_or(settled, |until| until.min(settled));
+        self.from_day..until.max(self.from_day)
+    }
 }
 
 /// Where the registry is.

@@ -408,6 +408,11 @@ pub struct Report {
     /// Groups listed per scope in `groups_exposed`: a number (default 10000) or "all".
     #[serde(default)]
     pub groups: Option<GroupsLimit>,
+    /// The report that this one follows: "latest" (of the output; none if it is the first), a run id of the
+    /// output, or "none" (default). `change_log` then explains every changed figure, and a figure that changed
+    /// without a cause ends the run with exit 3.
+    #[serde(default)]
+    pub follows: Option<String>,
     /// SQL files; each becomes a table named after the file.
     #[serde(default)]
     pub queries: Vec<String>,
@@ -434,6 +439,7 @@ impl Default for Report {
             lookback_days: Self::default_lookback(),
             max_rejected_rows: 0,
             groups: None,
+            follows: None,
             queries: Vec::new(),
             html: Self::default_written(),
             xlsx: Self::default_written(),

@@ -173,6 +173,12 @@ pub const FRAMES: &[FrameSpec] = &[
             ("groups_after", "int64", "groups", "Distinct."),
             ("first_after", "timestamp", "UTC", ""),
             ("last_after", "timestamp", "UTC", ""),
+            (
+                "rows_late",
+                "int64",
+                "rows",
+                "Rows of late files of days since the promise, or of no known day; null where no report is followed.",
+            ),
             ("regrants", "int64", "grants", "Grants that begin since; null without grants."),
             ("periods_expected_after", "int64", "periods", "Declared days since."),
             ("periods_covered_after", "int64", "periods", "Of them, those with rows."),
@@ -320,6 +326,18 @@ pub const FRAMES: &[FrameSpec] = &[
             ),
             ("files_read", "int64", "files", ""),
             ("files_unreadable", "int64", "files", "Left out with --allow-incomplete."),
+            (
+                "files_changed",
+                "int64",
+                "files",
+                "Files that the followed report had with another content; null where none is followed.",
+            ),
+            (
+                "files_late",
+                "int64",
+                "files",
+                "Files that it did not have although their day began before its end, or is not known.",
+            ),
             ("rows_in_metadata", "int64", "rows", ""),
             (
                 "rows_outside",

@@ -28,6 +28,19 @@ pub struct DayCoverage {
     pub before: u64,
     /// Rows that the ledger holds, by [`crate::exposure::Term`].
     pub terms: crate::exposure::Terms,
+    /// `None` where the report follows no other.
+    pub since: Option<SinceReport>,
+}
+
+/// What became of files since the report that is followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinceReport {
+    /// Files that it did not have although their day began before its end, or is not known.
+    pub files_late: u64,
+    /// Their rows.
+    pub rows_late: u64,
+    /// Files that it had with another content.
+    pub files_changed: u64,
 }
 
 /// Declared days of a source, and those of them with rows in readable files (docs/counting.md, rule 13).
@@ -439,6 +452,9 @@ fn coverage_days(report: &Report<'_>) -> PolarsResult<DataFrame> {
             .map(move |r| r.2.terms.get(t as usize).copied().unwrap_or(0))
             .collect::<Vec<_>>()
     };
+    let since = |of: fn(&SinceReport) -> u64| -> Vec<Option<i64>> {
+        rows.iter().map(|r| i64::try_from(of(r.2.since.as_ref()?)).ok()).collect()
+    };
     let outside = rows.iter().map(|r| {
         let before = r.2.terms.get(Term::Outside as usize).copied().unwrap_or(0);
         r.2.pruned.total() + r.2.not_matched + r.2.before + before
@@ -448,6 +464,8 @@ fn coverage_days(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .date("file_day", rows.iter().map(|r| r.1).collect())?
         .count("files_read", rows.iter().map(|r| r.2.files_read))
         .count("files_unreadable", rows.iter().map(|r| r.2.files_unreadable))
+        .int("files_changed", since(|s| s.files_changed))
+        .int("files_late", since(|s| s.files_late))
         .count("rows_in_metadata", rows.iter().map(|r| r.2.rows))
         .count("rows_outside", outside)
         .count("rows_deleted", rows.iter().map(|_| 0))

@@ -9,6 +9,7 @@ mod people_frames;
 mod policy_frames;
 mod read_back;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use polars::prelude::{DataFrame, IntoLazy, PolarsError};
@@ -22,14 +23,18 @@ use crate::registry::Registry;
 
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
 pub use frames::{
-    DayCoverage, Periods, Report, SourceCoverage, build as build_frames, coverage_pct, escaped,
+    DayCoverage, Periods, Report, SinceReport, SourceCoverage, build as build_frames, coverage_pct, escaped,
     is_formula,
 };
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile};
+pub use policy_frames::ChangeRow;
+
+/// The table of what changed since another report: it is made last, from the others.
+pub const CHANGE_LOG: &str = "change_log";
 
 /// The built-in tables: file name and query.
-pub const QUERIES: [(&str, &str); 12] = [
+pub const QUERIES: [(&str, &str); 13] = [
     ("01_scope_summary", include_str!("../../queries/01_scope_summary.sql")),
     ("02_app_scope_exposure", include_str!("../../queries/02_app_scope_exposure.sql")),
     ("03_developer_exposure", include_str!("../../queries/03_developer_exposure.sql")),
@@ -40,6 +45,7 @@ pub const QUERIES: [(&str, &str); 12] = [
     ("08_deletion_verification", include_str!("../../queries/08_deletion_verification.sql")),
     ("09_coverage", include_str!("../../queries/09_coverage.sql")),
     ("10_deadlines", include_str!("../../queries/10_deadlines.sql")),
+    ("11_change_log", include_str!("../../queries/11_change_log.sql")),
     ("13_findings", include_str!("../../queries/13_findings.sql")),
     ("14_thresholds", include_str!("../../queries/14_thresholds.sql")),
 ];
@@ -107,6 +113,15 @@ pub fn built_in() -> Result<Vec<Query>, ImpactError> {
         .collect()
 }
 
+/// The keys of the built-in tables, by name: what a row is told by.
+///
+/// # Errors
+/// As [`built_in`].
+pub fn keys() -> Result<BTreeMap<String, Vec<String>>, ImpactError> {
+    let keys = built_in()?.into_iter().filter_map(|query| Some((query.table, query.spec?.key)));
+    Ok(keys.collect())
+}
+
 /// The user's queries; each table is named after its file, without a leading number.
 ///
 /// # Errors
@@ -160,6 +175,22 @@ pub fn check(queries: &[Query]) -> Result<(), ImpactError> {
     let frames = build_frames(&empty)
         .map_err(|e| ImpactError::Output { table: "frames".into(), reason: e.to_string() })?;
     run(queries, frames, |_| Ok(()))
+}
+
+/// The table of changes.
+///
+/// # Errors
+/// As [`run`].
+pub fn change_log(queries: &[Query], rows: &[ChangeRow]) -> Result<Table, ImpactError> {
+    let failed = |reason: String| ImpactError::Output { table: CHANGE_LOG.into(), reason };
+    let frame = policy_frames::changes(rows).map_err(|e| failed(e.to_string()))?;
+    let own: Vec<Query> = queries.iter().filter(|q| q.table == CHANGE_LOG).cloned().collect();
+    let mut made = None;
+    run(&own, vec![("changes", frame)], |table| {
+        made = Some(table);
+        Ok::<(), ImpactError>(())
+    })?;
+    made.ok_or_else(|| failed("there is no query of it".into()))
 }
 
 /// Runs the queries over the frames, one after another, and hands each table on: only one is held

@@ -35,6 +35,35 @@ fn capable_apps<'a>(registry: &'a Registry, as_of: Moment) -> Vec<Capable<'a>> {
     capable
 }
 
+/// A row of `change_log`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeRow {
+    /// `value`, `row`, `column` or `table`.
+    pub grain: &'static str,
+    pub table: String,
+    pub key: Option<String>,
+    pub column: String,
+    /// 1 for the first cause of a figure, 2 for the next.
+    pub step: u64,
+    pub old: Option<String>,
+    pub new: Option<String>,
+    pub reason: String,
+}
+
+/// What `change_log` reads.
+pub(super) fn changes(rows: &[ChangeRow]) -> PolarsResult<DataFrame> {
+    Builder::default()
+        .text("grain", rows.iter().map(|row| Some(row.grain)))
+        .text("table", rows.iter().map(|row| Some(&row.table)))
+        .text("key", rows.iter().map(|row| row.key.as_ref()))
+        .text("column", rows.iter().map(|row| Some(&row.column)))
+        .count("step", rows.iter().map(|row| row.step))
+        .text("old", rows.iter().map(|row| row.old.as_ref()))
+        .text("new", rows.iter().map(|row| row.new.as_ref()))
+        .text("reason", rows.iter().map(|row| Some(&row.reason)))
+        .finish()
+}
+
 pub(super) fn capable(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let names = Names::new(report.registry);
     let rows = capable_apps(report.registry, report.as_of);
@@ -167,6 +196,17 @@ pub(super) fn attestations(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let of_periods = |of: fn((u64, u64)) -> u64| -> Vec<Option<i64>> {
         periods().map(|p| p.and_then(|p| i64::try_from(of(p)).ok())).collect()
     };
+    // Where a report is followed; else nothing is known of what came late.
+    let late = |at: Moment| -> Option<i64> {
+        let days = report.coverage.iter().flat_map(|source| &source.days);
+        let own = days.filter(|(day, _)| day.is_none_or(|day| day >= at.day()));
+        let rows = own.map(|(_, found)| Some(found.since?.rows_late));
+        i64::try_from(rows.sum::<Option<u64>>()?).ok()
+    };
+    let follows = report.coverage.iter().flat_map(|s| s.days.values()).any(|d| d.since.is_some());
+    let late = rows.iter().zip(&after).map(|(row, after)| {
+        late(row.attested_at.filter(|_| follows && after.is_some())?)
+    });
     let scope =
         |a: &&Attestation| a.scope.as_deref().map_or(Cow::from("(all)"), escaped).into_owned();
     Builder::default()
@@ -183,6 +223,7 @@ pub(super) fn attestations(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .int("requests_denied_after", measures().map(|m| m.map(|m| m.denied)).collect())
         .int("requests_unknown_after", measures().map(|m| m.map(|m| m.unknown)).collect())
         .int("events_unsettled_after", count(|m| m.unsettled))
+        .int("rows_late", late.collect())
         .int("subjects_after", count(|m| m.subjects))
         .int("groups_after", count(|m| m.groups))
         .time("first_after", measures().map(|m| m.and_then(|m| m.first)))?

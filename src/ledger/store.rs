@@ -297,6 +297,20 @@ impl Wanted {
     }
 }
 
+impl Selection {
+    /// With another of further files: `first` is the number of the first of them.
+    pub fn joined(mut self, other: Self, first: usize) -> Self {
+        let units = u32::try_from(self.units.len()).unwrap_or(NONE);
+        self.units.extend(other.units.into_iter().map(|(file, unit)| (file + first, unit)));
+        self.packs.extend(other.packs.into_iter().map(|(pack, map)| {
+            let moved = map.into_iter().map(|at| if at == NONE { NONE } else { at + units });
+            (pack, moved.collect())
+        }));
+        self.missing.extend(other.missing.into_iter().map(|file| file + first));
+        self
+    }
+}
+
 /// The one kind that ids of a role have in all `packs`, with a file that shows it.
 pub fn kind_of(
     packs: &[(Pack, Vec<u32>)],

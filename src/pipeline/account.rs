@@ -7,6 +7,7 @@ use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::{Exposure, Term};
+use crate::moment::Moment;
 use crate::impact::{DayCoverage, Periods, SourceCoverage};
 
 /// Accounts for every row of a source.
@@ -14,6 +15,7 @@ use crate::impact::{DayCoverage, Periods, SourceCoverage};
 /// # Errors
 /// [`Error::Conservation`].
 pub fn cover(
+    as_of: Moment,
     index: usize,
     source: &Source<'_>,
     filled: &Filled,
@@ -22,7 +24,7 @@ pub fn cover(
     let mut days: BTreeMap<Option<i64>, DayCoverage> = BTreeMap::new();
     let terms = exposure.terms.get(index).map(Vec::as_slice).unwrap_or_default();
     let expected = source.plan.expected.as_ref();
-    let within = expected.map_or(0..0, |e| e.from_day..e.until_day.max(e.from_day));
+    let within = expected.map_or(0..0, |e| e.days(as_of));
     let mut covered: BTreeSet<i64> = BTreeSet::new();
     let mut last_file = None;
     for (unit, (file, record)) in filled.selection.units.iter().enumerate() {
@@ -59,7 +61,8 @@ pub fn cover(
         let day = source.partition_day(&bad.path);
         days.entry(day).or_default().files_unreadable += 1;
     }
-    let periods = expected.map(|e| Periods { days: within, covered, settled: e.settled_day });
+    let settled = expected.map(|e| e.settled_day(as_of));
+    let periods = settled.map(|settled| Periods { days: within, covered, settled });
     Ok(SourceCoverage {
         source: source.plan.name.clone(),
         days,

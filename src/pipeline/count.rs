@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::account::{check_rejects, cover};
+use super::account::cover;
 use super::fill::Filled;
 use super::people::{PeopleTable, people_of};
 use super::prepare::Prepared;
@@ -29,8 +29,15 @@ pub struct Counted {
     pub tables: Vec<PeopleTable>,
 }
 
+impl Counted {
+    /// Whether no file was left out.
+    pub fn is_complete(&self) -> bool {
+        self.filled.iter().all(|filled| filled.unreadable.is_empty())
+    }
+}
+
 /// # Errors
-/// Damaged packs, ids of two kinds, sums that overflow, rows that are not conserved, too many rejects.
+/// Damaged packs, ids of two kinds, sums that overflow, rows that are not conserved.
 pub fn count(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
@@ -81,9 +88,8 @@ pub fn count(
         .iter()
         .zip(&filled)
         .enumerate()
-        .map(|(i, (source, filled))| cover(i, source, filled, &exposure))
+        .map(|(i, (source, filled))| cover(plan.as_of, i, source, filled, &exposure))
         .collect::<Result<Vec<_>, Error>>()?;
-    check_rejects(plan, prepared, &filled, &exposure)?;
     let residences = people.residency.map(|pack| pack.residences).unwrap_or_default();
     Ok(Counted { exposure, filled, coverage, group_namespaces: group_names, residences, tables })
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Totals;
 use super::count::Counted;
 use super::fill::Filled;
-use super::prepare::{Prepared, Source};
+use super::prepare::{Prepared, Source, deciding};
 use crate::config::RunPlan;
 use crate::exposure::{self, Exposure, Grain, Term, Window};
 use crate::impact::{SourceCoverage, TableFile};
@@ -109,28 +109,16 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
     doubts
 }
 
-/// Everything but the outputs.
-pub fn manifest_details(
-    plan: &RunPlan,
-    prepared: &Prepared<'_>,
-    counted: &Counted,
-    files: &[TableFile],
-    totals: Totals,
-    verdict: &str,
-) -> Value {
-    let sources: Vec<Value> = prepared
-        .sources
-        .iter()
-        .zip(&counted.filled)
-        .zip(&counted.coverage)
-        .map(|((source, filled), coverage)| source_details(source, filled, coverage))
-        .collect();
+/// What decides the tables, as the manifest says it: what [`crate::changes::differences`] looks at.
+pub fn made_from(plan: &RunPlan, prepared: &Prepared<'_>, filled: &[Filled]) -> Value {
+    let sources = prepared.sources.iter().zip(filled).map(|(source, filled)| {
+        json!({ "name": source.plan.name, "files": files(source, filled) })
+    });
     json!({
         "program": { "name": "afterscope", "version": env!("CARGO_PKG_VERSION") },
         "as_of": plan.as_of.to_rfc3339(),
-        "verdict": verdict,
-        "totals": totals,
         "configuration": plan.written,
+        "configuration_sha256": sha256(deciding(plan).to_string().as_bytes()),
         "options": { "pruning": plan.pruning, "allow_incomplete": plan.allow_incomplete },
         "queries": prepared
             .queries
@@ -145,6 +133,33 @@ pub fn manifest_details(
             "key_id": plan.keyer.key_id(),
         },
         "registry": prepared.registry.files,
+        "sources": sources.collect::<Vec<_>>(),
+    })
+}
+
+/// Everything but the outputs.
+pub fn manifest_details(
+    plan: &RunPlan,
+    prepared: &Prepared<'_>,
+    counted: &Counted,
+    files: &[TableFile],
+    totals: Totals,
+    verdict: &str,
+    report: &Value,
+) -> Value {
+    let sources: Vec<Value> = prepared
+        .sources
+        .iter()
+        .zip(&counted.filled)
+        .zip(&counted.coverage)
+        .map(|((source, filled), coverage)| source_details(source, filled, coverage))
+        .collect();
+    let mut details = made_from(plan, prepared, &counted.filled);
+    let more = json!({
+        "report": report,
+        "identity": prepared.identity,
+        "verdict": verdict,
+        "totals": totals,
         "people": counted.tables,
         "residence_contradictions": counted.exposure.residence_contradictions,
         "registry_without_effect": prepared.registry.without_effect(),
@@ -154,29 +169,34 @@ pub fn manifest_details(
             .iter()
             .filter_map(|f| Some(json!({ "name": f.name.strip_suffix(".csv")?, "rows": f.rows })))
             .collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(all), Value::Object(more)) = (details.as_object_mut(), more) {
+        all.extend(more);
+    }
+    details
 }
 
-fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverage) -> Value {
+/// The files of a source with the rows that their metadata declare; null where a file could not be read.
+fn files(source: &Source<'_>, filled: &Filled) -> Vec<Value> {
     let mut rows_of: BTreeMap<usize, u64> = BTreeMap::new();
     for (file, record) in &filled.selection.units {
         *rows_of.entry(*file).or_default() += record.rows;
     }
-    let files: Vec<Value> = source
-        .wanted
-        .files
-        .iter()
-        .enumerate()
-        .map(|(i, (address, pin))| {
-            json!({
-                "url": address,
-                "bytes": pin.size,
-                "e_tag": pin.e_tag,
-                "version": pin.version,
-                "rows": rows_of.get(&i),
-            })
+    let each = source.wanted.files.iter().enumerate().map(|(i, (address, pin))| {
+        // A file without row groups has no unit.
+        let read = !filled.unreadable.iter().any(|bad| source.shown(&bad.path) == *address);
+        json!({
+            "url": address,
+            "bytes": pin.size,
+            "e_tag": pin.e_tag,
+            "version": pin.version,
+            "rows": read.then(|| rows_of.get(&i).copied().unwrap_or(0)),
         })
-        .collect();
+    });
+    each.collect()
+}
+
+fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverage) -> Value {
     let mut pruned = Pruned::default();
     let (mut rows, mut not_matched, mut before, mut terms) = (0, 0, 0, exposure::Terms::default());
     for day in coverage.days.values() {
@@ -194,7 +214,8 @@ fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverag
     json!({
         "name": source.plan.name,
         "url": source.plan.url.to_string(),
-        "files": files,
+        "files": files(source, filled),
+        "lineage": source.wanted.lineage,
         "hidden_files_passed_over": source.snapshot.ignored,
         "unreadable": filled
             .unreadable

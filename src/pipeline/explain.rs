@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::count::{open_rows, temp_dir};
 use super::explain_key::Wanted;
-use super::prepare::{Prepared, prepare};
+use super::follow::prepare_following;
+use super::prepare::Prepared;
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::{self, Rules, Settings, Share, Shares};
@@ -123,7 +124,7 @@ pub fn explain(
             format!("its figures cannot be explained; those of {} can", known.join(", ")),
         ));
     };
-    let prepared = prepare(plan, io, false)?;
+    let (prepared, _) = prepare_following(plan, io, false)?;
     let wanted = Wanted::read(table, columns, conditions, &prepared)?;
     let (ledger, selections) = select(plan, io, &prepared)?;
     let rows = open_rows(&prepared, &ledger, selections.iter())?;

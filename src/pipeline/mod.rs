@@ -6,11 +6,13 @@ mod evidence;
 mod explain;
 mod explain_key;
 mod fill;
+mod follow;
 mod outlook;
 mod people;
 mod prepare;
 mod recompute;
 mod reports;
+mod tables;
 mod what_if;
 
 use std::sync::Arc;
@@ -21,9 +23,9 @@ use serde_json::Value;
 
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::impact::{self, Report};
+use crate::changes::Tables;
+use crate::impact::Table;
 use crate::ledger::Ledger;
-use crate::moment::DAY_MICROS;
 use crate::publish::{Publisher, Standing};
 use crate::scan::Progress;
 use crate::signature::PublicKey;
@@ -31,7 +33,10 @@ use crate::store::Io;
 
 use count::{Counted, count};
 use fill::fill_ledger;
-use prepare::{Prepared, prepare};
+use account::check_rejects;
+use follow::{Between, Followed, between, log_of, prepare_following};
+use prepare::Prepared;
+use tables::tables;
 
 pub use explain::{EXPLAINED, Explained, FileShare, Sums, explain};
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
@@ -83,7 +88,20 @@ pub fn run(
     observer: &dyn Observer,
 ) -> Result<Summary, Error> {
     observer.stage("listing files");
-    let prepared = prepare(plan, io, false)?;
+    let (prepared, followed) = prepare_following(plan, io, false)?;
+    run_prepared(plan, (prepared, followed), None, io, progress, observer)
+}
+
+/// Runs what is prepared. With a table of changes, that one is taken if it says what has changed: it may
+/// rest on rows that are not there any more.
+fn run_prepared(
+    plan: &RunPlan,
+    (prepared, followed): (Prepared<'_>, Option<Followed>),
+    changes: Option<Table>,
+    io: &Io,
+    progress: &Arc<Progress>,
+    observer: &dyn Observer,
+) -> Result<Summary, Error> {
     for text in prepared.registry.without_effect() {
         observer.warn(&text);
     }
@@ -122,10 +140,25 @@ pub fn run(
     if progress.stop.load(Ordering::Relaxed) {
         return Err(Error::Interrupted);
     }
+    let steps = match &followed {
+        Some(followed) if changes.is_none() => {
+            Some(between(plan, &prepared, followed, &ledger, &scanned, io, progress, observer)?)
+        }
+        _ => None,
+    };
     observer.stage("counting");
     let counted = count(plan, &prepared, &ledger, scanned, progress)?;
+    check_rejects(plan, &prepared, &counted.filled, &counted.exposure)?;
     observer.stage("writing tables");
-    finish(plan, &prepared, &publisher, counted, observer)
+    let earlier = Earlier { followed, steps, changes };
+    finish(plan, &prepared, &publisher, counted, earlier, observer)
+}
+
+/// What came before a report.
+struct Earlier {
+    followed: Option<Followed>,
+    steps: Option<Between>,
+    changes: Option<Table>,
 }
 
 fn finish(
@@ -133,46 +166,36 @@ fn finish(
     prepared: &Prepared<'_>,
     publisher: &Publisher,
     mut counted: Counted,
+    earlier: Earlier,
     observer: &dyn Observer,
 ) -> Result<Summary, Error> {
-    let complete = counted.filled.iter().all(|f| f.unreadable.is_empty());
-    let lookback = i64::from(plan.lookback_days).saturating_mul(DAY_MICROS);
-    let report = Report {
-        registry: &prepared.registry,
-        exposure: &counted.exposure,
-        coverage: &counted.coverage,
-        group_namespaces: &counted.group_namespaces,
-        residences: &counted.residences,
-        incident: plan.incident.clone(),
-        zone: plan.registry.zone,
-        has_fields: plan.sources.iter().any(|s| s.mapping.fields.is_some()),
-        as_of: plan.as_of,
-        lookback_from: plan.as_of.plus_micros(-lookback),
-        lookback_days: plan.lookback_days,
-        complete,
-    };
-    let frames = impact::build_frames(&report).map_err(|e| impact::ImpactError::Output {
-        table: "frames".into(),
-        reason: e.to_string(),
-    })?;
-    // The frames hold them now.
-    counted.exposure.groups = Vec::new();
-    counted.exposure.cells.iter_mut().for_each(|cell| cell.days = Vec::new());
+    let followed = earlier.followed.as_ref();
+    if let Some(followed) = followed {
+        follow::mark(&mut counted.coverage, prepared, &counted.filled, followed);
+    }
     let mut files = Vec::with_capacity(prepared.queries.len() * 2 + 2);
-    let mut reports = reports::builder(plan, prepared, &counted)?;
-    impact::run(&prepared.queries, frames, |table| {
-        files.push(table.parquet()?);
+    let mut new = Tables::new();
+    let mut reports = reports::builder(plan, prepared, &counted, followed)?;
+    let mut take = |table: Table| {
+        let parquet = table.parquet()?;
+        new.insert(table.name.clone(), parquet.bytes.clone());
+        files.push(parquet);
         files.push(table.csv()?);
-        reports.take(&table)?;
-        Ok::<(), Error>(())
-    })?;
+        Ok::<(), Error>(reports.take(&table)?)
+    };
+    tables(plan, prepared, &mut counted, &mut take)?;
+    let changes = log_of(prepared, followed, earlier.steps, earlier.changes, &new)?;
+    files.extend([changes.parquet()?, changes.csv()?]);
+    reports.take(&changes)?;
     files.extend(reports.finish(&files)?);
     let totals = evidence::totals(&counted.exposure);
-    let verdict = if complete { "complete" } else { "incomplete" };
+    let verdict = if counted.is_complete() { "complete" } else { "incomplete" };
     for text in evidence::doubts(plan, prepared, &counted) {
         observer.warn(&text);
     }
-    let details = evidence::manifest_details(plan, prepared, &counted, &files, totals, verdict);
+    let place = follow::place_of(followed);
+    let details =
+        evidence::manifest_details(plan, prepared, &counted, &files, totals, verdict, &place);
     let (published, _) =
         publisher.publish(&prepared.run_id, plan.as_of, &files, details, plan.signer.as_ref())?;
     publisher.point_latest(&prepared.run_id, plan.as_of)?;

@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use serde_json::Value;
 
+use super::follow::prepare_following;
 use super::prepare::prepare;
-use crate::config::RunPlan;
+use crate::config::{Follows, RunPlan};
 use crate::error::Error;
 use crate::ledger::shelf::Shelf;
 use crate::ledger::{Ledger, Pack};
 use crate::moment::Moment;
 use crate::people::{self, MadeFrom, StandingFile};
-use crate::publish::{Publisher, Standing};
+use crate::publish::{Manifest, Publisher, Standing};
 use crate::scan::{self, AccessBatch, Progress, Pruned, ScanError, ScanJob, Sink, UnitRecord};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind};
 
@@ -73,7 +75,7 @@ impl Sink for Survey<'_> {
 /// # Errors
 /// As [`super::run`], as far as they show before rows are decoded.
 pub fn outlook(plan: &RunPlan, io: &Io, progress: &Arc<Progress>) -> Result<Outlook, Error> {
-    let prepared = prepare(plan, io, true)?;
+    let (prepared, _) = prepare_following(plan, io, true)?;
     let published = match existing(plan.output.open(io))? {
         Some(store) => {
             matches!(Publisher::look(store).find(&prepared.run_id)?, Standing::Whole(..))
@@ -152,6 +154,23 @@ pub struct Unused {
     pub unused_people: Vec<StandingFile>,
 }
 
+/// The packs of the report that the plan's runs follow: they count it again.
+fn packs_of_followed(plan: &RunPlan, io: &Io) -> Result<Vec<String>, Error> {
+    let Some(store) = existing(plan.output.open(io))? else { return Ok(Vec::new()) };
+    let publisher = Publisher::look(store);
+    let run_id = match &plan.follows {
+        None => None,
+        Some(Follows::Latest) => publisher.latest()?,
+        Some(Follows::Run(run_id)) => Some(run_id.clone()),
+    };
+    let Some(run_id) = run_id else { return Ok(Vec::new()) };
+    let manifest = publisher.manifest(&run_id)?.and_then(|bytes| Manifest::parse(&bytes).ok());
+    let details = manifest.map(|manifest| manifest.details).unwrap_or_default();
+    let sources = details.get("sources").and_then(Value::as_array).into_iter().flatten();
+    let packs = sources.flat_map(|s| s.get("packs").and_then(Value::as_array).into_iter().flatten());
+    Ok(packs.filter_map(|name| name.as_str().map(str::to_string)).collect())
+}
+
 /// Packs that a run of this plan would not use, if they were written before `written_before`: a run
 /// under way may be reading younger ones.
 ///
@@ -169,6 +188,7 @@ pub fn unused_packs(plan: &RunPlan, io: &Io, written_before: Moment) -> Result<U
         .into_iter()
         .flat_map(|packs| prepared.sources.iter().flat_map(|s| s.wanted.select(packs).packs))
         .map(|(pack, _)| pack.name)
+        .chain(packs_of_followed(plan, io)?)
         .collect();
     let shelf = people::shelf(ledger.store().clone());
     let wanted: Vec<MadeFrom> = [&prepared.memberships, &prepared.residency]

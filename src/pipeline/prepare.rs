@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config::{RunPlan, SourcePlan};
 use crate::error::Error;
 use crate::impact::{self, Query};
 use crate::ledger::{Lineage, Wanted};
 use crate::memory::Budget;
+use crate::moment::Moment;
 use crate::people::{self, Input};
 use crate::publish::sha256;
 use crate::registry::{self, Registry, RegistryFile};
 use crate::scan::endpoint::EndpointTable;
 use crate::scan::{Asked, AskedScope, ScanContext, partition_day};
-use crate::snapshot::{self, Snapshot};
-use crate::store::{Io, StoreUrl};
+use crate::snapshot::{self, Snapshot, SnapshotFile};
+use crate::store::{Io, Pin, StoreUrl};
 
 /// One source, listed and compared with the ledger.
 pub struct Source<'a> {
@@ -28,8 +29,14 @@ pub struct Source<'a> {
 impl Source<'_> {
     /// The day that the partition of a file names, where one is declared.
     pub fn partition_day(&self, path: &str) -> Option<i64> {
-        let file = self.snapshot.files.iter().find(|file| file.path == path)?;
-        partition_day(self.plan.partition_time.as_ref()?, file).ok()?
+        // It may be gone since.
+        let file = SnapshotFile::new(path.to_string(), Pin::default());
+        partition_day(self.plan.partition_time.as_ref()?, &file).ok()?
+    }
+
+    /// The address of a file.
+    pub fn shown(&self, path: &str) -> String {
+        self.snapshot.store.shown(path)
     }
 }
 
@@ -40,8 +47,22 @@ pub struct Prepared<'a> {
     pub residency: Option<Input>,
     pub sources: Vec<Source<'a>>,
     pub queries: Vec<Query>,
+    /// A hash of all that decides the tables but for the report that is followed.
+    pub identity: String,
     pub run_id: String,
     pub budget: Budget,
+}
+
+impl Prepared<'_> {
+    /// Names the run as one that follows another report.
+    pub fn follow(&mut self, as_of: Moment, manifest_sha256: &str) {
+        let hash = sha256(format!("{} follows {manifest_sha256}", self.identity).as_bytes());
+        self.run_id = named(as_of, &hash);
+    }
+}
+
+fn named(as_of: Moment, hash: &str) -> String {
+    format!("{}-{}", as_of.to_compact(), hash.get(..12).unwrap_or_default())
 }
 
 fn megabytes(bytes: u64) -> String {
@@ -135,20 +156,28 @@ pub fn prepare_with<'a>(
         };
         sources.push(Source { plan: source, snapshot, wanted, context: Arc::new(context) });
     }
-    let run_id = run_id(plan, &registry, &sources, &queries);
+    let identity = identity(plan, &registry, &sources, &queries);
+    let run_id = named(plan.as_of, &identity);
     queries.splice(0..0, built_in);
-    Ok(Prepared { registry, memberships, residency, sources, queries, run_id, budget })
+    Ok(Prepared { registry, memberships, residency, sources, queries, identity, run_id, budget })
 }
 
-/// `as_of` and a hash of all that decides the tables.
-fn run_id(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &[Query]) -> String {
+/// The configuration, variables in their place, without what changes no figure: limits and places, and
+/// which report is followed, which stands apart.
+pub fn deciding(plan: &RunPlan) -> Value {
     let mut document = plan.document.clone();
     if let Some(keys) = document.as_object_mut() {
-        // Limits and places change no figure.
         for key in ["run", "output", "state"] {
             keys.remove(key);
         }
     }
+    document.pointer_mut("/report").and_then(Value::as_object_mut).map(|r| r.remove("follows"));
+    document
+}
+
+/// A hash of all that decides the tables but for the report that is followed.
+fn identity(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &[Query]) -> String {
+    let document = deciding(plan);
     let inputs: Vec<_> = sources.iter().map(|s| (&s.plan.name, &s.wanted.files)).collect();
     let queries: Vec<_> = user.iter().map(|q| (&q.table, &q.sql)).collect();
     let identity = json!({
@@ -162,6 +191,5 @@ fn run_id(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &[Q
         "pruning": plan.pruning,
         "allow_incomplete": plan.allow_incomplete,
     });
-    let hash = sha256(identity.to_string().as_bytes());
-    format!("{}-{}", plan.as_of.to_compact(), hash.get(..12).unwrap_or_default())
+    sha256(identity.to_string().as_bytes())
 }

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Observer;
+use super::follow::Followed;
 use super::prepare::{Prepared, prepare};
-use crate::config::RunPlan;
+use crate::config::{RunPlan, is_run_id};
 use crate::error::Error;
+use crate::impact::{CHANGE_LOG, Table};
 use crate::publish::{Manifest, Publisher, Standing, sha256};
 use crate::scan::Progress;
 use crate::store::Io;
+use crate::verify::Place;
 
 /// Runs `plan`, whose output and state are empty folders, and compares what comes out with the run of
 /// `manifest`. Gives what differs, the first thing first.
@@ -23,15 +26,36 @@ pub fn recompute(
     io: &Io,
     progress: &Arc<Progress>,
     observer: &dyn Observer,
+    place: &Place,
     manifest: &Manifest,
 ) -> Result<Vec<String>, Error> {
-    let prepared = prepare(plan, io, false)?;
+    let mut prepared = prepare(plan, io, false)?;
+    let (mut followed, mut changes) = (None, None);
+    if let Some(follows) = manifest.details.pointer("/report/follows").filter(|f| !f.is_null()) {
+        let run_id = text(follows, "run_id");
+        let Some(publisher) = place.publisher().filter(|_| is_run_id(run_id)) else {
+            return Ok(vec![format!(
+                "recomputation: the run follows {run_id}, which does not lie beside it: changes cannot be looked at"
+            )]);
+        };
+        let name = format!("{CHANGE_LOG}.parquet");
+        let table = publisher.table(&manifest.run_id, &name)?.unwrap_or_default();
+        changes = Some(Table::read_back(CHANGE_LOG, table)?);
+        let earlier = Followed::open(publisher, run_id)?;
+        if earlier.manifest_sha256 != text(follows, "manifest_sha256") {
+            return Ok(vec![format!(
+                "recomputation: the manifest of {run_id}, which the run follows, is another than then"
+            )]);
+        }
+        prepared.follow(plan.as_of, &earlier.manifest_sha256);
+        followed = Some(earlier);
+    }
     if prepared.run_id != manifest.run_id {
         let causes = causes(plan, &prepared, manifest);
         return Ok(causes.into_iter().map(|cause| format!("recomputation: {cause}")).collect());
     }
-    drop(prepared);
-    let summary = super::run(plan, io, progress, observer)?;
+    let prepared = (prepared, followed);
+    let summary = super::run_prepared(plan, prepared, changes, io, progress, observer)?;
     let publisher = Publisher::look(plan.output.open(io)?);
     let Standing::Whole(again, _) = publisher.find(&summary.run_id)? else {
         return Ok(vec!["recomputation: its own files changed while they were looked at".into()]);

@@ -2,11 +2,12 @@
 
 use super::count::Counted;
 use super::evidence;
+use super::follow::{self, Followed};
 use super::prepare::Prepared;
 use crate::config::RunPlan;
 use crate::impact::SourceCoverage;
 use crate::moment::DAY_MICROS;
-use crate::report::{Facts, ReportBuilder, ReportError, SourceFacts, Wanted};
+use crate::report::{Facts, Follows, ReportBuilder, ReportError, SourceFacts, Wanted};
 
 /// The reports that the plan wants.
 ///
@@ -16,6 +17,7 @@ pub fn builder<'a>(
     plan: &RunPlan,
     prepared: &'a Prepared<'_>,
     counted: &Counted,
+    followed: Option<&Followed>,
 ) -> Result<ReportBuilder<'a>, ReportError> {
     let lookback = i64::from(plan.lookback_days).saturating_mul(DAY_MICROS);
     let facts = Facts {
@@ -23,7 +25,9 @@ pub fn builder<'a>(
         as_of: plan.as_of,
         lookback_from: plan.as_of.plus_micros(-lookback),
         lookback_days: plan.lookback_days,
-        complete: counted.filled.iter().all(|f| f.unreadable.is_empty()),
+        number: follow::number(followed),
+        follows: followed.map(|earlier| Follows { number: earlier.number, as_of: earlier.as_of }),
+        complete: counted.is_complete(),
         doubts: evidence::doubts(plan, prepared, counted),
         sources: counted.coverage.iter().map(source).collect(),
     };

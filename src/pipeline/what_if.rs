@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
+use super::account::check_rejects;
 use super::count::count;
 use super::fill::{Filled, fill_ledger};
 use super::prepare::{Prepared, prepare_with};
@@ -96,6 +97,7 @@ fn between(
     prepared.registry.scopes = BTreeMap::from([(scope.to_string(), restricted)]);
     let plan = RunPlan { as_of: until, ..plan.clone() };
     let counted = count(&plan, prepared, ledger, filled.to_vec(), progress)?;
+    check_rejects(&plan, prepared, &counted.filled, &counted.exposure)?;
     let coverage = crate::impact::coverage_pct(&counted.coverage);
     Ok((counted.exposure, coverage))
 }

@@ -1,5 +1,7 @@
 //! `manifest.json`: what a run was made from and what it made.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -52,6 +54,15 @@ impl Manifest {
 }
 
 impl Manifest {
+    /// Names of the tables.
+    pub fn tables(&self) -> BTreeSet<String> {
+        let names = self.outputs.iter().filter_map(|output| {
+            let name = output.path.strip_prefix("tables/")?;
+            name.strip_suffix(".parquet").map(str::to_string)
+        });
+        names.collect()
+    }
+
     /// Whether both say the same of one run. Which run was the latest before may differ, and which
     /// packs served: of two runs at once, each may have written its own.
     pub fn says_the_same(&self, other: &Self) -> bool {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::config::is_run_id;
 use crate::impact::TableFile;
 use crate::key::hex;
 use crate::moment::Moment;
@@ -212,6 +213,32 @@ impl Publisher {
             self.store.replace(&path, bytes)?;
         }
         Ok(())
+    }
+
+    /// Its address.
+    pub fn shown(&self) -> String {
+        self.store.shown("").trim_end_matches('/').to_string()
+    }
+
+    /// The bytes of a run's manifest.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn manifest(&self, run_id: &str) -> Result<Option<Bytes>, PublishError> {
+        Ok(self.store.read(&Self::manifest_path(run_id))?.map(|(bytes, _)| bytes))
+    }
+
+    /// The run that is the latest.
+    ///
+    /// # Errors
+    /// Storage failures; a pointer that is damaged or names no run.
+    pub fn latest(&self) -> Result<Option<String>, PublishError> {
+        let Some((latest, _)) = latest::read(&self.store)? else { return Ok(None) };
+        if is_run_id(&latest.run_id) {
+            return Ok(Some(latest.run_id));
+        }
+        let reason = "it names no run\nremove it; the next run writes it anew".into();
+        Err(PublishError::Damaged { object: self.store.shown(POINTER), reason })
     }
 
     /// A file of a run.

@@ -17,8 +17,9 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Sections: id and heading.
-const SECTIONS: [(&str, &str); 12] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("answer", "The answer"),
+    ("changes", "What changed since the report before"),
     ("findings", "Findings"),
     ("timeline", "Timeline"),
     ("apps", "Apps"),
@@ -37,6 +38,7 @@ pub fn render(kept: &Kept, facts: &Facts, queries: &[Query], tables: &[TableFile
     let sections = Sections { kept, facts, queries };
     head(&mut page, facts);
     sections.answer(&mut page);
+    sections.changes(&mut page);
     sections.findings(&mut page);
     sections.timeline(&mut page);
     sections.apps(&mut page);
@@ -70,7 +72,11 @@ fn head(page: &mut Page, facts: &Facts) {
     page.text(&title(facts)).raw("</title>\n<style>").raw(STYLE).raw("</style>\n</head>\n<body>\n");
     page.raw("<a class=\"skip\" href=\"#answer\">Skip to the answer</a>\n<header>\n<h1>");
     page.raw("Use of access scopes after their restriction</h1>\n<p>");
-    page.text(&format!("Counts what happened before {}. ", day_in_words(facts.as_of.micros)));
+    page.text(&format!(
+        "Report {}. Counts what happened before {}. ",
+        facts.number,
+        day_in_words(facts.as_of.micros)
+    ));
     page.raw("Times are UTC, cut to the second. Run <code>").text(&facts.run_id);
     page.raw("</code>, afterscope ").raw(env!("CARGO_PKG_VERSION")).raw(".</p>\n");
     if !facts.complete {

@@ -77,6 +77,9 @@ pub struct Kept {
     pub jurisdictions: Option<Grid>,
     pub thresholds: Option<Grid>,
     pub deadlines: Option<Grid>,
+    pub changes: Option<Grid>,
+    /// Changed figures by reason.
+    pub reasons: BTreeMap<String, u64>,
     /// Tables of which nothing is known here: of later versions, and of the user's queries.
     pub others: Vec<Grid>,
     /// Days by scope; `(all)` is one of them.
@@ -105,6 +108,23 @@ fn grain_is(grain: &'static str) -> impl Fn(&Grid, usize) -> bool {
 /// People first, then requests.
 fn by_people(grid: &Grid, a: usize, b: usize) -> std::cmp::Ordering {
     grid.more("subjects_observed", a, b).then_with(|| grid.more("requests_allowed", a, b))
+}
+
+/// The tables that a reader looks at first come first.
+fn by_weight_of_table(grid: &Grid, a: usize, b: usize) -> std::cmp::Ordering {
+    const FIRST: [&str; 6] = [
+        "scope_summary",
+        "findings",
+        "thresholds",
+        "deletion_verification",
+        "app_scope_exposure",
+        "developer_exposure",
+    ];
+    let place = |row| {
+        let table = grid.text(row, "table");
+        FIRST.iter().position(|name| Some(*name) == table).unwrap_or(FIRST.len())
+    };
+    place(a).cmp(&place(b))
 }
 
 fn as_it_is(_: &Grid, _: usize, _: usize) -> std::cmp::Ordering {
@@ -178,6 +198,13 @@ impl Kept {
                 self.thresholds = Some(grid.pick(any, findings::thresholds, ROWS)?);
             }
             "deadlines" => self.deadlines = Some(grid.pick(any, as_it_is, ROWS)?),
+            "change_log" => {
+                for row in 0..grid.rows() {
+                    let reason = grid.text(row, "reason").unwrap_or_default();
+                    *self.reasons.entry(reason.to_string()).or_default() += 1;
+                }
+                self.changes = Some(grid.pick(any, by_weight_of_table, ROWS_OF_APPS)?);
+            }
             _ => self.others.push(grid.pick(any, as_it_is, ROWS)?),
         }
         Ok(())

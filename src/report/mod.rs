@@ -53,6 +53,9 @@ pub enum ReportError {
 pub struct Facts {
     pub run_id: String,
     pub as_of: Moment,
+    /// The report's number among those that follow each other.
+    pub number: u64,
+    pub follows: Option<Follows>,
     pub lookback_from: Moment,
     pub lookback_days: u32,
     /// Whether no file was left out.
@@ -60,6 +63,13 @@ pub struct Facts {
     /// What the run warned of.
     pub doubts: Vec<String>,
     pub sources: Vec<SourceFacts>,
+}
+
+/// The report that this one follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Follows {
+    pub number: u64,
+    pub as_of: Moment,
 }
 
 /// What reports say of one log.
@@ -175,6 +185,8 @@ mod tests {
         Facts {
             run_id: "r".into(),
             as_of: Moment::from_micros(0),
+            number: 1,
+            follows: None,
             lookback_from: Moment::from_micros(0),
             lookback_days: 60,
             complete: true,

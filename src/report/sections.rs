@@ -6,7 +6,7 @@ use super::html::{close, list, open, paragraph};
 use super::kept::{self, Kept};
 use super::listing::{Listing, all_columns};
 use super::page::Page;
-use super::text::{count, number};
+use super::text::{count, day_in_words, number};
 use super::{Facts, answer, heat, spec, words};
 use crate::impact::Query;
 use crate::moment::day_to_date;
@@ -82,6 +82,37 @@ impl Sections<'_> {
             "coverage_pct",
         ];
         self.listing(page, "scopes", "Restricted scopes", summary, &columns);
+        close(page);
+    }
+
+    pub fn changes(&self, page: &mut Page) {
+        open(page, "changes");
+        let Some(follows) = self.facts.follows else {
+            paragraph(page, "This report follows no other.");
+            return close(page);
+        };
+        let before = format!(
+            "report {}, which counts what happened before {}",
+            follows.number,
+            day_in_words(follows.as_of.micros)
+        );
+        let Some(changes) = filled(&self.kept.changes) else {
+            paragraph(page, &format!("No figure differs from {before}."));
+            return close(page);
+        };
+        paragraph(
+            page,
+            &format!("This report follows {before}. Every figure that is not the same stands below with what its change comes from."),
+        );
+        page.raw("<dl>\n");
+        for (reason, rows) in &self.kept.reasons {
+            let rows = count(i64::try_from(*rows).unwrap_or(i64::MAX), "change", "changes");
+            page.raw("<dt>").text(&format!("{}: {rows}", words::capitalised(reason))).raw("</dt>");
+            page.raw("<dd>").text(words::reason_says(reason)).raw("</dd>\n");
+        }
+        page.raw("</dl>\n");
+        let columns = ["table", "key", "column", "old", "new", "reason"];
+        self.listing(page, "change-rows", "Changed figures", changes, &columns);
         close(page);
     }
 

@@ -139,3 +139,19 @@ pub const VERDICTS: [(&str, &str); 4] = [
         "The developer was asked and has not promised before the end of this report.",
     ),
 ];
+
+/// What the cause of a change says, for the reader.
+pub fn reason_says(reason: &str) -> &'static str {
+    match reason {
+        "late file" => "Log files that the report before did not have, of calls that it would have counted.",
+        "rewritten file" => "Log files with other content than they had then.",
+        "missing file" => "Log files that were there then and are gone, or cannot be read now.",
+        "policy change" => {
+            "The registry (dates, grants, extensions, promises, members, residences, rules) or a setting of the report is another than then."
+        }
+        "mapping change" => "The rows of the logs are read in another way than then.",
+        "later as_of" => "This report ends later: time went on, and the lookback with it.",
+        "recount" => "Another version of the program counted.",
+        _ => "More than one of these took part.",
+    }
+}

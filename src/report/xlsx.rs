@@ -291,7 +291,16 @@ fn fill_cover(
     let title = "Use of access scopes after their restriction";
     row(sheet, &[title], &formats.title)?;
     let verdict = if facts.complete { "complete" } else { "incomplete: files were left out" };
+    let mut place = facts.number.to_string();
+    if let Some(follows) = facts.follows {
+        place += &format!(
+            ", follows report {} of events before {}",
+            follows.number,
+            follows.as_of.to_rfc3339()
+        );
+    }
     for (name, value) in [
+        ("Report", place.as_str()),
         ("Run", facts.run_id.as_str()),
         ("Made by", concat!("afterscope ", env!("CARGO_PKG_VERSION"))),
         ("Counts events before", &facts.as_of.to_rfc3339()),

@@ -184,8 +184,7 @@ fn visible(listed: Vec<Listed>) -> (Vec<SnapshotFile>, u64) {
             ignored += 1;
             continue;
         }
-        let partitions = partitions(&object.path);
-        files.push(SnapshotFile { path: object.path, pin: object.pin, partitions });
+        files.push(SnapshotFile::new(object.path, object.pin));
     }
     (files, ignored)
 }
@@ -195,7 +194,7 @@ fn is_hidden(segment: &str) -> bool {
     segment.starts_with('.') || (segment.starts_with('_') && !segment.contains('='))
 }
 
-fn partitions(path: &str) -> Vec<(String, Option<String>)> {
+pub(super) fn partitions(path: &str) -> Vec<(String, Option<String>)> {
     let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
     folders
         .split('/')

@@ -32,6 +32,14 @@ pub struct SnapshotFile {
     pub partitions: Vec<(String, Option<String>)>,
 }
 
+impl SnapshotFile {
+    /// The partition values are those of its folders.
+    pub fn new(path: String, pin: Pin) -> Self {
+        let partitions = listing::partitions(&path);
+        Self { path, pin, partitions }
+    }
+}
+
 #[derive(Debug, Error)]
 pub enum SnapshotError {
     #[error("source `{source_name}`: {error}\ncheck the source's url")]

@@ -68,7 +68,9 @@ pub struct Store {
 }
 
 /// The version of an object that reads must see.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Pin {
     pub size: u64,
     pub e_tag: Option<String>,

@@ -19,7 +19,7 @@ use crate::signature::PublicKey;
 use crate::store::{StoreError, StoreErrorKind};
 
 pub use check::check;
-pub use diff::{Change, Difference, Source, diff};
+pub use diff::{RunDiff, diff};
 pub use evidence::{Evidence, Proven, check_alone, check_with, extract};
 pub use inputs::{InputsReport, check_inputs};
 pub use place::Place;

@@ -1,7 +1,8 @@
 //! Where a run lies: its folder, the whole output, or a copy of the folder somewhere else.
 
 use super::{VerifyError, is_absent};
-use crate::publish::{MANIFEST, OWNER, POINTER, read_latest};
+use crate::config::is_run_id;
+use crate::publish::{MANIFEST, OWNER, POINTER, Publisher, read_latest};
 use crate::store::{Io, Store, StoreUrl};
 
 /// A run's folder in a store.
@@ -79,6 +80,11 @@ impl Place {
         }
     }
 
+    /// The output around the run; `None` of a copy beside nothing else.
+    pub fn publisher(&self) -> Option<Publisher> {
+        (!self.run.is_empty()).then(|| Publisher::look(self.store.clone()))
+    }
+
     /// A path of the run's folder as a path of the store.
     pub fn path(&self, below: &str) -> String {
         if self.run.is_empty() { below.to_string() } else { format!("{}/{below}", self.run) }
@@ -88,10 +94,4 @@ impl Place {
     pub fn shown(&self, below: &str) -> String {
         self.store.shown(&self.path(below))
     }
-}
-
-/// Whether the text could be a run's id: nothing else becomes a path.
-fn is_run_id(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits)
 }

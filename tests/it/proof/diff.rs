@@ -12,7 +12,7 @@ fn run_id(lake: &Lake) -> String {
 
 fn kinds(found: &Value) -> Vec<&str> {
     let sources = found["sources"].as_array().unwrap();
-    sources.iter().map(|source| source["kind"].as_str().unwrap()).collect()
+    sources.iter().map(|source| source["cause"].as_str().unwrap()).collect()
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn every_changed_value_is_named_with_what_it_can_come_from() {
     let found = outcome.json();
     assert_eq!(found["old_run"], first.rsplit('/').next().unwrap());
     assert_eq!(found["new_run"], run_id(&lake));
-    assert_eq!(kinds(&found), ["late_file", "policy", "configuration"]);
+    assert_eq!(kinds(&found), ["late file", "policy change", "policy change"]);
     let what = |i: usize| found["sources"][i]["what"].as_str().unwrap();
     assert!(what(0).contains("dt=2019-07-04/part-0.parquet (1 rows"), "{}", what(0));
     assert_eq!(what(1), "registry.apps");
@@ -76,7 +76,7 @@ fn a_file_that_was_rewritten_or_went_is_told_of() {
     fs::remove_file(lake.path("logs/dt=2019-07-03/part-0.parquet")).unwrap();
     lake.publishes(&[]);
     let found = lake.afterscope(&["diff", &first, "out"]).succeeds().json();
-    assert_eq!(kinds(&found), ["rewritten_file", "missing_file"]);
+    assert_eq!(kinds(&found), ["rewritten file", "missing file"]);
     let what = found["sources"][0]["what"].as_str().unwrap();
     assert!(what.contains("(2 rows became 1"), "{what}");
 }

@@ -4,6 +4,7 @@ mod diff;
 mod evidence;
 mod explain;
 mod flips;
+mod follows;
 mod forged;
 mod recompute;
 mod roots;

@@ -1,0 +1,299 @@
+//! What two reports were made from, and what of it is not the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// What a changed figure can come from. In the order in which they are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// Another version of the program.
+    Recount,
+    /// Registry, people, own queries, and what the configuration says beside the mapping.
+    Policy,
+    /// How rows are read: columns, status, scopes' meaning, endpoint table, id key.
+    Mapping,
+    /// A file has other content than before.
+    RewrittenFile,
+    /// A file is gone, or cannot be read any more.
+    MissingFile,
+    /// A file is new, or can be read now.
+    LateFile,
+    /// The report ends later.
+    AsOf,
+}
+
+impl Cause {
+    /// As `change_log` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Recount => "recount",
+            Self::Policy => "policy change",
+            Self::Mapping => "mapping change",
+            Self::RewrittenFile => "rewritten file",
+            Self::MissingFile => "missing file",
+            Self::LateFile => "late file",
+            Self::AsOf => "later as_of",
+        }
+    }
+}
+
+impl Serialize for Cause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Something that the reports were made from, and that is not the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    pub cause: Cause,
+    pub what: String,
+}
+
+/// Sections of the configuration that change no figure.
+const PLACES: [&str; 6] =
+    ["output.", "state.", "run.", "report.follows", "report.html", "report.xlsx"];
+
+/// Keys of a source that say how its rows are read.
+const MAPPING: [&str; 5] = ["columns", "scopes_mean", "status", "partition_time", "format"];
+
+/// What is not the same in the manifests' details of two runs.
+pub fn differences(before: &Value, after: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut push = |cause, what: String| found.push(Difference { cause, what });
+    let versions = ["/program/version", "/as_of", "/ids/key_id"];
+    let versions = versions.map(|path| (text(before, path), text(after, path)));
+    let causes = [Cause::Recount, Cause::AsOf, Cause::Mapping];
+    for (((old, new), cause), name) in
+        versions.into_iter().zip(causes).zip(["version", "as_of", "the id key"])
+    {
+        if old != new {
+            push(cause, format!("{name}: {old} became {new}"));
+        }
+    }
+    of_files(before, after, &mut push);
+    let roles = (registry(before), registry(after));
+    for role in roles.0.keys().chain(roles.1.keys()).collect::<BTreeSet<_>>() {
+        if roles.0.get(role) != roles.1.get(role) {
+            let mapping = role == "endpoints";
+            let cause = if mapping { Cause::Mapping } else { Cause::Policy };
+            push(cause, format!("registry.{role}"));
+        }
+    }
+    if before.get("queries") != after.get("queries") {
+        push(Cause::Policy, "the texts of own queries (report.queries)".into());
+    }
+    if before.pointer("/options/pruning") != after.pointer("/options/pruning") {
+        push(Cause::Mapping, "--no-pruning".into());
+    }
+    let configured = of_configuration(before, after, &mut push);
+    if configured == 0 && before.get("configuration_sha256") != after.get("configuration_sha256") {
+        push(
+            Cause::Policy,
+            "a variable of the environment that the configuration names holds another value".into(),
+        );
+    }
+    found
+}
+
+fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String)) {
+    // A file without rows could not be read.
+    let files = |of: &Value| -> BTreeMap<(String, String), Value> {
+        let each = array(of, "/sources").flat_map(|source| {
+            let name = text(source, "/name");
+            let read = array(source, "/files").filter(|file| !file["rows"].is_null());
+            read.map(move |file| ((name.clone(), text(file, "/url")), file.clone()))
+        });
+        each.collect()
+    };
+    let (old, new) = (files(before), files(after));
+    let pin = |file: &Value| ["/bytes", "/e_tag", "/version"].map(|path| text(file, path));
+    for ((source, url), file) in &new {
+        let rows = text(file, "/rows");
+        match old.get(&(source.clone(), url.clone())) {
+            None => push(Cause::LateFile, format!("{url} ({rows} rows, source {source})")),
+            Some(was) if pin(was) != pin(file) => push(
+                Cause::RewrittenFile,
+                format!("{url} ({} rows became {rows}, source {source})", text(was, "/rows")),
+            ),
+            Some(_) => {}
+        }
+    }
+    for ((source, url), file) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
+        push(
+            Cause::MissingFile,
+            format!("{url} ({} rows, source {source})", text(file, "/rows")),
+        );
+    }
+}
+
+/// The registry's files by role. Where one lies changes no figure.
+fn registry(of: &Value) -> BTreeMap<String, Vec<Value>> {
+    let mut roles: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for file in array(of, "/registry") {
+        let mut file = file.clone();
+        let hashed = !file["sha256"].is_null();
+        if let Some(fields) = file.as_object_mut() {
+            fields.retain(|key, _| !(hashed && key == "url"));
+        }
+        roles.entry(text(&file, "/role")).or_default().push(file);
+    }
+    roles
+}
+
+/// Gives how many settings differ.
+fn of_configuration(
+    before: &Value,
+    after: &Value,
+    push: &mut impl FnMut(Cause, String),
+) -> usize {
+    let (old, new) = (settings(before), settings(after));
+    let sources = |of: &BTreeMap<String, String>| -> BTreeSet<String> {
+        of.keys().filter_map(|key| source_of(key)).map(|(name, _)| name.to_string()).collect()
+    };
+    let (had, has) = (sources(&old), sources(&new));
+    let mut count = 0;
+    for name in had.symmetric_difference(&has) {
+        count += 1;
+        let what = if has.contains(name) { "is new" } else { "is gone" };
+        push(Cause::Policy, format!("source {name} {what}"));
+    }
+    for key in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+        let source = source_of(key);
+        let in_both = source.is_none_or(|(name, _)| had.contains(name) && has.contains(name));
+        if old.get(key) == new.get(key) || !in_both {
+            continue;
+        }
+        let reads = |rest: &str| MAPPING.iter().any(|own| rest.split('.').next() == Some(own));
+        let mapping = source.is_some_and(|(_, rest)| reads(rest));
+        let value =
+            |of: &BTreeMap<String, String>| of.get(key).cloned().unwrap_or("nothing".into());
+        let cause = if mapping { Cause::Mapping } else { Cause::Policy };
+        count += 1;
+        push(cause, format!("{}: {} became {}", key.replace(PART, "."), value(&old), value(&new)));
+    }
+    count
+}
+
+/// Stands behind a source's name, which may hold dots.
+const PART: char = '\u{1f}';
+
+/// Name and key of a setting of a source.
+fn source_of(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix("source.")?.split_once(PART)
+}
+
+/// Settings by their path, sources by their names.
+fn settings(of: &Value) -> BTreeMap<String, String> {
+    fn walk(path: &str, value: &Value, out: &mut BTreeMap<String, String>) {
+        let below =
+            |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(k, v)| walk(&below(k), v, out)),
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(i, v)| walk(&below(&i.to_string()), v, out));
+            }
+            Value::Null => {}
+            other => {
+                out.insert(path.to_string(), shown(other));
+            }
+        }
+    }
+    let mut out = BTreeMap::new();
+    let Some(configuration) = of.get("configuration").and_then(Value::as_object) else {
+        return out;
+    };
+    for (section, value) in configuration {
+        if section != "source" {
+            walk(section, value, &mut out);
+            continue;
+        }
+        for source in value.as_array().into_iter().flatten() {
+            let name = text(source, "/name");
+            for (key, value) in source.as_object().into_iter().flatten() {
+                walk(&format!("source.{name}{PART}{key}"), value, &mut out);
+            }
+        }
+    }
+    out.retain(|key, _| !PLACES.iter().any(|place| key.starts_with(place)));
+    out
+}
+
+fn array<'a>(of: &'a Value, path: &str) -> impl Iterator<Item = &'a Value> {
+    of.pointer(path).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text(of: &Value, path: &str) -> String {
+    of.pointer(path).map(shown).unwrap_or_default()
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn causes(before: &Value, after: &Value) -> Vec<(Cause, String)> {
+        differences(before, after).into_iter().map(|d| (d.cause, d.what)).collect()
+    }
+
+    fn run(change: impl FnOnce(&mut Value)) -> Value {
+        let mut of = json!({
+            "program": {"version": "1"}, "as_of": "2019-01-01", "ids": {"key_id": ""},
+            "configuration": {
+                "source": [{"name": "a.b", "url": "logs", "columns": {"time": "ts"},
+                            "expected": {"from": "2018-01-01"}}],
+                "report": {"lookback_days": 60, "html": true},
+                "output": {"url": "out"},
+            },
+            "configuration_sha256": "x",
+            "registry": [{"role": "scopes", "url": "s.csv", "sha256": "1"},
+                         {"role": "endpoints", "url": "e.csv", "sha256": "2"}],
+            "sources": [{"name": "a.b", "files": [
+                {"url": "f", "bytes": 1, "e_tag": "t", "rows": 5},
+                {"url": "broken", "bytes": 1, "rows": null}]}],
+        });
+        change(&mut of);
+        of
+    }
+
+    #[test]
+    fn each_setting_has_its_cause() {
+        let before = run(|_| ());
+        let one = |change: fn(&mut Value)| {
+            let mut found = causes(&before, &run(change));
+            assert_eq!(found.len(), 1, "{found:?}");
+            found.remove(0)
+        };
+        assert_eq!(causes(&before, &run(|_| ())), []);
+        let mapping = one(|of| of["configuration"]["source"][0]["columns"]["time"] = "t".into());
+        assert_eq!(mapping, (Cause::Mapping, "source.a.b.columns.time: ts became t".into()));
+        let policy = one(|of| of["configuration"]["source"][0]["expected"]["from"] = "x".into());
+        assert_eq!(policy.0, Cause::Policy);
+        assert_eq!(one(|of| of["registry"][0]["sha256"] = "9".into()).0, Cause::Policy);
+        assert_eq!(one(|of| of["registry"][1]["sha256"] = "9".into()).0, Cause::Mapping);
+        assert_eq!(one(|of| of["as_of"] = "9".into()).0, Cause::AsOf);
+        assert_eq!(one(|of| of["program"]["version"] = "9".into()).0, Cause::Recount);
+        assert_eq!(one(|of| of["configuration_sha256"] = "9".into()).0, Cause::Policy);
+        // It can be read now.
+        assert_eq!(one(|of| of["sources"][0]["files"][1]["rows"] = 3.into()).0, Cause::LateFile);
+        assert_eq!(one(|of| of["sources"][0]["files"][0]["e_tag"] = "9".into()).0, Cause::RewrittenFile);
+        assert_eq!(one(|of| of["sources"][0]["files"][0]["rows"] = Value::Null).0, Cause::MissingFile);
+    }
+
+    #[test]
+    fn places_change_no_figure() {
+        let after = run(|of| {
+            of["configuration"]["output"]["url"] = "elsewhere".into();
+            of["configuration"]["report"]["html"] = false.into();
+            of["registry"][0]["url"] = "other.csv".into();
+        });
+        assert_eq!(causes(&run(|_| ()), &after), []);
+    }
+}
