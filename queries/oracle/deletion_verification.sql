@@ -106,6 +106,8 @@ SELECT
     utc_moment(f.first_time) AS first_after,
     utc_moment(f.last_time) AS last_after,
     CASE WHEN t.given AND p.has_grants THEN coalesce(g.grants, 0) END AS regrants,
+    -- Of a report that follows no other.
+    NULL AS rows_late,
     CASE WHEN t.given THEN d.coverage_pct END AS coverage_pct_after,
     CASE
         WHEN NOT t.given THEN 'not_attested'
