@@ -49,6 +49,8 @@ pub fn heading(column: &str) -> String {
         "requests_denied_after" => "Requests refused since",
         "requests_unknown_after" => "Requests since, outcome unknown",
         "subjects_after" => "People since",
+        "subjects_upper_bound_after" => "People at most since",
+        "subjects_unknown_rows_after" => "Events naming nobody since",
         "groups_after" => "Groups since",
         "first_after" => "First since",
         "last_after" => "Last since",
