@@ -38,7 +38,7 @@ use crate::scan::{Asked, UnitRecord};
 use crate::store::Pin;
 
 /// Version of this format; part of every pack's name.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "afterscope.pack";
@@ -118,7 +118,7 @@ pub struct PackFooter {
     pub person: PersonColumn,
     pub rows: u64,
     pub units: Vec<PackUnit>,
-    /// BLAKE3 (first 16 bytes) of each row group's bytes.
+    /// XXH3 (128 bits) of each row group's bytes.
     pub checksums: Vec<String>,
     /// The same of the names' JSON.
     pub names_checksum: String,
