@@ -8,7 +8,7 @@
 -- column: files_missing | int64 | files | null: Expected files are not declared yet.
 -- column: files_unverified | int64 | files | null: Published checksums are not compared yet.
 -- column: files_changed | int64 | files | Files that the report that this one follows had with another content; null where it follows none (--follows).
--- column: files_late | int64 | files | Files that it did not have although their day began before its end, or is not known; null where none is followed.
+-- column: files_late | int64 | files | Files that it did not have and that may hold calls before its end; null where none is followed.
 -- column: files_unreadable | int64 | files | Left out with --allow-incomplete.
 -- column: rows_in_metadata | int64 | rows | Rows that the metadata of the files declare: the sum of all the following.
 -- column: rows_outside | int64 | rows | Pruned, without an asked scope, or before the restriction of every asked scope of the row.

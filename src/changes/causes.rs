@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::moment::{Moment, Zone};
+
 /// What a changed figure can come from. In the order in which they are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
@@ -16,7 +18,7 @@ pub enum Cause {
     Mapping,
     /// A file has other content than before.
     RewrittenFile,
-    /// A file is gone, or cannot be read any more.
+    /// A file is gone, or cannot be read.
     MissingFile,
     /// A file is new, or can be read now.
     LateFile,
@@ -88,42 +90,64 @@ pub fn differences(before: &Value, after: &Value) -> Vec<Difference> {
     if before.pointer("/options/pruning") != after.pointer("/options/pruning") {
         push(Cause::Mapping, "--no-pruning".into());
     }
-    let configured = of_configuration(before, after, &mut push);
-    if configured == 0 && before.get("configuration_sha256") != after.get("configuration_sha256") {
-        push(
-            Cause::Policy,
-            "a variable of the environment that the configuration names holds another value".into(),
-        );
-    }
+    of_configuration(before, after, &mut push);
+    of_readings(before, after, &mut push);
     found
 }
 
 fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String)) {
-    // A file without rows could not be read.
     let files = |of: &Value| -> BTreeMap<(String, String), Value> {
         let each = array(of, "/sources").flat_map(|source| {
             let name = text(source, "/name");
-            let read = array(source, "/files").filter(|file| !file["rows"].is_null());
-            read.map(move |file| ((name.clone(), text(file, "/url")), file.clone()))
+            let files = array(source, "/files");
+            files.map(move |file| ((name.clone(), text(file, "/url")), file.clone()))
         });
         each.collect()
     };
     let (old, new) = (files(before), files(after));
+    let ends = [before, after].map(|of| Moment::parse_rfc3339(&text(of, "/as_of")));
     let pin = |file: &Value| ["/bytes", "/e_tag", "/version"].map(|path| text(file, path));
-    for ((source, url), file) in &new {
-        let rows = text(file, "/rows");
-        match old.get(&(source.clone(), url.clone())) {
-            None => push(Cause::LateFile, format!("{url} ({rows} rows, source {source})")),
-            Some(was) if pin(was) != pin(file) => push(
+    // A file without rows could not be read.
+    let is_read = |file: &&Value| !file["rows"].is_null();
+    for (key, file) in &new {
+        let (source, url) = key;
+        let (was, rows) = (old.get(key), text(file, "/rows"));
+        match (was.filter(is_read), Some(file).filter(is_read)) {
+            (None, Some(_)) if is_due(&text(file, "/first_day"), ends) => {
+                push(Cause::AsOf, format!("{url} ({rows} rows, source {source})"));
+            }
+            (None, Some(_)) => {
+                push(Cause::LateFile, format!("{url} ({rows} rows, source {source})"));
+            }
+            (Some(was), Some(_)) if pin(was) != pin(file) => push(
                 Cause::RewrittenFile,
                 format!("{url} ({} rows became {rows}, source {source})", text(was, "/rows")),
             ),
-            Some(_) => {}
+            (Some(was), None) => push(
+                Cause::MissingFile,
+                format!("{url} cannot be read ({} rows then, source {source})", text(was, "/rows")),
+            ),
+            (None, None) if was.is_none() => {
+                push(Cause::MissingFile, format!("{url} cannot be read (source {source})"));
+            }
+            _ => {}
         }
     }
     for ((source, url), file) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
-        push(Cause::MissingFile, format!("{url} ({} rows, source {source})", text(file, "/rows")));
+        let rows = match is_read(&file) {
+            true => format!("{} rows", text(file, "/rows")),
+            false => "it could not be read".into(),
+        };
+        push(Cause::MissingFile, format!("{url} ({rows}, source {source})"));
     }
+}
+
+/// Whether a new file came with time: the report ends later, and no row of the file can be of a moment
+/// before the end of the report before.
+fn is_due(day: &str, [before, after]: [Option<Moment>; 2]) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    let day = Moment::parse_setting(day, Zone::UTC);
+    before < after && day.is_ok_and(|day| day >= before)
 }
 
 /// The registry's files by role. Where one lies changes no figure.
@@ -140,16 +164,13 @@ fn registry(of: &Value) -> BTreeMap<String, Vec<Value>> {
     roles
 }
 
-/// Gives how many settings differ.
-fn of_configuration(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String)) -> usize {
+fn of_configuration(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String)) {
     let (old, new) = (settings(before), settings(after));
     let sources = |of: &BTreeMap<String, String>| -> BTreeSet<String> {
         of.keys().filter_map(|key| source_of(key)).map(|(name, _)| name.to_string()).collect()
     };
     let (had, has) = (sources(&old), sources(&new));
-    let mut count = 0;
     for name in had.symmetric_difference(&has) {
-        count += 1;
         let what = if has.contains(name) { "is new" } else { "is gone" };
         push(Cause::Policy, format!("source {name} {what}"));
     }
@@ -164,10 +185,20 @@ fn of_configuration(before: &Value, after: &Value, push: &mut impl FnMut(Cause, 
         let value =
             |of: &BTreeMap<String, String>| of.get(key).cloned().unwrap_or("nothing".into());
         let cause = if mapping { Cause::Mapping } else { Cause::Policy };
-        count += 1;
         push(cause, format!("{}: {} became {}", key.replace(PART, "."), value(&old), value(&new)));
     }
-    count
+}
+
+/// Sources whose rows are read in another way although no setting of theirs says so: an endpoint table
+/// moved, or the program's packs.
+fn of_readings(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String)) {
+    for source in array(after, "/sources") {
+        let name = text(source, "/name");
+        let was = array(before, "/sources").find(|was| text(was, "/name") == name);
+        if was.is_some_and(|was| was.get("lineage") != source.get("lineage")) {
+            push(Cause::Mapping, format!("rows of source {name} are read in another way"));
+        }
+    }
 }
 
 /// Stands behind a source's name, which may hold dots.
@@ -195,10 +226,14 @@ fn settings(of: &Value) -> BTreeMap<String, String> {
         }
     }
     let mut out = BTreeMap::new();
-    let Some(configuration) = of.get("configuration").and_then(Value::as_object) else {
-        return out;
-    };
-    for (section, value) in configuration {
+    let mut configuration = of.get("configuration").cloned().unwrap_or_default();
+    // A setting that the environment gives is another where the environment is.
+    for (place, hash) in of.get("variables").and_then(Value::as_object).into_iter().flatten() {
+        if let Some(value) = configuration.pointer_mut(place) {
+            *value = format!("{} (hash {})", shown(value), shown(hash)).into();
+        }
+    }
+    for (section, value) in configuration.as_object().into_iter().flatten() {
         if section != "source" {
             walk(section, value, &mut out);
             continue;
@@ -245,7 +280,7 @@ mod tests {
                 "report": {"lookback_days": 60, "html": true},
                 "output": {"url": "out"},
             },
-            "configuration_sha256": "x",
+            "variables": {},
             "registry": [{"role": "scopes", "url": "s.csv", "sha256": "1"},
                          {"role": "endpoints", "url": "e.csv", "sha256": "2"}],
             "sources": [{"name": "a.b", "files": [
@@ -273,7 +308,10 @@ mod tests {
         assert_eq!(one(|of| of["registry"][1]["sha256"] = "9".into()).0, Cause::Mapping);
         assert_eq!(one(|of| of["as_of"] = "9".into()).0, Cause::AsOf);
         assert_eq!(one(|of| of["program"]["version"] = "9".into()).0, Cause::Recount);
-        assert_eq!(one(|of| of["configuration_sha256"] = "9".into()).0, Cause::Policy);
+        let variable = one(|of| of["variables"]["/report/lookback_days"] = "9".into());
+        assert_eq!(variable.0, Cause::Policy);
+        let variable = one(|of| of["variables"]["/source/0/columns/time"] = "9".into());
+        assert_eq!(variable.0, Cause::Mapping);
         // It can be read now.
         assert_eq!(one(|of| of["sources"][0]["files"][1]["rows"] = 3.into()).0, Cause::LateFile);
         assert_eq!(
@@ -287,11 +325,43 @@ mod tests {
     }
 
     #[test]
+    fn a_file_whose_day_had_not_begun_comes_with_time() {
+        let new = |day: &str, as_of: &str| {
+            run(|of| {
+                of["as_of"] = as_of.into();
+                let files = of["sources"][0]["files"].as_array_mut().unwrap();
+                files.push(json!({"url": "new", "bytes": 1, "rows": 5, "first_day": day}));
+            })
+        };
+        let before = run(|of| of["as_of"] = "2019-10-01T00:00:00Z".into());
+        let causes = |day, as_of| -> Vec<Cause> {
+            causes(&before, &new(day, as_of)).into_iter().map(|found| found.0).collect()
+        };
+        let later = "2019-11-01T00:00:00Z";
+        assert_eq!(causes("2019-10-01", later), [Cause::AsOf, Cause::AsOf]);
+        assert_eq!(causes("2019-09-30", later), [Cause::AsOf, Cause::LateFile]);
+        assert_eq!(causes("", later), [Cause::AsOf, Cause::LateFile]);
+        // Without time passing, nothing comes with it.
+        assert_eq!(causes("2019-10-05", "2019-10-01T00:00:00Z"), [Cause::LateFile]);
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_causes() {
+        let bad = json!({"url": "bad", "bytes": 1, "rows": null});
+        let with = run(|of| of["sources"][0]["files"].as_array_mut().unwrap().push(bad.clone()));
+        for (a, b) in [(run(|_| ()), with.clone()), (with, run(|_| ()))] {
+            let found = causes(&a, &b);
+            assert!(matches!(found.as_slice(), [(Cause::MissingFile, _)]), "{found:?}");
+        }
+    }
+
+    #[test]
     fn places_change_no_figure() {
         let after = run(|of| {
             of["configuration"]["output"]["url"] = "elsewhere".into();
             of["configuration"]["report"]["html"] = false.into();
             of["registry"][0]["url"] = "other.csv".into();
+            of["configuration"]["report"]["xlsx"] = false.into();
         });
         assert_eq!(causes(&run(|_| ()), &after), []);
     }

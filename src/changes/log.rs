@@ -181,7 +181,8 @@ const ABOUT_CHANGES: [(&str, &str); 3] = [
     ("deletion_verification", "rows_late"),
 ];
 
-fn about_changes(change: &Change) -> bool {
+/// Whether a change is about what changed, and no figure.
+pub fn about_changes(change: &Change) -> bool {
     ABOUT_CHANGES.contains(&(change.table.as_str(), change.column.as_str()))
 }
 

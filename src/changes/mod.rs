@@ -7,4 +7,4 @@ mod log;
 
 pub use causes::{Cause, Difference, differences};
 pub use compare::{Change, compare, only_one};
-pub use log::{Log, Step, Tables, Unexplained};
+pub use log::{Log, Step, Tables, Unexplained, about_changes};

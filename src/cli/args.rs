@@ -320,7 +320,8 @@ pub struct DiffArgs {
     /// Only this table.
     #[arg(long, value_name = "NAME")]
     pub table: Option<String>,
-    /// Write every change to this CSV file: table, key, column, old, new.
+    /// Write every change to this CSV file: table, key, column, old, new, and the reason where RUN_B
+    /// follows RUN_A.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

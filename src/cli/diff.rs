@@ -7,7 +7,6 @@ use super::run::Runtime;
 use super::terminal::{self, number};
 use super::verify::find;
 use super::{Failure, print_line};
-use crate::changes::Change;
 use crate::error::Error;
 use crate::impact::is_formula;
 use crate::verify::{self, RunDiff};
@@ -25,7 +24,7 @@ pub fn run(args: &DiffArgs, global: &Global) -> Result<(), Failure> {
             reason: format!("cannot be written: {reason}"),
         };
         let file = File::create(out).map_err(|e| failed(e.to_string()))?;
-        write(&found.changes, file).map_err(|e| failed(e.to_string()))?;
+        write(&found, file).map_err(|e| failed(e.to_string()))?;
     }
     if !global.quiet && global.log_format == LogFormat::Text {
         show(&found);
@@ -38,10 +37,10 @@ fn cell(text: &str) -> String {
     if is_formula(text) { format!("'{text}") } else { text.to_string() }
 }
 
-fn write(changes: &[Change], file: File) -> csv::Result<()> {
+fn write(found: &RunDiff, file: File) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(file);
-    writer.write_record(["table", "key", "column", "old", "new"])?;
-    for change in changes {
+    writer.write_record(["table", "key", "column", "old", "new", "reason"])?;
+    for change in &found.changes {
         let value = |value: &Option<String>| value.as_deref().map(cell).unwrap_or_default();
         writer.write_record([
             &change.table,
@@ -49,6 +48,7 @@ fn write(changes: &[Change], file: File) -> csv::Result<()> {
             &change.column,
             &value(&change.old),
             &value(&change.new),
+            &found.reason(change).unwrap_or_default().to_string(),
         ])?;
     }
     Ok(writer.flush()?)
@@ -67,7 +67,8 @@ fn show(found: &RunDiff) {
             .take(SHOWN)
             .map(|c| {
                 let key = c.key.clone().unwrap_or_default();
-                vec![format!("  {key}"), c.column.clone(), value(&c.old), value(&c.new)]
+                let reason = found.reason(c).unwrap_or_default().to_string();
+                vec![format!("  {key}"), c.column.clone(), value(&c.old), value(&c.new), reason]
             })
             .collect();
         terminal::table(&lines);

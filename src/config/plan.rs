@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::raw::{Encoding, Kind, Missing, ScopesMean};
@@ -174,7 +175,7 @@ pub struct StatusPlan {
 }
 
 /// Rows below `column=V` lie in [V − slack, V + grain + slack); microseconds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionTimePlan {
     pub column: String,
     pub grain: i64,

@@ -35,7 +35,7 @@ pub struct DayCoverage {
 /// What became of files since the report that is followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SinceReport {
-    /// Files that it did not have although their day began before its end, or is not known.
+    /// Files that it did not have and that may hold calls before its end.
     pub files_late: u64,
     /// Their rows.
     pub rows_late: u64,

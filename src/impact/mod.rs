@@ -12,7 +12,7 @@ mod read_back;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use polars::prelude::{DataFrame, IntoLazy, PolarsError};
+use polars::prelude::{DataFrame, DataType, IntoLazy, NULL, PolarsError, lit};
 use polars::sql::SQLContext;
 use thiserror::Error;
 
@@ -32,6 +32,13 @@ pub use policy_frames::ChangeRow;
 
 /// The table of what changed since another report: it is made last, from the others.
 pub const CHANGE_LOG: &str = "change_log";
+
+/// Columns of frames that speak of the report that is followed; null for own queries.
+const ABOUT_CHANGES: [(&str, &str); 3] = [
+    ("coverage_days", "files_changed"),
+    ("coverage_days", "files_late"),
+    ("attestations", "rows_late"),
+];
 
 /// The built-in tables: file name and query.
 pub const QUERIES: [(&str, &str); 13] = [
@@ -208,7 +215,14 @@ pub fn run<E: From<ImpactError>>(
         // One context for all would find aliases of the query before.
         let mut context = SQLContext::new();
         for (name, frame) in &frames {
-            context.register(name, frame.clone());
+            let mut frame = frame.clone();
+            // What is about another report would be a change of an own table in every report.
+            if query.spec.is_none() {
+                for (_, column) in ABOUT_CHANGES.iter().filter(|(of, _)| of == name) {
+                    frame = frame.with_column(lit(NULL).cast(DataType::Int64).alias(*column));
+                }
+            }
+            context.register(name, frame);
         }
         let frame = context
             .execute(&query.sql)

@@ -68,8 +68,8 @@ pub fn cover(
         days,
         periods,
         conflicts: exposure.conflicts.get(index).copied().unwrap_or(0),
-        deduplicates: source.plan.mapping.event_id.is_some(),
-        has_status: source.plan.mapping.status.is_some(),
+        deduplicates: source.reading.deduplicates,
+        has_status: source.reading.has_status,
     })
 }
 

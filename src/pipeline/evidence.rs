@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Totals;
 use super::count::Counted;
 use super::fill::Filled;
-use super::prepare::{Prepared, Source, deciding};
+use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::exposure::{self, Exposure, Grain, Term, Window};
 use crate::impact::{SourceCoverage, TableFile};
+use crate::moment::day_to_date;
 use crate::publish::sha256;
 use crate::scan::Pruned;
 
@@ -112,13 +113,13 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
 /// What decides the tables, as the manifest says it: what [`crate::changes::differences`] looks at.
 pub fn made_from(plan: &RunPlan, prepared: &Prepared<'_>, filled: &[Filled]) -> Value {
     let sources = prepared.sources.iter().zip(filled).map(
-        |(source, filled)| json!({ "name": source.plan.name, "files": files(source, filled) }),
+        |(source, filled)| json!({ "name": source.plan.name, "files": files(source, filled), "lineage": source.wanted.lineage }),
     );
     json!({
         "program": { "name": "afterscope", "version": env!("CARGO_PKG_VERSION") },
         "as_of": plan.as_of.to_rfc3339(),
         "configuration": plan.written,
-        "configuration_sha256": sha256(deciding(plan).to_string().as_bytes()),
+        "variables": variables(&plan.written, &plan.document),
         "options": { "pruning": plan.pruning, "allow_incomplete": plan.allow_incomplete },
         "queries": prepared
             .queries
@@ -176,21 +177,58 @@ pub fn manifest_details(
     details
 }
 
+/// Hashes of values that the configuration takes from the environment, by the place of the value: whether
+/// one is another than in an earlier run, and not what it is.
+fn variables(written: &Value, document: &Value) -> Value {
+    fn walk(path: &str, written: &Value, document: &Value, out: &mut Map<String, Value>) {
+        let (pairs, value): (Vec<(String, &Value)>, _) = match written {
+            Value::Object(fields) => (fields.iter().map(|(k, v)| (k.clone(), v)).collect(), None),
+            Value::Array(items) => {
+                (items.iter().enumerate().map(|(i, v)| (i.to_string(), v)).collect(), None)
+            }
+            Value::String(text) if text.contains("${") => (Vec::new(), Some(text)),
+            _ => (Vec::new(), None),
+        };
+        if value.is_some() {
+            let hash = sha256(format!("{path}={document}").as_bytes());
+            out.insert(path.to_string(), hash.get(..16).unwrap_or_default().into());
+        }
+        for (key, below) in pairs {
+            let expanded = match document {
+                Value::Object(fields) => fields.get(&key),
+                Value::Array(items) => key.parse().ok().and_then(|i: usize| items.get(i)),
+                _ => None,
+            };
+            walk(&format!("{path}/{key}"), below, expanded.unwrap_or(&Value::Null), out);
+        }
+    }
+    let mut out = Map::new();
+    walk("", written, document, &mut out);
+    // Places change no figure.
+    out.retain(|path, _| !["/run/", "/output/", "/state/"].iter().any(|p| path.starts_with(p)));
+    Value::Object(out)
+}
+
 /// The files of a source with the rows that their metadata declare; null where a file could not be read.
 fn files(source: &Source<'_>, filled: &Filled) -> Vec<Value> {
-    let mut rows_of: BTreeMap<usize, u64> = BTreeMap::new();
+    // Rows, and the first day that they may be of; none where a row group shows none.
+    let mut known: BTreeMap<usize, (u64, Option<i64>)> = BTreeMap::new();
     for (file, record) in &filled.selection.units {
-        *rows_of.entry(*file).or_default() += record.rows;
+        let (rows, day) = known.entry(*file).or_insert((0, record.first_day));
+        *rows += record.rows;
+        *day = day.zip(record.first_day).map(|(a, b)| a.min(b));
     }
     let each = source.wanted.files.iter().enumerate().map(|(i, (address, pin))| {
         // A file without row groups has no unit.
         let read = !filled.unreadable.iter().any(|bad| source.shown(&bad.path) == *address);
+        let (rows, day) = known.get(&i).copied().unwrap_or((0, None));
         json!({
             "url": address,
             "bytes": pin.size,
             "e_tag": pin.e_tag,
             "version": pin.version,
-            "rows": read.then(|| rows_of.get(&i).copied().unwrap_or(0)),
+            "rows": read.then_some(rows),
+            "first_day": day.map(day_to_date),
         })
     });
     each.collect()
@@ -216,6 +254,7 @@ fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverag
         "url": source.plan.url.to_string(),
         "files": files(source, filled),
         "lineage": source.wanted.lineage,
+        "reading": source.reading,
         "hidden_files_passed_over": source.snapshot.ignored,
         "unreadable": filled
             .unreadable

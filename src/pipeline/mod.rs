@@ -171,7 +171,7 @@ fn finish(
 ) -> Result<Summary, Error> {
     let followed = earlier.followed.as_ref();
     if let Some(followed) = followed {
-        follow::mark(&mut counted.coverage, prepared, &counted.filled, followed);
+        follow::mark(&mut counted.coverage, prepared, &counted.filled, followed)?;
     }
     let mut files = Vec::with_capacity(prepared.queries.len() * 2 + 2);
     let mut new = Tables::new();

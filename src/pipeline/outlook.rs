@@ -6,15 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::follow::prepare_following;
-use super::prepare::prepare;
-use crate::config::{Follows, RunPlan};
+use super::follow::{Followed, prepare_following};
+use crate::config::RunPlan;
 use crate::error::Error;
 use crate::ledger::shelf::Shelf;
 use crate::ledger::{Ledger, Pack};
 use crate::moment::Moment;
 use crate::people::{self, MadeFrom, StandingFile};
-use crate::publish::{Manifest, Publisher, Standing};
+use crate::publish::{Publisher, Standing};
 use crate::scan::{self, AccessBatch, Progress, Pruned, ScanError, ScanJob, Sink, UnitRecord};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind};
 
@@ -154,22 +153,12 @@ pub struct Unused {
     pub unused_people: Vec<StandingFile>,
 }
 
-/// The packs of the report that the plan's runs follow: they count it again.
-fn packs_of_followed(plan: &RunPlan, io: &Io) -> Result<Vec<String>, Error> {
-    let Some(store) = existing(plan.output.open(io))? else { return Ok(Vec::new()) };
-    let publisher = Publisher::look(store);
-    let run_id = match &plan.follows {
-        None => None,
-        Some(Follows::Latest) => publisher.latest()?,
-        Some(Follows::Run(run_id)) => Some(run_id.clone()),
-    };
-    let Some(run_id) = run_id else { return Ok(Vec::new()) };
-    let manifest = publisher.manifest(&run_id)?.and_then(|bytes| Manifest::parse(&bytes).ok());
-    let details = manifest.map(|manifest| manifest.details).unwrap_or_default();
-    let sources = details.get("sources").and_then(Value::as_array).into_iter().flatten();
-    let packs =
-        sources.flat_map(|s| s.get("packs").and_then(Value::as_array).into_iter().flatten());
-    Ok(packs.filter_map(|name| name.as_str().map(str::to_string)).collect())
+/// The packs of the report that is followed: the run counts it again.
+fn packs_of(followed: &Followed) -> impl Iterator<Item = String> {
+    let array = |of: &Value, key: &str| of.get(key).and_then(Value::as_array).cloned();
+    let sources = array(&followed.manifest.details, "sources").unwrap_or_default();
+    let packs = sources.into_iter().flat_map(move |s| array(&s, "packs").unwrap_or_default());
+    packs.filter_map(|name| name.as_str().map(str::to_string))
 }
 
 /// Packs that a run of this plan would not use, if they were written before `written_before`: a run
@@ -178,7 +167,7 @@ fn packs_of_followed(plan: &RunPlan, io: &Io) -> Result<Vec<String>, Error> {
 /// # Errors
 /// As [`super::run`], up to listing the files.
 pub fn unused_packs(plan: &RunPlan, io: &Io, written_before: Moment) -> Result<Unused, Error> {
-    let prepared = prepare(plan, io, true)?;
+    let (prepared, followed) = prepare_following(plan, io, true)?;
     let ledger = Ledger::read_only(plan.state.open(io)?);
     let packs = ledger.packs()?;
     let written = ledger.written()?;
@@ -189,7 +178,7 @@ pub fn unused_packs(plan: &RunPlan, io: &Io, written_before: Moment) -> Result<U
         .into_iter()
         .flat_map(|packs| prepared.sources.iter().flat_map(|s| s.wanted.select(packs).packs))
         .map(|(pack, _)| pack.name)
-        .chain(packs_of_followed(plan, io)?)
+        .chain(followed.iter().flat_map(packs_of))
         .collect();
     let shelf = people::shelf(ledger.store().clone());
     let wanted: Vec<MadeFrom> = [&prepared.memberships, &prepared.residency]

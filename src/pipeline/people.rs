@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::prepare::Prepared;
+use super::prepare::{IdReading, Prepared};
+use crate::config::RunPlan;
 use crate::config::raw::Kind;
-use crate::config::{ColumnPlan, RunPlan};
 use crate::error::Error;
 use crate::key::IdKind;
 use crate::ledger::Ledger;
@@ -34,10 +34,10 @@ pub fn people_of(
     temp: &std::path::Path,
     progress: &Arc<Progress>,
 ) -> Result<(People, Vec<PeopleTable>), Error> {
-    let mapping = prepared.sources.get(plan.registry.people.source).map(|s| &s.plan.mapping);
-    let folds = |column: Option<&ColumnPlan>| column.is_some_and(|column| column.fold_case);
-    let person_column = mapping.and_then(|m| m.subject.as_ref().or(m.actor.as_ref()));
-    let group_column = mapping.and_then(|m| m.group.as_ref());
+    let reading = prepared.sources.get(plan.registry.people.source).map(|s| &s.reading);
+    let person_column = reading.and_then(|reading| reading.person);
+    let group_column = reading.and_then(|reading| reading.group);
+    let folds = |column: Option<IdReading>| column.is_some_and(|column| column.folds);
     let shop = Workshop {
         shelf: people::shelf(ledger.store().clone()),
         keyer: &plan.keyer,

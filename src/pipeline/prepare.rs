@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::config::{RunPlan, SourcePlan};
+use crate::config::raw::Kind;
+use crate::config::{ColumnPlan, PartitionTimePlan, RunPlan, SourcePlan};
 use crate::error::Error;
 use crate::impact::{self, Query};
 use crate::ledger::{Lineage, Wanted};
@@ -24,6 +26,42 @@ pub struct Source<'a> {
     pub snapshot: Snapshot,
     pub wanted: Wanted,
     pub context: Arc<ScanContext>,
+    pub reading: Reading,
+}
+
+/// What a mapping says of a log's rows beside what the ledger holds of them. It stands in the manifest:
+/// a report that follows counts with it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    pub deduplicates: bool,
+    pub has_status: bool,
+    pub has_fields: bool,
+    /// Of people and groups; `None` where they are not mapped.
+    pub person: Option<IdReading>,
+    pub group: Option<IdReading>,
+    pub partition_time: Option<PartitionTimePlan>,
+}
+
+/// How ids of a column are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdReading {
+    pub folds: bool,
+    pub kind: Option<Kind>,
+}
+
+impl Reading {
+    fn of(source: &SourcePlan) -> Self {
+        let mapping = &source.mapping;
+        let id = |column: &ColumnPlan| IdReading { folds: column.fold_case, kind: column.kind };
+        Self {
+            deduplicates: mapping.event_id.is_some(),
+            has_status: mapping.status.is_some(),
+            has_fields: mapping.fields.is_some(),
+            person: mapping.subject.as_ref().or(mapping.actor.as_ref()).map(id),
+            group: mapping.group.as_ref().map(id),
+            partition_time: source.partition_time.clone(),
+        }
+    }
 }
 
 impl Source<'_> {
@@ -31,7 +69,7 @@ impl Source<'_> {
     pub fn partition_day(&self, path: &str) -> Option<i64> {
         // It may be gone since.
         let file = SnapshotFile::new(path.to_string(), Pin::default());
-        partition_day(self.plan.partition_time.as_ref()?, &file).ok()?
+        partition_day(self.reading.partition_time.as_ref()?, &file).ok()?
     }
 
     /// The address of a file.
@@ -154,7 +192,14 @@ pub fn prepare_with<'a>(
                 .map(|f| (snapshot.store.shown(&f.path), f.pin.clone()))
                 .collect(),
         };
-        sources.push(Source { plan: source, snapshot, wanted, context: Arc::new(context) });
+        let reading = Reading::of(source);
+        sources.push(Source {
+            plan: source,
+            snapshot,
+            wanted,
+            context: Arc::new(context),
+            reading,
+        });
     }
     let identity = identity(plan, &registry, &sources, &queries);
     let run_id = named(plan.as_of, &identity);
@@ -164,7 +209,7 @@ pub fn prepare_with<'a>(
 
 /// The configuration, variables in their place, without what changes no figure: limits and places, and
 /// which report is followed, which stands apart.
-pub fn deciding(plan: &RunPlan) -> Value {
+fn deciding(plan: &RunPlan) -> Value {
     let mut document = plan.document.clone();
     if let Some(keys) = document.as_object_mut() {
         for key in ["run", "output", "state"] {

@@ -14,7 +14,7 @@ use crate::impact::{CHANGE_LOG, Table};
 use crate::publish::{Manifest, Publisher, Standing, sha256};
 use crate::scan::Progress;
 use crate::store::Io;
-use crate::verify::Place;
+use crate::verify::{Place, VerifyError};
 
 /// Runs `plan`, whose output and state are empty folders, and compares what comes out with the run of
 /// `manifest`. Gives what differs, the first thing first.
@@ -41,7 +41,14 @@ pub fn recompute(
         let name = format!("{CHANGE_LOG}.parquet");
         let table = publisher.table(&manifest.run_id, &name)?.unwrap_or_default();
         changes = Some(Table::read_back(CHANGE_LOG, table)?);
-        let earlier = Followed::open(publisher, run_id)?;
+        let earlier = match Followed::open(publisher, run_id) {
+            Err(Error::Argument { reason, .. }) => {
+                return Ok(vec![format!(
+                    "recomputation: of {run_id}, which the run follows: {reason}"
+                )]);
+            }
+            earlier => earlier?,
+        };
         if earlier.manifest_sha256 != text(follows, "manifest_sha256") {
             return Ok(vec![format!(
                 "recomputation: the manifest of {run_id}, which the run follows, is another than then"
@@ -55,7 +62,14 @@ pub fn recompute(
         return Ok(causes.into_iter().map(|cause| format!("recomputation: {cause}")).collect());
     }
     let prepared = (prepared, followed);
-    let summary = super::run_prepared(plan, prepared, changes, io, progress, observer)?;
+    let summary = match super::run_prepared(plan, prepared, changes, io, progress, observer) {
+        // Of the report that is followed, or of what the run says that has changed since.
+        Err(Error::Argument { argument, reason }) => {
+            return Ok(vec![format!("recomputation: {argument}: {reason}")]);
+        }
+        Err(Error::Verify(VerifyError::Differs(reason))) => return Ok(vec![reason]),
+        summary => summary?,
+    };
     let publisher = Publisher::look(plan.output.open(io)?);
     let Standing::Whole(again, _) = publisher.find(&summary.run_id)? else {
         return Ok(vec!["recomputation: its own files changed while they were looked at".into()]);

@@ -26,7 +26,7 @@ pub fn tables(
         residences: &counted.residences,
         incident: plan.incident.clone(),
         zone: plan.registry.zone,
-        has_fields: plan.sources.iter().any(|s| s.mapping.fields.is_some()),
+        has_fields: prepared.sources.iter().any(|source| source.reading.has_fields),
         as_of: plan.as_of,
         lookback_from: plan.as_of.plus_micros(-lookback),
         lookback_days: plan.lookback_days,

@@ -228,6 +228,19 @@ impl Publisher {
         Ok(self.store.read(&Self::manifest_path(run_id))?.map(|(bytes, _)| bytes))
     }
 
+    /// Ids of the runs that stand.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn runs(&self) -> Result<Vec<String>, PublishError> {
+        let listed = self.store.list("runs")?;
+        let of = |path: &str| {
+            let (run, file) = path.strip_prefix("runs/")?.split_once('/')?;
+            (file == MANIFEST).then(|| run.to_string())
+        };
+        Ok(listed.iter().filter_map(|listed| of(&listed.path)).collect())
+    }
+
     /// The run that is the latest.
     ///
     /// # Errors

@@ -112,7 +112,11 @@ impl Decoder {
         let groups = footer.metadata.metadata().num_row_groups();
         let mut out = Selected::default();
         if groups == 0 {
-            let unit = UnitRecord { file_day: footer.file_day, ..Default::default() };
+            let unit = UnitRecord {
+                file_day: footer.file_day,
+                first_day: footer.bound.as_ref().map(|bound| bound.start.day()),
+                ..Default::default()
+            };
             out.units.push((unit, AccessBatch::default()));
         }
         for group in 0..groups {
@@ -204,6 +208,11 @@ impl Decoder {
             of: u32::try_from(footer.metadata.metadata().num_row_groups()).unwrap_or(u32::MAX),
             rows,
             file_day: footer.file_day,
+            first_day: footer
+                .days
+                .get(group)
+                .and_then(|days| days.first())
+                .or(footer.bound.as_ref().map(|bound| bound.start.day())),
             last_day: footer.bound.as_ref().map(prune::last_day),
             days: footer
                 .days

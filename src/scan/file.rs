@@ -279,6 +279,11 @@ impl GroupDays {
         Self { extremes, known }
     }
 
+    /// The day of the least time.
+    pub fn first(&self) -> Option<i64> {
+        self.extremes.map(|(first, _)| first)
+    }
+
     pub fn known(&self) -> Option<&[(i64, i64)]> {
         self.known.get().map(Vec::as_slice)
     }

@@ -113,6 +113,9 @@ pub struct UnitRecord {
     /// The day that the file is accounted under: its partition's, or the one on which all its times
     /// lie, as far as statistics show.
     pub file_day: Option<i64>,
+    /// The first day that rows may be of: that of the least time, as far as statistics show it; else the
+    /// first that the partition declares.
+    pub first_day: Option<i64>,
     /// The last day that the file's partition declares, where it does.
     pub last_day: Option<i64>,
     /// Days of the row group's times, as ranges; empty where neither partition nor statistics show

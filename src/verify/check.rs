@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::latest::{check_chain, check_latest};
+use super::latest::{check_chain, check_followed, check_latest};
 use super::tables::check_tables;
 use super::{Demands, Place, Report, VerifyError};
 use crate::publish::{MANIFEST, Manifest, merkle, sha256};
@@ -56,6 +56,7 @@ pub fn check(
     check_files(place, &manifest, &mut report)?;
     stage("other runs");
     check_chain(place, &manifest, &mut report)?;
+    check_followed(place, &manifest, &mut report)?;
     if place.whole {
         check_latest(place, &manifest, &mut report)?;
     }

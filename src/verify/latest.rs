@@ -4,19 +4,16 @@ use chrono::NaiveDateTime;
 
 use super::check::read;
 use super::{Place, Report, VerifyError};
+use crate::config::is_run_id;
 use crate::moment::{Moment, Zone};
 use crate::publish::{
-    LATEST_FOLDER, Latest, MANIFEST, Manifest, OWNER, OWNER_BYTES, POINTER, merkle, sha256,
+    LATEST_FOLDER, Latest, MANIFEST, Manifest, OWNER, OWNER_BYTES, POINTER, Publisher, merkle,
+    sha256,
 };
 
 /// The ids of the runs of an output, those with a manifest.
 fn runs(place: &Place) -> Result<Vec<String>, VerifyError> {
-    let listed = place.store.list("runs")?;
-    let of = |path: &str| {
-        let (run, file) = path.strip_prefix("runs/")?.split_once('/')?;
-        (file == MANIFEST).then(|| run.to_string())
-    };
-    Ok(listed.iter().filter_map(|listed| of(&listed.path)).collect())
+    Ok(Publisher::look(place.store.clone()).runs()?)
 }
 
 /// Whether the superseded manifest is among the other runs.
@@ -45,6 +42,36 @@ pub fn check_chain(
     report.warnings.push(format!(
         "no other run here has the manifest with SHA-256 {superseded} that this one supersedes: it was removed, changed, or published anew"
     ));
+    Ok(())
+}
+
+/// Whether the report that the run follows still is what it was.
+///
+/// # Errors
+/// Storage failures.
+pub fn check_followed(
+    place: &Place,
+    manifest: &Manifest,
+    report: &mut Report,
+) -> Result<(), VerifyError> {
+    let follows = manifest.details.pointer("/report/follows");
+    let text = |key: &str| follows.and_then(|f| f.get(key)).and_then(|v| v.as_str());
+    let (Some(run_id), Some(hash)) = (text("run_id"), text("manifest_sha256")) else {
+        return Ok(());
+    };
+    let found = match is_run_id(run_id) && !place.run.is_empty() {
+        true => place.store.read(&format!("runs/{run_id}/{MANIFEST}"))?,
+        false => None,
+    };
+    match found {
+        Some((bytes, _)) if sha256(&bytes) == hash => {}
+        Some(_) => report.warnings.push(format!(
+            "the manifest of {run_id}, which the run follows, is another than then: what changed since cannot be looked at"
+        )),
+        None => report.warnings.push(format!(
+            "the run follows {run_id}, which is not here: what changed since cannot be looked at"
+        )),
+    }
     Ok(())
 }
 

@@ -36,10 +36,10 @@ fn every_changed_value_is_named_with_what_it_can_come_from() {
     assert_eq!(what(2), "report.lookback_days: 60 became 30");
     let changes = fs::read_to_string(lake.path("changes.csv")).unwrap();
     for line in [
-        "scope_summary,grain=scope scope=read_members,requests_allowed,4,5",
-        "scope_summary,grain=all scope=(all),subjects_observed,4,5",
-        "app_scope_exposure,grain=app scope=(all) app_id=app-1,app_name,Planner,Planner 2",
-        "groups_exposed,grain=scope_group scope=read_members namespace=access group_id=77,(row),,there",
+        "scope_summary,grain=scope scope=read_members,requests_allowed,4,5,",
+        "scope_summary,grain=all scope=(all),subjects_observed,4,5,",
+        "app_scope_exposure,grain=app scope=(all) app_id=app-1,app_name,Planner,Planner 2,",
+        "groups_exposed,grain=scope_group scope=read_members namespace=access group_id=77,(row),,there,",
     ] {
         assert!(changes.lines().any(|l| l == line), "{line}\n{changes}");
     }

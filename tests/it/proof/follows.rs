@@ -261,7 +261,7 @@ fn causes_that_cannot_be_told_apart_are_named_together() {
     fs::remove_dir_all(lake.path("out/state")).unwrap();
     let outcome = lake.run(&FOLLOW).succeeds();
     assert!(
-        outcome.stderr.contains("the ledger no longer holds all its rows"),
+        outcome.stderr.contains("cannot be counted again in every state"),
         "{}",
         outcome.stderr
     );
@@ -306,4 +306,205 @@ fn a_changed_log_of_changes_is_found() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("late file", "new files")).unwrap();
     differs(&lake.afterscope(&["verify", "out"]), &["change_log.csv"]);
+}
+
+/// Changes one thing between two reports, and expects every reason to be one of these, and one to be there.
+fn only(change: impl FnOnce(&Lake), args: &[&str], reasons: &[&str]) -> Vec<String> {
+    let lake = lake();
+    lake.publishes(&["--allow-incomplete"]);
+    change(&lake);
+    let args: Vec<&str> = FOLLOW.iter().chain(args).copied().collect();
+    let outcome = lake.run(&args).succeeds();
+    let log = outcome.published().table("change_log");
+    let found = log.column("reason");
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|reason| reasons.contains(reason)), "{:#?}", rows(&log));
+    rows(&log)
+}
+
+#[test]
+fn what_a_mapping_says_beside_the_rows_changes_with_the_mapping() {
+    let without = |line: &'static str| move |lake: &Lake| lake.edit("afterscope.toml", line, "");
+    let found = only(without("status = \"status\"\n"), &[], &["mapping change"]);
+    has(
+        &found,
+        &[
+            "coverage grain=source source=access file_day=null has_status 1 true>false mapping change",
+        ],
+    );
+    only(without("event_id = \"request_id\"\n"), &[], &["mapping change"]);
+    let fields = |lake: &Lake| {
+        lake.edit(
+            "afterscope.toml",
+            "bytes =",
+            "fields = { path = \"scope\", encoding = \"comma\" }\nbytes =",
+        );
+    };
+    only(fields, &[], &["mapping change"]);
+}
+
+#[test]
+fn files_that_cannot_be_read_have_a_cause() {
+    let bad = "logs/dt=2019-07-05/bad.parquet";
+    let found =
+        only(|lake| drop(lake.write(bad, "PAR1 no")), &["--allow-incomplete"], &["missing file"]);
+    has(
+        &found,
+        &["coverage grain=all source=(all) file_day=null files_unreadable 1 0>1 missing file"],
+    );
+    // It was there, and went.
+    let lake = lake();
+    lake.write(bad, "PAR1 no");
+    lake.publishes(&["--allow-incomplete"]);
+    fs::remove_file(lake.path(bad)).unwrap();
+    let found = changes(&lake.run(&["--follows", "latest", "--as-of", "2019-09-02"]).succeeds());
+    has(
+        &found,
+        &[
+            "coverage grain=all source=(all) file_day=null verdict 1 incomplete>complete missing file",
+        ],
+    );
+}
+
+#[test]
+fn ids_that_are_read_as_another_kind_do_not_end_the_run() {
+    let lake = lake();
+    lake.publishes(&[]);
+    lake.log("logs/dt=2019-07-02/part-0.parquet", &[call("2019-07-02T08:00:00Z", "app-1", 7)]);
+    let text = "subject = { path = \"user_id\", kind = \"text\" }";
+    lake.edit("afterscope.toml", "subject = \"user_id\"", text);
+    let outcome = lake.run(&FOLLOW).succeeds();
+    let expected = "scope_summary grain=scope scope=read_members requests_denied 1 1>0 mapping change or rewritten file";
+    has(&changes(&outcome), &[expected]);
+    assert!(
+        outcome.stderr.contains("cannot be counted again in every state"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn a_setting_from_the_environment_is_seen_beside_others() {
+    let lake = lake();
+    let expected = "url = \"logs/\"\nexpected = { every = \"1d\", from = \"${FROM}\" }";
+    lake.edit("afterscope.toml", "url = \"logs/\"", expected);
+    let run = |args: &[&str], from: &str| {
+        let args = crate::lake::run_args(args);
+        Outcome::of(&lake, lake.command(&args).env("FROM", from).output().unwrap())
+    };
+    run(&[], "2019-07-01").succeeds();
+    lake.edit("afterscope.toml", "allowed = [200]", "allowed = [\"200-299\"]");
+    let found = changes(&run(&FOLLOW, "2019-07-02").succeeds());
+    has(
+        &found,
+        &[
+            // July and August.
+            "coverage grain=source source=access file_day=null periods_expected 1 62>61 policy change",
+            "scope_summary grain=scope scope=write_posts requests_allowed 1 3>4 mapping change",
+        ],
+    );
+    let text = fs::read_to_string(run_folder(&lake).join("manifest.json")).unwrap();
+    assert!(text.contains("${FROM}") && !text.contains("\"2019-07-02\""));
+}
+
+#[test]
+fn a_page_more_or_less_does_not_switch_the_proof_off() {
+    let lake = lake();
+    lake.publishes(&[]);
+    let found =
+        changes(&lake.run(&["--follows", "latest", "--set", "report.html=false"]).succeeds());
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn files_that_came_with_time_are_not_late() {
+    let lake = lake();
+    fs::remove_file(lake.path("logs/dt=2019-07-03/part-0.parquet")).unwrap();
+    lake.publishes(&["--as-of", "2019-07-03"]);
+    let (_, calls) = &crate::lake::standard_days()[2];
+    lake.log("logs/dt=2019-07-03/part-0.parquet", calls);
+    let outcome = lake.run(&["--as-of", "2019-07-04", "--follows", "latest"]).succeeds();
+    let found = changes(&outcome);
+    assert!(
+        !found.is_empty() && found.iter().all(|line| line.ends_with(" later as_of")),
+        "{found:#?}"
+    );
+    let coverage = outcome.published().table("coverage");
+    assert_eq!(coverage.row(&[("grain", "all")], &["files_late", "files_changed"]), ["0", "0"]);
+}
+
+#[test]
+fn own_queries_follow_too() {
+    let lake = lake();
+    lake.write("own.sql", "SELECT source, file_day, rows_counted, files_late FROM coverage_days");
+    lake.edit("afterscope.toml", "[report]", "[report]\nqueries = [\"own.sql\"]");
+    lake.publishes(&[]);
+    for day in ["2019-07-04", "2019-07-05"] {
+        let file = format!("logs/dt={day}/part-0.parquet");
+        lake.log(&file, &[call(&format!("{day}T08:00:00Z"), "app-1", 1)]);
+        let found = changes(&lake.run(&FOLLOW).succeeds());
+        has(&found, &["own null (table) 1 one content>another late file"]);
+    }
+    let again = ["--follows", "latest", "--as-of", "2019-09-02"];
+    let found = changes(&lake.run(&again).succeeds());
+    assert!(found.iter().all(|line| line.ends_with(" later as_of")), "{found:#?}");
+}
+
+#[test]
+fn gc_keeps_what_the_next_report_needs_and_knows_which_it_is() {
+    let lake = lake();
+    lake.publishes(&[]);
+    change(&lake);
+    let gc = |more: &[&str]| {
+        let args = ["state", "gc", "--config", "afterscope.toml", "--as-of", crate::lake::AS_OF];
+        lake.afterscope(
+            &args.iter().chain(&["--keep", "0s"]).chain(more).copied().collect::<Vec<_>>(),
+        )
+    };
+    gc(&["--follows", "20190901T000000Z-000000000000"]).fails(1, &["holds no such report"]);
+    gc(&FOLLOW).succeeds();
+    let outcome = lake.run(&FOLLOW).succeeds();
+    assert!(!outcome.stderr.contains("cannot be counted again"), "{}", outcome.stderr);
+    // The same command follows the first report still.
+    gc(&FOLLOW).succeeds();
+    fs::remove_dir_all(run_folder(&lake)).unwrap();
+    let first = fs::read_dir(lake.path("out/runs")).unwrap().next().unwrap().unwrap();
+    let first = first.file_name().into_string().unwrap();
+    let outcome = lake.run(&["--follows", &first]).succeeds();
+    assert!(!outcome.stderr.contains("cannot be counted again"), "{}", outcome.stderr);
+}
+
+#[test]
+fn without_a_pointer_nothing_is_guessed() {
+    let lake = lake();
+    lake.publishes(&[]);
+    fs::remove_file(lake.path("out/latest.json")).unwrap();
+    // The same command finds its own run.
+    lake.run(&FOLLOW).succeeds();
+    fs::remove_file(lake.path("out/latest.json")).unwrap();
+    change(&lake);
+    lake.run(&FOLLOW).fails(1, &["has no latest.json", "--follows none"]);
+}
+
+#[test]
+fn a_report_whose_forerunner_changed_says_so_and_is_not_recomputed() {
+    let lake = lake();
+    lake.publishes(&[]);
+    let first = run_folder(&lake);
+    change(&lake);
+    lake.publishes(&FOLLOW);
+    let told = lake
+        .afterscope(&["diff", &first.display().to_string(), "out", "--out", "d.csv"])
+        .succeeds();
+    assert!(!told.json()["changed"].as_object().unwrap().contains_key("change_log"));
+    let text = fs::read_to_string(lake.path("d.csv")).unwrap();
+    let line = "scope_summary,grain=all scope=(all),subjects_observed,5,8,\"mapping change, rewritten file, late file\"";
+    assert!(text.lines().any(|l| l == line), "{text}");
+    fs::remove_file(first.join("tables/coverage.parquet")).unwrap();
+    let args = ["verify", "out", "--recompute", "--config", "afterscope.toml"];
+    differs(&lake.afterscope(&args), &["coverage.parquet was changed or is gone"]);
+    fs::remove_dir_all(&first).unwrap();
+    let outcome = lake.afterscope(&["verify", "out"]).succeeds();
+    assert!(outcome.stderr.contains("which is not here"), "{}", outcome.stderr);
+    differs(&lake.afterscope(&args), &["holds no such report"]);
 }
