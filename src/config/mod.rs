@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use document::{Place, Problem};
 use thiserror::Error;
 
+pub use build::would_be_read;
+pub use values::secret;
 pub use plan::{
     ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, MappingPlan, PartitionTimePlan,
     PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat, is_run_id,
