@@ -219,11 +219,7 @@ impl Builder<'_> {
         Some(PartitionTimePlan { column: raw.column.clone(), grain: grain?, slack: slack? })
     }
 
-    fn expected(
-        &mut self,
-        at: &[&str],
-        raw: &raw::Expected,
-    ) -> Option<ExpectedPlan> {
+    fn expected(&mut self, at: &[&str], raw: &raw::Expected) -> Option<ExpectedPlan> {
         let path: Vec<&str> = at.iter().copied().chain(["expected"]).collect();
         if raw.every != "1d" {
             self.problem(&path, format!("`every` is \"{}\"; only \"1d\" is supported", raw.every));

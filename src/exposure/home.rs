@@ -1,7 +1,7 @@
 //! Where the registry says that a person lives.
 
-use super::reach::{NOWHERE, PeopleOf};
 use super::Job;
+use super::reach::{NOWHERE, PeopleOf};
 use crate::key::Key;
 use crate::ledger::LedgerError;
 use crate::moment::Moment;

@@ -175,7 +175,8 @@ pub fn list_people(
         let mut distinct = Distinct::new(sources.iter().map(|s| s.event_space));
         let mut names = Names::default();
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut homes = settings.people.and_then(|of| Home::cursor(of, job, settings.rules.as_of));
+            let mut homes =
+                settings.people.and_then(|of| Home::cursor(of, job, settings.rules.as_of));
             // Asked once for each person, in their order.
             let mut home = |person: Key| match settings.people {
                 Some(of) => Ok(Home::of(of, &mut homes, person)?.residence),

@@ -163,8 +163,7 @@ pub fn count(
     filled: Vec<Filled>,
     progress: &Arc<Progress>,
 ) -> Result<Counted, Error> {
-    Opened::open(plan, prepared, ledger, &filled, progress)?
-        .count(plan, prepared, filled, progress)
+    Opened::open(plan, prepared, ledger, &filled, progress)?.count(plan, prepared, filled, progress)
 }
 
 /// The rows that selections name, with the numbers of their namespaces.

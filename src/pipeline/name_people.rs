@@ -142,8 +142,10 @@ pub fn name_people(
     progress: &Arc<Progress>,
 ) -> Result<(Sorted<Named>, Reread), Error> {
     let before = progress.bytes.load(Ordering::Relaxed);
-    let units =
-        Mutex::new(Units { entries: listing.entries.partition(0).map_err(ExposureError::from)?, next: None });
+    let units = Mutex::new(Units {
+        entries: listing.entries.partition(0).map_err(ExposureError::from)?,
+        next: None,
+    });
     let budget = &of.prepared.budget;
     let gate = Gate { held: Mutex::default(), changed: Condvar::new(), limit: budget.decode };
     let (failed, named) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -152,7 +154,8 @@ pub fn name_people(
         let mut sorter = Sorter::new(of.temp.into(), of.sort_budget, 0);
         let mut work = || -> Result<(), Error> {
             while !failed.load(Ordering::Relaxed) {
-                let unit = units.lock().unwrap_or_else(PoisonError::into_inner).next(of.sort_budget)?;
+                let unit =
+                    units.lock().unwrap_or_else(PoisonError::into_inner).next(of.sort_budget)?;
                 if unit.is_empty() {
                     break;
                 }
@@ -178,7 +181,8 @@ pub fn name_people(
         let what = format!("{} people are listed and {named} were named", listing.people);
         return Err(ExposureError::Internal { what }.into());
     }
-    let files: BTreeSet<(u32, usize)> = seen.iter().map(|(source, file, _)| (*source, *file)).collect();
+    let files: BTreeSet<(u32, usize)> =
+        seen.iter().map(|(source, file, _)| (*source, *file)).collect();
     let all = of.prepared.sources.iter().flat_map(|source| &source.wanted.files);
     Ok((
         sorted,
@@ -207,7 +211,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Finds the ids of people in the row group that they were met in.
     fn name(&mut self, unit: Vec<Entry>, sorter: &mut Sorter<Named>) -> Result<(), Error> {
-        let lost = |what: &str| ScanError::Internal { what: format!("a row group's {what} is not known") };
+        let lost =
+            |what: &str| ScanError::Internal { what: format!("a row group's {what} is not known") };
         let first = unit.first().map_or((0, 0), |entry| (entry.source, entry.unit));
         let index = usize::try_from(first.0).unwrap_or(usize::MAX);
         let source = self.of.prepared.sources.get(index).ok_or_else(|| lost("source"))?;

@@ -113,7 +113,8 @@ pub fn notification_list(
         {
             let known = prepared.registry.apps.keys().map(String::as_str);
             let hint = shape::did_you_mean(app, known);
-            let reason = format!("neither the registry nor a call of a restricted scope names it{hint}");
+            let reason =
+                format!("neither the registry nor a call of a restricted scope names it{hint}");
             return Err(refused(format!("--app {app}"), reason));
         }
     }
@@ -189,9 +190,9 @@ fn place(plan: &RunPlan, text: &str) -> Result<StoreUrl, Error> {
     }
     let people = &plan.registry.people;
     let tables = [("memberships", &people.memberships), ("residency", &people.residency)];
-    let tables = tables.into_iter().filter_map(|(name, url)| {
-        Some((format!("registry.{name}"), url.as_ref()?))
-    });
+    let tables = tables
+        .into_iter()
+        .filter_map(|(name, url)| Some((format!("registry.{name}"), url.as_ref()?)));
     let sources = plan.sources.iter().map(|s| (format!("source `{}`", s.name), &s.url));
     for (what, url) in sources.chain(tables) {
         if would_be_read(url, &out, &FILES) {
@@ -232,7 +233,10 @@ fn agrees(exposure: &Exposure, choice: &Choice, listing: &Listing) -> Result<(),
         .cells
         .iter()
         .filter(|cell| cell.key.grain == grain && cell.key.scope.as_ref() == scope)
-        .filter(|cell| choice.apps.is_empty() || cell.key.app.as_ref().is_some_and(|app| choice.apps.contains(app)))
+        .filter(|cell| {
+            choice.apps.is_empty()
+                || cell.key.app.as_ref().is_some_and(|app| choice.apps.contains(app))
+        })
         .filter_map(|cell| cell.windows.get(Window::AfterRestriction as usize))
         .collect();
     let requests: i64 = own.iter().map(|m| m.requests).sum();
@@ -323,7 +327,9 @@ impl<'a> ListNames<'a> {
             "subdivision" => Ok(texts(&|n| home(n)?.subdivision.clone())),
             "category" => Ok(texts(&|n| home(n)?.category.clone())),
             "scopes" => Ok(texts(&|n| {
-                joined(n.facts.scopes.iter().filter_map(|s| at(self.scopes, *s)).map(String::as_str))
+                joined(
+                    n.facts.scopes.iter().filter_map(|s| at(self.scopes, *s)).map(String::as_str),
+                )
             })),
             "apps" => Ok(texts(&|n| {
                 joined(n.facts.apps.iter().filter_map(|app| self.listing.apps.name(*app)))

@@ -10,8 +10,8 @@ use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, ScopeSet};
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
 use super::mapping::{
-    encoding_of, floats, folded, id_kind, id_texts, ids, integers, list_rows, moments, plain_integers,
-    plain_keys, plain_micros, split, text_codes,
+    encoding_of, floats, folded, id_kind, id_texts, ids, integers, list_rows, moments,
+    plain_integers, plain_keys, plain_micros, split, text_codes,
 };
 use super::prune;
 use super::scopes::{Calls, Matches, Meaning};

@@ -129,9 +129,9 @@ impl PersonIds {
 
     fn guarded<T>(&self, work: impl FnOnce() -> Result<T, ScanError>) -> Result<T, ScanError> {
         guarded(work).unwrap_or_else(|what| {
-            Err(self.file.unreadable(&format!(
-                "decoding it stopped at something impossible ({what})"
-            )))
+            Err(self
+                .file
+                .unreadable(&format!("decoding it stopped at something impossible ({what})")))
         })
     }
 }
