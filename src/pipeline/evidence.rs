@@ -111,9 +111,9 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
 
 /// What decides the tables, as the manifest says it: what [`crate::changes::differences`] looks at.
 pub fn made_from(plan: &RunPlan, prepared: &Prepared<'_>, filled: &[Filled]) -> Value {
-    let sources = prepared.sources.iter().zip(filled).map(|(source, filled)| {
-        json!({ "name": source.plan.name, "files": files(source, filled) })
-    });
+    let sources = prepared.sources.iter().zip(filled).map(
+        |(source, filled)| json!({ "name": source.plan.name, "files": files(source, filled) }),
+    );
     json!({
         "program": { "name": "afterscope", "version": env!("CARGO_PKG_VERSION") },
         "as_of": plan.as_of.to_rfc3339(),

@@ -24,9 +24,9 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::changes::Tables;
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::changes::Tables;
 use crate::impact::Table;
 use crate::ledger::Ledger;
 use crate::publish::{Publisher, Standing};
@@ -34,9 +34,9 @@ use crate::scan::Progress;
 use crate::signature::PublicKey;
 use crate::store::Io;
 
+use account::check_rejects;
 use count::{Counted, count};
 use fill::fill_ledger;
-use account::check_rejects;
 use follow::{Between, Followed, between, log_of, prepare_following};
 use prepare::Prepared;
 use tables::tables;
