@@ -135,6 +135,8 @@ pub struct Listing {
     pub scopes: Vec<String>,
     /// In no particular order.
     pub apps: Interner,
+    /// Chosen apps that the ledger names, listed or not.
+    pub met: BTreeSet<String>,
 }
 
 /// Lists everybody whom allowed, exercised events after the restriction name (docs/counting.md, rules 1
@@ -197,7 +199,10 @@ pub fn list_people(
             lister.end_person(&mut home)?;
             names = merge.names;
         }
-        Ok((lister.sorter, lister.people, lister.requests))
+        let met = names.apps.names().iter().map(AsRef::as_ref);
+        let met: Vec<String> =
+            met.filter(|app: &&str| choice.apps.contains(*app)).map(str::to_string).collect();
+        Ok((lister.sorter, lister.people, lister.requests, met))
     })?;
     let mut listing = Listing {
         entries: Sorted::new(0),
@@ -205,8 +210,10 @@ pub fn list_people(
         requests: 0,
         scopes,
         apps: apps.into_inner().unwrap_or_else(PoisonError::into_inner),
+        met: BTreeSet::new(),
     };
-    for (sorter, people, requests) in parts {
+    for (sorter, people, requests, met) in parts {
+        listing.met.extend(met);
         sorter.finish(&mut listing.entries);
         listing.people += people;
         add(&mut listing.requests, requests)?;

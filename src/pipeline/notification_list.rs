@@ -106,18 +106,6 @@ pub fn notification_list(
     let opened = Opened::open(&few, &prepared, &ledger, &filled, progress)?;
     let counted = opened.count(&few, &prepared, filled, progress)?;
     check_rejects(plan, &prepared, &counted.filled, &counted.exposure)?;
-    for app in &choice.apps {
-        let met = |key: &crate::exposure::CellKey| key.app.as_ref() == Some(app);
-        if !prepared.registry.apps.contains_key(app)
-            && !counted.exposure.cells.iter().any(|cell| met(&cell.key))
-        {
-            let known = prepared.registry.apps.keys().map(String::as_str);
-            let hint = shape::did_you_mean(app, known);
-            let reason =
-                format!("neither the registry nor a call of a restricted scope names it{hint}");
-            return Err(refused(format!("--app {app}"), reason));
-        }
-    }
     for text in doubts(plan, &prepared, &counted) {
         observer.warn(&text);
     }
@@ -127,6 +115,15 @@ pub fn notification_list(
     let sort_budget = prepared.budget.sort_buffer / 4;
     let settings = opened.settings(&few, &prepared, progress);
     let listing = list_people(&opened.rows, &settings, choice, sort_budget)?;
+    for app in &choice.apps {
+        if !prepared.registry.apps.contains_key(app) && !listing.met.contains(app) {
+            let known = prepared.registry.apps.keys().map(String::as_str);
+            let hint = shape::did_you_mean(app, known);
+            let reason =
+                format!("neither the registry nor a call of a restricted scope names it{hint}");
+            return Err(refused(format!("--app {app}"), reason));
+        }
+    }
     agrees(&counted.exposure, choice, &listing)?;
 
     observer.stage("reading ids again");

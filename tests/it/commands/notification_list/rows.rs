@@ -73,6 +73,9 @@ fn scopes_and_apps_can_be_chosen() {
     // Nobody: app-2 never used the first scope, and app-3 was only denied.
     assert_eq!(with(&["--app", "app-2", "--scope", "read_members"]), [""; 0]);
     assert_eq!(with(&["--app", "app-3"]), [""; 0]);
+    // An app that only the log knows, of another scope than those chosen.
+    lake.write("apps.csv", "app_id,app_name,developer_id,developer_name\n");
+    assert_eq!(with(&["--app", "app-2", "--scope", "read_members"]), [""; 0]);
     let all: Vec<String> = with(&[]);
     assert_eq!(with(&["--app", "app-1", "--app", "app-2"]), all);
     assert_eq!(with(&["--scope", "read_members", "--scope", "write_posts"]), all);
