@@ -354,11 +354,11 @@ mod tests {
     proptest! {
         #[test]
         fn an_entry_comes_back_from_its_bytes(
-            (source, unit, residence): (u32, u32, u32),
-            (hi, lo): (u64, u64),
-            (first, last, requests): (i64, i64, i64),
-            scopes: Vec<u32>,
-            apps: Vec<u32>,
+            (source, unit, residence) in any::<(u32, u32, u32)>(),
+            (hi, lo) in any::<(u64, u64)>(),
+            (first, last, requests) in any::<(i64, i64, i64)>(),
+            scopes in any::<Vec<u32>>(),
+            apps in any::<Vec<u32>>(),
         ) {
             let facts = Facts { first, last, requests, residence, scopes, apps };
             let entry = Entry { source, unit, key: Key { hi, lo }, facts };

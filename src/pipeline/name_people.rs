@@ -1,6 +1,6 @@
 //! People who are keys in the ledger get their ids back: from the row groups that hold them, read again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use super::fill::Filled;
 use super::prepare::Prepared;
 use crate::error::Error;
 use crate::exposure::{Entry, ExposureError, Facts, Listing, SourceRows};
-use crate::key::IdHash;
+use crate::key::{IdHash, Key};
 use crate::memory::Budget;
 use crate::scan::{PersonIds, Progress, ScanError};
 use crate::sorter::{Ordered, Record, Sorted, Sorter};
@@ -239,10 +239,12 @@ impl Reader<'_> {
             return Err(ScanError::Memory { file: ids.shown().to_string(), needed }.into());
         }
         let mut texts: Vec<Option<Box<str>>> = vec![None; unit.len()];
+        // Searching entries in their order would wait for memory at every step.
+        let places: HashMap<Key, usize> =
+            unit.iter().enumerate().map(|(place, entry)| (entry.key, place)).collect();
         let inside = self.gate.enter(weight);
         ids.read(record.row_group, |key, text| {
-            let wanted = unit.binary_search_by(|entry| entry.key.cmp(&key)).ok();
-            let slot = wanted.and_then(|i| texts.get_mut(i));
+            let slot = places.get(&key).and_then(|place| texts.get_mut(*place));
             if let Some(slot) = slot.filter(|slot| slot.is_none()) {
                 *slot = Some(match self.of.hash {
                     Some(hash) => hash.of(namespace, text).into(),
