@@ -163,6 +163,7 @@ fn of_scan(error: &ScanError) -> ExitCode {
         ScanError::Store(e) if e.kind == StoreErrorKind::Denied => ExitCode::Input,
         ScanError::Store(e) => of_store(e.kind),
         ScanError::Unreadable { .. }
+        | ScanError::PeopleGone { .. }
         | ScanError::OutsidePartition { .. }
         | ScanError::BadId { .. }
         | ScanError::BadJson { .. } => ExitCode::Input,

@@ -142,6 +142,35 @@ impl Keyer {
     }
 }
 
+/// Hides ids in a list that others get: who holds the secret can find an id that they know, and nobody
+/// can try out ids without it.
+#[derive(Clone)]
+pub struct IdHash {
+    key: [u8; 32],
+}
+
+impl fmt::Debug for IdHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdHash")
+    }
+}
+
+impl IdHash {
+    /// What tells this use of a secret from others (BLAKE3's `derive_key`).
+    pub const CONTEXT: &str = "afterscope 2026 notification list";
+
+    pub fn with_secret(secret: &str) -> Self {
+        Self { key: blake3::derive_key(Self::CONTEXT, secret.as_bytes()) }
+    }
+
+    /// BLAKE3, keyed, of namespace, a zero byte and id, in hex.
+    pub fn of(&self, namespace: &str, id: &str) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(namespace.as_bytes()).update(&[0]).update(id.as_bytes());
+        hex(hasher.finalize().as_bytes())
+    }
+}
+
 fn keyed(secret: &[u8; 32], kind: u8, id: &[u8]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new_keyed(secret);
     hasher.update(&[kind]).update(id);

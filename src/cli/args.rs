@@ -112,6 +112,19 @@ A column that is not given is (all). The ledger is read, no log file. The last l
 line of JSON. Exit code 3: the published figure is not the sum over the files.")]
     Explain(ExplainArgs),
 
+    /// Write the list of people who were observed, with their ids, to a place of its own.
+    #[command(after_help = "Examples:
+  afterscope notification-list --config afterscope.toml --as-of 2019-11-06 --out /secure/list
+  afterscope notification-list --config afterscope.toml --as-of 2019-11-06 --out s3://legal/list \\
+    --scope groups_access_member_info --app 1140000000007
+  afterscope notification-list --config afterscope.toml --as-of 2019-11-06 --out /secure/list \\
+    --hash-key env:LIST_KEY
+
+It publishes nothing: no run, report or latest/ ever holds the list. The log files that hold its people
+are read again, and nothing of them but ids. Nothing of them is shown. The last line on stdout is one
+line of JSON: rows, files (log files read again), url, hashed.")]
+    NotificationList(NotificationListArgs),
+
     /// Make a sample lake with its configuration and its true answers.
     #[command(after_help = "Examples:
   afterscope sample groups-2019 demo
@@ -339,6 +352,24 @@ pub struct WhatIfArgs {
     /// How much longer every app could use it: 90d, 12h.
     #[arg(long, default_value = "0s", value_name = "TIME")]
     pub grace: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct NotificationListArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Where the list goes: a folder or s3:// address that holds nothing else.
+    #[arg(long, value_name = "URL")]
+    pub out: String,
+    /// Only people reached through this restricted scope; may be given several times.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<String>,
+    /// Only people reached by this app; may be given several times.
+    #[arg(long = "app", value_name = "ID")]
+    pub apps: Vec<String>,
+    /// Write keyed hashes in place of ids, with a secret by reference: env:NAME or file:PATH.
+    #[arg(long, value_name = "REFERENCE")]
+    pub hash_key: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]

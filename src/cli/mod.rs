@@ -4,6 +4,7 @@ mod args;
 mod diff;
 mod evidence;
 mod explain;
+mod notification_list;
 mod plan;
 mod progress;
 mod reference;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &cli.global),
         Command::Evidence(args) => evidence::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
+        Command::NotificationList(args) => notification_list::run(args, &cli.global),
         Command::WhatIf(args) => what_if::run(args, &cli.global),
         Command::Sample(args) => sample::run(args),
         Command::Schema(args) => schema::run(args),

@@ -7,14 +7,14 @@ use serde_json::json;
 use super::args::{SchemaArgs, SchemaKind};
 use super::{Failure, print_bytes};
 use crate::config::shape;
-use crate::impact::{FRAMES, FRAMES_VERSION, TableSpec, built_in};
+use crate::impact::{FRAMES, FRAMES_VERSION, TableSpec, specs};
 
 pub fn run(args: &SchemaArgs) -> Result<(), Failure> {
     let text = match (args.what, args.markdown) {
         (SchemaKind::Config, false) => pretty(&shape::schema()),
         (SchemaKind::Config, true) => super::reference::configuration(&shape::schema()),
         (SchemaKind::Tables, markdown) => {
-            let specs: Vec<TableSpec> = built_in()?.into_iter().filter_map(|q| q.spec).collect();
+            let specs = specs()?;
             if markdown { tables(&specs) } else { pretty(&json!({ "tables": specs })) }
         }
         (SchemaKind::Frames, true) => frames(),
@@ -49,7 +49,8 @@ fn tables(specs: &[TableSpec]) -> String {
         "# Tables\n\n<!-- Generated: afterscope schema tables --markdown. Do not edit. -->\n\n\
          Each table is `runs/<run_id>/tables/<table>.parquet` and `.csv`, and the latest one \
          `latest/<table>.parquet`. Times are UTC. Rows are sorted by the key, nulls first. Totals \
-         carry `(all)`; a real id that reads like it has a backslash in front.\n",
+         carry `(all)`; a real id that reads like it has a backslash in front. `notification_list` is none \
+         of a run's: `afterscope notification-list` writes it to a place of its own.\n",
     );
     for spec in specs {
         // Writing to a String cannot fail.

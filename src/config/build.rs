@@ -391,7 +391,7 @@ pub fn build(
         None => Some(Keyer::plain()),
         Some(reference) => {
             let at = flag_or(node, "--id-key", overrides.id_key.is_some(), &["ids", "key"]);
-            b.take_at(at, secret(reference, base, env)).map(|s| Keyer::with_secret(&s))
+            b.take_at(at, secret("id key", reference, base, env)).map(|s| Keyer::with_secret(&s))
         }
     };
     let signer = match overrides.sign_key.as_ref().or(document.output.sign_key.as_ref()) {
@@ -432,7 +432,7 @@ pub fn build(
     };
     for source in &sources {
         for (what, place, at) in [("output", &output, &output_at), ("state", &state, &state_at)] {
-            if place.as_ref().is_some_and(|place| would_be_read(&source.url, place)) {
+            if place.as_ref().is_some_and(|place| would_be_read(&source.url, place, &WRITTEN)) {
                 let message = format!(
                     "the {what} folder lies inside source `{}` ({}): the next run would read it as logs; name a folder outside",
                     source.name, source.url
@@ -493,16 +493,28 @@ pub fn build(
     })
 }
 
-/// Whether files that a run writes below `place` would be listed as files of a source.
-fn would_be_read(source: &StoreUrl, place: &StoreUrl) -> bool {
+/// What a run writes below its folders.
+const WRITTEN: [&str; 10] = [
+    "latest/t.parquet",
+    "latest/t.csv",
+    "runs/r/tables/t.parquet",
+    "runs/r/tables/t.csv",
+    "packs/p.parquet",
+    "index.json",
+    "latest.json",
+    "runs/r/manifest.json",
+    "runs/r/report.html",
+    "runs/r/report.xlsx",
+];
+
+/// Whether `files` below `place` would be listed as files of a source.
+pub fn would_be_read(source: &StoreUrl, place: &StoreUrl, files: &[&str]) -> bool {
     let Some((folder, glob)) = source.split_glob() else { return source.contains(place) };
     // A glob that cannot be read is told of when it is used.
     let Ok(glob) = GlobBuilder::new(&glob).literal_separator(true).build() else { return false };
     let matcher = glob.compile_matcher();
-    ["latest/t.parquet", "latest/t.csv", "runs/r/tables/t.parquet", "runs/r/tables/t.csv"]
-        .into_iter()
-        .chain(["packs/p.parquet", "index.json", "latest.json", "runs/r/manifest.json"])
-        .chain(["runs/r/report.html", "runs/r/report.xlsx"])
+    files
+        .iter()
         .any(|file| place.join(file).below(&folder).is_some_and(|path| matcher.is_match(path)))
 }
 

@@ -16,10 +16,12 @@ use std::path::{Path, PathBuf};
 use document::{Place, Problem};
 use thiserror::Error;
 
+pub use build::would_be_read;
 pub use plan::{
     ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, MappingPlan, PartitionTimePlan,
     PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat, is_run_id,
 };
+pub use values::secret;
 
 /// What the command line adds to the file.
 #[derive(Clone, Debug, Default)]

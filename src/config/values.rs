@@ -40,23 +40,27 @@ pub fn parse_range(text: &str) -> Option<(i64, i64)> {
 }
 
 /// Reads a secret by reference; neither the secret nor what a variable holds reaches a message.
+///
+/// # Errors
+/// What is wrong with the reference; `what` names the secret.
 pub fn secret(
+    what: &str,
     reference: &str,
     base: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, String> {
     let value = if let Some(name) = reference.strip_prefix("env:") {
-        env(name).ok_or_else(|| format!("the id key's environment variable {name} is not set"))?
+        env(name).ok_or_else(|| format!("the {what}'s environment variable {name} is not set"))?
     } else if let Some(path) = reference.strip_prefix("file:") {
         std::fs::read_to_string(base.join(path))
-            .map_err(|error| format!("the id key's file {path} cannot be read: {error}"))?
+            .map_err(|error| format!("the {what}'s file {path} cannot be read: {error}"))?
             .trim_end()
             .to_string()
     } else {
-        return Err("an id key is given by reference: env:NAME or file:PATH".into());
+        return Err(format!("the {what} is given by reference: env:NAME or file:PATH"));
     };
     if value.len() < 16 {
-        return Err("the id key is shorter than 16 bytes; use a random one of 32".into());
+        return Err(format!("the {what} is shorter than 16 bytes; use a random one of 32"));
     }
     Ok(value)
 }

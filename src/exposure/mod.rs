@@ -1,10 +1,13 @@
 //! Merged rows to measures, for every grain and window, in one pass over the ledger.
 
 mod counter;
+mod distinct;
 mod groups;
+mod home;
 mod lookup;
 mod observed;
 mod pending;
+mod people_list;
 mod policy;
 mod projections;
 mod reach;
@@ -30,6 +33,7 @@ use crate::sorter::{SortError, Sorted, Sorter, partition_keys};
 use crate::threads::in_threads;
 
 pub use groups::{GroupRow, RestGroups};
+pub use people_list::{Choice, Entry, Facts, Listing, list_people};
 pub use policy::{CellKey, Grain, Rules, Window};
 pub use reach::{NOWHERE, PeopleOf, Residents};
 pub use tally::{Term, Terms};
@@ -112,6 +116,15 @@ pub(crate) struct Job {
     range: KeyRange,
 }
 
+impl Job {
+    /// The packs of the sources whose people share the namespace.
+    fn inputs(&self, sources: &[SourceRows]) -> Vec<Input> {
+        let own = sources.iter().enumerate().filter(|(_, s)| s.person_space == self.person_space);
+        own.map(|(source, s)| Input { source, group_space: s.group_space, packs: s.packs.clone() })
+            .collect()
+    }
+}
+
 /// Counts everything.
 ///
 /// # Errors
@@ -164,16 +177,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = jobs.get(number) else { break };
-            let inputs: Vec<Input> = sources
-                .iter()
-                .enumerate()
-                .filter(|(_, s)| s.person_space == job.person_space)
-                .map(|(source, s)| Input {
-                    source,
-                    group_space: s.group_space,
-                    packs: s.packs.clone(),
-                })
-                .collect();
+            let inputs = job.inputs(sources);
             if settings.people.is_some() {
                 counter.remember(settings.temp)?;
             }

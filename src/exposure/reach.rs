@@ -5,13 +5,14 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::home::Home;
 use super::observed::ObservedReader;
 use super::policy::{LeafTable, MixMap, Policy, Window, WindowSet, count_windows};
 use super::reads::{Entry, Read, Reads};
 use super::totals::add_counts;
 use super::{Counts, ExposureError, Job, Settings};
 use crate::key::Key;
-use crate::people::{Found, GroupSet, Member, MemberCursor, People};
+use crate::people::{GroupSet, Member, MemberCursor, People};
 use crate::scan::batch::NONE;
 use crate::threads::in_threads;
 
@@ -467,13 +468,6 @@ pub fn reach(
     Ok(all)
 }
 
-/// Whether a residence names a country.
-fn names_country(of: PeopleOf<'_>, residence: u32) -> bool {
-    let pack = of.people.residency.as_ref();
-    let residence = usize::try_from(residence).ok().zip(pack);
-    residence.is_some_and(|(i, pack)| pack.residences.get(i).is_some_and(|r| r.country.is_some()))
-}
-
 fn run_job(
     job: &Job,
     mut observed: Option<ObservedReader>,
@@ -486,12 +480,7 @@ fn run_job(
     let known = job.person_space == of.person_space;
     let pack = of.people.members.as_ref().filter(|_| known);
     let mut members = pack.map(|pack| Members::new(pack.people(&job.range, &reads.groups), reads));
-    let mut residency = of
-        .people
-        .residency
-        .as_ref()
-        .filter(|_| known)
-        .map(|pack| pack.people(&job.range, settings.rules.as_of.micros));
+    let mut residency = Home::cursor(of, job, settings.rules.as_of);
     let mut seen = match &mut observed {
         Some(observed) => observed.next()?,
         None => None,
@@ -532,23 +521,8 @@ fn run_job(
         if pass.own.is_empty() {
             continue;
         }
-        let (residence, at) = match &mut residency {
-            Some(residency) => match residency.find(person)? {
-                // A row that names no country says that nobody knows.
-                Found::Resident(resident) if !names_country(of, resident.residence) => {
-                    (NOWHERE, None)
-                }
-                Found::Resident(resident) => {
-                    (resident.residence, Some(resident.as_of).filter(|at| *at != i64::MIN))
-                }
-                Found::Nothing => (NOWHERE, None),
-                Found::Contradiction => {
-                    pass.reached.contradictions += 1;
-                    (NOWHERE, None)
-                }
-            },
-            None => (NOWHERE, None),
-        };
-        pass.count(residence, at);
+        let home = Home::of(of, &mut residency, person)?;
+        pass.reached.contradictions += u64::from(home.contradicted);
+        pass.count(home.residence, home.known);
     }
 }

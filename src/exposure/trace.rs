@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::distinct::{Distinct, Seen};
 use super::policy::{CellKey, MixMap, Pair, Policy, Standing};
 use super::{ExposureError, Settings, SourceRows, plan_jobs};
-use crate::key::Key;
-use crate::ledger::{Input, Merge, Merged, Names, Repeats, Row};
-use crate::moment::{DAY_MICROS, Moment};
-use crate::scan::batch::{NONE, Outcome};
+use crate::ledger::{Merge, Merged, Names};
+use crate::moment::DAY_MICROS;
+use crate::scan::batch::Outcome;
 
 /// What a row is to a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,38 +74,31 @@ pub fn trace(
     day: Option<i64>,
 ) -> Result<Trace, ExposureError> {
     let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
-    let event_spaces = sources.iter().map(|s| s.event_space + 1).max().unwrap_or(0);
     let asked: Vec<_> = sources.iter().map(|s| s.asked.clone()).collect();
     let packs = sources.iter().map(|s| s.packs.len()).sum();
     let (_, rows) = settings.budget.merging(packs, 1);
+    let mut distinct = Distinct::new(sources.iter().map(|s| s.event_space));
     let mut tracer = Tracer {
         policy: Policy::new(settings.rules.clone()),
         cell,
         day,
         pairs: MixMap::default(),
-        event_spaces: sources.iter().map(|s| s.event_space).collect(),
-        event: None,
-        repeats: (0..event_spaces).map(|_| Repeats::default()).collect(),
         trace: Trace::new(),
     };
     let mut names = Names::default();
     for job in plan_jobs(sources, person_spaces, 1, None) {
-        let inputs: Vec<Input> = sources
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.person_space == job.person_space)
-            .map(|(source, s)| Input { source, group_space: s.group_space, packs: s.packs.clone() })
-            .collect();
-        let mut merge = Merge::new(&inputs, &asked, &job.range, rows, names)?;
+        let mut merge = Merge::new(&job.inputs(sources), &asked, &job.range, rows, names)?;
         while let Some(block) = merge.next_block()? {
             for row in block.rows() {
-                tracer.take(&row)?;
+                if tracer.touches(&row) {
+                    distinct.take(&row, |seen| tracer.add(&seen))?;
+                }
             }
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);
             }
         }
-        tracer.flush()?;
+        distinct.flush(|seen| tracer.add(&seen))?;
         names = merge.names;
     }
     Ok(tracer.trace)
@@ -120,57 +113,19 @@ struct Tracer<'a> {
     day: Option<i64>,
     /// By the codes of app and scope set; `None` where no leaf of theirs belongs to the figure.
     pairs: MixMap<u64, Touching>,
-    event_spaces: Vec<usize>,
-    /// Person and event id of the rows in `repeats`.
-    event: Option<(Option<Key>, Key)>,
-    repeats: Vec<Repeats>,
     trace: Trace,
 }
 
 impl Tracer<'_> {
-    fn take(&mut self, row: &Merged<'_>) -> Result<(), ExposureError> {
-        let Some(pair) = self.pair(row) else { return Ok(()) };
+    /// Whether the row may be one of the figure's.
+    fn touches(&mut self, row: &Merged<'_>) -> bool {
+        let pair = self.pair(row);
         // Rejected rows are none of the figure's, and take no part in finding repeats.
-        if row.reject().is_some() {
-            return Ok(());
-        }
-        let place = (row.source(), row.unit());
-        let Some(event) = row.event else {
-            return self.add(place, &pair, row.at(), row.outcome(), row.weight(), false);
-        };
-        if pair.at(row.at()).is_none_or(|(_, leaf)| leaf.standing == Standing::Outside) {
-            return Ok(());
-        }
-        let event = (row.person, event);
-        if self.event != Some(event) {
-            self.flush()?;
-            self.event = Some(event);
-        }
-        let space = self.event_spaces.get(place.0).copied().unwrap_or(0);
-        let own = row.row();
-        let (at, outcome, weight) = (own.at, own.outcome, own.weight.unwrap_or(1));
-        let repeat = self.repeats.get_mut(space).and_then(|repeats| repeats.add(pack(place), own));
-        match repeat {
-            Some(repeat) => self.add(unpack(repeat), &pair, at, outcome, weight, true),
-            None => Ok(()),
-        }
-    }
-
-    /// Adds what is left of the rows of one event id.
-    fn flush(&mut self) -> Result<(), ExposureError> {
-        self.event = None;
-        for space in 0..self.repeats.len() {
-            let Some(repeats) = self.repeats.get_mut(space) else { continue };
-            let rows: Vec<(u64, Row)> = repeats.drain().collect();
-            for (place, row) in rows {
-                let codes = u64::from(row.app) << 32 | u64::from(row.set);
-                if let Some(pair) = self.pairs.get(&codes).cloned().flatten() {
-                    let weight = row.weight.unwrap_or(1);
-                    self.add(unpack(place), &pair, row.at, row.outcome, weight, false)?;
-                }
-            }
-        }
-        Ok(())
+        row.reject().is_none()
+            && pair
+                .as_ref()
+                .and_then(|pair| pair.at(row.at()))
+                .is_some_and(|(_, leaf)| leaf.standing != Standing::Outside)
     }
 
     fn pair(&mut self, row: &Merged<'_>) -> Touching {
@@ -198,22 +153,16 @@ impl Tracer<'_> {
     }
 
     /// Adds a row to the figure, as the counter would (docs/counting.md, rules 1 to 4).
-    fn add(
-        &mut self,
-        place: (usize, u32),
-        pair: &Pair,
-        at: Moment,
-        outcome: Outcome,
-        weight: i64,
-        repeat: bool,
-    ) -> Result<(), ExposureError> {
-        let Some((_, leaf)) = pair.at(at) else { return Ok(()) };
+    fn add(&mut self, seen: &Seen) -> Result<(), ExposureError> {
+        let codes = u64::from(seen.app) << 32 | u64::from(seen.set);
+        let Some(pair) = self.pairs.get(&codes).cloned().flatten() else { return Ok(()) };
+        let Some((_, leaf)) = pair.at(seen.at) else { return Ok(()) };
         if leaf.standing != Standing::Counts {
             return Ok(());
         }
         let holds =
             |cells: &[(u32, super::WindowSet)]| cells.iter().any(|(cell, _)| self.is_cell(*cell));
-        let share = match outcome {
+        let share = match seen.outcome {
             Outcome::Allowed if holds(&leaf.exposed) => Share::Allowed,
             // An event that exercised other scopes alone held this one.
             Outcome::Allowed if holds(&leaf.held_only) => Share::HeldOnly,
@@ -222,20 +171,11 @@ impl Tracer<'_> {
             _ => return Ok(()),
         };
         if let Some(day) = self.day
-            && (share != Share::Allowed || at.micros.div_euclid(DAY_MICROS) != day)
+            && (share != Share::Allowed || seen.at.micros.div_euclid(DAY_MICROS) != day)
         {
             return Ok(());
         }
-        let share = if repeat { Share::Deduplicated } else { share };
-        self.trace.entry(place).or_default().add(share, weight)
+        let share = if seen.repeat { Share::Deduplicated } else { share };
+        self.trace.entry(seen.place).or_default().add(share, seen.weight)
     }
-}
-
-fn pack((source, unit): (usize, u32)) -> u64 {
-    (source as u64) << 32 | u64::from(unit)
-}
-
-fn unpack(place: u64) -> (usize, u32) {
-    let unit = u32::try_from(place & u64::from(u32::MAX)).unwrap_or(NONE);
-    (usize::try_from(place >> 32).unwrap_or(usize::MAX), unit)
 }

@@ -27,7 +27,7 @@ pub use frames::{
     escaped, is_formula,
 };
 pub use header::{ColumnSpec, ColumnType, TableSpec};
-pub use output::{Table, TableFile};
+pub use output::{Table, TableFile, parquet_properties};
 pub use policy_frames::ChangeRow;
 
 /// The table of what changed since another report: it is made last, from the others.
@@ -56,6 +56,11 @@ pub const QUERIES: [(&str, &str); 13] = [
     ("13_findings", include_str!("../../queries/13_findings.sql")),
     ("14_thresholds", include_str!("../../queries/14_thresholds.sql")),
 ];
+
+/// The table of people, none of a run's: its file says what its columns are and holds no query, because
+/// what makes it must not pass through frames, reports or a run's folder.
+pub const NOTIFICATION_LIST: (&str, &str) =
+    ("12_notification_list", include_str!("../../queries/12_notification_list.sql"));
 
 #[derive(Debug, Error)]
 pub enum ImpactError {
@@ -120,6 +125,31 @@ pub fn built_in() -> Result<Vec<Query>, ImpactError> {
         .collect()
 }
 
+/// What the list of people to notify is.
+///
+/// # Errors
+/// As [`built_in`].
+pub fn notification_list() -> Result<TableSpec, ImpactError> {
+    let (file, header) = NOTIFICATION_LIST;
+    TableSpec::parse(file, header)
+        .map_err(|reason| ImpactError::Query { file: file.to_string(), reason })
+}
+
+/// Every table, those of a run and the list of people, in the order of their files.
+///
+/// # Errors
+/// As [`built_in`].
+pub fn specs() -> Result<Vec<TableSpec>, ImpactError> {
+    let mut files = QUERIES.to_vec();
+    files.push(NOTIFICATION_LIST);
+    files.sort_unstable();
+    let parse = |(file, sql): &(&str, &str)| {
+        TableSpec::parse(file, sql)
+            .map_err(|reason| ImpactError::Query { file: (*file).to_string(), reason })
+    };
+    files.iter().map(parse).collect()
+}
+
 /// The keys of the built-in tables, by name: what a row is told by.
 ///
 /// # Errors
@@ -149,7 +179,9 @@ pub fn user_queries(files: &[PathBuf], taken: &[Query]) -> Result<Vec<Query>, Im
                 reason: "its name makes no table name; use letters, digits and _".into(),
             });
         }
-        if taken.iter().chain(&queries).any(|q| q.table == table) {
+        // Nothing of a run bears the name of the list of people.
+        let is_list = notification_list()?.name == table;
+        if is_list || taken.iter().chain(&queries).any(|q| q.table == table) {
             return Err(ImpactError::Taken { file, table });
         }
         queries.push(Query { file, table, sql, spec: None });

@@ -10,7 +10,7 @@ use arrow::array::{
     TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -21,7 +21,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as PolarsUnit};
 
-use super::header::{ColumnType, TableSpec};
+use super::header::{ColumnSpec, ColumnType, TableSpec};
 use super::{ImpactError, frames};
 use crate::moment::Moment;
 
@@ -154,6 +154,22 @@ impl Table {
         Ok(Self { name: name.to_string(), batch })
     }
 
+    /// Rows of the table of `spec`, column by column.
+    ///
+    /// # Errors
+    /// Columns that are not those of the header.
+    pub fn of(spec: &TableSpec, columns: Vec<ArrayRef>) -> Result<Self, ImpactError> {
+        let batch = RecordBatch::try_new(Self::schema(spec), columns)
+            .map_err(|e| ImpactError::Output { table: spec.name.clone(), reason: e.to_string() })?;
+        Ok(Self { name: spec.name.clone(), batch })
+    }
+
+    /// The columns of the table of `spec`.
+    pub fn schema(spec: &TableSpec) -> SchemaRef {
+        let field = |c: &ColumnSpec| Field::new(&c.name, arrow_type(c.data_type), true);
+        Arc::new(Schema::new(spec.columns.iter().map(field).collect::<Vec<_>>()))
+    }
+
     /// The table sorted by `key`, nulls first; no two rows may share one.
     ///
     /// # Errors
@@ -212,19 +228,7 @@ impl Table {
     /// [`ImpactError::Output`].
     pub fn parquet(&self) -> Result<TableFile, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let level = ZstdLevel::try_new(3).map_err(|e| failed(e.to_string()))?;
-        // No version here: the same rows are the same bytes, whichever release wrote them.
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_created_by("afterscope".into());
-        for field in self.batch.schema().fields() {
-            // Nearly every moment is another: a dictionary of them is work for nothing.
-            if matches!(field.data_type(), DataType::Timestamp(..)) {
-                let path = ColumnPath::from(field.name().as_str());
-                properties = properties.set_column_dictionary_enabled(path, false);
-            }
-        }
-        let properties = properties.build();
+        let properties = parquet_properties(&self.batch.schema());
         let mut out = Vec::new();
         let mut writer = ArrowWriter::try_new(&mut out, self.batch.schema(), Some(properties))
             .map_err(|e| failed(e.to_string()))?;
@@ -239,6 +243,14 @@ impl Table {
     /// # Errors
     /// [`ImpactError::Output`].
     pub fn csv(&self) -> Result<TableFile, ImpactError> {
+        Ok(self.file("csv", self.csv_records(true)?))
+    }
+
+    /// The records of [`Self::csv`], with or without the line of names before them.
+    ///
+    /// # Errors
+    /// [`ImpactError::Output`].
+    pub fn csv_records(&self, with_names: bool) -> Result<Vec<u8>, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
         let cells = self
             .batch
@@ -250,9 +262,11 @@ impl Table {
         let mut out = Vec::new();
         let mut writer = WriterBuilder::new().from_writer(&mut out);
         let names = self.batch.schema();
-        writer
-            .write_record(names.fields().iter().map(|f| f.name()))
-            .map_err(|e| failed(e.to_string()))?;
+        if with_names {
+            writer
+                .write_record(names.fields().iter().map(|f| f.name()))
+                .map_err(|e| failed(e.to_string()))?;
+        }
         let mut cell = String::new();
         for row in 0..self.batch.num_rows() {
             for column in &cells {
@@ -264,7 +278,7 @@ impl Table {
         }
         writer.flush().map_err(|e| failed(e.to_string()))?;
         drop(writer);
-        Ok(self.file("csv", out))
+        Ok(out)
     }
 
     fn file(&self, extension: &str, mut bytes: Vec<u8>) -> TableFile {
@@ -275,6 +289,24 @@ impl Table {
             rows: self.batch.num_rows(),
         }
     }
+}
+
+/// How tables are written.
+pub fn parquet_properties(schema: &Schema) -> WriterProperties {
+    // The default of the library is a valid level too.
+    let level = ZstdLevel::try_new(3).unwrap_or_default();
+    // No version here: the same rows are the same bytes, whichever release wrote them.
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_created_by("afterscope".into());
+    for field in schema.fields() {
+        // Nearly every moment is another: a dictionary of them is work for nothing.
+        if matches!(field.data_type(), DataType::Timestamp(..)) {
+            let path = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_dictionary_enabled(path, false);
+        }
+    }
+    properties.build()
 }
 
 /// A column as cells of a CSV file; nulls are empty.

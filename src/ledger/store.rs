@@ -46,20 +46,14 @@ impl Ledger {
     /// # Errors
     /// Storage failures, and a folder that holds something else.
     pub fn open(store: Store) -> Result<Self, LedgerError> {
-        if store.head(OWNER)?.is_none() {
-            let listed = store.list("")?;
-            if let Some(first) = listed.first()
-                && !listed.iter().any(|l| l.path == OWNER)
-            {
-                return Err(LedgerError::Foreign {
-                    folder: store.shown("").trim_end_matches('/').to_string(),
-                    example: first.path.clone(),
-                });
-            }
-            let text = format!("{{\"afterscope_state\":{}}}\n", super::pack::FORMAT);
-            store.create(OWNER, Bytes::from(text))?;
+        let mark = format!("{{\"afterscope_state\":{}}}\n", super::pack::FORMAT);
+        match store.claim(OWNER, Bytes::from(mark))? {
+            None => Ok(Self::read_only(store)),
+            Some(example) => Err(LedgerError::Foreign {
+                folder: store.shown("").trim_end_matches('/').to_string(),
+                example,
+            }),
         }
-        Ok(Self::read_only(store))
     }
 
     /// The ledger as it is; nothing is written.

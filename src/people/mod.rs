@@ -30,7 +30,7 @@ pub use input::{Input, InputFile, list};
 pub use members::{
     GroupCursor, GroupSet, GroupStretches, Member, MemberCursor, MembersPack, Stretch,
 };
-pub use residency::{Found, Residence, ResidencyPack, Resident};
+pub use residency::{Found, Residence, ResidencyCursor, ResidencyPack, Resident};
 
 /// Version of both formats; part of every pack's name.
 const FORMAT: u32 = 2;

@@ -15,7 +15,7 @@ use crate::impact::SourceCoverage;
 use crate::key::IdKind;
 use crate::ledger::pack::Kinds;
 use crate::ledger::{Ledger, OpenPack, Selection, kind_of};
-use crate::people::Residence;
+use crate::people::{People, Residence};
 use crate::scan::Progress;
 
 /// Everything counted, and every row accounted for.
@@ -36,8 +36,126 @@ impl Counted {
     }
 }
 
+/// The ledger's rows and the tables of people, opened; what a count and a list have in common.
+pub struct Opened {
+    pub rows: Vec<SourceRows>,
+    pub people: People,
+    tables: Vec<PeopleTable>,
+    /// Whether the registry has members, and residences.
+    has: (bool, bool),
+    /// Names of namespaces; sources refer to them by number.
+    pub person_namespaces: Vec<String>,
+    group_namespaces: Vec<String>,
+    group_kinds: Vec<Option<IdKind>>,
+    /// Namespaces of the ids in the tables of people.
+    person_space: usize,
+    group_space: usize,
+    temp: PathBuf,
+}
+
+impl Opened {
+    /// # Errors
+    /// Damaged packs, ids of two kinds, tables of people that cannot be used.
+    pub fn open(
+        plan: &RunPlan,
+        prepared: &Prepared<'_>,
+        ledger: &Ledger,
+        filled: &[Filled],
+        progress: &Arc<Progress>,
+    ) -> Result<Self, Error> {
+        let of = |f: fn(&SourcePlan) -> &String| {
+            prepared.sources.iter().map(move |s| f(s.plan).as_str())
+        };
+        let (person, person_namespaces) = spaces(of(|s| &s.person_namespace));
+        let (group, group_namespaces) = spaces(of(|s| &s.group_namespace));
+        let (event, event_names) = spaces(of(|s| &s.event_namespace));
+        let person_kinds = one_kind("person", filled, &person, &person_namespaces, |k| k.person)?;
+        one_kind("event", filled, &event, &event_names, |k| k.event)?;
+        let group_kinds = one_kind("group", filled, &group, &group_namespaces, |k| k.group)?;
+
+        let rows = open_rows(prepared, ledger, filled.iter().map(|filled| &filled.selection))?;
+        let temp = temp_dir(plan)?;
+        let number = |of: &[usize]| of.get(plan.registry.people.source).copied().unwrap_or(0);
+        let (person_space, group_space) = (number(&person), number(&group));
+        let kinds = (
+            person_kinds.get(person_space).copied().flatten(),
+            group_kinds.get(group_space).copied().flatten(),
+        );
+        let (people, tables) = people_of(plan, prepared, ledger, kinds, &temp, progress)?;
+        let has = (prepared.memberships.is_some(), prepared.residency.is_some());
+        Ok(Self {
+            rows,
+            people,
+            tables,
+            has,
+            person_namespaces,
+            group_namespaces,
+            group_kinds,
+            person_space,
+            group_space,
+            temp,
+        })
+    }
+
+    pub fn settings<'a>(
+        &'a self,
+        plan: &'a RunPlan,
+        prepared: &Prepared<'_>,
+        progress: &'a Progress,
+    ) -> Settings<'a> {
+        let (has_members, has_residency) = self.has;
+        Settings {
+            rules: Rules::new(&prepared.registry, plan.as_of, plan.lookback_days),
+            keyer: &plan.keyer,
+            group_kinds: self.group_kinds.clone(),
+            groups_limit: plan.groups_limit,
+            people: (has_members || has_residency).then_some(PeopleOf {
+                people: &self.people,
+                has_members,
+                has_residency,
+                person_space: self.person_space,
+                group_space: self.group_space,
+            }),
+            budget: prepared.budget,
+            threads: plan.threads,
+            temp: &self.temp,
+            stop: &progress.stop,
+        }
+    }
+
+    /// Counts what is open.
+    ///
+    /// # Errors
+    /// Damaged packs, sums that overflow, rows that are not conserved.
+    pub fn count(
+        &self,
+        plan: &RunPlan,
+        prepared: &Prepared<'_>,
+        filled: Vec<Filled>,
+        progress: &Progress,
+    ) -> Result<Counted, Error> {
+        let exposure = exposure::count(&self.rows, &self.settings(plan, prepared, progress))?;
+        let coverage = prepared
+            .sources
+            .iter()
+            .zip(&filled)
+            .enumerate()
+            .map(|(i, (source, filled))| cover(plan.as_of, i, source, filled, &exposure))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let residences = self.people.residency.as_ref().map(|pack| pack.residences.clone());
+        Ok(Counted {
+            exposure,
+            filled,
+            coverage,
+            group_namespaces: self.group_namespaces.clone(),
+            residences: residences.unwrap_or_default(),
+            tables: self.tables.clone(),
+        })
+    }
+}
+
 /// # Errors
-/// Damaged packs, ids of two kinds, sums that overflow, rows that are not conserved.
+/// As [`Opened::open`] and [`Opened::count`].
 pub fn count(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
@@ -45,53 +163,7 @@ pub fn count(
     filled: Vec<Filled>,
     progress: &Arc<Progress>,
 ) -> Result<Counted, Error> {
-    let of =
-        |f: fn(&SourcePlan) -> &String| prepared.sources.iter().map(move |s| f(s.plan).as_str());
-    let (person, person_names) = spaces(of(|s| &s.person_namespace));
-    let (group, group_names) = spaces(of(|s| &s.group_namespace));
-    let (event, event_names) = spaces(of(|s| &s.event_namespace));
-    let person_kinds = one_kind("person", &filled, &person, &person_names, |k| k.person)?;
-    one_kind("event", &filled, &event, &event_names, |k| k.event)?;
-    let group_kinds = one_kind("group", &filled, &group, &group_names, |k| k.group)?;
-
-    let selections = filled.iter().map(|filled| &filled.selection);
-    let rows = open_rows(prepared, ledger, selections)?;
-    let temp = temp_dir(plan)?;
-    let number = |of: &[usize]| of.get(plan.registry.people.source).copied().unwrap_or(0);
-    let (person_space, group_space) = (number(&person), number(&group));
-    let kinds = (
-        person_kinds.get(person_space).copied().flatten(),
-        group_kinds.get(group_space).copied().flatten(),
-    );
-    let (people, tables) = people_of(plan, prepared, ledger, kinds, &temp, progress)?;
-    let has_people = prepared.memberships.is_some() || prepared.residency.is_some();
-    let settings = Settings {
-        rules: Rules::new(&prepared.registry, plan.as_of, plan.lookback_days),
-        keyer: &plan.keyer,
-        group_kinds,
-        groups_limit: plan.groups_limit,
-        people: has_people.then_some(PeopleOf {
-            people: &people,
-            has_members: prepared.memberships.is_some(),
-            has_residency: prepared.residency.is_some(),
-            person_space,
-            group_space,
-        }),
-        budget: prepared.budget,
-        threads: plan.threads,
-        temp: &temp,
-        stop: &progress.stop,
-    };
-    let exposure = exposure::count(&rows, &settings)?;
-    let coverage = prepared
-        .sources
-        .iter()
-        .zip(&filled)
-        .enumerate()
-        .map(|(i, (source, filled))| cover(plan.as_of, i, source, filled, &exposure))
-        .collect::<Result<Vec<_>, Error>>()?;
-    let residences = people.residency.map(|pack| pack.residences).unwrap_or_default();
-    Ok(Counted { exposure, filled, coverage, group_namespaces: group_names, residences, tables })
+    Opened::open(plan, prepared, ledger, &filled, progress)?.count(plan, prepared, filled, progress)
 }
 
 /// The rows that selections name, with the numbers of their namespaces.

@@ -7,6 +7,9 @@ mod explain;
 mod explain_key;
 mod fill;
 mod follow;
+mod list_files;
+mod name_people;
+mod notification_list;
 mod outlook;
 mod people;
 mod prepare;
@@ -39,6 +42,8 @@ use prepare::Prepared;
 use tables::tables;
 
 pub use explain::{EXPLAINED, Explained, FileShare, Sums, explain};
+pub use name_people::Reread;
+pub use notification_list::{ListRequest, ListSummary, notification_list};
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
 pub use recompute::recompute;
 pub use what_if::{Answer, BrokenApp, Figures, Question, what_if};

@@ -72,20 +72,13 @@ impl Publisher {
     /// # Errors
     /// Storage failures, and an output that is not ours.
     pub fn open(store: Store) -> Result<Self, PublishError> {
-        if store.head(OWNER)?.is_none() {
-            let listed = store.list("")?;
-            if let Some(first) = listed.first() {
-                // Another run may have claimed the folder a moment ago.
-                if !listed.iter().any(|l| l.path == OWNER) {
-                    return Err(PublishError::Foreign {
-                        output: store.shown("").trim_end_matches('/').to_string(),
-                        example: first.path.clone(),
-                    });
-                }
-            }
-            store.create(OWNER, Bytes::from_static(OWNER_BYTES))?;
+        match store.claim(OWNER, Bytes::from_static(OWNER_BYTES))? {
+            None => Ok(Self { store }),
+            Some(example) => Err(PublishError::Foreign {
+                output: store.shown("").trim_end_matches('/').to_string(),
+                example,
+            }),
         }
-        Ok(Self { store })
     }
 
     /// For looking only: nothing is written.

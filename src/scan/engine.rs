@@ -89,7 +89,7 @@ impl Ready {
 }
 
 /// Pages and batches while a row group is decoded.
-const DECODING: u64 = 8 << 20;
+pub(super) const DECODING: u64 = 8 << 20;
 
 /// A matching row with its place in the selection, as an event, and copied into its pack.
 const KEPT_ROW: u64 = 140;

@@ -10,8 +10,8 @@ use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, ScopeSet};
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
 use super::mapping::{
-    encoding_of, floats, folded, id_kind, ids, integers, list_rows, moments, plain_integers,
-    plain_keys, plain_micros, split, text_codes,
+    encoding_of, floats, folded, id_kind, id_texts, ids, integers, list_rows, moments,
+    plain_integers, plain_keys, plain_micros, split, text_codes,
 };
 use super::prune;
 use super::scopes::{Calls, Matches, Meaning};
@@ -446,18 +446,12 @@ impl<'a> EventBuilder<'a> {
             })?,
         };
         keys.kind = keys.kind.or(kind);
-        if keyer.is_keyed() && !is_text && kind.is_some() {
+        if let Some(kind) = kind.filter(|_| keyer.is_keyed() && !is_text) {
             // The key no longer gives the id back.
-            let plain = bound.to_text(&array, self.file)?;
+            let plain = id_texts(bound, &array, kind, self.file)?;
             own.resize(first, None);
             for (i, text) in plain.iter().enumerate() {
-                let canonical = match (kind, text) {
-                    (Some(IdKind::Uuid), Some(t)) => {
-                        uuid::Uuid::try_parse(t.trim()).ok().map(|u| u.to_string())
-                    }
-                    (_, text) => text.map(str::to_string),
-                };
-                own.push(veiled(keys.get(first + i), canonical.as_deref()));
+                own.push(veiled(keys.get(first + i), text));
             }
         }
         if !own.is_empty() {

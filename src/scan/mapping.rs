@@ -260,6 +260,63 @@ pub fn ids(
     Ok(kind)
 }
 
+/// Ids of whole numbers and UUIDs as texts: digits, and the form of RFC 9562.
+///
+/// # Errors
+/// [`ScanError::WrongType`] where the column has no textual form.
+pub fn id_texts(
+    bound: &Bound,
+    array: &ArrayRef,
+    kind: IdKind,
+    file: &str,
+) -> Result<StringArray, ScanError> {
+    let texts = bound.to_text(array, file)?;
+    if kind != IdKind::Uuid {
+        return Ok(texts);
+    }
+    let canonical = |text: &str| uuid::Uuid::try_parse(text.trim()).ok().map(|u| u.to_string());
+    Ok(texts.iter().map(|text| text.and_then(canonical)).collect())
+}
+
+/// Keys of an id column with the ids themselves, given to `take` row by row; nulls are passed over. One key
+/// comes with one text, however the log writes the id.
+///
+/// # Errors
+/// As [`ids`].
+pub fn ids_with_texts(
+    bound: &Bound,
+    array: &ArrayRef,
+    keyer: &Keyer,
+    file: &str,
+    mut take: impl FnMut(Key, &str),
+) -> Result<(), ScanError> {
+    let kind = if bound.constant() == Some(None) {
+        None
+    } else {
+        id_kind(bound, array.data_type(), file)?
+    };
+    match kind {
+        None => {}
+        Some(IdKind::Text) => {
+            ids(bound, array, keyer, file, |key, text| {
+                if let (Some(key), Some(text)) = (key, text) {
+                    take(key, text);
+                }
+            })?;
+        }
+        Some(kind) => {
+            let texts = id_texts(bound, array, kind, file)?;
+            let mut texts = texts.iter();
+            ids(bound, array, keyer, file, |key, _| {
+                if let (Some(key), Some(text)) = (key, texts.next().flatten()) {
+                    take(key, text);
+                }
+            })?;
+        }
+    }
+    Ok(())
+}
+
 /// The values of a column of 64-bit integers without nulls.
 pub fn plain_integers(array: &ArrayRef) -> Option<&[i64]> {
     let values = array.as_primitive_opt::<Int64Type>()?;

@@ -14,6 +14,7 @@ mod events;
 mod file;
 mod mapping;
 mod pages;
+mod person_ids;
 mod prune;
 mod ranges;
 mod scopes;
@@ -31,6 +32,7 @@ use crate::store::{Store, StoreError};
 pub use batch::AccessBatch;
 pub use engine::{Progress, ScanOutcome, Sink, Unreadable, scan};
 pub use mapping::epoch_unit;
+pub use person_ids::PersonIds;
 pub use prune::{Pruned, partition_day};
 
 /// What a scan looks for.
@@ -199,6 +201,11 @@ pub enum ScanError {
         "{file}: one of its row groups needs a memory limit of {needed} MB\ngive more with --memory-limit, or write the log in smaller row groups"
     )]
     Memory { file: String, needed: u64 },
+
+    #[error(
+        "{file}: {people} people whom the ledger has from this file are not found in it\nit was changed without a new size or time; restore it, or write it anew and run again"
+    )]
+    PeopleGone { file: String, people: u64 },
 
     #[error("interrupted")]
     Interrupted,

@@ -312,6 +312,26 @@ impl Store {
             .map_err(|e| self.error(path, &e))
     }
 
+    /// Takes the folder for this program's own: by the file `owner` in it. Where it holds anything and
+    /// that file is not there, gives the first file of somebody else.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn claim(&self, owner: &str, mark: Bytes) -> Result<Option<String>, StoreError> {
+        if self.head(owner)?.is_some() {
+            return Ok(None);
+        }
+        let listed = self.list("")?;
+        // Another run may have claimed the folder a moment ago.
+        if let Some(first) = listed.first()
+            && !listed.iter().any(|l| l.path == owner)
+        {
+            return Ok(Some(first.path.clone()));
+        }
+        self.create(owner, mark)?;
+        Ok(None)
+    }
+
     /// Replaces exactly the version `pin`; `false` where there is another by now. Not for local
     /// folders, which have no such operation.
     ///

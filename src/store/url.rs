@@ -89,6 +89,14 @@ impl StoreUrl {
         }
     }
 
+    /// Another address, whose store is reached as this one's.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn other(&self, text: &str, base: &FsPath) -> Result<Self, String> {
+        Self::parse(text, base, &self.options)
+    }
+
     /// A glob that ends in a slash names folders: all that lies below them is meant.
     fn with_all_below(self, written: &str) -> Self {
         let folders = written.ends_with('/') && self.split_glob().is_some();

@@ -13,6 +13,8 @@ import pyarrow as pa
 
 QUERIES = Path(__file__).resolve().parents[2] / "queries"
 
+PEOPLE = "notification_list"
+
 TYPES = {
     "string": pa.string(),
     "int64": pa.int64(),
@@ -39,7 +41,16 @@ class TableContract:
 
 
 def tables() -> list[TableContract]:
-    """The contracts of all impact tables, in the order of their files."""
+    """The contracts of a run's tables, in the order of their files."""
+    return [c for c in every_table() if c.name != PEOPLE]
+
+
+def people() -> TableContract:
+    """The contract of the list of people, which is none of a run's tables."""
+    return next(c for c in every_table() if c.name == PEOPLE)
+
+
+def every_table() -> list[TableContract]:
     return [contract(path) for path in sorted(QUERIES.glob("[0-9]*.sql"))]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+import contract as contracts_of
 from contract import QUERIES, ColumnContract, TableContract
 from mapping import registry as registries
 from mapping import rows as mapped
@@ -23,12 +24,14 @@ class Oracle:
 
     def __init__(self, contracts: list[TableContract], threads: int = 1) -> None:
         self.contracts = contracts
+        self.people = contracts_of.people()
         self.connection = duckdb.connect(config={"threads": threads})
         self.connection.execute("SET TimeZone = 'UTC'")
         folder = QUERIES / "oracle"
         self.shared = [(folder / name).read_text(encoding="utf-8") for name in SHARED]
         self.queries = {
-            c.name: (folder / f"{c.name}.sql").read_text(encoding="utf-8") for c in contracts
+            c.name: (folder / f"{c.name}.sql").read_text(encoding="utf-8")
+            for c in [*contracts, self.people]
         }
 
     def answer(self, config: Path, as_of: str) -> Answer:
@@ -52,6 +55,24 @@ class Oracle:
             max_rejected=settings.max_rejected_rows,
             tables={c.name: self.table(c) for c in self.contracts},
         )
+
+    def choices(self) -> list[tuple[list[str], list[str]]]:
+        """Scopes and apps that a list of people may be asked for, after `answer`; none means all."""
+        found = self.connection.execute(
+            "SELECT min(scope), max(scope), min(app), max(app) FROM hits WHERE exercised"
+        ).fetchall()[0]
+        scopes, apps = ([name for name in pair if name is not None] for pair in
+                        (found[:2], found[2:]))
+        return [([], []), (scopes[:1], []), ([], apps[:1]), (scopes[1:], apps[1:]), (scopes, apps)]
+
+    def listed(self, scopes: list[str], apps: list[str]) -> pa.Table:
+        """The list of people, after `answer`."""
+        for name, chosen in (("chosen_scopes", scopes), ("chosen_apps", apps)):
+            rows = table([(c,) for c in chosen], name=pa.string())
+            self.connection.register(f"arrow_{name}", rows)
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM arrow_{name}")
+            self.connection.unregister(f"arrow_{name}")
+        return self.table(self.people)
 
     def table(self, contract: TableContract) -> pa.Table:
         """A table in the shape that the contract gives."""

@@ -34,6 +34,11 @@ class Run:
         return [str(program), "run", "--config", str(self.config), "--as-of", self.as_of,
                 "--output", str(self.output), *self.flags]
 
+    def listing(self, program: Path, place: Path, chosen: list[str]) -> list[str]:
+        """The call of `afterscope notification-list` beside it."""
+        return [str(program), "notification-list", *self.command(program)[2:], "--out", str(place),
+                *chosen]
+
 
 @dataclass(frozen=True)
 class Report:
@@ -81,4 +86,23 @@ def check(run: Run, program: Path, oracle: Oracle, contracts: list[TableContract
         else:
             about = {column for table, column in changes.ABOUT_CHANGES if table == contract.name}
             lines += differences(contract, answer.tables[contract.name], found, about)
+    lines += people_differences(run, program, oracle, environment)
     return lines, Report(line["run_id"], answer)
+
+
+def people_differences(run: Run, program: Path, oracle: Oracle, environment: dict[str, str]
+                       ) -> list[str]:
+    """What differs between the program's lists of people and the oracle's."""
+    place = run.output.with_name(f"{run.output.name}-people")
+    for scopes, apps in oracle.choices():
+        chosen = [*(f"--scope={scope}" for scope in scopes), *(f"--app={app}" for app in apps)]
+        done = subprocess.run(run.listing(program, place, chosen), capture_output=True, text=True,
+                              env=environment, timeout=TIMEOUT_S, check=False)
+        if done.returncode != 0:
+            return [f"exit code of notification-list {chosen}: {done.returncode}",
+                    *("  " + line for line in done.stderr.strip().splitlines()[-8:])]
+        found = place / f"{oracle.people.name}.parquet"
+        lines = differences(oracle.people, oracle.listed(scopes, apps), found)
+        if lines:
+            return [*lines, f"of notification-list {chosen}"]
+    return []

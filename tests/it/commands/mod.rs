@@ -3,6 +3,7 @@
 mod interrupt;
 mod latest;
 mod listing;
+mod notification_list;
 mod output;
 mod people;
 mod reference;

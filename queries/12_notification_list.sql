@@ -1,0 +1,13 @@
+-- One row for each person who was observed: an allowed, exercised call after the restriction names them. It is none of a run's tables: afterscope notification-list writes it, and only to a place of its own. Its rows are as many as subjects_observed says. This file has no query.
+-- key: namespace, subject
+-- column: grain | string |  | subject.
+-- column: namespace | string |  | Namespace of the person's id: ids of two namespaces are two people.
+-- column: subject | string |  | The id as the log has it (whole numbers as digits, UUIDs in their canonical form, texts in lower case where the mapping folds case); with --hash-key its keyed hash in hex. No row is a total: an id that reads (all) stands as it is.
+-- column: country | string |  | Where the person lives, as registry.residency says by as_of; null where it does not, or gives two places at one moment.
+-- column: subdivision | string |  | Null where the registry names none.
+-- column: category | string |  | Category of the person; null where the registry names none.
+-- column: scopes | string |  | Restricted scopes through which the person was reached, of those that were chosen, sorted, parted by ;
+-- column: apps | string |  | Ids of the apps that did, of those that were chosen, sorted, parted by ;, null where no event names one.
+-- column: requests | int64 | events | Sum of weights of allowed, exercised events that name the person, those without an app too.
+-- column: first_access | timestamp[us, UTC] |  | The first of them.
+-- column: last_access | timestamp[us, UTC] |  | The last.

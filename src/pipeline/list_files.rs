@@ -1,0 +1,181 @@
+//! The files of a list of people, written as its rows come.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::notification_list::refused;
+use crate::error::Error;
+use crate::impact::{Table, TableSpec, parquet_properties};
+use crate::key::hex;
+use crate::ledger::shelf::Encoder;
+use crate::publish::seal;
+use crate::store::{Store, StoreError, Upload};
+
+/// Marks a folder as that of a list: nothing else may ever lie there.
+const OWNER: &str = "afterscope-notification-list.json";
+const OWNER_BYTES: &[u8] = b"{\"afterscope_notification_list\":1}\n";
+
+/// What a list is made of; the last is written last, and a list without it is none.
+pub const FILES: [&str; 4] = [OWNER, PARQUET, CSV, JSON];
+
+const PARQUET: &str = "notification_list.parquet";
+const CSV: &str = "notification_list.csv";
+const JSON: &str = "notification_list.json";
+
+/// A file that is sent while it is made.
+struct Growing {
+    name: &'static str,
+    upload: Option<Upload>,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Growing {
+    fn begin(store: &Store, name: &'static str) -> Result<Self, StoreError> {
+        Ok(Self { name, upload: Some(store.upload(name)?), hash: Sha256::new(), bytes: 0 })
+    }
+
+    fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        self.hash.update(&bytes);
+        self.bytes += bytes.len() as u64;
+        match &mut self.upload {
+            Some(upload) => upload.write(bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the file visible; says what it is.
+    fn finish(mut self) -> Result<Value, StoreError> {
+        if let Some(upload) = self.upload.take() {
+            upload.finish()?;
+        }
+        let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
+        Ok(json!({ "name": self.name, "bytes": self.bytes, "sha256": sha256 }))
+    }
+}
+
+impl Drop for Growing {
+    /// People's ids must not stay behind in a list that was not finished.
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            upload.abort();
+        }
+    }
+}
+
+/// The folder of a list.
+pub struct ListFolder {
+    store: Store,
+}
+
+impl ListFolder {
+    /// Takes an empty folder, or one that holds an earlier list and nothing else.
+    ///
+    /// # Errors
+    /// Storage failures; a folder that holds anything else.
+    pub fn claim(store: Store) -> Result<Self, Error> {
+        let foreign = match store.claim(OWNER, Bytes::from_static(OWNER_BYTES))? {
+            Some(example) => Some(example),
+            None => {
+                let listed = store.list("")?.into_iter().map(|listed| listed.path);
+                listed.into_iter().find(|path| !FILES.contains(&path.as_str()))
+            }
+        };
+        if let Some(example) = foreign {
+            return Err(refused(
+                format!("--out {}", store.shown("").trim_end_matches('/')),
+                format!(
+                    "it holds files that are none of a notification list ({example})\nname an empty folder, or one that holds nothing but an earlier list"
+                ),
+            ));
+        }
+        let folder = Self { store };
+        folder.tidy();
+        Ok(folder)
+    }
+
+    /// Removes what a killed command left half written in a local folder: ids of people, in files that the
+    /// store does not list.
+    fn tidy(&self) {
+        let entries = self.store.local_root().and_then(|root| std::fs::read_dir(root).ok());
+        for entry in entries.into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let staged = name.to_str().and_then(|name| name.rsplit_once('#'));
+            if staged.is_some_and(|(of, tail)| {
+                FILES.contains(&of) && tail.bytes().all(|b| b.is_ascii_digit())
+            }) {
+                // One that is gone by now needs no removing.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    pub fn shown(&self) -> String {
+        self.store.shown("").trim_end_matches('/').to_string()
+    }
+
+    /// Begins a list; an earlier one is none from here on.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn begin(&self, spec: &TableSpec) -> Result<ListFiles<'_>, Error> {
+        self.store.remove(JSON)?;
+        let schema = Table::schema(spec);
+        let encoder = Encoder::new(schema.clone(), parquet_properties(&schema))?;
+        Ok(ListFiles {
+            folder: self,
+            encoder,
+            parquet: Growing::begin(&self.store, PARQUET)?,
+            csv: Growing::begin(&self.store, CSV)?,
+            rows: 0,
+            has_names: false,
+        })
+    }
+}
+
+/// A list in the making.
+pub struct ListFiles<'a> {
+    folder: &'a ListFolder,
+    encoder: Encoder,
+    parquet: Growing,
+    csv: Growing,
+    rows: u64,
+    /// Whether the CSV file has its first line.
+    has_names: bool,
+}
+
+impl ListFiles<'_> {
+    /// Adds rows: a row group of the Parquet file.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn write(&mut self, rows: &Table) -> Result<(), Error> {
+        self.rows += rows.batch.num_rows() as u64;
+        self.csv.write(rows.csv_records(!self.has_names)?.into())?;
+        self.has_names = true;
+        if rows.batch.num_rows() > 0 {
+            self.parquet.write(self.encoder.write(&rows.batch)?)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the list visible; `about` says what it is made from. Its JSON comes last, and that one's last
+    /// line is the SHA-256 of all before it.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn finish(mut self, about: Value) -> Result<u64, Error> {
+        self.parquet.write(self.encoder.finish([])?)?;
+        let files = [self.parquet.finish()?, self.csv.finish()?];
+        let mut all = Map::new();
+        if let Value::Object(about) = about {
+            all.extend(about);
+        }
+        all.insert("rows".into(), self.rows.into());
+        all.insert("files".into(), files.to_vec().into());
+        let text = serde_json::to_string_pretty(&Value::Object(all)).unwrap_or_default();
+        self.folder.store.replace(JSON, seal(&text).into())?;
+        Ok(self.rows)
+    }
+}
