@@ -122,10 +122,7 @@ fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String))
         }
     }
     for ((source, url), file) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
-        push(
-            Cause::MissingFile,
-            format!("{url} ({} rows, source {source})", text(file, "/rows")),
-        );
+        push(Cause::MissingFile, format!("{url} ({} rows, source {source})", text(file, "/rows")));
     }
 }
 
@@ -144,11 +141,7 @@ fn registry(of: &Value) -> BTreeMap<String, Vec<Value>> {
 }
 
 /// Gives how many settings differ.
-fn of_configuration(
-    before: &Value,
-    after: &Value,
-    push: &mut impl FnMut(Cause, String),
-) -> usize {
+fn of_configuration(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String)) -> usize {
     let (old, new) = (settings(before), settings(after));
     let sources = |of: &BTreeMap<String, String>| -> BTreeSet<String> {
         of.keys().filter_map(|key| source_of(key)).map(|(name, _)| name.to_string()).collect()
@@ -283,8 +276,14 @@ mod tests {
         assert_eq!(one(|of| of["configuration_sha256"] = "9".into()).0, Cause::Policy);
         // It can be read now.
         assert_eq!(one(|of| of["sources"][0]["files"][1]["rows"] = 3.into()).0, Cause::LateFile);
-        assert_eq!(one(|of| of["sources"][0]["files"][0]["e_tag"] = "9".into()).0, Cause::RewrittenFile);
-        assert_eq!(one(|of| of["sources"][0]["files"][0]["rows"] = Value::Null).0, Cause::MissingFile);
+        assert_eq!(
+            one(|of| of["sources"][0]["files"][0]["e_tag"] = "9".into()).0,
+            Cause::RewrittenFile
+        );
+        assert_eq!(
+            one(|of| of["sources"][0]["files"][0]["rows"] = Value::Null).0,
+            Cause::MissingFile
+        );
     }
 
     #[test]

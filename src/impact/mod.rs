@@ -23,8 +23,8 @@ use crate::registry::Registry;
 
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
 pub use frames::{
-    DayCoverage, Periods, Report, SinceReport, SourceCoverage, build as build_frames, coverage_pct, escaped,
-    is_formula,
+    DayCoverage, Periods, Report, SinceReport, SourceCoverage, build as build_frames, coverage_pct,
+    escaped, is_formula,
 };
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile};
@@ -71,6 +71,11 @@ pub enum ImpactError {
         "query {file}: its result repeats the key {key} ({values})\nthis is a bug in afterscope; please report it"
     )]
     Repeated { file: String, key: String, values: String },
+
+    #[error(
+        "table {table}: its {column} is not what another table says of the same people or events\nthis is a bug in afterscope; please report it"
+    )]
+    TwoFigures { table: String, column: String },
 
     #[error("table {table}: {reason}")]
     Output { table: String, reason: String },

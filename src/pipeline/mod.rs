@@ -21,9 +21,9 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::changes::Tables;
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::changes::Tables;
 use crate::impact::Table;
 use crate::ledger::Ledger;
 use crate::publish::{Publisher, Standing};
@@ -31,9 +31,9 @@ use crate::scan::Progress;
 use crate::signature::PublicKey;
 use crate::store::Io;
 
+use account::check_rejects;
 use count::{Counted, count};
 use fill::fill_ledger;
-use account::check_rejects;
 use follow::{Between, Followed, between, log_of, prepare_following};
 use prepare::Prepared;
 use tables::tables;
@@ -68,12 +68,12 @@ pub struct Summary {
     pub reused: bool,
 }
 
-/// Figures of the `(all)` row.
+/// Figures of the `(all)` row; null where the report masks them.
 #[derive(Clone, Copy, Debug, Default, Serialize, serde::Deserialize)]
 pub struct Totals {
-    pub requests_allowed: i64,
-    pub subjects_observed: u64,
-    pub groups: u64,
+    pub requests_allowed: Option<i64>,
+    pub subjects_observed: Option<u64>,
+    pub groups: Option<u64>,
     pub apps: u64,
 }
 
@@ -183,19 +183,19 @@ fn finish(
         files.push(table.csv()?);
         Ok::<(), Error>(reports.take(&table)?)
     };
-    tables(plan, prepared, &mut counted, &mut take)?;
+    let suppressed = tables(plan, prepared, &mut counted, &mut take)?;
     let changes = log_of(prepared, followed, earlier.steps, earlier.changes, &new)?;
     files.extend([changes.parquet()?, changes.csv()?]);
     reports.take(&changes)?;
     files.extend(reports.finish(&files)?);
-    let totals = evidence::totals(&counted.exposure);
+    let totals = evidence::totals(&counted.exposure, suppressed.as_ref());
     let verdict = if counted.is_complete() { "complete" } else { "incomplete" };
     for text in evidence::doubts(plan, prepared, &counted) {
         observer.warn(&text);
     }
     let place = follow::place_of(followed);
-    let details =
-        evidence::manifest_details(plan, prepared, &counted, &files, totals, verdict, &place);
+    let told = evidence::Told { totals, verdict, report: &place, suppressed: suppressed.as_ref() };
+    let details = evidence::manifest_details(plan, prepared, &counted, &files, &told);
     let (published, _) =
         publisher.publish(&prepared.run_id, plan.as_of, &files, details, plan.signer.as_ref())?;
     publisher.point_latest(&prepared.run_id, plan.as_of)?;

@@ -102,7 +102,9 @@ impl Sections<'_> {
         };
         paragraph(
             page,
-            &format!("This report follows {before}. Every figure that is not the same stands below with what its change comes from."),
+            &format!(
+                "This report follows {before}. Every figure that is not the same stands below with what its change comes from."
+            ),
         );
         page.raw("<dl>\n");
         for (reason, rows) in &self.kept.reasons {

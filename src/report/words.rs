@@ -143,7 +143,9 @@ pub const VERDICTS: [(&str, &str); 4] = [
 /// What the cause of a change says, for the reader.
 pub fn reason_says(reason: &str) -> &'static str {
     match reason {
-        "late file" => "Log files that the report before did not have, of calls that it would have counted.",
+        "late file" => {
+            "Log files that the report before did not have, of calls that it would have counted."
+        }
         "rewritten file" => "Log files with other content than they had then.",
         "missing file" => "Log files that were there then and are gone, or cannot be read now.",
         "policy change" => {
