@@ -204,10 +204,9 @@ pub(super) fn attestations(report: &Report<'_>) -> PolarsResult<DataFrame> {
         i64::try_from(rows.sum::<Option<u64>>()?).ok()
     };
     let follows = report.coverage.iter().flat_map(|s| s.days.values()).any(|d| d.since.is_some());
-    let late = rows
-        .iter()
-        .zip(&after)
-        .map(|(row, after)| late(row.attested_at.filter(|_| follows && after.is_some())?));
+    let late = rows.iter().zip(&after).map(|(row, after)| {
+        late(row.attested_at.filter(|_| follows && after.is_some())?)
+    });
     let scope =
         |a: &&Attestation| a.scope.as_deref().map_or(Cow::from("(all)"), escaped).into_owned();
     Builder::default()

@@ -53,14 +53,11 @@ impl Followed {
             return Err(unusable(format!("{} holds no such report", publisher.shown())));
         };
         let damaged = |reason: String| {
-            unusable(format!(
-                "its manifest does not hold: {reason}\nlook at it with afterscope verify"
-            ))
+            unusable(format!("its manifest does not hold: {reason}\nlook at it with afterscope verify"))
         };
         let manifest = Manifest::parse(&bytes).map_err(damaged)?;
         let as_of = manifest.details.get("as_of").and_then(Value::as_str).unwrap_or_default();
-        let as_of =
-            Moment::parse_rfc3339(as_of).ok_or_else(|| damaged("it has no as_of".into()))?;
+        let as_of = Moment::parse_rfc3339(as_of).ok_or_else(|| damaged("it has no as_of".into()))?;
         let number = manifest.details.pointer("/report/number").and_then(Value::as_u64);
         Ok(Self {
             publisher,
@@ -152,7 +149,14 @@ fn latest(publisher: Publisher, identity: &str) -> Result<Option<Followed>, Erro
 
 fn refuse(plan: &RunPlan, followed: &Followed, prepared: &Prepared<'_>) -> Result<(), Error> {
     let run_id = &followed.manifest.run_id;
-    let reason = if followed.as_of > plan.as_of {
+    let told = followed.manifest.details.pointer("/suppressed/below").and_then(Value::as_u64);
+    // What was told from this number of people on would stand in change_log.
+    let told = told.unwrap_or(1);
+    let reason = if let Some(below) = plan.suppress_below.filter(|below| u64::from(*below) > told) {
+        format!(
+            "it leaves out no counts from {told} people on, and this report those of fewer than {below} (report.suppress_below): change_log would tell what is left out\nfollow a report that leaves out as much, or follow none with --follows none"
+        )
+    } else if followed.as_of > plan.as_of {
         format!(
             "its as_of, {}, is later than this report's, {}\nname an earlier report with --follows RUN, or follow none with --follows none",
             followed.as_of, plan.as_of
@@ -386,9 +390,7 @@ fn state_of<'a>(
             Some(now) if **now != pin && state >= Cause::RewrittenFile => {
                 new.push((url.to_string(), (*now).clone()));
             }
-            Some(now) if **now == pin && state >= Cause::Mapping => {
-                new.push((url.to_string(), pin))
-            }
+            Some(now) if **now == pin && state >= Cause::Mapping => new.push((url.to_string(), pin)),
             _ => old.push((url.to_string(), pin)),
         }
     }
@@ -405,18 +407,17 @@ fn state_of<'a>(
         _ => return None,
     };
     let asked = &source.wanted.asked;
-    let wanted =
-        |lineage: &Lineage, files| Wanted { lineage: lineage.clone(), asked: asked.clone(), files };
+    let wanted = |lineage: &Lineage, files| Wanted { lineage: lineage.clone(), asked: asked.clone(), files };
     let (old, mut new) = (wanted(read_then, old), wanted(current, new));
     let selection = new.select(packs).joined(old.select(packs), new.files.len());
     if !selection.missing.is_empty() {
         return None;
     }
     new.files.extend(old.files);
-    let unreadable = then
-        .unreadable
-        .iter()
-        .map(|bad| Unreadable { path: bad.file.clone(), reason: bad.reason.clone() });
+    let unreadable = then.unreadable.iter().map(|bad| Unreadable {
+        path: bad.file.clone(),
+        reason: bad.reason.clone(),
+    });
     Some((of(new), Filled { selection, unreadable: unreadable.collect() }))
 }
 

@@ -193,6 +193,11 @@ fn finish(
     for text in evidence::doubts(plan, prepared, &counted) {
         observer.warn(&text);
     }
+    if suppressed.as_ref().is_some_and(|suppressed| !suppressed.together) {
+        observer.warn(
+            "there are too many masked figures to look at all their sums together (report.suppress_below): no sum by itself gives one back, several together might",
+        );
+    }
     let place = follow::place_of(followed);
     let told = evidence::Told { totals, verdict, report: &place, suppressed: suppressed.as_ref() };
     let details = evidence::manifest_details(plan, prepared, &counted, &files, &told);

@@ -5,6 +5,7 @@
 //! figures, `solve` which of them go. Cells that go are null.
 
 mod figures;
+mod linear;
 mod series;
 mod solve;
 mod sums;
@@ -28,6 +29,8 @@ use figures::{Measure, Part, Place, Told};
 pub struct Suppressed {
     /// Counts of fewer people are not told; always 2 at least.
     pub below: u32,
+    /// Whether all sums were also looked at together; false where there were too many for that.
+    pub together: bool,
     /// Cells that are null for it, by table.
     pub cells: BTreeMap<String, u64>,
     /// What is left out of the row of all.
@@ -67,9 +70,11 @@ pub fn mask(
     sums::tell(&mut told, lookback_from.micros);
     let masked = told.figures.solve(below.into());
     let is_masked = |figure: u32| {
-        usize::try_from(figure).ok().and_then(|figure| masked.get(figure)).copied().unwrap_or(false)
+        let masked = usize::try_from(figure).ok().and_then(|figure| masked.figures.get(figure));
+        masked.copied().unwrap_or(false)
     };
-    let mut suppressed = Suppressed { below, ..Default::default() };
+    let together = masked.together;
+    let mut suppressed = Suppressed { below, together, ..Default::default() };
     for table in tables {
         let Some(cells) = told.cells.get(&table.name) else { continue };
         let mut columns: Vec<(&str, Vec<bool>)> = cells

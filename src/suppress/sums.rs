@@ -1,12 +1,12 @@
 //! What holds between the figures of a run: which are sums of which, and which bound others.
 //!
-//! Distinct people are not a sum of the people of parts, but bounds follow from it, and where the parts do not
-//! overlap it is one. All are taken as sums: that masks more, and never less.
+//! Distinct people of parts that overlap do not add up. But bounds follow, and parts need not overlap: they
+//! are taken as sums all the same, which masks more and never less.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::figures::{Key, Measure, Name, Part, Place, Told};
-use super::solve::Figure;
+use super::solve::{Figure, Parts};
 use crate::exposure::Window;
 use crate::moment::DAY_MICROS;
 
@@ -65,14 +65,27 @@ pub fn tell(told: &mut Told, lookback_from: i64) {
     for same in pairs.0.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
         children.clear();
         children.extend(same.iter().map(|pair| pair.2));
-        if let Some((parent, ..)) = same.first() {
-            told.figures.sum(*parent, &children);
+        if let Some((parent, over, child)) = same.first() {
+            let measure = usize::try_from(*child).ok().and_then(|child| told.keys.get(child));
+            let parts = measure.map_or(Parts::Apart, |key| parts(*over, key.measure));
+            told.figures.sum(*parent, &children, parts);
         }
     }
     grace(told);
     equals(told);
     residences(told);
     bounds(told);
+}
+
+/// A person lives in one place and is new on one day; a request is one of an app, a day and a group, and mostly of
+/// one scope.
+fn parts(over: Over, measure: Measure) -> Parts {
+    match (over, measure) {
+        (Over::NewOfDays | Over::Residences, _) => Parts::Apart,
+        (_, Measure::Groups) => Parts::Overlapping,
+        (_, measure) if measure.is_people() => Parts::Overlapping,
+        _ => Parts::Apart,
+    }
 }
 
 /// A part is a part of what is larger: a scope of all, an app of its developer.
@@ -184,11 +197,15 @@ fn grace(told: &mut Told) {
         let parts = [Window::InGrace, Window::AfterGrace]
             .map(|window| told.find(key.place, Part::Window(window), key.measure));
         if let [Some(within), Some(after)] = parts {
-            sums.push((figure, [within, after]));
+            let parts = match key.measure.is_people() {
+                true => Parts::Overlapping,
+                false => Parts::Apart,
+            };
+            sums.push((figure, [within, after], parts));
         }
     }
-    for (parent, children) in sums {
-        told.figures.sum(parent, &children);
+    for (parent, children, parts) in sums {
+        told.figures.sum(parent, &children, parts);
     }
 }
 
@@ -273,14 +290,14 @@ fn residences(told: &mut Told) {
                 codes.filter_map(|code| lived.get(code).copied()).collect()
             };
             let children = figures(&mut larger.iter());
-            told.figures.sum(*parent, &children);
+            told.figures.sum(*parent, &children, Parts::Apart);
             for (smaller, part) in sets.iter().filter(|(set, _)| set.is_subset(larger)) {
                 if part == parent || smaller.is_empty() {
                     continue;
                 }
                 let mut children = figures(&mut larger.difference(smaller));
                 children.push(*part);
-                told.figures.sum(*parent, &children);
+                told.figures.sum(*parent, &children, Parts::Apart);
             }
         }
     }
