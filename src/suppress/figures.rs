@@ -295,7 +295,9 @@ impl Told {
         if let Some(found) = self.found.get(&key) {
             return (self.figures.value(*found) == value).then_some(*found);
         }
-        let figure = self.figures.add(value, key.measure.is_people());
+        // Of groups that are not listed no people are told: few requests would bound them all the same.
+        let is_people = key.measure.is_people() || key.part == Part::Rest;
+        let figure = self.figures.add(value, is_people);
         self.found.insert(key, figure);
         self.keys.push(key);
         Some(figure)

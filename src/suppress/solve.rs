@@ -427,7 +427,7 @@ mod tests {
     fn crossed(cells: &[Vec<i64>]) -> Figures {
         let columns = cells[0].len();
         let mut figures = people(&cells.concat());
-        let mut total = |figures: &mut Figures, children: Vec<Figure>| {
+        let total = |figures: &mut Figures, children: Vec<Figure>| {
             let value = children.iter().map(|child| figures.value(*child)).sum();
             let parent = figures.add(value, true);
             figures.sum(parent, &children, Apart);
