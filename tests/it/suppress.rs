@@ -154,6 +154,9 @@ fn totals_of_few_people_stand_nowhere_not_even_on_the_last_line() {
     // Apps able, used, lately; people, at most (6, of whom 4 or 6 may be masked), groups.
     let cells: Vec<&str> = line.split_whitespace().collect();
     assert_eq!((cells[4], cells[6]), ("-", "-"), "{line}");
+    let page = fs::read_to_string(run_folder(&lake).join("report.html")).unwrap();
+    assert!(page.contains("reached data of people whose number is left out"), "{page}");
+    assert!(page.contains("People: left out observed"), "{page}");
     // Found again, it says the same.
     let again = lake.run(&["--set", "report.suppress_below=5"]).succeeds().json();
     assert_eq!((&again["totals"], &again["reused"]), (totals, &Value::Bool(true)));
@@ -164,6 +167,28 @@ fn totals_of_few_people_stand_nowhere_not_even_on_the_last_line() {
         assert!(cells[table].as_u64().unwrap() > 0, "{table}");
     }
     assert!(cells.get("coverage").is_none());
+}
+
+#[test]
+fn few_requests_of_groups_that_are_not_listed_would_bound_their_people() {
+    let lake = Lake::standard();
+    let published =
+        lake.publishes(&["--set", "report.suppress_below=3", "--set", "report.groups=1"]);
+    let groups = published.table("groups_exposed");
+    // Group 11 was read once through read_members; 4 requests less the 3 in group 10 would tell, but the 4 are
+    // masked: they are 6 of all less the 2 of write_posts, whose 2 people are too few.
+    let row = |grain| {
+        let key = [("grain", grain), ("scope", "read_members")];
+        groups.row(&key, &["groups", "requests_allowed", "subjects_observed"])
+    };
+    assert_eq!(row("scope_rest"), ["1", "null", "null"]);
+    assert_eq!(row("scope_group"), ["1", "3", "3"]);
+    let summary = published.table("scope_summary");
+    let requests = |scope| summary.row(&[("scope", scope)], &["requests_allowed"])[0];
+    assert_eq!(
+        [requests("(all)"), requests("read_members"), requests("write_posts")],
+        ["6", "null", "null"]
+    );
 }
 
 /// People with numbers that nothing else has: 4,321 through one app, others through three more.

@@ -1,7 +1,7 @@
 //! A reader who knows what adds up to what, and takes every published figure away from every other. It knows
 //! nothing of the program but what its tables mean.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::no_small_count;
@@ -96,6 +96,15 @@ impl Book {
             let home = home.map(|name| table.column(name)[row]).join("|");
             Some((format!("home {home}"), counted.to_string()))
         });
+        book.table("groups_exposed", plain, masked, |table, row, column| {
+            let counted = match column {
+                "subjects_observed" => "subjects",
+                "members_then" => "members",
+                "requests_allowed" => "requests",
+                _ => return None,
+            };
+            Some((format!("group {}", table.column("group_id")[row]), counted.to_string()))
+        });
         let apps = plain.table("app_scope_exposure");
         for row in 0..apps.rows.len() {
             if apps.column("grain")[row] == "app" {
@@ -121,7 +130,9 @@ impl Book {
             let place = match key("grain").as_str() {
                 "developer" | "scope_developer" => [key("scope"), "-".into(), key("developer_id")],
                 // A scope's row has no app in scope_summary, and `(all)` in others.
-                "scope" | "all" | "scope_category" => [key("scope"), ALL.into(), "-".into()],
+                "scope" | "all" | "scope_category" | "scope_group" | "scope_rest" => {
+                    [key("scope"), ALL.into(), "-".into()]
+                }
                 _ => [key("scope"), key("app_id"), "-".into()],
             };
             for (at, column) in plain.columns.iter().enumerate() {
@@ -151,15 +162,11 @@ impl Book {
 
     fn sums(&self, n: i64) -> usize {
         let mut tried = 0;
-        let families: BTreeSet<(&String, &String)> =
-            self.figures.keys().map(|(_, part, counted)| (part, counted)).collect();
-        for (part, counted) in families {
-            let rows: Vec<(&Place, Figure)> = self
-                .figures
-                .iter()
-                .filter(|(key, _)| key.1 == *part && key.2 == *counted)
-                .map(|(key, figure)| (&key.0, *figure))
-                .collect();
+        let mut families: BTreeMap<(&String, &String), Vec<(&Place, Figure)>> = BTreeMap::new();
+        for ((place, part, counted), figure) in &self.figures {
+            families.entry((part, counted)).or_default().push((place, *figure));
+        }
+        for ((part, counted), rows) in families {
             let has_developers = rows.iter().any(|(place, _)| place[2] != "-");
             let no_developer =
                 |app: &String| self.developer_of.get(app).is_none_or(|known| known == "null");
@@ -236,6 +243,9 @@ impl Book {
                 ("requests", "day", "requests"),
                 ("subjects", "home", "subjects"),
                 ("upper", "home", "upper"),
+                ("requests", "group", "requests"),
+                ("subjects", "group", "subjects"),
+                ("upper", "group", "members"),
             ] {
                 if let Some(parent) = find("after", whole) {
                     self.cannot_solve(
