@@ -13,6 +13,8 @@
 -- column: requests_denied_after | int64 | requests | Denied requests after it.
 -- column: requests_unknown_after | int64 | requests | Requests after it whose outcome is unknown.
 -- column: subjects_after | int64 | people | Distinct people reached after it.
+-- column: subjects_upper_bound_after | int64 | people | Those, and members of groups that were read after it, by membership at that moment; null without registry.memberships.
+-- column: subjects_unknown_rows_after | int64 | events | Events after it that name no subject and no group with a known member.
 -- column: groups_after | int64 | groups | Distinct groups read after it.
 -- column: first_after | timestamp[us, UTC] | UTC | First allowed, exercised event after it.
 -- column: last_after | timestamp[us, UTC] | UTC | Last allowed, exercised event after it.
@@ -23,7 +25,8 @@
 
 SELECT 'attestation' AS grain, app_id, app_name, developer_id, developer_name, scope, asked_at,
        attested_at, statement, requests_after, requests_denied_after, requests_unknown_after,
-       subjects_after, groups_after, first_after, last_after, regrants, rows_late,
+       subjects_after, subjects_upper_bound_after, subjects_unknown_rows_after, groups_after,
+       first_after, last_after, regrants, rows_late,
        coverage_pct_after,
        CASE
          WHEN events_after IS NULL THEN 'not_attested'

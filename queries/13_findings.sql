@@ -9,6 +9,8 @@
 -- column: developer_name | string |  | From the registry.
 -- column: requests_allowed | int64 | requests | Allowed, exercised requests of this kind.
 -- column: subjects_observed | int64 | people | Distinct people reached by them.
+-- column: subjects_upper_bound | int64 | people | Those, and members of groups that they read, by membership at that moment; null without registry.memberships.
+-- column: subjects_unknown_rows | int64 | events | Events of this kind that name no subject and no group with a known member.
 -- column: groups | int64 | groups | Distinct groups read by them.
 -- column: first_access | timestamp[us, UTC] | UTC | The first of them.
 -- column: last_access | timestamp[us, UTC] | UTC | The last of them.
@@ -22,14 +24,15 @@ WITH without_grant AS (
     AND c.is_capable IS NULL
 )
 SELECT grain, window AS finding, scope, app_id, app_name, developer_id, developer_name,
-       requests_allowed, subjects_observed, groups, first_access, last_access
+       requests_allowed, subjects_observed, subjects_upper_bound, subjects_unknown_rows, groups,
+       first_access, last_access
 FROM exposure
 WHERE grain = 'scope_app' AND events_allowed > 0
   AND window IN ('after_attestation', 'after_revocation', 'in_brownout', 'after_grace')
 UNION ALL
 SELECT e.grain, 'without_grant' AS finding, e.scope, e.app_id, e.app_name, e.developer_id,
-       e.developer_name, e.requests_allowed, e.subjects_observed, e.groups, e.first_access,
-       e.last_access
+       e.developer_name, e.requests_allowed, e.subjects_observed, e.subjects_upper_bound,
+       e.subjects_unknown_rows, e.groups, e.first_access, e.last_access
 FROM exposure AS e
 CROSS JOIN (SELECT has_grants FROM run) AS r
 JOIN (SELECT cell, TRUE AS is_without FROM without_grant) AS w ON e.cell = w.cell

@@ -75,6 +75,9 @@ SELECT
     c.file_day,
     coalesce(f.files_read, 0) AS files_read,
     0 AS files_unreadable,
+    -- Of a report that follows no other.
+    NULL AS files_changed,
+    NULL AS files_late,
     coalesce(f.rows_in_metadata, 0) AS rows_in_metadata,
     coalesce(f.rows_outside, 0) AS rows_outside,
     0 AS rows_deleted,

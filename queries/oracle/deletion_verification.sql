@@ -34,6 +34,34 @@ figures AS (
     FROM events
     GROUP BY promise
 ),
+-- docs/counting.md, rules 5 and 6.
+accesses AS (SELECT * FROM events WHERE outcome = 'allowed' AND exercised),
+members AS (
+    SELECT e.promise, e.row_no, row(p.people_space, m.subject) AS person
+    FROM accesses e
+    CROSS JOIN params p
+    JOIN memberships m
+        ON e.group_key = row(p.members_space, m.group_id)
+        AND (m.begins IS NULL OR m.begins <= e.time)
+        AND (m.ends IS NULL OR e.time < m.ends)
+),
+upper AS (
+    SELECT promise, count(DISTINCT person) AS people
+    FROM (
+        SELECT promise, person FROM accesses WHERE person IS NOT NULL
+        UNION ALL
+        SELECT promise, person FROM members
+    )
+    GROUP BY ALL
+),
+nameless AS (
+    SELECT promise, count(*) AS events
+    FROM accesses e
+    WHERE person IS NULL AND NOT EXISTS (
+        SELECT 1 FROM members m WHERE m.promise = e.promise AND m.row_no = e.row_no
+    )
+    GROUP BY ALL
+),
 again AS (
     SELECT t.promise, count(*) AS grants
     FROM promises t
@@ -102,10 +130,15 @@ SELECT
     CASE WHEN t.given THEN coalesce(f.denied, 0) END AS requests_denied_after,
     CASE WHEN t.given THEN coalesce(f.unknown, 0) END AS requests_unknown_after,
     CASE WHEN t.given THEN coalesce(f.people, 0) END AS subjects_after,
+    CASE WHEN t.given AND p.has_memberships THEN coalesce(u.people, 0) END
+        AS subjects_upper_bound_after,
+    CASE WHEN t.given THEN coalesce(n.events, 0) END AS subjects_unknown_rows_after,
     CASE WHEN t.given THEN coalesce(f.groups, 0) END AS groups_after,
     utc_moment(f.first_time) AS first_after,
     utc_moment(f.last_time) AS last_after,
     CASE WHEN t.given AND p.has_grants THEN coalesce(g.grants, 0) END AS regrants,
+    -- Of a report that follows no other.
+    NULL AS rows_late,
     CASE WHEN t.given THEN d.coverage_pct END AS coverage_pct_after,
     CASE
         WHEN NOT t.given THEN 'not_attested'
@@ -117,6 +150,8 @@ FROM promises t
 CROSS JOIN params p
 LEFT JOIN apps a ON a.app_id = t.app_id
 LEFT JOIN figures f USING (promise)
+LEFT JOIN upper u USING (promise)
+LEFT JOIN nameless n USING (promise)
 LEFT JOIN again g USING (promise)
 LEFT JOIN days d USING (promise)
 LEFT JOIN gaps x USING (promise)

@@ -124,7 +124,8 @@ impl Log {
         let [Some(table), Some(key), Some(name), Some(old), Some(after)] = columns else {
             return Ok(Some("change_log has other columns".into()));
         };
-        let of = |array: &StringArray, row| array.is_valid(row).then(|| array.value(row).to_string());
+        let of =
+            |array: &StringArray, row| array.is_valid(row).then(|| array.value(row).to_string());
         let mut told: BTreeMap<_, Change> = BTreeMap::new();
         for row in 0..said.batch.num_rows() {
             let change = Change {
@@ -135,7 +136,9 @@ impl Log {
                 new: of(after, row),
             };
             let place = (change.table.clone(), change.key.clone(), change.column.clone());
-            told.entry(place).and_modify(|first| first.new.clone_from(&change.new)).or_insert(change);
+            told.entry(place)
+                .and_modify(|first| first.new.clone_from(&change.new))
+                .or_insert(change);
         }
         for change in self.between(&self.first, new)? {
             let place = (change.table.clone(), change.key.clone(), change.column.clone());
@@ -231,7 +234,10 @@ mod tests {
         [("t".to_string(), file.bytes)].into()
     }
 
-    fn log(old: &[(&str, i64)], steps: &[(&[Cause], &[(&str, i64)])]) -> Result<Vec<String>, Unexplained> {
+    fn log(
+        old: &[(&str, i64)],
+        steps: &[(&[Cause], &[(&str, i64)])],
+    ) -> Result<Vec<String>, Unexplained> {
         let mut log = Log::new([("t".to_string(), vec!["app".to_string()])].into(), tables(old));
         for (causes, rows) in steps {
             log.push(Step { causes: causes.to_vec(), tables: tables(rows) })?;

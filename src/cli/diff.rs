@@ -7,9 +7,9 @@ use super::run::Runtime;
 use super::terminal::{self, number};
 use super::verify::find;
 use super::{Failure, print_line};
+use crate::changes::Change;
 use crate::error::Error;
 use crate::impact::is_formula;
-use crate::changes::Change;
 use crate::verify::{self, RunDiff};
 
 /// Changes of a table that are shown.

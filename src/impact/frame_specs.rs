@@ -170,6 +170,18 @@ pub const FRAMES: &[FrameSpec] = &[
                 "Events of unknown outcome, and allowed ones that exercised no covered scope.",
             ),
             ("subjects_after", "int64", "people", "Distinct."),
+            (
+                "subjects_upper_bound_after",
+                "int64",
+                "people",
+                "Those, and members of groups that were read since, by membership at that moment; null without memberships.",
+            ),
+            (
+                "subjects_unknown_rows_after",
+                "int64",
+                "events",
+                "Of these events, those that name no subject and no group with a known member.",
+            ),
             ("groups_after", "int64", "groups", "Distinct."),
             ("first_after", "timestamp", "UTC", ""),
             ("last_after", "timestamp", "UTC", ""),

@@ -204,9 +204,16 @@ pub(super) fn attestations(report: &Report<'_>) -> PolarsResult<DataFrame> {
         i64::try_from(rows.sum::<Option<u64>>()?).ok()
     };
     let follows = report.coverage.iter().flat_map(|s| s.days.values()).any(|d| d.since.is_some());
-    let late = rows.iter().zip(&after).map(|(row, after)| {
-        late(row.attested_at.filter(|_| follows && after.is_some())?)
-    });
+    let late = rows
+        .iter()
+        .zip(&after)
+        .map(|(row, after)| late(row.attested_at.filter(|_| follows && after.is_some())?));
+    let upper: Vec<Option<i64>> = measures()
+        .map(|m| {
+            let none = report.registry.has_memberships.then_some(0);
+            i64::try_from(m?.subjects_upper.or(none)?).ok()
+        })
+        .collect();
     let scope =
         |a: &&Attestation| a.scope.as_deref().map_or(Cow::from("(all)"), escaped).into_owned();
     Builder::default()
@@ -223,11 +230,13 @@ pub(super) fn attestations(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .int("requests_denied_after", measures().map(|m| m.map(|m| m.denied)).collect())
         .int("requests_unknown_after", measures().map(|m| m.map(|m| m.unknown)).collect())
         .int("events_unsettled_after", count(|m| m.unsettled))
-        .int("rows_late", late.collect())
         .int("subjects_after", count(|m| m.subjects))
+        .int("subjects_upper_bound_after", upper)
+        .int("subjects_unknown_rows_after", count(|m| m.subjects_unknown_rows))
         .int("groups_after", count(|m| m.groups))
         .time("first_after", measures().map(|m| m.and_then(|m| m.first)))?
         .time("last_after", measures().map(|m| m.and_then(|m| m.last)))?
+        .int("rows_late", late.collect())
         .int(
             "regrants",
             after

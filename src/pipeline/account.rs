@@ -7,8 +7,8 @@ use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::{Exposure, Term};
-use crate::moment::Moment;
 use crate::impact::{DayCoverage, Periods, SourceCoverage};
+use crate::moment::Moment;
 
 /// Accounts for every row of a source.
 ///

@@ -53,11 +53,14 @@ impl Followed {
             return Err(unusable(format!("{} holds no such report", publisher.shown())));
         };
         let damaged = |reason: String| {
-            unusable(format!("its manifest does not hold: {reason}\nlook at it with afterscope verify"))
+            unusable(format!(
+                "its manifest does not hold: {reason}\nlook at it with afterscope verify"
+            ))
         };
         let manifest = Manifest::parse(&bytes).map_err(damaged)?;
         let as_of = manifest.details.get("as_of").and_then(Value::as_str).unwrap_or_default();
-        let as_of = Moment::parse_rfc3339(as_of).ok_or_else(|| damaged("it has no as_of".into()))?;
+        let as_of =
+            Moment::parse_rfc3339(as_of).ok_or_else(|| damaged("it has no as_of".into()))?;
         let number = manifest.details.pointer("/report/number").and_then(Value::as_u64);
         Ok(Self {
             publisher,
@@ -390,7 +393,9 @@ fn state_of<'a>(
             Some(now) if **now != pin && state >= Cause::RewrittenFile => {
                 new.push((url.to_string(), (*now).clone()));
             }
-            Some(now) if **now == pin && state >= Cause::Mapping => new.push((url.to_string(), pin)),
+            Some(now) if **now == pin && state >= Cause::Mapping => {
+                new.push((url.to_string(), pin))
+            }
             _ => old.push((url.to_string(), pin)),
         }
     }
@@ -407,17 +412,18 @@ fn state_of<'a>(
         _ => return None,
     };
     let asked = &source.wanted.asked;
-    let wanted = |lineage: &Lineage, files| Wanted { lineage: lineage.clone(), asked: asked.clone(), files };
+    let wanted =
+        |lineage: &Lineage, files| Wanted { lineage: lineage.clone(), asked: asked.clone(), files };
     let (old, mut new) = (wanted(read_then, old), wanted(current, new));
     let selection = new.select(packs).joined(old.select(packs), new.files.len());
     if !selection.missing.is_empty() {
         return None;
     }
     new.files.extend(old.files);
-    let unreadable = then.unreadable.iter().map(|bad| Unreadable {
-        path: bad.file.clone(),
-        reason: bad.reason.clone(),
-    });
+    let unreadable = then
+        .unreadable
+        .iter()
+        .map(|bad| Unreadable { path: bad.file.clone(), reason: bad.reason.clone() });
     Some((of(new), Filled { selection, unreadable: unreadable.collect() }))
 }
 

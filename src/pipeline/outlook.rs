@@ -167,7 +167,8 @@ fn packs_of_followed(plan: &RunPlan, io: &Io) -> Result<Vec<String>, Error> {
     let manifest = publisher.manifest(&run_id)?.and_then(|bytes| Manifest::parse(&bytes).ok());
     let details = manifest.map(|manifest| manifest.details).unwrap_or_default();
     let sources = details.get("sources").and_then(Value::as_array).into_iter().flatten();
-    let packs = sources.flat_map(|s| s.get("packs").and_then(Value::as_array).into_iter().flatten());
+    let packs =
+        sources.flat_map(|s| s.get("packs").and_then(Value::as_array).into_iter().flatten());
     Ok(packs.filter_map(|name| name.as_str().map(str::to_string)).collect())
 }
 

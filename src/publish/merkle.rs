@@ -15,7 +15,7 @@ use crate::key::hex;
 
 pub const ALGORITHM: &str = "RFC 9162 tree of SHA-256: leaf 0x00, node 0x01";
 
-/// The part that holds one leaf for each input file.
+/// The part that holds one leaf for each input file and each file of the registry.
 pub const INPUTS: &str = "inputs";
 
 pub type Hash = [u8; 32];
@@ -45,7 +45,7 @@ impl Part {
 }
 
 impl Merkle {
-    /// The section for a run, its inputs as `details` has them and its tables' CSV files.
+    /// The section for a run, its inputs and registry as `details` has them and its tables' CSV files.
     pub fn of(run_id: &str, details: &Value, files: &[(&Output, &TableFile)]) -> Self {
         let mut parts = vec![inputs(details)];
         let tables = files.iter().filter(|(output, _)| output.is_csv_table());
@@ -68,7 +68,7 @@ pub fn as_of(details: &Value) -> &str {
     details.get("as_of").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The part over the input files: each leaf is a line of JSON.
+/// The part over the input files and those of the registry: each leaf is a line of JSON.
 pub fn inputs(details: &Value) -> Part {
     let mut tree = Tree::default();
     for source in details.get("sources").and_then(Value::as_array).into_iter().flatten() {
@@ -84,6 +84,17 @@ pub fn inputs(details: &Value) -> Part {
             });
             tree.push(leaf(line.to_string().as_bytes()));
         }
+    }
+    for file in details.get("registry").and_then(Value::as_array).into_iter().flatten() {
+        let line = json!({
+            "registry": file.get("role"),
+            "url": file.get("url"),
+            "bytes": file.get("size"),
+            "sha256": file.get("sha256"),
+            "e_tag": file.get("e_tag"),
+            "version": file.get("version"),
+        });
+        tree.push(leaf(line.to_string().as_bytes()));
     }
     Part::of(INPUTS, &tree)
 }

@@ -102,7 +102,9 @@ impl Sections<'_> {
         };
         paragraph(
             page,
-            &format!("This report follows {before}. Every figure that is not the same stands below with what its change comes from."),
+            &format!(
+                "This report follows {before}. Every figure that is not the same stands below with what its change comes from."
+            ),
         );
         page.raw("<dl>\n");
         for (reason, rows) in &self.kept.reasons {
@@ -145,6 +147,8 @@ impl Sections<'_> {
             "scope",
             "app_name",
             "subjects_observed",
+            "subjects_upper_bound",
+            "subjects_unknown_rows",
             "groups",
             "requests_allowed",
             "first_access",
@@ -317,6 +321,8 @@ impl Sections<'_> {
             "scope",
             "attested_at",
             "subjects_after",
+            "subjects_upper_bound_after",
+            "subjects_unknown_rows_after",
             "requests_after",
             "first_after",
             "last_after",

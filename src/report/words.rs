@@ -61,6 +61,8 @@ pub fn heading(column: &str) -> String {
         "requests_denied_after" => "Requests refused since",
         "requests_unknown_after" => "Requests since, outcome unknown",
         "subjects_after" => "People since",
+        "subjects_upper_bound_after" => "People at most since",
+        "subjects_unknown_rows_after" => "Events naming nobody since",
         "groups_after" => "Groups since",
         "first_after" => "First since",
         "last_after" => "Last since",
@@ -155,7 +157,9 @@ pub const VERDICTS: [(&str, &str); 4] = [
 /// What the cause of a change says, for the reader.
 pub fn reason_says(reason: &str) -> &'static str {
     match reason {
-        "late file" => "Log files that the report before did not have, of calls that it would have counted.",
+        "late file" => {
+            "Log files that the report before did not have, of calls that it would have counted."
+        }
         "rewritten file" => "Log files with other content than they had then.",
         "missing file" => "Log files that were there then and are gone, or cannot be read now.",
         "policy change" => {

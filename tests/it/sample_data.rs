@@ -3,12 +3,39 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::lake::Lake;
-use crate::published::{assert_same, bytes_below};
+use crate::published::{Published, assert_same, bytes_below};
 
 fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data-samples/groups-2019")
+}
+
+#[test]
+fn the_report_before_and_the_committed_sample_meet_in_the_log_of_changes() {
+    let out = tempfile::tempdir().unwrap();
+    let run = |as_of: &str, more: &[&str]| {
+        let folder = out.path().display().to_string();
+        let config = sample().join("afterscope.toml").display().to_string();
+        let mut args =
+            vec!["run", "-q", "--config", &config, "--as-of", as_of, "--output", &folder];
+        args.extend(more);
+        let output = Command::new(env!("CARGO_BIN_EXE_afterscope")).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run("2019-10-06", &[]);
+    run("2019-11-06", &["--follows", "latest"]);
+    let published = Published { folder: out.path().join("latest") };
+    let (log, summary) = (published.table("change_log"), published.table("scope_summary"));
+    assert!(log.column("reason").iter().all(|reason| *reason == "later as_of"));
+    let figure = [
+        ("table", "scope_summary"),
+        ("key", "grain=all scope=(all)"),
+        ("column", "requests_allowed"),
+    ];
+    let all = summary.row(&[("grain", "all")], &["requests_allowed"]);
+    assert_eq!(log.row(&figure, &["new"]), all);
 }
 
 #[test]

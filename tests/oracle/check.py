@@ -27,7 +27,7 @@ import expected
 from contract import tables
 from lakes.lake import Lake
 from oracle import Oracle
-from program import Run, check
+from program import Report, Run, check
 
 Work = Callable[[int], tuple[int, list[str]]]
 
@@ -127,8 +127,9 @@ def one_lake(number: int, program: Path, keep: Path | None, without: frozenset[s
 
 
 def lake_differences(lake: Lake, program: Path) -> list[str]:
+    before: Report | None = None
     for step, run in enumerate(lake.runs()):
-        lines = check(run, program, oracle(), oracle().contracts)
+        lines, before = check(run, program, oracle(), oracle().contracts, before)
         if lines:
             return [*lines, f"in run {step + 1}: {' '.join(run.command(program))}"]
     return []
@@ -138,7 +139,7 @@ def report_one(args: argparse.Namespace, program: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="oracle-") as temporary:
         output = args.keep if args.keep is not None else Path(temporary)
         run = Run(args.config.resolve(), args.as_of, output / "out")
-        lines = check(run, program, oracle(), oracle().contracts)
+        lines, _ = check(run, program, oracle(), oracle().contracts)
     for line in lines:
         print(line)
     return 1 if lines else 0

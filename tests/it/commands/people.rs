@@ -81,6 +81,27 @@ fn people_count_where_they_lived_as_far_as_was_known_by_as_of() {
 }
 
 #[test]
+fn findings_and_promises_have_an_upper_bound_too() {
+    let lake = Lake::with_all();
+    let published = lake.publishes(&[]);
+    let findings = published.table("findings");
+    let bounds = ["subjects_observed", "subjects_upper_bound", "subjects_unknown_rows"];
+    let of = |finding| {
+        let key = [("finding", finding), ("scope", "read_members"), ("app_id", "app-1")];
+        findings.row(&key, &bounds)
+    };
+    // Group 10 was read while 20 was a member, until 9 o'clock; group 11 a day later, with 20 again.
+    assert_eq!(of("after_grace"), ["3", "4", "0"]);
+    assert_eq!(of("after_attestation"), ["1", "2", "0"]);
+    let bounds = ["subjects_after", "subjects_upper_bound_after", "subjects_unknown_rows_after"];
+    let promises = published.table("deletion_verification");
+    assert_eq!(promises.row(&[("app_id", "app-1")], &bounds), ["1", "2", "0"]);
+    // A promise after which nothing came, and none.
+    assert_eq!(promises.row(&[("app_id", "app-3")], &bounds), ["0", "0", "0"]);
+    assert_eq!(promises.row(&[("app_id", "app-2")], &bounds), ["null", "null", "null"]);
+}
+
+#[test]
 fn two_residences_of_one_moment_are_believed_neither_and_told_of() {
     let lake = Lake::with_people();
     lake.residency(&[(1, Some("DE"), None), (1, Some("FR"), None), (2, Some("DE"), None)]);

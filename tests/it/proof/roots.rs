@@ -72,6 +72,14 @@ fn roots_are_those_of_the_lines_that_the_manual_names() {
         "{}",
         inputs[0]
     );
+    let registry = manifest["registry"].as_array().unwrap().iter().map(|file| {
+        format!(
+            r#"{{"registry":{},"url":{},"bytes":{},"sha256":{},"e_tag":null,"version":null}}"#,
+            file["role"], file["url"], file["size"], file["sha256"]
+        )
+    });
+    let inputs: Vec<String> = inputs.into_iter().chain(registry).collect();
+    assert_eq!(inputs.len(), 5);
     assert_eq!(parts[0]["root"], root_of(&inputs));
 
     let mut lines =

@@ -40,6 +40,9 @@ class Lake:
         rows = events.draw(self.c, self.policy, self.shapes)
         self.people = people.draw(self.c.apart("people"), self.policy, self.shapes, rows)
         self.files = [f for n, r in enumerate(rows) for f in self.split(n, r)]
+        # What may have changed figures since the run before, as change_log names it.
+        self.causes: set[str] = set()
+        self.last: tuple[str, int, frozenset[str]] | None = None
 
     def runs(self) -> Iterator[Run]:
         """Each run of the story; what it reads is on disk when it is given."""
@@ -69,7 +72,24 @@ class Lake:
         if c.has("id_key", 0.08):
             flags += ["--id-key", "env:ORACLE_ID_KEY"]
             environment = (("ORACLE_ID_KEY", "a secret of at least thirty-two bytes"),)
-        return Run(config, self.as_of(), self.folder / output, tuple(flags), environment)
+        return Run(config, self.as_of(), self.folder / output, tuple(flags), environment,
+                   self.followed(output, flags))
+
+    def followed(self, output: str, flags: list[str]) -> frozenset[str] | None:
+        """Causes of changed figures where the run follows the one before; it must be in the same
+        output, and end no later."""
+        reading = frozenset(flag for flag in flags if flag in ("--no-pruning", "--id-key"))
+        before, self.last = self.last, (output, self.policy.as_of, reading)
+        causes, self.causes = self.causes, set()
+        if before is None or before[0] != output or before[1] > self.policy.as_of:
+            return None
+        if before[1] != self.policy.as_of:
+            causes.add("later as_of")
+        if before[2] != reading:
+            causes.add("mapping change")
+        # What is the same in all is the same run, which does not follow itself.
+        follows = causes and self.c.apart(f"follows {output}").chance(0.7)
+        return frozenset(causes) if follows else None
 
     def as_of(self) -> str:
         wall, nanos = local(self.policy.as_of, "UTC")
@@ -127,10 +147,13 @@ class Lake:
         c, p = self.c, self.policy
         if "change_standing" not in c.without and p.attestations and c.apart("story").chance(0.5):
             p.attestations.pop()
+            self.causes.add("policy change")
         for what in c.some(["as_of", "date", "scope", "grace", "lookback", "add", "remove",
                             "rewrite"], 1, 3):
             if f"change_{what}" in c.without:
                 continue
+            if what in ("date", "scope", "grace", "lookback"):
+                self.causes.add("policy change")
             if what == "as_of":
                 p.as_of = draw_moment(c, p.base, p.zone, -3, 20)
             elif what == "date":
@@ -163,6 +186,7 @@ class Lake:
         drawn = self.shapes[file.source]
         if what == "remove":
             if sum(f.source == file.source for f in self.files) > 1:
+                self.causes.add("missing file")
                 file.path.unlink()
                 self.files.remove(file)
             return
@@ -172,7 +196,11 @@ class Lake:
         if what == "add":
             count = sum(f.path.parent == file.path.parent for f in self.files)
             file = LakeFile(file.source, file.path.with_name(f"late-{count}.parquet"), rows)
+            # One may have been there, and went.
+            self.causes |= {"late file", "rewritten file"}
             self.files = [f for f in self.files if f.path != file.path] + [file]
         else:
             file.rows = rows
+            # The file may have come since the run before.
+            self.causes |= {"rewritten file", "late file"}
         writing.log_file(c, drawn, file.path, rows)
