@@ -125,6 +125,7 @@ const GROUPS: &[Counts] = &[
 ];
 const PROMISES: &[Counts] = &[
     ("subjects_after", Some(Window::AfterAttestation), Measure::Subjects),
+    ("subjects_upper_bound_after", Some(Window::AfterAttestation), Measure::UpperBound),
     ("requests_after", Some(Window::AfterAttestation), Measure::Requests),
     ("requests_denied_after", Some(Window::AfterAttestation), Measure::Denied),
     ("requests_unknown_after", Some(Window::AfterAttestation), Measure::Unknown),
@@ -132,6 +133,7 @@ const PROMISES: &[Counts] = &[
 ];
 const FINDINGS: &[Counts] = &[
     ("subjects_observed", None, Measure::Subjects),
+    ("subjects_upper_bound", None, Measure::UpperBound),
     ("requests_allowed", None, Measure::Requests),
     ("groups", None, Measure::Groups),
 ];

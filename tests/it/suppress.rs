@@ -137,7 +137,8 @@ fn nothing_is_masked_where_nobody_asks_or_nothing_is_small() {
     lake.log("logs/part-0.parquet", &calls);
     let plain = lake.publishes(&[]).bytes();
     crate::lake::assert_same(&plain, &masked(&lake, "100").bytes());
-    assert_eq!(manifest(&lake)["suppressed"], serde_json::json!({ "below": 100, "cells": {} }));
+    let nothing = serde_json::json!({ "below": 100, "together": true, "cells": {} });
+    assert_eq!(manifest(&lake)["suppressed"], nothing);
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl Book {
             };
             let counted = match column {
                 "subjects_observed" => "subjects",
+                "subjects_upper_bound" => "upper",
                 "requests_allowed" => "requests",
                 "groups" => "groups",
                 _ => return None,
