@@ -1,14 +1,15 @@
 //! Sums taken together. Each alone may hide what it has to, and two of them give it back: where every row and
 //! every column of a table hides two cells, what some rows hide less what some columns hide can be one cell.
 //!
-//! Gauss-Jordan elimination over the masked figures, modulo a prime: a figure is given back where a row of the
-//! reduced system holds it alone. Coefficients are small whole numbers in the beginning; that a row of them
-//! vanishes modulo a prime of 61 bits and not else does not happen by chance, and would mask one figure more.
+//! The masked figures are solved modulo a prime, as far as the sums go, and what remains open is set at random:
+//! figures that could be other than they are then differ from nothing, those that are given back do not. That
+//! one of the first comes out as nothing by chance, in one of 10^18 cases, would mask one figure more.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use super::solve::Figure;
+use crate::key::mix;
 
 /// 2^61 - 1.
 const PRIME: u64 = (1 << 61) - 1;
@@ -50,17 +51,10 @@ pub fn row(parent: Option<Figure>, children: impl Iterator<Item = Figure>) -> Ro
 /// The figures that the rows give back, ascending; `None` where it takes more than `limit` steps to know.
 pub fn given_back(rows: Vec<Row>, limit: u64) -> Option<Vec<Figure>> {
     let mut system = System::new(rows, limit);
-    let apart = system.take_apart();
-    let mut solved = system.eliminate()?;
-    system.put_back(&apart)?;
-    solved.extend(apart.iter().map(|(number, _)| number));
-    let alone = |number: usize| match system.rows.get(number).map(Vec::as_slice) {
-        Some([(figure, _)]) => at(&system.names, *figure).copied(),
-        _ => None,
-    };
-    let mut known: Vec<Figure> = solved.into_iter().filter_map(alone).collect();
-    known.sort_unstable();
-    Some(known)
+    system.take_apart();
+    system.eliminate()?;
+    let back = system.open().into_iter().zip(&system.names).filter(|(open, _)| *open == 0);
+    Some(back.map(|(_, name)| *name).collect())
 }
 
 fn at<T>(of: &[T], figure: Figure) -> Option<&T> {
@@ -71,11 +65,11 @@ fn at<T>(of: &[T], figure: Figure) -> Option<&T> {
 struct System {
     names: Vec<Figure>,
     rows: Vec<Row>,
-    /// Rows that hold a figure, of those that are left.
+    /// Of rows that wait, those that hold a figure.
     holds: Vec<BTreeSet<usize>>,
-    is_done: Vec<bool>,
-    /// The reduced row in which a figure is the one that stands for it.
-    pivots: Vec<Option<usize>>,
+    /// Rows that wait no more, each with a figure that no row behind it holds.
+    solved: Vec<(usize, Figure)>,
+    is_solved: Vec<bool>,
     /// Terms that may still be looked at.
     left: u64,
 }
@@ -95,96 +89,69 @@ impl System {
                 }
             }
         }
-        let (is_done, pivots) = (vec![false; rows.len()], vec![None; names.len()]);
-        Self { names, rows, holds, is_done, pivots, left: limit }
+        let is_solved = vec![false; rows.len()];
+        Self { names, rows, holds, solved: Vec::new(), is_solved, left: limit }
     }
 
     fn held(&mut self, figure: Figure) -> Option<&mut BTreeSet<usize>> {
         self.holds.get_mut(usize::try_from(figure).ok()?)
     }
 
-    /// Takes away, one after the other, rows with a figure that no other row holds: they say nothing of other
-    /// figures. Gives the rows and those figures. Most rows go here.
-    fn take_apart(&mut self) -> Vec<(usize, Figure)> {
-        let mut apart = Vec::new();
+    /// A row waits no more; gives figures that one waiting row holds now.
+    fn solve(&mut self, number: usize, figure: Figure) -> Vec<Figure> {
+        self.solved.push((number, figure));
+        if let Some(solved) = self.is_solved.get_mut(number) {
+            *solved = true;
+        }
+        let mut single = Vec::new();
+        for (other, _) in self.rows.get(number).cloned().unwrap_or_default() {
+            if let Some(rows) = self.held(other) {
+                rows.remove(&number);
+                if rows.len() == 1 {
+                    single.push(other);
+                }
+            }
+        }
+        single
+    }
+
+    /// Solves, one after the other, rows with a figure that no other row holds: they say nothing of other
+    /// figures. Most rows go here.
+    fn take_apart(&mut self) {
         let mut single: Vec<Figure> = (0..).take(self.holds.len()).collect();
         while let Some(figure) = single.pop() {
             let holds = at(&self.holds, figure).filter(|rows| rows.len() == 1);
-            let Some(number) = holds.and_then(|rows| rows.first()).copied() else { continue };
-            apart.push((number, figure));
-            if let Some(done) = self.is_done.get_mut(number) {
-                *done = true;
-            }
-            for (other, _) in self.rows.get(number).cloned().unwrap_or_default() {
-                if let Some(rows) = self.held(other) {
-                    rows.remove(&number);
-                    if rows.len() == 1 {
-                        single.push(other);
-                    }
-                }
+            if let Some(number) = holds.and_then(|rows| rows.first()).copied() {
+                single.extend(self.solve(number, figure));
             }
         }
-        apart
     }
 
-    /// Gauss-Jordan elimination of the rows that are left; gives them.
-    fn eliminate(&mut self) -> Option<Vec<usize>> {
-        // The shortest row first: what it holds goes from all others.
-        let rows = self.rows.iter().zip(&self.is_done).enumerate().filter(|(_, (_, done))| !**done);
-        let mut waiting: BinaryHeap<Reverse<(usize, usize)>> =
-            rows.map(|(number, (row, _))| Reverse((row.len(), number))).collect();
-        let mut solved = Vec::new();
+    /// Gauss elimination of the rows that wait, the shortest first.
+    fn eliminate(&mut self) -> Option<()> {
+        let rows = self.rows.iter().zip(&self.is_solved).enumerate();
+        let mut waiting: BinaryHeap<Reverse<(usize, usize)>> = rows
+            .filter(|(_, (_, solved))| !**solved)
+            .map(|(number, (row, _))| Reverse((row.len(), number)))
+            .collect();
         while let Some(Reverse((length, number))) = waiting.pop() {
+            if self.is_solved.get(number) != Some(&false) {
+                continue;
+            }
             let Some(row) = self.rows.get(number).filter(|row| row.len() == length) else {
                 continue;
             };
-            if self.is_done.get(number) != Some(&false) {
-                continue;
-            }
             let rare = |term: &&(Figure, u64)| (at(&self.holds, term.0).map(BTreeSet::len), term.0);
             let Some((pivot, value)) = row.iter().min_by_key(rare).copied() else { continue };
-            let unit = scaled(row, inverse(value));
+            let factor = inverse(value);
+            let unit: Row = row.iter().map(|(figure, v)| (*figure, times(*v, factor))).collect();
+            self.solve(number, pivot);
             for other in at(&self.holds, pivot).cloned().unwrap_or_default() {
-                if other == number {
-                    continue;
-                }
                 self.reduce(other, &unit, pivot)?;
-                if self.is_done.get(other) == Some(&false) {
-                    waiting.push(Reverse((self.rows.get(other).map_or(0, Vec::len), other)));
-                }
+                waiting.push(Reverse((self.rows.get(other).map_or(0, Vec::len), other)));
             }
-            self.keep(number, unit, pivot);
-            solved.push(number);
-        }
-        Some(solved)
-    }
-
-    /// Puts back the rows that were taken away, the last first, each without what others stand for.
-    fn put_back(&mut self, apart: &[(usize, Figure)]) -> Option<()> {
-        for (number, figure) in apart.iter().rev() {
-            let mut row = self.rows.get(*number).cloned().unwrap_or_default();
-            for (other, value) in row.clone().into_iter().filter(|term| term.0 != *figure) {
-                let pivot = at(&self.pivots, other).copied().flatten();
-                let Some(unit) = pivot.and_then(|pivot| self.rows.get(pivot)) else { continue };
-                self.left = self.left.checked_sub((row.len() + unit.len()) as u64)?;
-                row = less(&row, unit, value);
-            }
-            let value = row.iter().find(|term| term.0 == *figure).map_or(1, |term| term.1);
-            self.keep(*number, scaled(&row, inverse(value)), *figure);
         }
         Some(())
-    }
-
-    fn keep(&mut self, number: usize, row: Row, pivot: Figure) {
-        if let Some(place) = self.rows.get_mut(number) {
-            *place = row;
-        }
-        if let Some(done) = self.is_done.get_mut(number) {
-            *done = true;
-        }
-        if let Some(place) = usize::try_from(pivot).ok().and_then(|at| self.pivots.get_mut(at)) {
-            *place = Some(number);
-        }
     }
 
     /// Takes the pivot out of a row: less a multiple of `unit`, in which its coefficient is 1.
@@ -207,15 +174,32 @@ impl System {
         }
         Some(())
     }
+
+    /// By how much each figure could be another one, in a change that keeps all rows.
+    fn open(&self) -> Vec<u64> {
+        // Figures that no row was solved for may be anything; the others follow from them.
+        let mut open: Vec<u64> =
+            (1..).take(self.names.len()).map(|n| mix(n) % (PRIME - 1) + 1).collect();
+        for (number, figure) in self.solved.iter().rev() {
+            let (mut sum, mut own) = (0, 1);
+            for (other, value) in self.rows.get(*number).into_iter().flatten() {
+                if other == figure {
+                    own = *value;
+                } else {
+                    sum = plus(sum, times(*value, at(&open, *other).copied().unwrap_or(0)));
+                }
+            }
+            if let Some(place) = usize::try_from(*figure).ok().and_then(|at| open.get_mut(at)) {
+                *place = times(PRIME - sum, inverse(own)) % PRIME;
+            }
+        }
+        open
+    }
 }
 
 fn coefficient(row: &Row, figure: Figure) -> u64 {
     let found = row.binary_search_by_key(&figure, |term| term.0).ok();
     found.and_then(|place| row.get(place)).map_or(0, |term| term.1)
-}
-
-fn scaled(row: &Row, factor: u64) -> Row {
-    row.iter().map(|(figure, value)| (*figure, times(*value, factor))).collect()
 }
 
 /// `row` - `factor` × `unit`.
