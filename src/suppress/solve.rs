@@ -109,7 +109,7 @@ pub struct Masked {
 
 /// Steps of elimination that are tried, some seconds; and masked members of sums, some hundred megabytes.
 const STEPS: u64 = 300_000_000;
-const TERMS: usize = 8_000_000;
+const TERMS: usize = 2_000_000;
 
 /// Lists of numbers, one for each figure.
 struct Lists {
