@@ -139,7 +139,9 @@ impl Error {
             Self::Exposure(ExposureError::Internal { .. }) | Self::Conservation { .. } => {
                 ExitCode::Bug
             }
-            Self::Impact(ImpactError::Repeated { .. }) => ExitCode::Bug,
+            Self::Impact(ImpactError::Repeated { .. } | ImpactError::TwoFigures { .. }) => {
+                ExitCode::Bug
+            }
             Self::Impact(_) => ExitCode::User,
             Self::Report(ReportError::Temporary { .. }) => ExitCode::Transient,
             Self::Report(_) => ExitCode::Bug,

@@ -18,6 +18,8 @@ pub mod exposure;
 
 pub mod impact;
 
+pub mod suppress;
+
 pub mod report;
 
 pub mod publish;

@@ -135,6 +135,7 @@ fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
         let upper = FINDINGS.iter().position(|(name, _)| *name == "subjects_upper_bound");
         if cell(&complete) == "false"
             && let Some(upper) = upper.and_then(|upper| line.get_mut(upper))
+            && upper != "-"
         {
             upper.push('+');
         }

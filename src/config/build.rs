@@ -455,6 +455,13 @@ pub fn build(
             b.take_at(at, report_named(text))
         }
     };
+    let suppress_below = Some(document.report.suppress_below).filter(|below| *below > 1);
+    if let (Some(below), [_, ..]) = (suppress_below, document.report.queries.as_slice()) {
+        let message = format!(
+            "`report.suppress_below` is {below} and `report.queries` names own queries: these read unmasked figures, and what they make of them cannot be masked; leave one of the two out"
+        );
+        b.problem(&["report", "suppress_below"], message);
+    }
     let queries = document.report.queries.iter().map(|q| base.join(q)).collect();
     Some(RunPlan {
         as_of: as_of?,
@@ -476,6 +483,7 @@ pub fn build(
         max_rejected_rows: document.report.max_rejected_rows,
         groups_limit,
         follows: follows?,
+        suppress_below,
         queries,
         html: document.report.html,
         xlsx: document.report.xlsx,

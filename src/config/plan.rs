@@ -27,6 +27,8 @@ pub struct RunPlan {
     pub groups_limit: Option<u64>,
     /// The report whose changed figures this one explains.
     pub follows: Option<Follows>,
+    /// Counts of fewer people are not published; `None` where all are.
+    pub suppress_below: Option<u32>,
     /// SQL files of the user, each a table.
     pub queries: Vec<PathBuf>,
     /// Whether the page and the workbook for people are written.

@@ -413,6 +413,11 @@ pub struct Report {
     /// without a cause ends the run with exit 3.
     #[serde(default)]
     pub follows: Option<String>,
+    /// Counts of fewer people than this, from 1 on, are left out of all tables and reports, and with them what
+    /// they would follow from; a number of people at least 2. Default 0: nothing is left out; 1 leaves out
+    /// nothing, either. Not together with `queries`.
+    #[serde(default, skip_serializing_if = "Report::is_none_suppressed")]
+    pub suppress_below: u32,
     /// SQL files; each becomes a table named after the file.
     #[serde(default)]
     pub queries: Vec<String>,
@@ -425,6 +430,10 @@ pub struct Report {
 }
 
 impl Report {
+    /// A run that leaves out nothing has the name that it had before there was such a setting.
+    fn is_none_suppressed(below: &u32) -> bool {
+        *below == 0
+    }
     fn default_written() -> bool {
         true
     }
@@ -440,6 +449,7 @@ impl Default for Report {
             max_rejected_rows: 0,
             groups: None,
             follows: None,
+            suppress_below: 0,
             queries: Vec::new(),
             html: Self::default_written(),
             xlsx: Self::default_written(),

@@ -84,6 +84,11 @@ pub enum ImpactError {
     )]
     Repeated { file: String, key: String, values: String },
 
+    #[error(
+        "table {table}: its {column} is not what another table says of the same people or events\nthis is a bug in afterscope; please report it"
+    )]
+    TwoFigures { table: String, column: String },
+
     #[error("table {table}: {reason}")]
     Output { table: String, reason: String },
 }

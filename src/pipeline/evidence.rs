@@ -14,9 +14,11 @@ use crate::impact::{SourceCoverage, TableFile};
 use crate::moment::day_to_date;
 use crate::publish::sha256;
 use crate::scan::Pruned;
+use crate::suppress::Suppressed;
 
-/// Figures of the `(all)` row.
-pub fn totals(exposure: &Exposure) -> Totals {
+/// Figures of the `(all)` row, as tables show them.
+pub fn totals(exposure: &Exposure, suppressed: Option<&Suppressed>) -> Totals {
+    let hides = suppressed.map(|suppressed| suppressed.totals).unwrap_or_default();
     let all = exposure.cells.iter().find(|c| c.key.grain == Grain::All);
     let measures = all.and_then(|c| c.windows.get(Window::AfterRestriction as usize));
     let apps = exposure
@@ -26,9 +28,9 @@ pub fn totals(exposure: &Exposure) -> Totals {
         .filter(|c| c.windows.first().is_some_and(|m| m.events > 0))
         .count();
     Totals {
-        requests_allowed: measures.map_or(0, |m| m.requests),
-        subjects_observed: measures.map_or(0, |m| m.subjects),
-        groups: measures.map_or(0, |m| m.groups),
+        requests_allowed: (!hides.requests_allowed).then(|| measures.map_or(0, |m| m.requests)),
+        subjects_observed: (!hides.subjects_observed).then(|| measures.map_or(0, |m| m.subjects)),
+        groups: (!hides.groups).then(|| measures.map_or(0, |m| m.groups)),
         apps: apps as u64,
     }
 }
@@ -87,10 +89,13 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
             doubts.push(format!("{rows} rows of registry.memberships end where they begin"));
         }
     }
-    let contradictions = counted.exposure.residence_contradictions;
-    if contradictions > 0 {
+    let people = match contradictions(plan, counted) {
+        Ok(people) => people.to_string(),
+        Err(below) => format!("fewer than {below}"),
+    };
+    if counted.exposure.residence_contradictions > 0 {
         doubts.push(format!(
-            "registry.residency gives {contradictions} people that were reached two residences at one moment: they count without one"
+            "registry.residency gives {people} people that were reached two residences at one moment: they count without one"
         ));
     }
     let mut read_by: BTreeMap<&str, &str> = BTreeMap::new();
@@ -108,6 +113,16 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
         ));
     }
     doubts
+}
+
+/// People of whom two residences are known at one moment; where that is a number that is not told, the least
+/// that is.
+fn contradictions(plan: &RunPlan, counted: &Counted) -> Result<u64, u32> {
+    let people = counted.exposure.residence_contradictions;
+    match plan.suppress_below {
+        Some(below) if Suppressed::hides(below, people) => Err(below),
+        _ => Ok(people),
+    }
 }
 
 /// What decides the tables, as the manifest says it: what [`crate::changes::differences`] looks at.
@@ -138,16 +153,24 @@ pub fn made_from(plan: &RunPlan, prepared: &Prepared<'_>, filled: &[Filled]) -> 
     })
 }
 
+/// What a finished run tells beside its tables.
+pub struct Told<'a> {
+    pub totals: Totals,
+    pub verdict: &'a str,
+    /// Its place among others.
+    pub report: &'a Value,
+    pub suppressed: Option<&'a Suppressed>,
+}
+
 /// Everything but the outputs.
 pub fn manifest_details(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
     counted: &Counted,
     files: &[TableFile],
-    totals: Totals,
-    verdict: &str,
-    report: &Value,
+    told: &Told<'_>,
 ) -> Value {
+    let Told { totals, verdict, report, suppressed } = told;
     let sources: Vec<Value> = prepared
         .sources
         .iter()
@@ -162,7 +185,7 @@ pub fn manifest_details(
         "verdict": verdict,
         "totals": totals,
         "people": counted.tables,
-        "residence_contradictions": counted.exposure.residence_contradictions,
+        "residence_contradictions": contradictions(plan, counted).ok(),
         "registry_without_effect": prepared.registry.without_effect(),
         "sources": sources,
         "doubts": doubts(plan, prepared, counted),
@@ -173,6 +196,9 @@ pub fn manifest_details(
     });
     if let (Some(all), Value::Object(more)) = (details.as_object_mut(), more) {
         all.extend(more);
+        if let Some(suppressed) = suppressed {
+            all.insert("suppressed".into(), json!(suppressed));
+        }
     }
     details
 }

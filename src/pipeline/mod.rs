@@ -73,12 +73,12 @@ pub struct Summary {
     pub reused: bool,
 }
 
-/// Figures of the `(all)` row.
+/// Figures of the `(all)` row; null where the report masks them.
 #[derive(Clone, Copy, Debug, Default, Serialize, serde::Deserialize)]
 pub struct Totals {
-    pub requests_allowed: i64,
-    pub subjects_observed: u64,
-    pub groups: u64,
+    pub requests_allowed: Option<i64>,
+    pub subjects_observed: Option<u64>,
+    pub groups: Option<u64>,
     pub apps: u64,
 }
 
@@ -188,19 +188,24 @@ fn finish(
         files.push(table.csv()?);
         Ok::<(), Error>(reports.take(&table)?)
     };
-    tables(plan, prepared, &mut counted, &mut take)?;
+    let suppressed = tables(plan, prepared, &mut counted, &mut take)?;
     let changes = log_of(prepared, followed, earlier.steps, earlier.changes, &new)?;
     files.extend([changes.parquet()?, changes.csv()?]);
     reports.take(&changes)?;
     files.extend(reports.finish(&files)?);
-    let totals = evidence::totals(&counted.exposure);
+    let totals = evidence::totals(&counted.exposure, suppressed.as_ref());
     let verdict = if counted.is_complete() { "complete" } else { "incomplete" };
     for text in evidence::doubts(plan, prepared, &counted) {
         observer.warn(&text);
     }
+    if suppressed.as_ref().is_some_and(|suppressed| !suppressed.together) {
+        observer.warn(
+            "there are too many masked figures to look at all their sums together (report.suppress_below): no sum by itself gives one back, several together might",
+        );
+    }
     let place = follow::place_of(followed);
-    let details =
-        evidence::manifest_details(plan, prepared, &counted, &files, totals, verdict, &place);
+    let told = evidence::Told { totals, verdict, report: &place, suppressed: suppressed.as_ref() };
+    let details = evidence::manifest_details(plan, prepared, &counted, &files, &told);
     let (published, _) =
         publisher.publish(&prepared.run_id, plan.as_of, &files, details, plan.signer.as_ref())?;
     publisher.point_latest(&prepared.run_id, plan.as_of)?;

@@ -28,6 +28,7 @@ pub fn builder<'a>(
         number: follow::number(followed),
         follows: followed.map(|earlier| Follows { number: earlier.number, as_of: earlier.as_of }),
         complete: counted.is_complete(),
+        suppress_below: plan.suppress_below,
         doubts: evidence::doubts(plan, prepared, counted),
         sources: counted.coverage.iter().map(source).collect(),
     };

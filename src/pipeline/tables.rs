@@ -6,8 +6,10 @@ use crate::config::RunPlan;
 use crate::error::Error;
 use crate::impact::{self, CHANGE_LOG, Query, Report, Table};
 use crate::moment::DAY_MICROS;
+use crate::suppress::{self, Suppressed};
 
-/// Makes every table but that of changes, and hands each on. What was counted is used up.
+/// Makes every table but that of changes, and hands each on. What was counted is used up. Small counts of people
+/// are masked where the plan says so; gives what was.
 ///
 /// # Errors
 /// Queries that fail, and what `take` says.
@@ -15,8 +17,8 @@ pub fn tables(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
     counted: &mut Counted,
-    take: impl FnMut(Table) -> Result<(), Error>,
-) -> Result<(), Error> {
+    mut take: impl FnMut(Table) -> Result<(), Error>,
+) -> Result<Option<Suppressed>, Error> {
     let lookback = i64::from(plan.lookback_days).saturating_mul(DAY_MICROS);
     let report = Report {
         registry: &prepared.registry,
@@ -41,5 +43,19 @@ pub fn tables(
     counted.exposure.cells.iter_mut().for_each(|cell| cell.days = Vec::new());
     let queries: Vec<Query> =
         prepared.queries.iter().filter(|query| query.table != CHANGE_LOG).cloned().collect();
-    impact::run(&queries, frames, take)
+    let Some(below) = plan.suppress_below else {
+        impact::run(&queries, frames, take)?;
+        return Ok(None);
+    };
+    // What a count gives back stands in other tables: all of them are needed first.
+    let mut tables = Vec::with_capacity(queries.len());
+    impact::run(&queries, frames, |table| {
+        tables.push(table);
+        Ok::<(), Error>(())
+    })?;
+    let thresholds = prepared.registry.thresholds.as_deref().unwrap_or_default();
+    let from = plan.as_of.plus_micros(-lookback);
+    let suppressed = suppress::mask(&mut tables, below, thresholds, from)?;
+    tables.into_iter().try_for_each(&mut take)?;
+    Ok(Some(suppressed))
 }

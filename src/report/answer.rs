@@ -3,6 +3,7 @@
 use super::grid::Grid;
 use super::page::Page;
 use super::text::{count, day_in_words, decimal, number};
+use super::words::told;
 use super::{Facts, kept};
 use crate::impact::{ColumnSpec, TableSpec};
 
@@ -48,13 +49,15 @@ fn headline(summary: &Grid, all: usize, scopes: &[usize]) -> String {
         some if some < scopes.len() => format!("{} of {known}", number(some as i64)),
         _ => known,
     };
-    let people = int("subjects_observed").unwrap_or(0);
+    let people = match int("subjects_observed") {
+        Some(people) => count(people, "person who was observed", "people who were observed"),
+        None => "people whose number is left out".to_string(),
+    };
     let last = summary.time(all, "last_access").map(day_in_words);
     let last = last.map_or_else(String::new, |last| format!(", the last time on {last}"));
     format!(
-        "After the restriction, {} used {scopes} and reached data of {}{last}.",
+        "After the restriction, {} used {scopes} and reached data of {people}{last}.",
         count(used, "app", "apps"),
-        count(people, "person who was observed", "people who were observed"),
     )
 }
 
@@ -86,12 +89,14 @@ fn sentence(page: &mut Page, summary: &Grid, row: usize, facts: &Facts) {
         None => page.text("; how many could call is not known"),
     };
     page.text(". ").raw("<b class=\"people\">People: ");
-    page.text(&number(int("subjects_observed").unwrap_or(0))).raw(" observed; ");
-    match int("subjects_upper_bound") {
-        Some(most) => page.text(&format!("at most {}", number(most))),
-        None => page.raw("an upper bound is not known"),
+    page.text(&told(int("subjects_observed"))).raw(" observed; ");
+    let complete = summary.flag(row, "upper_bound_complete");
+    match (int("subjects_upper_bound"), complete) {
+        (Some(most), _) => page.text(&format!("at most {}", number(most))),
+        (None, Some(_)) => page.raw("how many at most is left out"),
+        (None, None) => page.raw("an upper bound is not known"),
     };
-    if summary.flag(row, "upper_bound_complete") == Some(false) {
+    if complete == Some(false) {
         page.raw(" as far as is known");
     }
     let unknown = int("subjects_unknown_rows").unwrap_or(0);
@@ -119,7 +124,10 @@ pub fn unknown(summary: &Grid, spec: Option<&TableSpec>) -> Vec<String> {
     let is_null = |column: &str| {
         rows().next().is_some()
             && rows().all(|row| {
-                summary.int(row, column).is_none() && summary.float(row, column).is_none()
+                // A bound that is known and left out says whether it is complete.
+                let known = column == "subjects_upper_bound"
+                    && summary.flag(row, "upper_bound_complete").is_some();
+                !known && summary.int(row, column).is_none() && summary.float(row, column).is_none()
             })
     };
     for (column, says, otherwise) in [

@@ -6,6 +6,7 @@ use chrono::{DateTime, Datelike, Utc};
 use super::kept::{Day, Graces, monday, week_of};
 use super::page::Page;
 use super::text::{count, day_in_words, number};
+use super::words::told;
 use crate::moment::{DAY_MICROS, day_to_date};
 
 const WIDTH: f64 = 960.0;
@@ -53,7 +54,7 @@ impl Chart<'_> {
         let scale = Scale { from: begin.saturating_sub(room) as f64, to: self.as_of as f64 };
         let weeks = by_week(self.days);
         let most = weeks.iter().map(|w| w.1).max().unwrap_or(0).max(1);
-        let people = self.days.last().map_or(0, |d| d.cumulative).max(1);
+        let people = self.days.last().and_then(|d| d.cumulative);
         page.raw("<figure class=\"chart\"><figcaption><b>")
             .name(&self.title)
             .raw("</b></figcaption>\n");
@@ -66,9 +67,14 @@ impl Chart<'_> {
         page.raw("</title><desc id=\"");
         self.part(page, "x").raw("\">").text(&self.described(people, most)).raw("</desc>\n");
         self.background(page, &scale);
-        axes(page, &scale, people, most);
+        // Without a line there is nothing to measure.
+        let told = self.days.iter().all(|day| day.cumulative.is_some());
+        let people = people.filter(|_| told);
+        axes(page, &scale, people.map(|people| people.max(1)), most);
         bars(page, &scale, &weeks, most);
-        self.line(page, &scale, people);
+        if let Some(people) = people {
+            self.line(page, &scale, people.max(1));
+        }
         self.marks(page, &scale);
         page.raw("</svg></div>\n");
         self.months(page);
@@ -80,12 +86,15 @@ impl Chart<'_> {
         page.raw("chart-").text(&self.id.to_string()).raw("-").raw(part)
     }
 
-    fn described(&self, people: i64, most: i64) -> String {
+    fn described(&self, people: Option<i64>, most: i64) -> String {
+        let people = match people {
+            Some(people) => count(people, "person", "people"),
+            None => "a number of people that is left out".to_string(),
+        };
         let mut text = format!(
-            "From {} to {}: {} observed in all; at most {} in a week.",
+            "From {} to {}: {people} observed in all; at most {} in a week.",
             self.days.first().map_or_else(String::new, |d| day_to_date(d.day)),
             self.days.last().map_or_else(String::new, |d| day_to_date(d.day)),
-            count(people, "person", "people"),
             count(most, "request", "requests"),
         );
         if let Some(at) = self.restricted_at {
@@ -121,13 +130,12 @@ impl Chart<'_> {
         let mut last = None;
         for day in self.days {
             // Days that change nothing need no point.
-            if last != Some(day.cumulative) {
-                page.raw("H")
-                    .at(scale.x(day.day.saturating_mul(DAY_MICROS)))
-                    .raw("V")
-                    .at(y(day.cumulative, people));
-            }
-            last = Some(day.cumulative);
+            let Some(cumulative) = day.cumulative.filter(|now| last != Some(*now)) else {
+                continue;
+            };
+            let x = scale.x(day.day.saturating_mul(DAY_MICROS));
+            page.raw("H").at(x).raw("V").at(y(cumulative, people));
+            last = Some(cumulative);
         }
         page.raw("H").at(scale.x(self.as_of)).raw("\"/>\n");
     }
@@ -162,7 +170,7 @@ impl Chart<'_> {
             "<th scope=\"col\">Month</th><th scope=\"col\" class=\"n\">Requests let through</th>",
         );
         page.raw("<th scope=\"col\" class=\"n\">People observed so far</th></tr></thead><tbody>\n");
-        let mut months: Vec<(String, i64, i64)> = Vec::new();
+        let mut months: Vec<(String, i64, Option<i64>)> = Vec::new();
         for day in self.days {
             let month: String = day_to_date(day.day).chars().take(7).collect();
             match months.last_mut() {
@@ -175,7 +183,7 @@ impl Chart<'_> {
         }
         for (month, requests, people) in months {
             page.raw("<tr><th scope=\"row\">").text(&month).raw("</th><td class=\"n\">");
-            page.text(&number(requests)).raw("</td><td class=\"n\">").text(&number(people));
+            page.text(&number(requests)).raw("</td><td class=\"n\">").text(&told(people));
             page.raw("</td></tr>\n");
         }
         page.raw("</tbody></table></div></details>\n");
@@ -214,13 +222,15 @@ fn label(page: &mut Page, anchor: &'static str, x: f64, y: f64, text: &str) {
     page.raw("\">").text(text).raw("</text>\n");
 }
 
-fn axes(page: &mut Page, scale: &Scale, people: i64, most: i64) {
+fn axes(page: &mut Page, scale: &Scale, people: Option<i64>, most: i64) {
     for part in 0..=2_i64 {
         let height = y(part, 2);
         page.raw("<path class=\"axis\" d=\"M").at(LEFT).raw(" ").at(height);
         page.raw("H").at(WIDTH - RIGHT).raw("\"/>\n");
         // Where half of it is no whole number there is no mark for it.
-        if part != 1 || people % 2 == 0 {
+        if let Some(people) = people
+            && (part != 1 || people % 2 == 0)
+        {
             label(
                 page,
                 "end",

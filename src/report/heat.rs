@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::kept::{AppWeeks, Kept, monday, week_of};
 use super::page::Page;
 use super::text::{count, json_string, number, shown};
+use super::words::told;
 use crate::moment::{DAY_MICROS, day_to_date};
 
 /// Rows drawn at once.
@@ -206,7 +207,11 @@ fn draw<'a>(
     } else {
         name.clone()
     };
-    page.raw("<g><title>").text(&format!("{name}: {}", count(app.requests, "request", "requests")));
+    let requests = match app.requests {
+        Some(requests) => count(requests, "request", "requests"),
+        None => "requests left out".to_string(),
+    };
+    page.raw("<g><title>").text(&format!("{name}: {}", requests));
     page.raw("</title><text class=\"app\" x=\"0\" y=\"").at(y + 12.0).raw("\">").text(&short);
     page.raw("</text>");
     let shades = frame.shades(app);
@@ -238,7 +243,7 @@ fn data(kept: &Kept, frame: &Frame, promises: &Promises<'_>, out: &mut String) {
         json_string(&app_label(app), out);
         out.push(',');
         json_string(&app.app.as_deref().map(shown).unwrap_or_default(), out);
-        out.push_str(&format!(",\"{}\",\"{}\",[", number(app.requests), frame.shades(app)));
+        out.push_str(&format!(",\"{}\",\"{}\",[", told(app.requests), frame.shades(app)));
         let columns: Vec<String> = of(promises, app).map(i64::to_string).collect();
         out.push_str(&columns.join(","));
         out.push_str("]]");

@@ -11,6 +11,7 @@ use super::kept::Kept;
 use super::page::Page;
 use super::sections::Sections;
 use super::text::day_in_words;
+use super::words::left_out;
 use crate::impact::{Query, TableFile};
 
 const STYLE: &str = include_str!("page.css");
@@ -82,6 +83,9 @@ fn head(page: &mut Page, facts: &Facts) {
     if !facts.complete {
         page.raw("<p class=\"warn\"><b>Incomplete:</b> files of the logs could not be read and were left out. Every figure may be too low. ");
         page.raw("See <a href=\"#coverage\">Coverage</a>.</p>\n");
+    }
+    if let Some(below) = facts.suppress_below {
+        page.raw("<p>").text(&left_out(below)).raw("</p>\n");
     }
     page.raw("<nav aria-label=\"Sections\"><ul>");
     for (id, heading) in SECTIONS {

@@ -27,7 +27,8 @@ pub struct Day {
     pub day: i64,
     pub requests: i64,
     pub people: i64,
-    pub cumulative: i64,
+    /// `None` where it is left out.
+    pub cumulative: Option<i64>,
 }
 
 /// Requests of one app by week.
@@ -37,7 +38,8 @@ pub struct AppWeeks {
     pub app: Option<String>,
     pub name: Option<String>,
     pub people: i64,
-    pub requests: i64,
+    /// `None` where they are left out.
+    pub requests: Option<i64>,
     /// Week and its requests, ascending; see [`week_of`].
     pub weeks: Vec<(i64, i64)>,
 }
@@ -234,7 +236,7 @@ impl Kept {
         let without_scope = |c: &&str| !matches!(*c, "scope" | "grace_until");
         let columns: Vec<&str> = COLUMNS.into_iter().filter(without_scope).collect();
         let apps = grid.pick(grain_is("app"), by_people, ROWS_OF_APPS)?.only(&columns)?;
-        let used = |row: &usize| apps.int(*row, "requests_allowed").is_some_and(|n| n > 0);
+        let used = |row: &usize| apps.int(*row, "requests_allowed").is_none_or(|n| n > 0);
         let used: Vec<usize> = (0..apps.rows()).filter(used).collect();
         self.weeks_left_out = used.len().saturating_sub(HEAT_APPS) + apps.left_out();
         self.weeks = used
@@ -244,7 +246,7 @@ impl Kept {
                 app: apps.text(*row, "app_id").map(String::from),
                 name: apps.text(*row, "app_name").map(String::from),
                 people: apps.int(*row, "subjects_observed").unwrap_or(0),
-                requests: apps.int(*row, "requests_allowed").unwrap_or(0),
+                requests: apps.int(*row, "requests_allowed"),
                 weeks: Vec::new(),
             })
             .collect();
@@ -289,7 +291,7 @@ impl Kept {
                             day,
                             requests,
                             people: grid.int(row, "subjects_observed").unwrap_or(0),
-                            cumulative: grid.int(row, "subjects_cumulative").unwrap_or(0),
+                            cumulative: grid.int(row, "subjects_cumulative"),
                         });
                     }
                 }

@@ -60,6 +60,8 @@ pub struct Facts {
     pub lookback_days: u32,
     /// Whether no file was left out.
     pub complete: bool,
+    /// Counts of fewer people are left out; `None` where all are told.
+    pub suppress_below: Option<u32>,
     /// What the run warned of.
     pub doubts: Vec<String>,
     pub sources: Vec<SourceFacts>,
@@ -186,6 +188,7 @@ mod tests {
             lookback_from: Moment::from_micros(0),
             lookback_days: 60,
             complete: true,
+            suppress_below: None,
             doubts: Vec::new(),
             sources: Vec::new(),
         }

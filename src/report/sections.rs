@@ -166,6 +166,7 @@ impl Sections<'_> {
             page,
             "The line counts the people observed so far: where it is flat, nobody new was reached. The bars are requests let through by week. The stretch after the restriction is shaded where apps that called had grace: darker until the first extension ends, lighter until the last one does. The other shaded stretch is the lookback. Triangles are promises of deletion.",
         );
+        self.days_left_out(page);
         let Some(summary) = &self.kept.summary else { return close(page) };
         let mut drawn = 0;
         for row in 0..summary.rows() {
@@ -208,6 +209,16 @@ impl Sections<'_> {
         close(page);
     }
 
+    /// What a drawing of days shows where figures of days are left out.
+    fn days_left_out(&self, page: &mut Page) {
+        if self.facts.suppress_below.is_some() {
+            paragraph(
+                page,
+                "Days whose figures are left out, because few people were reached, are missing in the requests drawn here; a line of people in which a day is left out is not drawn.",
+            );
+        }
+    }
+
     /// Moments of promises about a scope.
     fn promised(&self, scope: &str) -> Vec<i64> {
         let Some(promises) = &self.kept.promises else { return Vec::new() };
@@ -227,6 +238,7 @@ impl Sections<'_> {
 
     pub fn apps(&self, page: &mut Page) {
         open(page, "apps");
+        self.days_left_out(page);
         heat::render(page, self.kept);
         if let Some(apps) = &self.kept.apps {
             let columns = all_columns(apps);
@@ -452,9 +464,13 @@ impl Sections<'_> {
                     count(int("subjects_unknown_rows"), "event", "events")
                 ));
             }
-            if int("requests_unknown") > 0 {
-                items.push(format!("Of {} the log does not say whether they were let through; they are in no count of people.", count(int("requests_unknown"), "request", "requests")));
-            }
+            let unknown = all.map(|row| summary.int(row, "requests_unknown"));
+            let unknown = match unknown {
+                Some(Some(0)) | None => None,
+                Some(Some(unknown)) => Some(count(unknown, "request", "requests")),
+                Some(None) => Some("some requests".to_string()),
+            };
+            items.extend(unknown.map(|requests| format!("Of {requests} the log does not say whether they were let through; they are in no count of people.")));
             if int("developers_unknown_apps") > 0 {
                 items.push(format!(
                     "Of {} that called, the developer is not known.",

@@ -11,6 +11,18 @@ pub const LIMITS_OF_THE_WORKBOOK: [&str; 7] = [
     "A sheet that cannot hold all rows of its table ends with a line that says how many are missing and where they are.",
 ];
 
+/// That small counts of people are left out.
+pub fn left_out(below: u32) -> String {
+    format!(
+        "Counts of fewer than {below} people are left out, and with them other counts from which they would follow. Their cells look empty; a zero is a zero."
+    )
+}
+
+/// A count, where it is told.
+pub fn told(count: Option<i64>) -> String {
+    count.map_or_else(|| "left out".to_string(), super::text::number)
+}
+
 /// A column's heading.
 pub fn heading(column: &str) -> String {
     let known = match column {

@@ -13,7 +13,7 @@ use rust_xlsxwriter::{
 
 use super::grid::{Value, value};
 use super::text::{number, visible};
-use super::words::LIMITS_OF_THE_WORKBOOK;
+use super::words::{LIMITS_OF_THE_WORKBOOK, left_out};
 use super::{Facts, ReportError};
 use crate::impact::{Query, Table, TableSpec, is_formula};
 
@@ -312,6 +312,9 @@ fn fill_cover(
     row(sheet, &[], &formats.text)?;
     for sentence in LIMITS_OF_THE_WORKBOOK {
         row(sheet, &[sentence], &formats.text)?;
+    }
+    if let Some(below) = facts.suppress_below {
+        row(sheet, &[&left_out(below)], &formats.text)?;
     }
     row(sheet, &[], &formats.text)?;
     row(sheet, &["Sheet", "Table", "Rows", "Rows here", "What one row is"], &formats.header)?;

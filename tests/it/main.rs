@@ -22,3 +22,4 @@ mod sample_data;
 mod seaweed;
 mod silence;
 mod storage;
+mod suppress;

@@ -160,7 +160,14 @@ fn latest(publisher: Publisher, prepared: &Prepared<'_>) -> Result<Option<Follow
 
 fn refuse(plan: &RunPlan, followed: &Followed, prepared: &Prepared<'_>) -> Result<(), Error> {
     let run_id = &followed.manifest.run_id;
-    let reason = if followed.as_of > plan.as_of {
+    let told = followed.manifest.details.pointer("/suppressed/below").and_then(Value::as_u64);
+    // What was told from this number of people on would stand in change_log.
+    let told = told.unwrap_or(1);
+    let reason = if let Some(below) = plan.suppress_below.filter(|below| u64::from(*below) > told) {
+        format!(
+            "it leaves out no counts from {told} people on, and this report those of fewer than {below} (report.suppress_below): change_log would tell what is left out\nfollow a report that leaves out as much, or follow none with --follows none"
+        )
+    } else if followed.as_of > plan.as_of {
         format!(
             "its as_of, {}, is later than this report's, {}\nname an earlier report with --follows RUN, or follow none with --follows none",
             followed.as_of, plan.as_of
