@@ -404,7 +404,7 @@ fn a_setting_from_the_environment_is_seen_beside_others() {
         ],
     );
     let text = fs::read_to_string(run_folder(&lake).join("manifest.json")).unwrap();
-    assert!(text.contains("${FROM}") && !text.contains("\"2019-07-02\""));
+    assert!(text.contains("${FROM}") && !text.contains("\"from\": \"2019-07-02\""));
 }
 
 #[test]
