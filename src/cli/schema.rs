@@ -7,15 +7,20 @@ use serde_json::json;
 use super::args::{SchemaArgs, SchemaKind};
 use super::{Failure, print_bytes};
 use crate::config::shape;
-use crate::impact::{FRAMES, FRAMES_VERSION, TableSpec, specs};
+use crate::impact::{FRAMES, FRAMES_VERSION, TableSpec, built_in, notification_list, specs};
 
 pub fn run(args: &SchemaArgs) -> Result<(), Failure> {
     let text = match (args.what, args.markdown) {
         (SchemaKind::Config, false) => pretty(&shape::schema()),
         (SchemaKind::Config, true) => super::reference::configuration(&shape::schema()),
         (SchemaKind::Tables, markdown) => {
-            let specs = specs()?;
-            if markdown { tables(&specs) } else { pretty(&json!({ "tables": specs })) }
+            if markdown {
+                tables(&specs()?)
+            } else {
+                let of_runs: Vec<TableSpec> =
+                    built_in()?.into_iter().filter_map(|q| q.spec).collect();
+                pretty(&json!({ "tables": of_runs, "notification_list": notification_list()? }))
+            }
         }
         (SchemaKind::Frames, true) => frames(),
         (SchemaKind::Frames, false) => {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use globset::GlobBuilder;
 use serde_json::Value;
 
 use super::Overrides;
 use super::document::{Node, Place, Problem};
 use super::people::people_plan;
+use super::places::{WRITTEN, would_be_read};
 use super::plan::{
     ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, MappingPlan, PartitionTimePlan,
     RegistryPlan, RunPlan, SourcePlan, StatusPlan, is_run_id,
@@ -499,31 +499,6 @@ pub fn build(
         document: serde_json::to_value(document).unwrap_or(Value::Null),
         written: Value::Null,
     })
-}
-
-/// What a run writes below its folders.
-const WRITTEN: [&str; 10] = [
-    "latest/t.parquet",
-    "latest/t.csv",
-    "runs/r/tables/t.parquet",
-    "runs/r/tables/t.csv",
-    "packs/p.parquet",
-    "index.json",
-    "latest.json",
-    "runs/r/manifest.json",
-    "runs/r/report.html",
-    "runs/r/report.xlsx",
-];
-
-/// Whether `files` below `place` would be listed as files of a source.
-pub fn would_be_read(source: &StoreUrl, place: &StoreUrl, files: &[&str]) -> bool {
-    let Some((folder, glob)) = source.split_glob() else { return source.contains(place) };
-    // A glob that cannot be read is told of when it is used.
-    let Ok(glob) = GlobBuilder::new(&glob).literal_separator(true).build() else { return false };
-    let matcher = glob.compile_matcher();
-    files
-        .iter()
-        .any(|file| place.join(file).below(&folder).is_some_and(|path| matcher.is_match(path)))
 }
 
 /// A run id; nothing else becomes a path.

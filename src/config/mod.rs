@@ -6,6 +6,7 @@
 mod build;
 pub mod document;
 mod people;
+mod places;
 mod plan;
 pub mod raw;
 pub mod shape;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use document::{Place, Problem};
 use thiserror::Error;
 
-pub use build::would_be_read;
+pub use places::would_be_read;
 pub use plan::{
     ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, MappingPlan, PartitionTimePlan,
     PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat, is_run_id,

@@ -253,3 +253,18 @@ fn nobody_who_did_not_ask_gets_it() {
 pub fn holds(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|window| window == text)
 }
+
+#[test]
+fn its_columns_are_described_apart_from_those_of_a_runs_tables() {
+    let lake = Lake::standard();
+    listed(&lake, &[]);
+    let schema: Value =
+        serde_json::from_str(&lake.afterscope(&["schema", "tables"]).succeeds().stdout).unwrap();
+    let about = &schema["notification_list"];
+    let names: Vec<&str> =
+        about["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(names, table(&lake).columns);
+    assert_eq!(about["key"], json!(["namespace", "subject"]));
+    let of_runs = schema["tables"].as_array().unwrap();
+    assert!(of_runs.iter().all(|t| t["name"] != "notification_list"));
+}

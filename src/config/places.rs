@@ -1,0 +1,30 @@
+//! Places that must not meet: what is written, and what is read.
+
+use globset::GlobBuilder;
+
+use crate::store::StoreUrl;
+
+/// What a run writes below its folders.
+pub(super) const WRITTEN: [&str; 10] = [
+    "latest/t.parquet",
+    "latest/t.csv",
+    "runs/r/tables/t.parquet",
+    "runs/r/tables/t.csv",
+    "packs/p.parquet",
+    "index.json",
+    "latest.json",
+    "runs/r/manifest.json",
+    "runs/r/report.html",
+    "runs/r/report.xlsx",
+];
+
+/// Whether `files` below `place` would be listed as files of a source.
+pub fn would_be_read(source: &StoreUrl, place: &StoreUrl, files: &[&str]) -> bool {
+    let Some((folder, glob)) = source.split_glob() else { return source.contains(place) };
+    // A glob that cannot be read is told of when it is used.
+    let Ok(glob) = GlobBuilder::new(&glob).literal_separator(true).build() else { return false };
+    let matcher = glob.compile_matcher();
+    files
+        .iter()
+        .any(|file| place.join(file).below(&folder).is_some_and(|path| matcher.is_match(path)))
+}
