@@ -258,10 +258,13 @@ fn equals(told: &mut Told) {
     }
 }
 
+/// Residences, and the people who live there.
+type Counted = (BTreeSet<u32>, Figure);
+
 /// Rules count people of several residences: what one counts beyond another are people of some residences.
 fn residences(told: &mut Told) {
     let mut lived: HashMap<(Place, Measure), HashMap<u32, Figure>> = HashMap::new();
-    let mut sets: HashMap<(Place, Measure), Vec<(BTreeSet<u32>, Figure)>> = HashMap::new();
+    let mut sets: HashMap<(Place, Measure), Vec<Counted>> = HashMap::new();
     for (figure, key) in (0..).zip(&told.keys) {
         if let Part::Residence(code) = key.part
             && told.figures.value(figure) > 0
