@@ -108,7 +108,7 @@ fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String))
     let ends = [before, after].map(|of| Moment::parse_rfc3339(&text(of, "/as_of")));
     let pin = |file: &Value| ["/bytes", "/e_tag", "/version"].map(|path| text(file, path));
     // A file without rows could not be read.
-    let is_read = |file: &&Value| !file["rows"].is_null();
+    let is_read = |file: &&Value| file.get("rows").is_some_and(|rows| !rows.is_null());
     for (key, file) in &new {
         let (source, url) = key;
         let (was, rows) = (old.get(key), text(file, "/rows"));
@@ -155,7 +155,7 @@ fn registry(of: &Value) -> BTreeMap<String, Vec<Value>> {
     let mut roles: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for file in array(of, "/registry") {
         let mut file = file.clone();
-        let hashed = !file["sha256"].is_null();
+        let hashed = file.get("sha256").is_some_and(|hash| !hash.is_null());
         if let Some(fields) = file.as_object_mut() {
             fields.retain(|key, _| !(hashed && key == "url"));
         }

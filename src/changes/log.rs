@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    fn tables(rows: &[(&str, i64)]) -> Tables {
+    fn tables(rows: Rows<'_>) -> Tables {
         let ids: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.0)));
         let values: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.1)));
         let batch = RecordBatch::try_from_iter([("app", ids), ("people", values)]).unwrap();
@@ -235,10 +235,9 @@ mod tests {
         [("t".to_string(), file.bytes)].into()
     }
 
-    fn log(
-        old: &[(&str, i64)],
-        steps: &[(&[Cause], &[(&str, i64)])],
-    ) -> Result<Vec<String>, Unexplained> {
+    type Rows<'a> = &'a [(&'a str, i64)];
+
+    fn log(old: Rows<'_>, steps: &[(&[Cause], Rows<'_>)]) -> Result<Vec<String>, Unexplained> {
         let mut log = Log::new([("t".to_string(), vec!["app".to_string()])].into(), tables(old));
         for (causes, rows) in steps {
             log.push(Step { causes: causes.to_vec(), tables: tables(rows) })?;
