@@ -130,7 +130,9 @@ impl Chart<'_> {
         let mut last = None;
         for day in self.days {
             // Days that change nothing need no point.
-            let Some(cumulative) = day.cumulative.filter(|now| last != Some(*now)) else { continue };
+            let Some(cumulative) = day.cumulative.filter(|now| last != Some(*now)) else {
+                continue;
+            };
             let x = scale.x(day.day.saturating_mul(DAY_MICROS));
             page.raw("H").at(x).raw("V").at(y(cumulative, people));
             last = Some(cumulative);

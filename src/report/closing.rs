@@ -51,8 +51,12 @@ pub fn reading(page: &mut Page, facts: &Facts) {
         (
             "–",
             match facts.suppress_below {
-                None => "Not known, or does not apply. It is never a zero. A row without an app is of calls that name none.",
-                Some(_) => "Not known, does not apply, or a count that is left out because it is of few people or would give one away. It is never a zero. A row without an app is of calls that name none.",
+                None => {
+                    "Not known, or does not apply. It is never a zero. A row without an app is of calls that name none."
+                }
+                Some(_) => {
+                    "Not known, does not apply, or a count that is left out because it is of few people or would give one away. It is never a zero. A row without an app is of calls that name none."
+                }
             },
         ),
         (
