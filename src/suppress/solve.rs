@@ -193,15 +193,22 @@ impl<'a> Solver<'a> {
             }
         }
         self.look();
-        let mut together = self.given_back();
+        let mut left = STEPS;
+        let mut together = self.given_back(&mut left);
+        // What is masked for one figure can be given back itself. The longer that goes on, the more is masked
+        // at once, so that it ends.
+        let mut rounds = 0;
         while let Some(found) = together.as_ref().filter(|found| !found.is_empty()) {
+            rounds += 1;
             for figure in found {
-                if let Some(more) = self.beside(*figure) {
-                    self.mask(more);
-                    self.look();
+                for _ in 0..rounds {
+                    if let Some(more) = self.beside(*figure) {
+                        self.mask(more);
+                        self.look();
+                    }
                 }
             }
-            together = self.given_back();
+            together = self.given_back(&mut left);
         }
         Masked { figures: self.masked, together: together.is_some() }
     }
@@ -228,7 +235,7 @@ impl<'a> Solver<'a> {
 
     /// Masked figures that all sums together give back; `None` where that takes too long. Parts that do overlap
     /// add up to more than their parent: such a sum tells nothing.
-    fn given_back(&self) -> Option<Vec<Figure>> {
+    fn given_back(&self, left: &mut u64) -> Option<Vec<Figure>> {
         if self.states.iter().map(|state| state.children).sum::<usize>() > TERMS {
             return None;
         }
@@ -241,7 +248,7 @@ impl<'a> Solver<'a> {
             let children = self.members(sum).iter().copied();
             linear::row(parent, children.filter(|child| self.is_masked(*child)))
         });
-        linear::given_back(rows.filter(|row| !row.is_empty()).collect(), STEPS)
+        linear::given_back(rows.filter(|row| !row.is_empty()).collect(), left)
     }
 
     /// What more to hide, so that a figure is not given back: the smallest child that stands beside it in a
