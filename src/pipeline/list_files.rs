@@ -111,6 +111,16 @@ impl ListFolder {
         }
     }
 
+    /// Whether the list that stands there, if one does, holds hashes in the place of ids.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn is_hashed(&self) -> Result<bool, Error> {
+        let Some((bytes, _)) = self.store.read(JSON)? else { return Ok(false) };
+        let told: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        Ok(told.pointer("/ids/hashed").and_then(Value::as_bool) == Some(true))
+    }
+
     pub fn shown(&self) -> String {
         self.store.shown("").trim_end_matches('/').to_string()
     }

@@ -84,6 +84,18 @@ pub fn notification_list(
     }
     make_private(&out)?;
     let folder = ListFolder::claim(out.open_or_create(io)?)?;
+    if request.hash.is_none() && folder.is_hashed()? {
+        return Err(refused(
+            format!("--out {}", folder.shown()),
+            "it holds a list of keyed hashes, and this one would have ids in their place\nname another folder, or give --hash-key",
+        ));
+    }
+    if is_open(&out) {
+        observer.warn(&format!(
+            "others on this machine may read {}: take their rights away (chmod 700) unless they may see the list",
+            folder.shown()
+        ));
+    }
     // The ledger may lie below the output, which is nobody else's then.
     Publisher::open(plan.output.open_or_create(io).map_err(|e| e.hint(OUTPUT))?)?;
     let ledger = Ledger::open(plan.state.open_or_create(io).map_err(|e| e.hint(STATE))?)?;
@@ -214,6 +226,13 @@ fn make_private(out: &StoreUrl) -> Result<(), Error> {
             reason: format!("the folder cannot be made: {error}\nname another with --out"),
         }
     })
+}
+
+/// Whether a local folder lets others in.
+fn is_open(out: &StoreUrl) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let details = out.local().and_then(|path| std::fs::metadata(path).ok());
+    details.is_some_and(|details| details.permissions().mode() & 0o077 != 0)
 }
 
 /// Whether the list says what the report says: its rows are subjects_observed, its events requests_allowed.

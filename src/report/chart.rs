@@ -92,11 +92,14 @@ impl Chart<'_> {
             None => "a number of people that is left out".to_string(),
         };
         let mut text = format!(
-            "From {} to {}: {people} observed in all; at most {} in a week.",
+            "From {} to {}: {people} observed in all",
             self.days.first().map_or_else(String::new, |d| day_to_date(d.day)),
             self.days.last().map_or_else(String::new, |d| day_to_date(d.day)),
-            count(most, "request", "requests"),
         );
+        text += &match self.days.iter().all(|day| day.requests.is_some()) {
+            true => format!("; at most {} in a week.", count(most, "request", "requests")),
+            false => "; requests of some days are left out.".to_string(),
+        };
         if let Some(at) = self.restricted_at {
             text.push_str(&format!(" Restricted on {}.", day_in_words(at)));
         }
@@ -170,12 +173,12 @@ impl Chart<'_> {
             "<th scope=\"col\">Month</th><th scope=\"col\" class=\"n\">Requests let through</th>",
         );
         page.raw("<th scope=\"col\" class=\"n\">People observed so far</th></tr></thead><tbody>\n");
-        let mut months: Vec<(String, i64, Option<i64>)> = Vec::new();
+        let mut months: Vec<(String, Option<i64>, Option<i64>)> = Vec::new();
         for day in self.days {
             let month: String = day_to_date(day.day).chars().take(7).collect();
             match months.last_mut() {
                 Some((same, requests, people)) if *same == month => {
-                    *requests = requests.saturating_add(day.requests);
+                    *requests = both(*requests, day.requests);
                     *people = day.cumulative;
                 }
                 _ => months.push((month, day.requests, day.cumulative)),
@@ -183,7 +186,7 @@ impl Chart<'_> {
         }
         for (month, requests, people) in months {
             page.raw("<tr><th scope=\"row\">").text(&month).raw("</th><td class=\"n\">");
-            page.text(&number(requests)).raw("</td><td class=\"n\">").text(&told(people));
+            page.text(&told(requests)).raw("</td><td class=\"n\">").text(&told(people));
             page.raw("</td></tr>\n");
         }
         page.raw("</tbody></table></div></details>\n");
@@ -200,16 +203,22 @@ fn grace_words(graces: &Graces) -> String {
     }
 }
 
+/// A sum of which a part is left out is left out.
+fn both(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    Some(a?.saturating_add(b?))
+}
+
+/// Weeks and their requests; those of which a day is left out are left out.
 fn by_week(days: &[Day]) -> Vec<(i64, i64)> {
-    let mut weeks: Vec<(i64, i64)> = Vec::new();
+    let mut weeks: Vec<(i64, Option<i64>)> = Vec::new();
     for day in days {
         let week = week_of(day.day);
         match weeks.last_mut() {
-            Some((same, sum)) if *same == week => *sum = sum.saturating_add(day.requests),
+            Some((same, sum)) if *same == week => *sum = both(*sum, day.requests),
             _ => weeks.push((week, day.requests)),
         }
     }
-    weeks
+    weeks.into_iter().filter_map(|(week, requests)| Some((week, requests?))).collect()
 }
 
 fn rect(page: &mut Page, class: &'static str, x: f64, y: f64, width: f64, height: f64) {
@@ -290,4 +299,17 @@ fn bars(page: &mut Page, scale: &Scale, weeks: &[(i64, i64)], most: i64) {
         page.raw("h").at(width.max(0.5)).raw("V").at(HEIGHT - BOTTOM).raw("z");
     }
     page.raw("\"/>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_week_of_which_a_day_is_left_out_is_no_week_without_calls() {
+        let day = |day, requests| Day { day, requests, people: 0, cumulative: None };
+        // Two weeks: 1970-01-05 was a Monday.
+        let days = [day(4, Some(3)), day(5, None), day(11, Some(2)), day(12, Some(5))];
+        assert_eq!(by_week(&days), [(week_of(11), 7)]);
+    }
 }

@@ -111,6 +111,9 @@ fn of<'a>(promises: &'a Promises<'_>, app: &AppWeeks) -> impl Iterator<Item = &'
 
 pub fn render(page: &mut Page, kept: &Kept) {
     let Some(frame) = Frame::of(kept) else {
+        if kept.weeks_masked > 0 {
+            return masked(page, kept);
+        }
         page.raw("<p>No app used a restricted scope, so there is nothing to draw.</p>\n");
         return;
     };
@@ -154,6 +157,7 @@ pub fn render(page: &mut Page, kept: &Kept) {
         ));
         page.raw("</p>\n");
     }
+    masked(page, kept);
     if kept.weeks.len() > FIRST {
         page.raw("<noscript><p>Without a script this page draws the first ");
         page.text(&number(FIRST as i64));
@@ -233,6 +237,17 @@ fn draw<'a>(
         page.raw(" ").at(y + 15.0).raw("l-5 -9h10z\"/>");
     }
     page.raw("</g>\n");
+}
+
+/// Says how many apps have no row because figures of their days are left out.
+fn masked(page: &mut Page, kept: &Kept) {
+    if kept.weeks_masked > 0 {
+        let apps = count(kept.weeks_masked as i64, "app has", "apps have");
+        page.raw("<p class=\"cut\">").text(&format!(
+            "{apps} no row here: days are left out on which they reached few people."
+        ));
+        page.raw("</p>\n");
+    }
 }
 
 /// `{"cell":…,"rows":[[name, id, requests, shades, [columns of promises]],…]}`.

@@ -1,6 +1,6 @@
 //! What the page keeps of each table: the rows that it shows, and sums for its charts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow::error::ArrowError;
 
@@ -25,7 +25,8 @@ pub const ALL: &str = "(all)";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Day {
     pub day: i64,
-    pub requests: i64,
+    /// `None` where the report leaves them out.
+    pub requests: Option<i64>,
     pub people: i64,
     /// `None` where it is left out.
     pub cumulative: Option<i64>,
@@ -91,6 +92,8 @@ pub struct Kept {
     pub weeks: Vec<AppWeeks>,
     /// Apps that were used and have no row in `weeks`.
     pub weeks_left_out: usize,
+    /// Apps of which figures of days are left out.
+    pub weeks_masked: usize,
 }
 
 /// The week of a day, from Monday to Sunday, counted from the one of 1970-01-01.
@@ -277,12 +280,13 @@ impl Kept {
             charts.into_iter().map(|scope| (scope.to_string(), Vec::new())).collect();
         let by_app: HashMap<Option<String>, usize> =
             self.weeks.iter().enumerate().map(|(i, a)| (a.app.clone(), i)).collect();
+        let mut masked: BTreeSet<Option<String>> = BTreeSet::new();
         // One owned key, filled anew for each run of rows of one app.
         let mut last: (Option<Option<String>>, Option<usize>) = (None, None);
         for row in 0..grid.rows() {
             let Value::Date(day) = grid.value(row, "day") else { continue };
             let day = i64::from(day);
-            let requests = grid.int(row, "requests_allowed").unwrap_or(0);
+            let requests = grid.int(row, "requests_allowed");
             match grid.text(row, GRAIN) {
                 Some("scope" | "all") => {
                     let scope = grid.text(row, "scope").and_then(|s| days.get_mut(s));
@@ -304,6 +308,10 @@ impl Kept {
                     let Some(found) = last.1.and_then(|at| self.weeks.get_mut(at)) else {
                         continue;
                     };
+                    let Some(requests) = requests else {
+                        masked.insert(app.map(String::from));
+                        continue;
+                    };
                     let week = week_of(day);
                     match found.weeks.last_mut() {
                         Some((same, sum)) if *same == week => *sum = sum.saturating_add(requests),
@@ -314,6 +322,10 @@ impl Kept {
             }
         }
         self.days = days;
+        // A week in which a day is left out has no shade, and must not look like one without calls.
+        let shown = self.weeks.len();
+        self.weeks.retain(|app| !masked.contains(&app.app));
+        self.weeks_masked = shown - self.weeks.len();
     }
 
     /// The scopes with a chart: all together, and those that reached most people.

@@ -214,7 +214,7 @@ impl Sections<'_> {
         if self.facts.suppress_below.is_some() {
             paragraph(
                 page,
-                "Days whose figures are left out, because few people were reached, are missing in the requests drawn here; a line of people in which a day is left out is not drawn.",
+                "A week or month of which a day is left out, because few people were reached, has no bar and no number here, and no bar does not mean no call; a line of people in which a day is left out is not drawn. Apps of which a day is left out have no row in the map of weeks.",
             );
         }
     }

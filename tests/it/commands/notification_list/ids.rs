@@ -282,3 +282,16 @@ fn ids_that_are_keyed_in_the_ledger_are_themselves_in_the_list() {
     assert_eq!(listed(&lake, &["--id-key", "file:id.key", "--state", "keyed"]), plain);
     assert!(plain[0].starts_with("subject,access,770051230001,"), "{plain:?}");
 }
+
+#[test]
+fn hashes_are_not_replaced_by_ids() {
+    let lake = Lake::standard();
+    hashed(&lake, &[]).succeeds();
+    asked(&lake, &[]).fails(1, &["keyed hashes", "name another folder, or give --hash-key"]);
+    // A folder that lets others in is told of.
+    use std::os::unix::fs::PermissionsExt;
+    let place = lake.path("list");
+    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let outcome = hashed(&lake, &[]).succeeds();
+    assert!(outcome.stderr.contains("others on this machine may read"), "{}", outcome.stderr);
+}
