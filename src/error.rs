@@ -107,6 +107,11 @@ fn of_store(kind: StoreErrorKind) -> ExitCode {
 }
 
 impl Error {
+    /// An argument that cannot be used.
+    pub fn argument(argument: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Argument { argument: argument.into(), reason: reason.into() }
+    }
+
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_)

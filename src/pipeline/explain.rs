@@ -101,10 +101,6 @@ impl Sums {
     }
 }
 
-pub(super) fn refused(argument: impl Into<String>, reason: impl Into<String>) -> Error {
-    Error::Argument { argument: argument.into(), reason: reason.into() }
-}
-
 /// Explains one row of a table, which `conditions` (`column=value`) name. Only the ledger is read.
 ///
 /// # Errors
@@ -119,7 +115,7 @@ pub fn explain(
 ) -> Result<Explained, Error> {
     let Some((_, columns, sums_in)) = EXPLAINED.iter().find(|(name, ..)| *name == table) else {
         let known: Vec<&str> = EXPLAINED.iter().map(|(name, ..)| *name).collect();
-        return Err(refused(
+        return Err(Error::argument(
             format!("--table {table}"),
             format!("its figures cannot be explained; those of {} can", known.join(", ")),
         ));
@@ -209,7 +205,7 @@ fn select(
     prepared: &Prepared<'_>,
 ) -> Result<(Ledger, Vec<Selection>), Error> {
     let lacks = |files: usize, source: &str| {
-        refused(
+        Error::argument(
             format!("the ledger {}", plan.state),
             format!(
                 "it lacks {files} files of source `{source}`\nrun `afterscope run` with the same configuration: it reads them (again) into the ledger, also where the report stands published, if another --output is named"

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::explain::refused;
 use super::prepare::Prepared;
 use crate::error::Error;
 use crate::exposure::{CellKey, Grain};
@@ -30,15 +29,18 @@ impl Wanted {
         for condition in conditions {
             let argument = format!("--where {condition}");
             let Some((column, value)) = condition.split_once('=') else {
-                return Err(refused(argument, "write column=value"));
+                return Err(Error::argument(argument, "write column=value"));
             };
             let column = column.trim();
             if !columns.contains(&column) {
                 let names = columns.join(", ");
-                return Err(refused(argument, format!("a row of {table} is named by {names}")));
+                return Err(Error::argument(
+                    argument,
+                    format!("a row of {table} is named by {names}"),
+                ));
             }
             if given.insert(column, value).is_some() {
-                return Err(refused(argument, format!("{column} is given twice")));
+                return Err(Error::argument(argument, format!("{column} is given twice")));
             }
         }
         // A column that is not given is a total.
@@ -49,12 +51,12 @@ impl Wanted {
         };
         let scope = match id("scope") {
             Id::One(scope) if !prepared.registry.scopes.contains_key(&scope) => {
-                return Err(refused(
+                return Err(Error::argument(
                     format!("--where scope={scope}"),
                     "the registry names no such scope",
                 ));
             }
-            Id::None => return Err(refused("--where scope=", "no row has an empty scope")),
+            Id::None => return Err(Error::argument("--where scope=", "no row has an empty scope")),
             Id::One(scope) => Some(scope),
             Id::All => None,
         };
@@ -86,7 +88,7 @@ impl Wanted {
         }
         if columns.contains(&"developer_id") {
             let Id::One(developer) = id("developer_id") else {
-                return Err(refused(
+                return Err(Error::argument(
                     "--where developer_id",
                     "a row of developer_exposure names a developer; give developer_id=…",
                 ));
@@ -107,10 +109,13 @@ impl Wanted {
 
     fn set_day(&mut self, given: Option<&str>) -> Result<(), Error> {
         let Some(text) = given else {
-            return Err(refused("--where", "a row of daily_timeline is of one day; give day=…"));
+            return Err(Error::argument(
+                "--where",
+                "a row of daily_timeline is of one day; give day=…",
+            ));
         };
         let at = Moment::parse_setting(text, Zone::UTC)
-            .map_err(|reason| refused(format!("--where day={text}"), reason))?;
+            .map_err(|reason| Error::argument(format!("--where day={text}"), reason))?;
         self.key.insert("day".into(), Some(day_to_date(at.day())));
         self.day = Some(at.day());
         Ok(())
@@ -120,10 +125,9 @@ impl Wanted {
     fn set_promise(&mut self, given: Option<&str>, prepared: &Prepared<'_>) -> Result<(), Error> {
         let at = match given {
             None => None,
-            Some(text) => Some(
-                Moment::parse_setting(text, Zone::UTC)
-                    .map_err(|reason| refused(format!("--where attested_at={text}"), reason))?,
-            ),
+            Some(text) => Some(Moment::parse_setting(text, Zone::UTC).map_err(|reason| {
+                Error::argument(format!("--where attested_at={text}"), reason)
+            })?),
         };
         let all = prepared.registry.attestations.iter().flatten();
         let mut moments: Vec<Moment> = all
@@ -134,7 +138,7 @@ impl Wanted {
             .collect();
         moments.dedup();
         let [at] = moments.as_slice() else {
-            return Err(refused(
+            return Err(Error::argument(
                 "--where",
                 format!(
                     "{} promises of the registry are of this app_id and scope{}; name one with app_id=…, scope=… (none where it is about all scopes) and attested_at=…",

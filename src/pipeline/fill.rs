@@ -1,5 +1,6 @@
 //! Brings the rows of every source into the ledger.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Observer;
@@ -8,6 +9,7 @@ use crate::config::RunPlan;
 use crate::error::Error;
 use crate::ledger::{Ledger, Pack, PackWriter, Selection, WriterSettings, compact};
 use crate::scan::{self, Progress, ScanError, ScanJob, Unreadable};
+use crate::store::Io;
 
 /// A source whose rows are in the ledger.
 #[derive(Clone)]
@@ -16,11 +18,28 @@ pub struct Filled {
     pub unreadable: Vec<Unreadable>,
 }
 
-/// Reads what the ledger lacks.
+/// The ledger, with the rows of every source in it.
 ///
 /// # Errors
-/// Failures of the scan and of storage.
-pub fn fill_ledger(
+/// Failures of the scan and of storage, a folder that holds something else, interruption.
+pub fn filled_ledger(
+    plan: &RunPlan,
+    prepared: &Prepared<'_>,
+    io: &Io,
+    progress: &Arc<Progress>,
+    observer: &dyn Observer,
+) -> Result<(Ledger, Vec<Filled>), Error> {
+    const HINT: &str = "name another folder for the ledger with state.url or --state";
+    let ledger = Ledger::open(plan.state.open_or_create(io).map_err(|e| e.hint(HINT))?)?;
+    let filled = fill_ledger(plan, prepared, &ledger, progress, observer)?;
+    if progress.stop.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted);
+    }
+    Ok((ledger, filled))
+}
+
+/// Reads what the ledger lacks.
+fn fill_ledger(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
     ledger: &Ledger,

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::notification_list::refused;
 use crate::error::Error;
 use crate::impact::{Table, TableSpec, parquet_properties};
 use crate::key::hex;
@@ -83,7 +82,7 @@ impl ListFolder {
             }
         };
         if let Some(example) = foreign {
-            return Err(refused(
+            return Err(Error::argument(
                 format!("--out {}", store.shown("").trim_end_matches('/')),
                 format!(
                     "it holds files that are none of a notification list ({example})\nname an empty folder, or one that holds nothing but an earlier list"

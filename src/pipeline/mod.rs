@@ -19,7 +19,6 @@ mod tables;
 mod what_if;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -28,7 +27,6 @@ use crate::changes::Tables;
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::impact::Table;
-use crate::ledger::Ledger;
 use crate::publish::{Publisher, Standing};
 use crate::scan::Progress;
 use crate::signature::PublicKey;
@@ -36,7 +34,7 @@ use crate::store::Io;
 
 use account::check_rejects;
 use count::{Counted, count};
-use fill::fill_ledger;
+use fill::filled_ledger;
 use follow::{Between, Followed, between, log_of, prepare_following};
 use prepare::Prepared;
 use tables::tables;
@@ -47,10 +45,6 @@ pub use notification_list::{ListRequest, ListSummary, notification_list};
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
 pub use recompute::recompute;
 pub use what_if::{Answer, BrokenApp, Figures, Question, what_if};
-
-/// What to do about a folder that cannot be used.
-const OUTPUT: &str = "name another output folder with output.url or --output";
-const STATE: &str = "name another folder for the ledger with state.url or --state";
 
 /// What a run tells as it goes; the command line shows it.
 pub trait Observer: Sync {
@@ -97,6 +91,15 @@ pub fn run(
     run_prepared(plan, (prepared, followed), None, io, progress, observer)
 }
 
+/// The output, ours from here on.
+///
+/// # Errors
+/// Storage failures, and a folder that holds something else.
+fn open_output(plan: &RunPlan, io: &Io) -> Result<Publisher, Error> {
+    const HINT: &str = "name another output folder with output.url or --output";
+    Ok(Publisher::open(plan.output.open_or_create(io).map_err(|e| e.hint(HINT))?)?)
+}
+
 /// Runs what is prepared. With a table of changes, that one is taken if it says what has changed: it may
 /// rest on rows that are not there any more.
 fn run_prepared(
@@ -110,7 +113,7 @@ fn run_prepared(
     for text in prepared.registry.without_effect() {
         observer.warn(&text);
     }
-    let publisher = Publisher::open(plan.output.open_or_create(io).map_err(|e| e.hint(OUTPUT))?)?;
+    let publisher = open_output(plan, io)?;
     let standing = publisher.find(&prepared.run_id)?;
     if matches!(standing, Standing::Broken) {
         observer.warn(&format!(
@@ -140,11 +143,7 @@ fn run_prepared(
             reused: true,
         });
     }
-    let ledger = Ledger::open(plan.state.open_or_create(io).map_err(|e| e.hint(STATE))?)?;
-    let scanned = fill_ledger(plan, &prepared, &ledger, progress, observer)?;
-    if progress.stop.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted);
-    }
+    let (ledger, scanned) = filled_ledger(plan, &prepared, io, progress, observer)?;
     let steps = match &followed {
         Some(followed) if changes.is_none() => {
             Some(between(plan, &prepared, followed, &ledger, &scanned, io, progress, observer)?)

@@ -13,11 +13,11 @@ use serde_json::json;
 use super::account::check_rejects;
 use super::count::{Counted, Opened};
 use super::evidence::doubts;
-use super::fill::fill_ledger;
+use super::fill::filled_ledger;
 use super::follow::prepare_following;
 use super::list_files::{FILES, ListFolder};
 use super::name_people::{Named, Naming, Reread, name_people};
-use super::{OUTPUT, Observer, STATE};
+use super::{Observer, open_output};
 use crate::config::{RunPlan, shape, would_be_read};
 use crate::error::Error;
 use crate::exposure::{
@@ -25,9 +25,7 @@ use crate::exposure::{
 };
 use crate::impact::{self, Table, TableSpec};
 use crate::key::IdHash;
-use crate::ledger::Ledger;
 use crate::people::Residence;
-use crate::publish::Publisher;
 use crate::scan::Progress;
 use crate::store::{Io, StoreUrl};
 
@@ -54,10 +52,6 @@ pub struct ListSummary {
 /// Rows of a row group.
 const GROUP_ROWS: usize = 64 << 10;
 
-pub(super) fn refused(argument: impl Into<String>, reason: impl Into<String>) -> Error {
-    Error::Argument { argument: argument.into(), reason: reason.into() }
-}
-
 /// Lists people.
 ///
 /// # Errors
@@ -79,13 +73,13 @@ pub fn notification_list(
             let known = prepared.registry.scopes.keys().map(String::as_str);
             let hint = shape::did_you_mean(scope, known);
             let reason = format!("the registry names no such scope{hint}");
-            return Err(refused(format!("--scope {scope}"), reason));
+            return Err(Error::argument(format!("--scope {scope}"), reason));
         }
     }
     make_private(&out)?;
     let folder = ListFolder::claim(out.open_or_create(io)?)?;
     if request.hash.is_none() && folder.is_hashed()? {
-        return Err(refused(
+        return Err(Error::argument(
             format!("--out {}", folder.shown()),
             "it holds a list of keyed hashes, and this one would have ids in their place\nname another folder, or give --hash-key",
         ));
@@ -97,12 +91,8 @@ pub fn notification_list(
         ));
     }
     // The ledger may lie below the output, which is nobody else's then.
-    Publisher::open(plan.output.open_or_create(io).map_err(|e| e.hint(OUTPUT))?)?;
-    let ledger = Ledger::open(plan.state.open_or_create(io).map_err(|e| e.hint(STATE))?)?;
-    let filled = fill_ledger(plan, &prepared, &ledger, progress, observer)?;
-    if progress.stop.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted);
-    }
+    open_output(plan, io)?;
+    let (ledger, filled) = filled_ledger(plan, &prepared, io, progress, observer)?;
 
     observer.stage("counting");
     // Nobody is listed for being a member.
@@ -133,7 +123,7 @@ pub fn notification_list(
             let hint = shape::did_you_mean(app, known);
             let reason =
                 format!("neither the registry nor a call of a restricted scope names it{hint}");
-            return Err(refused(format!("--app {app}"), reason));
+            return Err(Error::argument(format!("--app {app}"), reason));
         }
     }
     agrees(&counted.exposure, choice, &listing)?;
@@ -180,7 +170,10 @@ pub fn notification_list(
 /// Where the list goes: a place that is nobody else's.
 fn place(plan: &RunPlan, text: &str) -> Result<StoreUrl, Error> {
     let argument = || format!("--out {text}");
-    let out = plan.output.other(text, Path::new(".")).map_err(|reason| refused("--out", reason))?;
+    let out = plan
+        .output
+        .other(text, Path::new("."))
+        .map_err(|reason| Error::argument("--out", reason))?;
     for (what, key, url) in
         [("output", "output.url", &plan.output), ("ledger", "state.url", &plan.state)]
     {
@@ -190,7 +183,7 @@ fn place(plan: &RunPlan, text: &str) -> Result<StoreUrl, Error> {
             (false, true) => "holds",
             (false, false) => continue,
         };
-        return Err(refused(
+        return Err(Error::argument(
             argument(),
             format!(
                 "it {how} the folder of the {what} ({key}: {url}), which others may read\nname a folder of its own"
@@ -205,7 +198,7 @@ fn place(plan: &RunPlan, text: &str) -> Result<StoreUrl, Error> {
     let sources = plan.sources.iter().map(|s| (format!("source `{}`", s.name), &s.url));
     for (what, url) in sources.chain(tables) {
         if would_be_read(url, &out, &FILES) {
-            return Err(refused(
+            return Err(Error::argument(
                 argument(),
                 format!(
                     "it lies inside {what} ({url}): the next run would read it as rows of that\nname a folder of its own"

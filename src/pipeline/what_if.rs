@@ -3,21 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
 use super::account::check_rejects;
 use super::count::count;
-use super::fill::{Filled, fill_ledger};
+use super::fill::{Filled, filled_ledger};
 use super::prepare::{Prepared, prepare_with};
-use super::{OUTPUT, Observer, STATE};
+use super::{Observer, open_output};
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::{Cell, Exposure, Grain, Measures, Window};
 use crate::ledger::Ledger;
 use crate::moment::Moment;
-use crate::publish::Publisher;
 use crate::registry::{App, Registry, Scope};
 use crate::scan::Progress;
 use crate::store::Io;
@@ -153,13 +151,11 @@ pub fn what_if(
 ) -> Result<Answer, Error> {
     let enforced = question.at.plus_micros(question.grace);
     if enforced >= plan.as_of {
-        return Err(Error::Argument {
-            argument: "--at".into(),
-            reason: format!(
-                "the scope would be enforced from {enforced} on, which is not before as_of, {}; name an earlier moment or a shorter grace",
-                plan.as_of
-            ),
-        });
+        let reason = format!(
+            "the scope would be enforced from {enforced} on, which is not before as_of, {}; name an earlier moment or a shorter grace",
+            plan.as_of
+        );
+        return Err(Error::argument("--at", reason));
     }
     observer.stage("listing files");
     let mut restricted = None;
@@ -177,12 +173,8 @@ pub fn what_if(
     // Where people live does not matter either.
     prepared.residency = None;
     // The ledger may lie below the output, which is nobody else's then.
-    Publisher::open(plan.output.open_or_create(io).map_err(|e| e.hint(OUTPUT))?)?;
-    let ledger = Ledger::open(plan.state.open_or_create(io).map_err(|e| e.hint(STATE))?)?;
-    let filled = fill_ledger(plan, &prepared, &ledger, progress, observer)?;
-    if progress.stop.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted);
-    }
+    open_output(plan, io)?;
+    let (ledger, filled) = filled_ledger(plan, &prepared, io, progress, observer)?;
     observer.stage("counting");
     let mut between = |from: Moment, until: Moment| {
         let stretch = (question.scope.as_str(), from, until);

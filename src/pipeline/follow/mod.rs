@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::prepare::{Prepared, prepare};
 use crate::changes::{Log, Step, Tables};
+use crate::config::shape::did_you_mean;
 use crate::config::{Follows, RunPlan};
 use crate::error::Error;
 use crate::impact::{self, CHANGE_LOG, Table};
@@ -39,7 +40,13 @@ impl Followed {
     pub fn open(publisher: Publisher, run_id: &str) -> Result<Self, Error> {
         let unusable = |reason| unusable(run_id, reason);
         let Some(bytes) = publisher.manifest(run_id)? else {
-            return Err(unusable(format!("{} holds no such report", publisher.shown())));
+            let runs = publisher.runs()?;
+            let known = ["latest", "none"].into_iter().chain(runs.iter().map(String::as_str));
+            let hint = did_you_mean(run_id, known);
+            return Err(unusable(format!(
+                "{} holds no such report{hint}\nname one of its folder runs/, or latest, or none",
+                publisher.shown()
+            )));
         };
         let damaged = |reason: String| {
             unusable(format!(
@@ -85,7 +92,7 @@ impl Followed {
 }
 
 fn unusable(run_id: &str, reason: String) -> Error {
-    Error::Argument { argument: format!("report.follows (--follows {run_id})"), reason }
+    Error::argument(format!("report.follows (--follows {run_id})"), reason)
 }
 
 /// What a report is called: for the manifest and for people.
@@ -141,13 +148,13 @@ fn latest(publisher: Publisher, prepared: &Prepared<'_>) -> Result<Option<Follow
         let standing = publisher.runs()?.into_iter().find(|run| *run != prepared.run_id);
         return match standing {
             None => Ok(None),
-            Some(run_id) => Err(Error::Argument {
-                argument: "report.follows (--follows latest)".into(),
-                reason: format!(
+            Some(run_id) => Err(unusable(
+                "latest",
+                format!(
                     "{} has no latest.json, and run {run_id} stands there\nname the report with --follows RUN, or follow none with --follows none",
                     publisher.shown()
                 ),
-            }),
+            )),
         };
     };
     let latest = Followed::open(publisher.clone(), &run_id)?;

@@ -212,7 +212,8 @@ fn later_reports_say_what_time_brought_and_number_themselves() {
     assert_eq!(manifest(&lake)["report"]["number"], 2);
     let says = ["is later than this report's", "--follows none"];
     lake.run(&["--as-of", "2019-07-01", "--follows", "latest"]).fails(1, &says);
-    lake.run(&["--as-of", "2019-07-05", "--follows", "r-0"]).fails(1, &["holds no such report"]);
+    lake.run(&["--as-of", "2019-07-05", "--follows", "Latest"])
+        .fails(1, &["holds no such report; did you mean `latest`?"]);
     let says = ["`../x` is no report", "--follows"];
     lake.run(&["--follows", "../x"]).fails(1, &says);
 }
