@@ -87,6 +87,10 @@ class Lake:
             causes.add("later as_of")
         if before[2] != reading:
             causes.add("mapping change")
+        if ("--id-key" in before[2]) != ("--id-key" in reading):
+            # The registry is written in other words each time, and under another id key no state
+            # between the reports can be counted that would show that they mean the same.
+            causes.add("policy change")
         # What is the same in all is the same run, which does not follow itself.
         follows = causes and self.c.apart(f"follows {output}").chance(0.7)
         return frozenset(causes) if follows else None
