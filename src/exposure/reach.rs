@@ -60,6 +60,12 @@ impl Residents {
         self.known = (self.known.0.min(other.known.0), self.known.1.max(other.known.1));
     }
 
+    /// Takes out people who were counted more than once: when they were known stays as it is.
+    fn without(&mut self, again: &Self) {
+        self.observed -= again.observed;
+        self.upper -= again.upper;
+    }
+
     /// When the earliest and the latest of their residences was known, in microseconds.
     pub fn known(&self) -> Option<(i64, i64)> {
         (self.known.0 <= self.known.1).then_some(self.known)
@@ -221,9 +227,9 @@ impl<'a> Members<'a> {
 /// People that wait at most.
 const WAITING: usize = 1024;
 
-/// A person with one leaf.
+/// A person in one of its leaves.
 #[derive(Clone, Copy)]
-struct Single {
+struct Waiting {
     leaf: u32,
     residence: u32,
     observed: bool,
@@ -239,19 +245,22 @@ struct Pass<'a> {
     scopes: Vec<u32>,
     /// Cells whose people are told by residence.
     placed: &'a [bool],
+    /// By cell: who was counted in it last, in which windows.
     stamps: Vec<(u64, WindowSet)>,
     leaf_stamps: Vec<u64>,
     ordinal: u64,
     /// Leaves of the person at hand, each once: those by which they were observed come first.
     own: Vec<u32>,
     observed: usize,
-    /// People with one leaf, by leaf; they need no stamps.
-    single: Vec<u64>,
+    /// People by leaf, as if leaves had no cell in common.
+    people: Vec<u64>,
     by_leaf: ByResidence,
-    by_cell: ByResidence,
+    /// Those who were counted in a cell through more than one leaf, as often as beyond once.
+    again: Counts,
+    by_cell_again: ByResidence,
     /// Those who are not in it yet: where they go lies anywhere in memory, and a loop that does nothing
     /// else waits for many places at once.
-    waiting: Vec<Single>,
+    waiting: Vec<Waiting>,
     with_residence: bool,
     reached: Reached,
 }
@@ -316,35 +325,41 @@ impl Pass<'_> {
         }
     }
 
-    /// Counts the person, who lives there.
+    /// Counts the person, who lives there, once in each leaf; and finds the cells in which that is more
+    /// than once.
     fn count(&mut self, residence: u32, known: Option<i64>) {
-        if let [leaf] = self.own.as_slice() {
-            let observed = self.observed > 0;
-            self.waiting.push(Single { leaf: *leaf, residence, observed, known });
-            if self.waiting.len() >= WAITING {
-                self.count_waiting();
-            }
-            return;
+        for (i, leaf) in self.own.iter().enumerate() {
+            let observed = i < self.observed;
+            self.waiting.push(Waiting { leaf: *leaf, residence, observed, known });
         }
+        if self.own.len() > 1 {
+            self.count_again(residence);
+        }
+        if self.waiting.len() >= WAITING {
+            self.count_waiting();
+        }
+    }
+
+    fn count_again(&mut self, residence: u32) {
         for (i, leaf) in self.own.iter().enumerate() {
             let Some(own) = self.leaves.get(*leaf) else { continue };
             for (cell, windows) in own.exposed {
                 let index = usize::try_from(*cell).unwrap_or(usize::MAX);
                 let Some(stamp) = self.stamps.get_mut(index) else { continue };
                 if stamp.0 != self.ordinal {
-                    *stamp = (self.ordinal, 0);
-                }
-                let new = windows & !stamp.1;
-                if new == 0 {
+                    *stamp = (self.ordinal, *windows);
                     continue;
                 }
+                let again = windows & stamp.1;
                 stamp.1 |= windows;
-                if let Some(counts) = self.reached.upper.get_mut(index) {
-                    count_windows(counts, new);
+                if let Some(counts) = self.again.get_mut(index) {
+                    count_windows(counts, again);
                 }
                 let placed = self.placed.get(index) == Some(&true);
-                if placed && new & Window::AfterRestriction.bit() != 0 {
-                    self.by_cell.at(*cell, residence).person(i < self.observed, known);
+                if placed && again & Window::AfterRestriction.bit() != 0 {
+                    // Leaves by which the person was observed come first: where this one is among
+                    // them, so is the one before.
+                    self.by_cell_again.at(*cell, residence).person(i < self.observed, None);
                 }
             }
         }
@@ -358,23 +373,23 @@ impl Pass<'_> {
             }
         }
         for person in self.waiting.drain(..) {
-            let single =
-                usize::try_from(person.leaf).ok().and_then(|leaf| self.single.get_mut(leaf));
-            if let Some(single) = single {
-                *single += 1;
+            let people =
+                usize::try_from(person.leaf).ok().and_then(|leaf| self.people.get_mut(leaf));
+            if let Some(people) = people {
+                *people += 1;
             }
         }
     }
 
-    /// Adds the people with one leaf to its cells.
-    fn finish(mut self) -> Reached {
+    /// Rolls people up from leaves to cells.
+    fn finish(mut self, cells: usize, residences: usize) -> Reached {
         self.count_waiting();
         self.count_members();
-        for (leaf, people) in (0u32..).zip(&self.single).filter(|(_, people)| **people > 0) {
+        let place = |cell: u32| usize::try_from(cell).unwrap_or(usize::MAX);
+        for (leaf, people) in (0u32..).zip(&self.people).filter(|(_, people)| **people > 0) {
             let exposed = self.leaves.get(leaf).map(|own| own.exposed).unwrap_or_default();
             for (cell, windows) in exposed {
-                let counts =
-                    usize::try_from(*cell).ok().and_then(|c| self.reached.upper.get_mut(c));
+                let counts = self.reached.upper.get_mut(place(*cell));
                 for (i, count) in counts.into_iter().flatten().enumerate() {
                     if windows >> i & 1 == 1 {
                         *count += people;
@@ -382,16 +397,24 @@ impl Pass<'_> {
                 }
             }
         }
+        for (counts, again) in self.reached.upper.iter_mut().zip(&self.again) {
+            counts.iter_mut().zip(again).for_each(|(count, again)| *count -= again);
+        }
+        let placed = if self.with_residence { cells } else { 0 };
+        let mut by_cell = ByResidence::new(placed, residences);
         for (leaf, residence, people) in self.by_leaf.entries() {
             let exposed = self.leaves.get(leaf).map(|own| own.exposed).unwrap_or_default();
             for (cell, windows) in exposed {
-                let placed = usize::try_from(*cell).ok().and_then(|cell| self.placed.get(cell));
-                if placed == Some(&true) && windows & Window::AfterRestriction.bit() != 0 {
-                    self.by_cell.at(*cell, residence).merge(people);
+                let placed = self.placed.get(place(*cell)) == Some(&true);
+                if placed && windows & Window::AfterRestriction.bit() != 0 {
+                    by_cell.at(*cell, residence).merge(people);
                 }
             }
         }
-        for (cell, residence, people) in self.by_cell.entries() {
+        for (cell, residence, again) in self.by_cell_again.entries() {
+            by_cell.at(cell, residence).without(again);
+        }
+        for (cell, residence, people) in by_cell.entries() {
             self.reached.residents.insert(pack(cell, residence), *people);
         }
         self.reached
@@ -429,9 +452,10 @@ pub fn reach(
             ordinal: 0,
             own: Vec::new(),
             observed: 0,
-            single: vec![0; policy.leaves.len()],
+            people: vec![0; policy.leaves.len()],
             by_leaf: ByResidence::new(told(policy.leaves.len()), residences),
-            by_cell: ByResidence::new(told(policy.cells.len()), residences),
+            again: vec![[0; Window::COUNT]; policy.cells.len()],
+            by_cell_again: ByResidence::new(told(policy.cells.len()), residences),
             waiting: Vec::with_capacity(WAITING),
             with_residence: of.has_residency,
             reached: Reached {
@@ -448,7 +472,7 @@ pub fn reach(
             let observed = observed.lock().unwrap_or_else(PoisonError::into_inner).take();
             run_job(job, observed, reads, settings, of, &mut pass)?;
         }
-        Ok(pass.finish())
+        Ok(pass.finish(policy.cells.len(), residences))
     })?;
     let mut all = Reached {
         upper: vec![[0; Window::COUNT]; policy.cells.len()],

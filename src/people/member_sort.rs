@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ids::{Bad, keys, micros};
 use super::input::{Input, Opened, Refusal};
-use super::members::{ALWAYS, About, FOREVER, Member, OPEN_END, Stretch, groups_of, people_of};
+use super::members::{
+    ALWAYS, About, FOREVER, GREATEST_NUMBER, Member, OPEN_END, Stretch, groups_of, marked,
+    people_of,
+};
 use super::table::{Row, TableWriter, Values};
 use super::{IdRule, MadeFrom, PeopleError, Workshop};
 use crate::key::Key;
@@ -79,9 +82,8 @@ pub(super) fn make(
     if met.low.0 {
         columns.push(("group_lo", Values::U64(Vec::new())));
     }
-    columns.push(("number", Values::U32(Vec::new())));
+    columns.push(("marked", Values::U32(Vec::new())));
     columns.push(("from", Values::I64(Vec::new())));
-    columns.push(("inhabited", Values::Bool(Vec::new())));
     let mut groups = TableWriter::new(&shop.shelf, &groups_of(name), columns);
     for partition in 0..sorted.partitions {
         shop.go_on()?;
@@ -105,8 +107,9 @@ pub(super) fn make(
                 }
                 next = ahead.next_of(key)?;
             }
-            let number = u32::try_from(about.groups).map_err(|_| LedgerError::Internal {
-                what: "more than 4,294,967,295 groups have members".into(),
+            let number = u32::try_from(about.groups).ok().filter(|n| *n <= GREATEST_NUMBER);
+            let number = number.ok_or_else(|| LedgerError::Internal {
+                what: "more than 2,147,483,648 groups have members".into(),
             })?;
             about.groups += 1;
             let stretches = stretches(&mut changes, held);
@@ -123,9 +126,8 @@ pub(super) fn make(
                 })?;
             }
             for stretch in &stretches {
-                let numbers = &[number];
-                let (moment, flag) = (stretch.from, stretch.inhabited);
-                groups.push(&Row { key, numbers, moment, flag })?;
+                let numbers = &[marked(number, stretch.inhabited)];
+                groups.push(&Row { key, numbers, moment: stretch.from })?;
             }
         }
         about.overlapping += ahead.overlapping;
@@ -265,7 +267,7 @@ fn write_people(
         let mut rows = sorted.partition(partition)?;
         while let Some(member) = rows.next_record()? {
             let numbers = &[member.group, member.from, member.to];
-            table.push(&Row { key: member.subject, numbers, moment: 0, flag: false })?;
+            table.push(&Row { key: member.subject, numbers, moment: 0 })?;
         }
     }
     Ok(table.finish(about)?)

@@ -3,7 +3,6 @@
 
 use std::ops::RangeInclusive;
 
-use arrow::array::AsArray;
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Int64Type, UInt32Type, UInt64Type};
 use serde::{Deserialize, Serialize};
@@ -154,9 +153,8 @@ impl MembersPack {
         GroupCursor {
             batches: self.groups.batches("group_hi", range),
             key: (Vec::new().into(), Vec::new().into()),
-            number: Vec::new().into(),
+            marked: Vec::new().into(),
             from: Vec::new().into(),
-            inhabited: Vec::new(),
             row: 0,
             current: None,
         }
@@ -180,6 +178,15 @@ impl MembersPack {
             rows: Vec::new(),
         }
     }
+}
+
+/// Numbers of groups go up to here.
+pub(super) const GREATEST_NUMBER: u32 = u32::MAX >> 1;
+
+/// A group's number, and whether anybody is a member in the stretch at hand, in one column: a column of
+/// truth values would cost as much to read as all others together.
+pub(super) fn marked(number: u32, inhabited: bool) -> u32 {
+    number << 1 | u32::from(inhabited)
 }
 
 /// Groups by number, a bit each: a set that stays in the processor's cache while all memberships go by.
@@ -218,9 +225,8 @@ pub(super) fn groups_of(name: &str) -> String {
 pub struct GroupCursor<'a> {
     batches: Batches<'a>,
     key: (ScalarBuffer<u64>, ScalarBuffer<u64>),
-    number: ScalarBuffer<u32>,
+    marked: ScalarBuffer<u32>,
     from: ScalarBuffer<i64>,
-    inhabited: Vec<bool>,
     row: usize,
     current: Option<(Key, GroupStretches)>,
 }
@@ -231,7 +237,8 @@ impl GroupCursor<'_> {
     /// # Errors
     /// Storage failures and damaged packs.
     pub fn find(&mut self, key: Key) -> Result<Option<&GroupStretches>, LedgerError> {
-        while self.current.as_ref().is_none_or(|(at, _)| *at < key) {
+        if self.current.as_ref().is_none_or(|(at, _)| *at < key) {
+            self.pass(key)?;
             if !self.advance()? {
                 return Ok(None);
             }
@@ -239,15 +246,33 @@ impl GroupCursor<'_> {
         Ok(self.current.as_ref().filter(|(at, _)| *at == key).map(|(_, stretches)| stretches))
     }
 
+    /// Passes over the groups before this key: most were not read.
+    fn pass(&mut self, key: Key) -> Result<(), LedgerError> {
+        while self.head()?.is_some_and(|at| at < key) {
+            let rest = self.key.0.get(self.row..).unwrap_or_default();
+            // Those that are read lie near one another: steps that grow, then the half of the last.
+            let mut step = 1;
+            while rest.get(step).is_some_and(|hi| *hi < key.hi) {
+                step *= 2;
+            }
+            let (from, to) = (step / 2, rest.len().min(step));
+            let within = rest.get(from..to).unwrap_or_default();
+            // Of the rows with this upper half, those with another lower half are passed one by one.
+            self.row += (from + within.partition_point(|hi| *hi < key.hi)).max(1);
+        }
+        Ok(())
+    }
+
     fn advance(&mut self) -> Result<bool, LedgerError> {
         let Some(key) = self.head()? else { return Ok(false) };
         let mut group = self.current.take().map(|(_, group)| group).unwrap_or_default();
-        group.number = self.number.get(self.row).copied().unwrap_or(0);
         group.stretches.clear();
         while self.head()? == Some(key) {
+            let marked = self.marked.get(self.row).copied().unwrap_or(0);
+            group.number = marked >> 1;
             group.stretches.push(Stretch {
                 from: self.from.get(self.row).copied().unwrap_or(ALWAYS),
-                inhabited: self.inhabited.get(self.row).copied().unwrap_or(true),
+                inhabited: marked & 1 == 1,
             });
             self.row += 1;
         }
@@ -265,10 +290,8 @@ impl GroupCursor<'_> {
                 self.batches.column::<UInt64Type>(&batch, "group_hi")?,
                 self.batches.column::<UInt64Type>(&batch, "group_lo")?,
             );
-            self.number = self.batches.column::<UInt32Type>(&batch, "number")?;
+            self.marked = self.batches.column::<UInt32Type>(&batch, "marked")?;
             self.from = self.batches.column::<Int64Type>(&batch, "from")?;
-            let inhabited = batch.column_by_name("inhabited").and_then(|a| a.as_boolean_opt());
-            self.inhabited = inhabited.map(|a| a.values().iter().collect()).unwrap_or_default();
             self.row = 0;
         }
     }
@@ -320,10 +343,17 @@ impl MemberCursor<'_> {
         self.from = self.batches.column::<UInt32Type>(&batch, "from")?;
         self.to = self.batches.column::<UInt32Type>(&batch, "to")?;
         // Most memberships are in groups that nobody read: they are passed over in a loop of their own.
+        // Which ones are wanted comes as a bit each, so that the processor has nothing to guess.
         self.rows.clear();
-        let wanted =
-            (0u32..).zip(self.group.iter()).filter(|(_, group)| self.wanted.holds(**group));
-        self.rows.extend(wanted.map(|(row, _)| row));
+        for (start, groups) in (0u32..).step_by(64).zip(self.group.chunks(64)) {
+            let bits = groups.iter().zip(0u32..);
+            let mut bits = bits
+                .fold(0u64, |bits, (group, i)| bits | u64::from(self.wanted.holds(*group)) << i);
+            while bits != 0 {
+                self.rows.push(start + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
         let (first, last) = (self.hi.first(), self.hi.last());
         let inside = |hi: Option<&u64>| hi.is_some_and(|hi| self.range.contains(hi));
         if !inside(first) || !inside(last) {

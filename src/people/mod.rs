@@ -33,7 +33,7 @@ pub use members::{
 pub use residency::{Found, Residence, ResidencyCursor, ResidencyPack, Resident};
 
 /// Version of both formats; part of every pack's name.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The folder of the packs below the state.
 const FOLDER: &str = "people";

@@ -280,7 +280,7 @@ fn make(
         while let Some(entry) = rows.next_record()? {
             let number = usize::try_from(entry.code).ok().and_then(|code| numbers.get(code));
             let numbers = &[number.copied().unwrap_or(0)];
-            table.push(&Row { key: entry.subject, numbers, moment: entry.as_of, flag: false })?;
+            table.push(&Row { key: entry.subject, numbers, moment: entry.as_of })?;
         }
     }
     let residences = residences.into_iter().map(|(residence, _)| residence).collect();

@@ -3,9 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Int64Array, UInt32Array, UInt64Array,
-};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, Int64Array, UInt32Array, UInt64Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
@@ -36,7 +34,6 @@ pub enum Values {
     U64(Vec<u64>),
     U32(Vec<u32>),
     I64(Vec<i64>),
-    Bool(Vec<bool>),
 }
 
 impl Values {
@@ -45,7 +42,6 @@ impl Values {
             Self::U64(v) => v.len(),
             Self::U32(v) => v.len(),
             Self::I64(v) => v.len(),
-            Self::Bool(v) => v.len(),
         }
     }
 
@@ -54,7 +50,6 @@ impl Values {
             Self::U64(v) => Arc::new(UInt64Array::from(std::mem::take(v))),
             Self::U32(v) => Arc::new(UInt32Array::from(std::mem::take(v))),
             Self::I64(v) => Arc::new(Int64Array::from(std::mem::take(v))),
-            Self::Bool(v) => Arc::new(BooleanArray::from(std::mem::take(v))),
         }
     }
 }
@@ -83,7 +78,6 @@ pub struct Row<'a> {
     pub key: Key,
     pub numbers: &'a [u32],
     pub moment: i64,
-    pub flag: bool,
 }
 
 impl TableWriter {
@@ -102,7 +96,6 @@ impl TableWriter {
                 Values::U64(values) => values.extend(halves.next()),
                 Values::U32(values) => values.extend(numbers.next()),
                 Values::I64(values) => values.push(row.moment),
-                Values::Bool(values) => values.push(row.flag),
             }
         }
         if self.columns.first().map_or(0, Values::len) < GROUP_ROWS {
