@@ -19,10 +19,16 @@ SELECT
     END AS fields_returned,
     list_contains(l.special_fields, l.data_category) AS special_category,
     coalesce(m.subjects_observed, 0) AS subjects_observed,
+    CASE WHEN p.has_memberships THEN coalesce(m.subjects_upper_bound, 0) END
+        AS subjects_upper_bound,
+    CASE WHEN p.has_memberships THEN coalesce(m.upper_bound_complete, true) END
+        AS upper_bound_complete,
+    coalesce(m.subjects_unknown_rows, 0) AS subjects_unknown_rows,
     m.records,
     d.coverage_pct,
     'complete' AS verdict
 FROM listed l
+CROSS JOIN params p
 CROSS JOIN declared d
 LEFT JOIN returned r ON r.scope = l.scope
 LEFT JOIN measures m ON m.grain = 'scope' AND m.scope = l.scope

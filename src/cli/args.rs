@@ -107,9 +107,12 @@ The last line on stdout is one line of JSON: the sources of change, and changes 
     --where scope=groups_access_member_info --where app_id=1140000000007
   afterscope explain --config afterscope.toml --as-of 2019-11-06 --table daily_timeline \\
     --where day=2019-07-01
+  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table findings \
+    --where scope=groups_access_member_info --where app_id=1140000000007 --where finding=after_grace
 
-A column that is not given is (all). The ledger is read, no log file. The last line on stdout is one
-line of JSON. Exit code 3: the published figure is not the sum over the files.")]
+A column that is not given is (all). window=in_grace takes one of the windows of a row. The ledger is
+read, no log file. The last line on stdout is one line of JSON. Exit code 3: the published figure is not
+what the files give.")]
     Explain(ExplainArgs),
 
     /// Write the list of people who were observed, with their ids, to a place of its own.

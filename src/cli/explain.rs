@@ -37,7 +37,7 @@ pub fn run(args: &ExplainArgs, global: &Global) -> Result<(), Failure> {
 
 fn tell(explained: &Explained) {
     let mut lines = vec![
-        ["file", "row groups", "requests", "held only", "denied", "unknown", "repeats"]
+        ["file", "row groups", "requests", "people", "held only", "denied", "unknown", "repeats"]
             .map(str::to_string)
             .to_vec(),
     ];
@@ -46,6 +46,7 @@ fn tell(explained: &Explained) {
             name,
             groups,
             number(sums.requests_allowed),
+            number(sums.subjects_observed),
             number(sums.requests_held_only),
             number(sums.requests_denied),
             number(sums.requests_unknown),

@@ -38,7 +38,7 @@ pub use policy::{CellKey, Grain, Rules, Window};
 pub use reach::{NOWHERE, PeopleOf, Residents};
 pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
-pub use trace::{Share, Shares, trace};
+pub use trace::{Figure, Share, Shares, trace};
 
 use counter::{Counter, SourceSpaces};
 use groups::{GroupCounter, GroupsSeen, SortedGroups, TopGroups};

@@ -36,6 +36,11 @@ impl Window {
         Self::Lookback,
     ];
 
+    /// The window of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|window| window.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::AfterRestriction => "after_restriction",

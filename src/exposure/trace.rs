@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::distinct::{Distinct, Seen};
-use super::policy::{CellKey, MixMap, Pair, Policy, Standing};
+use super::policy::{CellKey, MixMap, Pair, Policy, Standing, Window, WindowSet};
 use super::{ExposureError, Settings, SourceRows, plan_jobs};
+use crate::key::Key;
 use crate::ledger::{Merge, Merged, Names};
 use crate::moment::DAY_MICROS;
 use crate::scan::batch::Outcome;
@@ -29,7 +30,7 @@ impl Share {
     pub const COUNT: usize = 5;
 }
 
-/// Rows of one row group, and their weights, by [`Share`].
+/// Rows of one row group or file, and their weights, by [`Share`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
     pub rows: [u64; Share::COUNT],
@@ -59,19 +60,36 @@ impl Shares {
     }
 }
 
-/// Shares by source and unit.
-pub type Trace = BTreeMap<(usize, u32), Shares>;
+/// Which figure is followed.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    pub cell: CellKey,
+    /// `None` where every window counts that the cell has.
+    pub window: Option<Window>,
+    /// One day of it: then of allowed events alone, as the table of days has no others.
+    pub day: Option<i64>,
+}
 
-/// Follows the figure of one cell, or of one day of it (then of allowed events alone, as the table of
-/// days has no others).
+/// Where a figure comes from.
+#[derive(Debug, Default)]
+pub struct Trace {
+    /// By source and unit.
+    pub units: BTreeMap<(usize, u32), Shares>,
+    /// Distinct people of allowed events, by source and file. They may be in several.
+    pub people: BTreeMap<(usize, usize), u64>,
+    /// Distinct people of allowed events.
+    pub subjects: u64,
+}
+
+/// Follows one figure; `file` says to which file of a source a unit belongs.
 ///
 /// # Errors
 /// As [`super::count`].
 pub fn trace(
     sources: &[SourceRows],
     settings: &Settings<'_>,
-    cell: &CellKey,
-    day: Option<i64>,
+    figure: &Figure,
+    file: impl Fn(usize, u32) -> usize,
 ) -> Result<Trace, ExposureError> {
     let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
     let asked: Vec<_> = sources.iter().map(|s| s.asked.clone()).collect();
@@ -80,10 +98,12 @@ pub fn trace(
     let mut distinct = Distinct::new(sources.iter().map(|s| s.event_space));
     let mut tracer = Tracer {
         policy: Policy::new(settings.rules.clone()),
-        cell,
-        day,
+        figure,
+        file,
         pairs: MixMap::default(),
-        trace: Trace::new(),
+        person: None,
+        last: BTreeMap::new(),
+        trace: Trace::default(),
     };
     let mut names = Names::default();
     for job in plan_jobs(sources, person_spaces, 1, None) {
@@ -99,6 +119,8 @@ pub fn trace(
             }
         }
         distinct.flush(|seen| tracer.add(&seen))?;
+        // The next job may be of another namespace, in which the same key is another person.
+        tracer.person = None;
         names = merge.names;
     }
     Ok(tracer.trace)
@@ -107,16 +129,19 @@ pub fn trace(
 /// The leaves of an app and a scope set that touch the figure.
 type Touching = Option<Arc<Pair>>;
 
-struct Tracer<'a> {
+struct Tracer<'a, F> {
     policy: Policy,
-    cell: &'a CellKey,
-    day: Option<i64>,
+    figure: &'a Figure,
+    file: F,
     /// By the codes of app and scope set; `None` where no leaf of theirs belongs to the figure.
     pairs: MixMap<u64, Touching>,
+    person: Option<Key>,
+    /// By source and file: who was met there last, by number, so that each counts once.
+    last: BTreeMap<(usize, usize), u64>,
     trace: Trace,
 }
 
-impl Tracer<'_> {
+impl<F: Fn(usize, u32) -> usize> Tracer<'_, F> {
     /// Whether the row may be one of the figure's.
     fn touches(&mut self, row: &Merged<'_>) -> bool {
         let pair = self.pair(row);
@@ -139,7 +164,7 @@ impl Tracer<'_> {
             let pair = self.policy.pair(row.names.apps.name(row.app()), set);
             let touches = pair.leaves().iter().any(|(_, leaf)| {
                 let cells = leaf.exposed.iter().chain(&leaf.held_only).chain(&leaf.refused);
-                cells.into_iter().any(|(cell, _)| self.is_cell(*cell))
+                cells.into_iter().any(|(cell, windows)| self.holds(*cell, *windows))
             });
             touches.then_some(pair)
         });
@@ -147,9 +172,11 @@ impl Tracer<'_> {
         found
     }
 
-    fn is_cell(&self, cell: u32) -> bool {
+    /// Whether a cell in these windows is the figure's.
+    fn holds(&self, cell: u32, windows: WindowSet) -> bool {
         let key = usize::try_from(cell).ok().and_then(|i| self.policy.cells.get(i));
-        key == Some(self.cell)
+        let within = |window: Window| windows & window.bit() != 0;
+        key == Some(&self.figure.cell) && self.figure.window.is_none_or(within)
     }
 
     /// Adds a row to the figure, as the counter would (docs/counting.md, rules 1 to 4).
@@ -160,8 +187,9 @@ impl Tracer<'_> {
         if leaf.standing != Standing::Counts {
             return Ok(());
         }
-        let holds =
-            |cells: &[(u32, super::WindowSet)]| cells.iter().any(|(cell, _)| self.is_cell(*cell));
+        let holds = |cells: &[(u32, WindowSet)]| {
+            cells.iter().any(|(cell, windows)| self.holds(*cell, *windows))
+        };
         let share = match seen.outcome {
             Outcome::Allowed if holds(&leaf.exposed) => Share::Allowed,
             // An event that exercised other scopes alone held this one.
@@ -170,12 +198,29 @@ impl Tracer<'_> {
             Outcome::Unknown if holds(&leaf.refused) => Share::Unknown,
             _ => return Ok(()),
         };
-        if let Some(day) = self.day
+        if let Some(day) = self.figure.day
             && (share != Share::Allowed || seen.at.micros.div_euclid(DAY_MICROS) != day)
         {
             return Ok(());
         }
         let share = if seen.repeat { Share::Deduplicated } else { share };
-        self.trace.entry(seen.place).or_default().add(share, seen.weight)
+        if share == Share::Allowed {
+            self.meet(seen);
+        }
+        self.trace.units.entry(seen.place).or_default().add(share, seen.weight)
+    }
+
+    /// Counts the person of an event once, and once a file: rows come in the order of people.
+    fn meet(&mut self, seen: &Seen) {
+        let Some(person) = seen.person else { return };
+        if self.person != Some(person) {
+            self.person = Some(person);
+            self.trace.subjects += 1;
+        }
+        let (source, unit) = seen.place;
+        let file = (source, (self.file)(source, unit));
+        if self.last.insert(file, self.trace.subjects) != Some(self.trace.subjects) {
+            *self.trace.people.entry(file).or_default() += 1;
+        }
     }
 }

@@ -10,29 +10,81 @@ use super::follow::prepare_following;
 use super::prepare::Prepared;
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::exposure::{self, Rules, Settings, Share, Shares};
+use crate::exposure::{self, Rules, Settings, Share, Shares, Window};
 use crate::impact::is_formula;
 use crate::ledger::{Ledger, Selection};
 use crate::publish::Publisher;
 use crate::scan::Progress;
 use crate::store::{Io, StoreErrorKind};
 
-/// Tables whose figures can be explained: the columns that name a row, and those of its sums in the
-/// order of [`Share`], as far as it has them.
-pub const EXPLAINED: [(&str, &[&str], [&str; 4]); 5] = [
-    ("scope_summary", &["scope"], REQUESTS),
-    ("app_scope_exposure", &["scope", "app_id"], REQUESTS),
-    ("developer_exposure", &["scope", "developer_id"], REQUESTS),
-    ("daily_timeline", &["scope", "app_id", "day"], ["requests_allowed", "", "", ""]),
-    (
-        "deletion_verification",
-        &["scope", "app_id", "attested_at"],
-        ["requests_after", "", "requests_denied_after", "requests_unknown_after"],
-    ),
+/// A table whose figures can be explained.
+pub struct Explainable {
+    pub table: &'static str,
+    /// Columns that name a row. `window` is none of a table: it takes the figures of one of the windows.
+    pub key: &'static [&'static str],
+    /// Columns of the row's figures, in the order of [`Sums::figures`], as far as it has them.
+    figures: [&'static str; 5],
+}
+
+pub const EXPLAINED: [Explainable; 6] = [
+    Explainable { table: "scope_summary", key: &["scope", "window"], figures: FIGURES },
+    Explainable {
+        table: "app_scope_exposure",
+        key: &["scope", "app_id", "window"],
+        figures: FIGURES,
+    },
+    Explainable {
+        table: "developer_exposure",
+        key: &["scope", "developer_id", "window"],
+        figures: FIGURES,
+    },
+    Explainable {
+        table: "daily_timeline",
+        key: &["scope", "app_id", "day"],
+        figures: ["requests_allowed", "subjects_observed", "", "", ""],
+    },
+    Explainable {
+        table: "deletion_verification",
+        key: &["scope", "app_id", "attested_at"],
+        figures: [
+            "requests_after",
+            "subjects_after",
+            "",
+            "requests_denied_after",
+            "requests_unknown_after",
+        ],
+    },
+    Explainable {
+        table: "findings",
+        key: &["scope", "app_id", "finding"],
+        figures: ["requests_allowed", "subjects_observed", "", "", ""],
+    },
 ];
 
-const REQUESTS: [&str; 4] =
-    ["requests_allowed", "requests_held_only", "requests_denied", "requests_unknown"];
+const FIGURES: [&str; 5] = [
+    "requests_allowed",
+    "subjects_observed",
+    "requests_held_only",
+    "requests_denied",
+    "requests_unknown",
+];
+
+impl Explainable {
+    fn find(table: &str) -> Option<&'static Self> {
+        EXPLAINED.iter().find(|known| known.table == table)
+    }
+
+    /// Where the figures of the row, or of one of its windows, stand.
+    fn columns(&self, window: Option<Window>) -> [String; 5] {
+        match window.filter(|_| self.key.contains(&"window")) {
+            None => self.figures.map(str::to_string),
+            Some(window) => {
+                let of = |what: &str| format!("{what}_{}", window.name());
+                [of("requests"), of("subjects"), String::new(), String::new(), String::new()]
+            }
+        }
+    }
+}
 
 /// A figure, and where it comes from: one line of JSON.
 #[derive(Clone, Debug, Serialize)]
@@ -41,10 +93,14 @@ pub struct Explained {
     pub table: String,
     /// What names the row, as the table shows it.
     pub key: BTreeMap<String, Option<String>>,
+    /// People are distinct over all files: no sum of theirs.
     pub sums: Sums,
-    /// The row's sums as they stand published; null where the run or the row is not there.
+    /// The row's figures as they stand published; null where the run or the row is not there.
     pub published: Option<BTreeMap<String, i64>>,
     pub files: Vec<FileShare>,
+    /// Columns of the figures, in the order of [`Sums::figures`].
+    #[serde(skip)]
+    columns: [String; 5],
 }
 
 /// What one input file gives to a figure.
@@ -59,7 +115,7 @@ pub struct FileShare {
     pub sums: Sums,
 }
 
-/// Rows, and the sums of their weights, by what became of them.
+/// Rows, the sums of their weights by what became of them, and the people of those that are exposure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sums {
     pub rows_allowed: u64,
@@ -71,10 +127,12 @@ pub struct Sums {
     pub requests_held_only: i64,
     pub requests_denied: i64,
     pub requests_unknown: i64,
+    /// Distinct people of the allowed rows.
+    pub subjects_observed: u64,
 }
 
 impl Sums {
-    fn of(shares: &Shares) -> Self {
+    fn of(shares: &Shares, subjects_observed: u64) -> Self {
         let rows = |share: Share| shares.rows.get(share as usize).copied().unwrap_or(0);
         let requests = |share: Share| shares.requests.get(share as usize).copied().unwrap_or(0);
         Self {
@@ -87,13 +145,14 @@ impl Sums {
             requests_held_only: requests(Share::HeldOnly),
             requests_denied: requests(Share::Denied),
             requests_unknown: requests(Share::Unknown),
+            subjects_observed,
         }
     }
 
-    /// In the order of the columns of [`EXPLAINED`].
-    fn requests(&self) -> [i64; 4] {
+    fn figures(&self) -> [i64; 5] {
         [
             self.requests_allowed,
+            i64::try_from(self.subjects_observed).unwrap_or(i64::MAX),
             self.requests_held_only,
             self.requests_denied,
             self.requests_unknown,
@@ -113,15 +172,16 @@ pub fn explain(
     table: &str,
     conditions: &[String],
 ) -> Result<Explained, Error> {
-    let Some((_, columns, sums_in)) = EXPLAINED.iter().find(|(name, ..)| *name == table) else {
-        let known: Vec<&str> = EXPLAINED.iter().map(|(name, ..)| *name).collect();
+    let Some(explainable) = Explainable::find(table) else {
+        let known: Vec<&str> = EXPLAINED.iter().map(|known| known.table).collect();
         return Err(Error::argument(
             format!("--table {table}"),
             format!("its figures cannot be explained; those of {} can", known.join(", ")),
         ));
     };
     let (prepared, _) = prepare_following(plan, io, false)?;
-    let wanted = Wanted::read(table, columns, conditions, &prepared)?;
+    let wanted = Wanted::read(explainable, conditions, &prepared)?;
+    let columns = explainable.columns(wanted.figure.window);
     let (ledger, selections) = select(plan, io, &prepared)?;
     let rows = open_rows(&prepared, &ledger, selections.iter())?;
     let temp = temp_dir(plan)?;
@@ -136,10 +196,16 @@ pub fn explain(
         temp: &temp,
         stop: &progress.stop,
     };
-    let trace = exposure::trace(&rows, &settings, &wanted.cell, wanted.day)?;
+    let file_of = |source: usize, unit: u32| {
+        let units = selections.get(source).map(|selection| &selection.units);
+        let at =
+            usize::try_from(unit).ok().and_then(|unit| units.and_then(|units| units.get(unit)));
+        at.map_or(usize::MAX, |(file, _)| *file)
+    };
+    let trace = exposure::trace(&rows, &settings, &wanted.figure, file_of)?;
     let mut total = Shares::default();
     let mut files: BTreeMap<(usize, usize), (Shares, FileShare)> = BTreeMap::new();
-    for ((source, unit), shares) in &trace {
+    for ((source, unit), shares) in &trace.units {
         total.merge(shares)?;
         let (Some(of), Some(selection)) = (prepared.sources.get(*source), selections.get(*source))
         else {
@@ -167,9 +233,12 @@ pub fn explain(
             share.packs.push(pack.name.clone());
         }
     }
-    let files = files.into_values().map(|(sum, share)| FileShare { sums: Sums::of(&sum), ..share });
-    let sums = Sums::of(&total);
-    let published = published(plan, io, &prepared.run_id, table, &wanted.key, sums_in)?;
+    let files = files.into_iter().map(|(file, (sum, share))| {
+        let people = trace.people.get(&file).copied().unwrap_or(0);
+        FileShare { sums: Sums::of(&sum, people), ..share }
+    });
+    let sums = Sums::of(&total, trace.subjects);
+    let published = published(plan, io, &prepared.run_id, table, &wanted.key, &columns)?;
     Ok(Explained {
         run_id: prepared.run_id.clone(),
         table: table.to_string(),
@@ -177,20 +246,18 @@ pub fn explain(
         sums,
         published,
         files: files.collect(),
+        columns,
     })
 }
 
 impl Explained {
-    /// Columns whose published figure is not the sum over the files.
+    /// Columns whose published figure is not what the files give.
     pub fn disagreements(&self) -> Vec<String> {
-        let columns = EXPLAINED.iter().find(|(name, ..)| *name == self.table);
-        let Some(((_, _, columns), published)) = columns.zip(self.published.as_ref()) else {
-            return Vec::new();
-        };
-        let pairs = columns.iter().zip(self.sums.requests());
+        let Some(published) = &self.published else { return Vec::new() };
+        let pairs = self.columns.iter().zip(self.sums.figures());
         pairs
             .filter_map(|(column, sum)| {
-                let figure = published.get(*column)?;
+                let figure = published.get(column)?;
                 (*figure != sum)
                     .then(|| format!("{column} is published as {figure} and comes out as {sum}"))
             })
@@ -241,7 +308,7 @@ fn published(
     run_id: &str,
     table: &str,
     key: &BTreeMap<String, Option<String>>,
-    columns: &[&str],
+    columns: &[String],
 ) -> Result<Option<BTreeMap<String, i64>>, Error> {
     let store = match plan.output.open(io) {
         Ok(store) => store,
@@ -259,16 +326,19 @@ fn published(
         Some(text) => text.clone(),
         None => String::new(),
     };
-    let wanted: Vec<(Option<usize>, String)> =
-        key.iter().map(|(name, value)| (at(name), cell(value))).collect();
+    let wanted: Vec<(Option<usize>, String)> = key
+        .iter()
+        .filter(|(name, _)| *name != "window")
+        .map(|(name, value)| (at(name), cell(value)))
+        .collect();
     for record in reader.records().flatten() {
         let fits = |(at, value): &(Option<usize>, String)| {
             at.and_then(|at| record.get(at)).is_some_and(|cell| cell == value)
         };
         if wanted.iter().all(fits) {
-            let figure = |name: &&str| {
+            let figure = |name: &String| {
                 let value = record.get(at(name)?)?.parse().ok()?;
-                Some(((*name).to_string(), value))
+                Some((name.clone(), value))
             };
             return Ok(Some(columns.iter().filter_map(figure).collect()));
         }

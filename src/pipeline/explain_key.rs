@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::explain::Explainable;
 use super::prepare::Prepared;
 use crate::error::Error;
-use crate::exposure::{CellKey, Grain};
+use crate::exposure::{CellKey, Figure, Grain, Window};
 use crate::impact::escaped;
 use crate::moment::{Moment, Zone, day_to_date};
 
@@ -12,19 +13,18 @@ use crate::moment::{Moment, Zone, day_to_date};
 pub struct Wanted {
     /// By column, as the table shows it; null for events that name no app.
     pub key: BTreeMap<String, Option<String>>,
-    pub cell: CellKey,
-    pub day: Option<i64>,
+    pub figure: Figure,
 }
 
 impl Wanted {
     /// # Errors
     /// Conditions that name no row of the table.
     pub fn read(
-        table: &str,
-        columns: &[&str],
+        of: &Explainable,
         conditions: &[String],
         prepared: &Prepared<'_>,
     ) -> Result<Self, Error> {
+        let (table, columns) = (of.table, of.key);
         let mut given: BTreeMap<&str, &str> = BTreeMap::new();
         for condition in conditions {
             let argument = format!("--where {condition}");
@@ -62,15 +62,19 @@ impl Wanted {
         };
         let mut wanted = Self {
             key: BTreeMap::new(),
-            cell: CellKey {
-                grain: if scope.is_some() { Grain::Scope } else { Grain::All },
-                scope: scope.clone(),
-                app: None,
-                developer: None,
-                attested_at: None,
+            figure: Figure {
+                cell: CellKey {
+                    grain: if scope.is_some() { Grain::Scope } else { Grain::All },
+                    scope: scope.clone(),
+                    app: None,
+                    developer: None,
+                    attested_at: None,
+                },
+                window: None,
+                day: None,
             },
-            day: None,
         };
+        let cell = &mut wanted.figure.cell;
         let shown = |id: &Id| match id {
             Id::All => Some("(all)".to_string()),
             Id::None => None,
@@ -82,9 +86,9 @@ impl Wanted {
             wanted.key.insert("app_id".into(), shown(&app));
             if !matches!(app, Id::All) {
                 let with_scope = scope.is_some();
-                wanted.cell.grain = if with_scope { Grain::ScopeApp } else { Grain::App };
+                cell.grain = if with_scope { Grain::ScopeApp } else { Grain::App };
             }
-            wanted.cell.app = app.into_one();
+            cell.app = app.into_one();
         }
         if columns.contains(&"developer_id") {
             let Id::One(developer) = id("developer_id") else {
@@ -95,14 +99,20 @@ impl Wanted {
             };
             wanted.key.insert("developer_id".into(), Some(escaped(&developer).into_owned()));
             let with_scope = scope.is_some();
-            wanted.cell.grain = if with_scope { Grain::ScopeDeveloper } else { Grain::Developer };
-            wanted.cell.developer = Some(developer);
+            cell.grain = if with_scope { Grain::ScopeDeveloper } else { Grain::Developer };
+            cell.developer = Some(developer);
         }
         if columns.contains(&"day") {
             wanted.set_day(given.get("day").copied())?;
         }
         if columns.contains(&"attested_at") {
             wanted.set_promise(given.get("attested_at").copied(), prepared)?;
+        }
+        if let Some(window) = given.get("window") {
+            wanted.set_window(table, window)?;
+        }
+        if columns.contains(&"finding") {
+            wanted.set_finding(given.get("finding").copied())?;
         }
         Ok(wanted)
     }
@@ -117,7 +127,50 @@ impl Wanted {
         let at = Moment::parse_setting(text, Zone::UTC)
             .map_err(|reason| Error::argument(format!("--where day={text}"), reason))?;
         self.key.insert("day".into(), Some(day_to_date(at.day())));
-        self.day = Some(at.day());
+        self.figure.day = Some(at.day());
+        Ok(())
+    }
+
+    fn set_window(&mut self, table: &str, name: &str) -> Result<(), Error> {
+        let with_figures = |window: &Window| {
+            *window != Window::AfterRestriction
+                && (table != "scope_summary" || *window == Window::Lookback)
+        };
+        let windows: Vec<Window> = Window::ALL.into_iter().filter(with_figures).collect();
+        let Some(window) = windows.iter().find(|window| window.name() == name) else {
+            let names: Vec<&str> = windows.iter().map(|window| window.name()).collect();
+            return Err(Error::argument(
+                format!("--where window={name}"),
+                format!("{table} has figures of the windows {}", names.join(", ")),
+            ));
+        };
+        self.key.insert("window".into(), Some(name.into()));
+        self.figure.window = Some(*window);
+        Ok(())
+    }
+
+    /// A finding is about one app, one scope and one of its windows; use without a grant about all that
+    /// came after the restriction.
+    fn set_finding(&mut self, given: Option<&str>) -> Result<(), Error> {
+        let window = match given {
+            Some("without_grant") => Some(Window::AfterRestriction),
+            Some("in_grace" | "lookback" | "after_restriction") | None => None,
+            Some(name) => Window::named(name),
+        };
+        let Some((window, name)) = window.zip(given) else {
+            return Err(Error::argument(
+                format!("--where finding={}", given.unwrap_or_default()),
+                "a row of findings is of one kind; give finding=after_attestation, after_revocation, in_brownout, without_grant or after_grace",
+            ));
+        };
+        if self.figure.cell.grain != Grain::ScopeApp {
+            return Err(Error::argument(
+                "--where",
+                "a row of findings is of one scope and one app; give scope=… and app_id=…",
+            ));
+        }
+        self.key.insert("finding".into(), Some(name.into()));
+        self.figure.window = Some(window);
         Ok(())
     }
 
@@ -131,8 +184,8 @@ impl Wanted {
         };
         let all = prepared.registry.attestations.iter().flatten();
         let mut moments: Vec<Moment> = all
-            .filter(|promise| Some(&promise.app) == self.cell.app.as_ref())
-            .filter(|promise| promise.scope == self.cell.scope)
+            .filter(|promise| Some(&promise.app) == self.figure.cell.app.as_ref())
+            .filter(|promise| promise.scope == self.figure.cell.scope)
             .filter_map(|promise| promise.attested_at)
             .filter(|found| at.is_none_or(|at| at == *found))
             .collect();
@@ -150,8 +203,8 @@ impl Wanted {
         let mut shown = String::new();
         at.write_rfc3339_micros(&mut shown);
         self.key.insert("attested_at".into(), Some(shown));
-        self.cell.grain = Grain::Attestation;
-        self.cell.attested_at = Some(*at);
+        self.figure.cell.grain = Grain::Attestation;
+        self.figure.cell.attested_at = Some(*at);
         Ok(())
     }
 }

@@ -97,6 +97,52 @@ fn a_figure_after_a_promise_is_explained() {
 }
 
 #[test]
+fn people_are_distinct_in_each_file_and_over_all() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    // Persons 1, 2 and 3 on the first day, 1 again on the second.
+    let row = ["scope=read_members", "app_id=app-1"];
+    let line = explain(&lake, "app_scope_exposure", &row).succeeds().json();
+    let people = |of: &Value| of["subjects_observed"].as_u64().unwrap();
+    let by_file: Vec<u64> = line["files"].as_array().unwrap().iter().map(people).collect();
+    assert_eq!((by_file, people(&line["sums"]), people(&line["published"])), (vec![3, 1], 3, 3));
+    // Person 1 is the one of the second day, too: once in the day's file, once in all.
+    let line = explain(&lake, "scope_summary", &[]).succeeds().json();
+    let by_file: Vec<u64> = line["files"].as_array().unwrap().iter().map(people).collect();
+    assert_eq!((by_file, people(&line["sums"]), people(&line["published"])), (vec![3, 1, 1], 4, 4));
+}
+
+#[test]
+fn the_figures_of_one_window_and_of_a_finding_are_explained() {
+    let lake = Lake::with_standing();
+    lake.publishes(&[]);
+    let row = |more: &'static str| ["scope=read_members", "app_id=app-1", more];
+    // Calls must fail from nine to ten on the first day; the grant ends with it.
+    for (window, day) in [("in_brownout", "2019-07-01"), ("after_revocation", "2019-07-02")] {
+        let condition: &'static str = format!("window={window}").leak();
+        let line = explain(&lake, "app_scope_exposure", &row(condition)).succeeds().json();
+        assert_eq!(shown(&files(&line)), [(day, [1, 0, 0, 1])], "{window}");
+        let published = serde_json::json!({
+            format!("requests_{window}"): 1, format!("subjects_{window}"): 1,
+        });
+        assert_eq!(line["published"], published);
+        let condition: &'static str = format!("finding={window}").leak();
+        let line = explain(&lake, "findings", &row(condition)).succeeds().json();
+        assert_eq!(shown(&files(&line)), [(day, [1, 0, 0, 1])], "{window}");
+        let published = serde_json::json!({"requests_allowed": 1, "subjects_observed": 1});
+        assert_eq!(line["published"], published);
+    }
+    let refused = |table: &str, conditions: &[&str], says: &[&str]| {
+        explain(&lake, table, conditions).fails(1, says);
+    };
+    refused("app_scope_exposure", &["window=later"], &["window=later", "in_grace, after_grace"]);
+    refused("scope_summary", &["window=in_grace"], &["windows lookback"]);
+    refused("findings", &["scope=read_members", "app_id=app-1"], &["give finding=after_attest"]);
+    refused("findings", &["finding=lookback"], &["give finding=after_attestation"]);
+    refused("findings", &["finding=after_grace"], &["give scope=… and app_id=…"]);
+}
+
+#[test]
 fn repeats_and_weights_are_told_by_file() {
     let lake = Lake::empty();
     lake.edit("afterscope.toml", "group = \"group_id\"\n", "weight = \"weight\"\n");
@@ -185,10 +231,12 @@ fn every_row_of_the_sample_that_can_be_explained_is() {
         ("app_scope_exposure", &["scope", "app_id"], 9),
         ("developer_exposure", &["scope", "developer_id"], 9),
         ("daily_timeline", &["scope", "app_id", "day"], 401),
+        ("findings", &["scope", "app_id", "finding"], 7),
     ] {
         let table = published.table(name);
         let columns: Vec<Vec<&str>> = keys.iter().map(|key| table.column(key)).collect();
-        let requests = table.column("requests_allowed");
+        let figures = ["requests_allowed", "subjects_observed"];
+        let requests = figures.map(|figure| table.column(figure));
         for row in (0..table.rows.len()).step_by(step) {
             let conditions: Vec<String> = keys
                 .iter()
@@ -200,9 +248,11 @@ fn every_row_of_the_sample_that_can_be_explained_is() {
             args.extend(["--quiet", "--table", name]);
             conditions.iter().for_each(|condition| args.extend(["--where", condition]));
             let line = lake.afterscope(&args).succeeds().json();
-            let wanted: i64 = requests[row].parse().unwrap();
-            assert_eq!(line["sums"]["requests_allowed"], wanted, "{conditions:?}");
-            assert_eq!(line["published"]["requests_allowed"], wanted, "{conditions:?}");
+            for (figure, column) in figures.iter().zip(&requests) {
+                let wanted: i64 = column[row].parse().unwrap();
+                assert_eq!(line["sums"][figure], wanted, "{figure} {conditions:?}");
+                assert_eq!(line["published"][figure], wanted, "{figure} {conditions:?}");
+            }
             explained += 1;
         }
     }
