@@ -11,6 +11,7 @@
 -- column: developers_capable | int64 | developers | Known developers of the capable apps; null without registry.grants.
 -- column: developers_used_after_restriction | int64 | developers | Developers of those apps, as far as they are known.
 -- column: developers_used_lookback | int64 | developers | Of them, those used in the lookback.
+-- column: developers_used_without_grant | int64 | developers | Known developers of the apps that used a scope without a grant of it; null without registry.grants.
 -- column: developers_unknown_apps | int64 | apps | Apps used after the restriction whose developer is not known.
 -- column: requests_allowed | int64 | requests | Sum of weights of allowed, exercised events.
 -- column: requests_denied | int64 | requests | Of denied events, whatever was exercised.
@@ -29,6 +30,8 @@
 -- column: active_days | int64 | UTC days | Days with an allowed, exercised event.
 -- column: requests_lookback | int64 | requests | Requests in the lookback before as_of.
 -- column: subjects_lookback | int64 | people | Distinct people in the lookback before as_of.
+-- column: subjects_upper_bound_lookback | int64 | people | The same, and members of groups that were read in the lookback before as_of; null without registry.memberships.
+-- column: subjects_unknown_rows_lookback | int64 | events | Events in the lookback before as_of that name no subject and no group with a known member.
 -- column: coverage_pct | float64 | percent | Share of declared periods with rows in readable files; null where no source declares any.
 -- column: verdict | string |  | complete; incomplete where files were left out.
 
@@ -72,7 +75,7 @@ capable_by AS (
   FROM capable
 ),
 without_grant AS (
-  SELECT e.scope, e.app_id
+  SELECT e.scope, e.app_id, e.developer_id
   FROM exposure AS e
   LEFT JOIN (SELECT scope, app_id, TRUE AS is_capable FROM capable) AS c
     ON e.scope = c.scope AND e.app_id = c.app_id
@@ -80,9 +83,12 @@ without_grant AS (
     AND e.app_id IS NOT NULL AND c.is_capable IS NULL
 ),
 without_grant_by AS (
-  SELECT scope, COUNT(DISTINCT app_id) AS apps FROM without_grant GROUP BY scope
+  SELECT scope, COUNT(DISTINCT app_id) AS apps, COUNT(DISTINCT developer_id) AS developers
+  FROM without_grant GROUP BY scope
   UNION ALL
-  SELECT '(all)' AS scope, COUNT(DISTINCT app_id) AS apps FROM without_grant
+  SELECT '(all)' AS scope, COUNT(DISTINCT app_id) AS apps,
+         COUNT(DISTINCT developer_id) AS developers
+  FROM without_grant
 )
 SELECT w.grain, w.scope, w.status, w.restricted_at,
        CASE WHEN r.has_grants THEN COALESCE(c.apps, 0) END AS apps_capable,
@@ -92,6 +98,7 @@ SELECT w.grain, w.scope, w.status, w.restricted_at,
        COALESCE(ul.apps, 0) AS apps_used_lookback,
        COALESCE(d.developers, 0) AS developers_used_after_restriction,
        COALESCE(dl.developers, 0) AS developers_used_lookback,
+       CASE WHEN r.has_grants THEN COALESCE(wg.developers, 0) END AS developers_used_without_grant,
        COALESCE(u.unknown, 0) AS developers_unknown_apps,
        COALESCE(e.requests_allowed, 0) AS requests_allowed,
        COALESCE(e.requests_denied, 0) AS requests_denied,
@@ -112,6 +119,8 @@ SELECT w.grain, w.scope, w.status, w.restricted_at,
        COALESCE(e.active_days, 0) AS active_days,
        COALESCE(l.requests_lookback, 0) AS requests_lookback,
        COALESCE(l.subjects_lookback, 0) AS subjects_lookback,
+       CASE WHEN r.has_memberships THEN COALESCE(l.upper, 0) END AS subjects_upper_bound_lookback,
+       COALESCE(l.unknown, 0) AS subjects_unknown_rows_lookback,
        r.coverage_pct,
        r.verdict
 FROM wanted AS w
@@ -119,7 +128,8 @@ CROSS JOIN (SELECT coverage_pct, verdict, has_grants, has_memberships FROM run) 
 LEFT JOIN (SELECT * FROM exposure
            WHERE window = 'after_restriction' AND grain IN ('scope', 'all')) AS e ON w.scope = e.scope
 LEFT JOIN (SELECT scope, requests_allowed AS requests_lookback,
-                  subjects_observed AS subjects_lookback
+                  subjects_observed AS subjects_lookback, subjects_upper_bound AS upper,
+                  subjects_unknown_rows AS unknown
            FROM exposure WHERE window = 'lookback' AND grain IN ('scope', 'all')) AS l
   ON w.scope = l.scope
 LEFT JOIN used AS u ON w.scope = u.scope

@@ -23,16 +23,28 @@
 -- column: active_days | int64 | UTC days | Days with an allowed, exercised event.
 -- column: requests_in_grace | int64 | requests | Requests within the grace of the app.
 -- column: subjects_in_grace | int64 | people | Distinct people within the grace of the app.
+-- column: subjects_upper_bound_in_grace | int64 | people | The same, and members of groups that were read within the grace of the app; null without registry.memberships.
+-- column: subjects_unknown_rows_in_grace | int64 | events | Events within the grace of the app that name no subject and no group with a known member.
 -- column: requests_after_grace | int64 | requests | Requests at or after the end of the grace, or of the restriction without one.
 -- column: subjects_after_grace | int64 | people | Distinct people at or after the end of the grace, or of the restriction without one.
+-- column: subjects_upper_bound_after_grace | int64 | people | The same, and members of groups that were read at or after the end of the grace, or of the restriction without one; null without registry.memberships.
+-- column: subjects_unknown_rows_after_grace | int64 | events | Events at or after the end of the grace, or of the restriction without one that name no subject and no group with a known member.
 -- column: requests_in_brownout | int64 | requests | Requests in windows in which calls must fail; null without registry.brownouts.
 -- column: subjects_in_brownout | int64 | people | Distinct people in windows in which calls must fail; null without registry.brownouts.
+-- column: subjects_upper_bound_in_brownout | int64 | people | The same, and members of groups that were read in windows in which calls must fail; null without registry.memberships or registry.brownouts.
+-- column: subjects_unknown_rows_in_brownout | int64 | events | Events in windows in which calls must fail that name no subject and no group with a known member; null without registry.brownouts.
 -- column: requests_after_revocation | int64 | requests | Requests after the grant was revoked and before it was given again; null without registry.grants.
 -- column: subjects_after_revocation | int64 | people | Distinct people after the grant was revoked and before it was given again; null without registry.grants.
+-- column: subjects_upper_bound_after_revocation | int64 | people | The same, and members of groups that were read after the grant was revoked and before it was given again; null without registry.memberships or registry.grants.
+-- column: subjects_unknown_rows_after_revocation | int64 | events | Events after the grant was revoked and before it was given again that name no subject and no group with a known member; null without registry.grants.
 -- column: requests_after_attestation | int64 | requests | Requests at or after a promise of deletion; null without registry.attestations.
 -- column: subjects_after_attestation | int64 | people | Distinct people at or after a promise of deletion; null without registry.attestations.
+-- column: subjects_upper_bound_after_attestation | int64 | people | The same, and members of groups that were read at or after a promise of deletion; null without registry.memberships or registry.attestations.
+-- column: subjects_unknown_rows_after_attestation | int64 | events | Events at or after a promise of deletion that name no subject and no group with a known member; null without registry.attestations.
 -- column: requests_lookback | int64 | requests | Requests in the lookback before as_of.
 -- column: subjects_lookback | int64 | people | Distinct people in the lookback before as_of.
+-- column: subjects_upper_bound_lookback | int64 | people | The same, and members of groups that were read in the lookback before as_of; null without registry.memberships.
+-- column: subjects_unknown_rows_lookback | int64 | events | Events in the lookback before as_of that name no subject and no group with a known member.
 -- column: groups_lookback | int64 | groups | Distinct groups in the lookback before as_of.
 -- column: coverage_pct | float64 | percent | Share of declared periods with rows in readable files: what a zero rests on; null where no source declares any.
 -- column: verdict | string |  | complete; incomplete where files were left out.
@@ -54,29 +66,51 @@ SELECT e.grain, e.scope, e.developer_id, e.developer_name,
        e.first_access,
        e.last_access,
        e.active_days,
-       g.requests_in_grace, g.subjects_in_grace, a.requests_after_grace, a.subjects_after_grace,
+       g.requests AS requests_in_grace,
+       g.subjects AS subjects_in_grace,
+       g.upper AS subjects_upper_bound_in_grace,
+       g.unknown AS subjects_unknown_rows_in_grace,
+       a.requests AS requests_after_grace,
+       a.subjects AS subjects_after_grace,
+       a.upper AS subjects_upper_bound_after_grace,
+       a.unknown AS subjects_unknown_rows_after_grace,
        CASE WHEN r.has_brownouts THEN b.requests END AS requests_in_brownout,
        CASE WHEN r.has_brownouts THEN b.subjects END AS subjects_in_brownout,
+       CASE WHEN r.has_brownouts THEN b.upper END AS subjects_upper_bound_in_brownout,
+       CASE WHEN r.has_brownouts THEN b.unknown END AS subjects_unknown_rows_in_brownout,
        CASE WHEN r.has_grants THEN v.requests END AS requests_after_revocation,
        CASE WHEN r.has_grants THEN v.subjects END AS subjects_after_revocation,
+       CASE WHEN r.has_grants THEN v.upper END AS subjects_upper_bound_after_revocation,
+       CASE WHEN r.has_grants THEN v.unknown END AS subjects_unknown_rows_after_revocation,
        CASE WHEN r.has_attestations THEN t.requests END AS requests_after_attestation,
        CASE WHEN r.has_attestations THEN t.subjects END AS subjects_after_attestation,
-       l.requests_lookback, l.subjects_lookback, l.groups_lookback,
+       CASE WHEN r.has_attestations THEN t.upper END AS subjects_upper_bound_after_attestation,
+       CASE WHEN r.has_attestations THEN t.unknown END AS subjects_unknown_rows_after_attestation,
+       l.requests AS requests_lookback,
+       l.subjects AS subjects_lookback,
+       l.upper AS subjects_upper_bound_lookback,
+       l.unknown AS subjects_unknown_rows_lookback,
+       l.groups AS groups_lookback,
        r.coverage_pct, r.verdict
 FROM exposure AS e
 CROSS JOIN (SELECT coverage_pct, verdict, has_grants, has_brownouts, has_attestations FROM run) AS r
-JOIN (SELECT cell, requests_allowed AS requests_in_grace, subjects_observed AS subjects_in_grace
+JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
+             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
       FROM exposure WHERE window = 'in_grace') AS g ON e.cell = g.cell
-JOIN (SELECT cell, requests_allowed AS requests_after_grace, subjects_observed AS subjects_after_grace
+JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
+             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
       FROM exposure WHERE window = 'after_grace') AS a ON e.cell = a.cell
-JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects
+JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
+             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
       FROM exposure WHERE window = 'in_brownout') AS b ON e.cell = b.cell
-JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects
+JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
+             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
       FROM exposure WHERE window = 'after_revocation') AS v ON e.cell = v.cell
-JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects
+JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
+             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
       FROM exposure WHERE window = 'after_attestation') AS t ON e.cell = t.cell
-JOIN (SELECT cell, requests_allowed AS requests_lookback, subjects_observed AS subjects_lookback,
-             groups AS groups_lookback
+JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
+             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown, groups
       FROM exposure WHERE window = 'lookback') AS l ON e.cell = l.cell
 LEFT JOIN (SELECT scope, developer_id, COUNT(*) AS apps FROM exposure
            WHERE window = 'after_restriction' AND grain IN ('scope_app', 'app')

@@ -49,6 +49,7 @@ SELECT * FROM grain_events WHERE outcome = 'allowed' AND exercised;
 CREATE OR REPLACE TEMP TABLE member_reads AS
 SELECT
     e.grain, e.scope, e.app, e.developer, e.row_no, e.group_key,
+    e.in_grace, e.after_grace, e.in_brownout, e.after_revocation, e.after_attestation, e.in_lookback,
     row(p.people_space, m.subject) AS person
 FROM exposed e
 CROSS JOIN params p
@@ -58,18 +59,35 @@ JOIN memberships m
     AND (m.ends IS NULL OR e.time < m.ends);
 
 CREATE OR REPLACE TEMP TABLE reached AS
-SELECT grain, scope, app, developer, person, bool_or(observed) AS observed
+SELECT
+    grain, scope, app, developer, person, bool_or(observed) AS observed,
+    bool_or(in_grace) AS in_grace, bool_or(after_grace) AS after_grace,
+    bool_or(in_brownout) AS in_brownout, bool_or(after_revocation) AS after_revocation,
+    bool_or(after_attestation) AS after_attestation, bool_or(in_lookback) AS in_lookback
 FROM (
-    SELECT grain, scope, app, developer, person, true AS observed FROM exposed
+    SELECT
+        grain, scope, app, developer, person, true AS observed, in_grace, after_grace,
+        in_brownout, after_revocation, after_attestation, in_lookback
+    FROM exposed
     WHERE person IS NOT NULL
     UNION ALL
-    SELECT grain, scope, app, developer, person, false FROM member_reads
+    SELECT
+        grain, scope, app, developer, person, false, in_grace, after_grace,
+        in_brownout, after_revocation, after_attestation, in_lookback
+    FROM member_reads
 )
 GROUP BY ALL;
 
 -- docs/counting.md, rule 5: events that name nobody, and no group that had a member then.
 CREATE OR REPLACE TEMP TABLE nameless AS
-SELECT e.grain, e.scope, e.app, e.developer, count(*) AS events
+SELECT
+    e.grain, e.scope, e.app, e.developer, count(*) AS events,
+    count(*) FILTER (in_grace) AS in_grace,
+    count(*) FILTER (after_grace) AS after_grace,
+    count(*) FILTER (in_brownout) AS in_brownout,
+    count(*) FILTER (after_revocation) AS after_revocation,
+    count(*) FILTER (after_attestation) AS after_attestation,
+    count(*) FILTER (in_lookback) AS in_lookback
 FROM exposed e
 WHERE e.person IS NULL AND NOT EXISTS (
     SELECT 1 FROM member_reads r
@@ -181,6 +199,24 @@ SELECT
     CASE WHEN p.has_attestations THEN coalesce(e.subjects_after_attestation, 0) END AS subjects_after_attestation,
     coalesce(e.requests_lookback, 0) AS requests_lookback,
     coalesce(e.subjects_lookback, 0) AS subjects_lookback,
+    CASE WHEN p.has_memberships THEN coalesce(u.in_grace, 0) END
+        AS subjects_upper_bound_in_grace,
+    coalesce(n.in_grace, 0) AS subjects_unknown_rows_in_grace,
+    CASE WHEN p.has_memberships THEN coalesce(u.after_grace, 0) END
+        AS subjects_upper_bound_after_grace,
+    coalesce(n.after_grace, 0) AS subjects_unknown_rows_after_grace,
+    CASE WHEN p.has_memberships AND p.has_brownouts THEN coalesce(u.in_brownout, 0) END
+        AS subjects_upper_bound_in_brownout,
+    CASE WHEN p.has_brownouts THEN coalesce(n.in_brownout, 0) END AS subjects_unknown_rows_in_brownout,
+    CASE WHEN p.has_memberships AND p.has_grants THEN coalesce(u.after_revocation, 0) END
+        AS subjects_upper_bound_after_revocation,
+    CASE WHEN p.has_grants THEN coalesce(n.after_revocation, 0) END AS subjects_unknown_rows_after_revocation,
+    CASE WHEN p.has_memberships AND p.has_attestations THEN coalesce(u.after_attestation, 0) END
+        AS subjects_upper_bound_after_attestation,
+    CASE WHEN p.has_attestations THEN coalesce(n.after_attestation, 0) END AS subjects_unknown_rows_after_attestation,
+    CASE WHEN p.has_memberships THEN coalesce(u.in_lookback, 0) END
+        AS subjects_upper_bound_lookback,
+    coalesce(n.in_lookback, 0) AS subjects_unknown_rows_lookback,
     coalesce(e.groups_lookback, 0) AS groups_lookback
 FROM outcomes o
 CROSS JOIN params p
@@ -194,7 +230,18 @@ LEFT JOIN nameless n
     AND n.scope IS NOT DISTINCT FROM o.scope
     AND n.app IS NOT DISTINCT FROM o.app
     AND n.developer IS NOT DISTINCT FROM o.developer
-LEFT JOIN (SELECT grain, scope, app, developer, count(*) AS people FROM reached GROUP BY ALL) u
+LEFT JOIN (
+    SELECT
+        grain, scope, app, developer, count(*) AS people,
+        count(*) FILTER (in_grace) AS in_grace,
+        count(*) FILTER (after_grace) AS after_grace,
+        count(*) FILTER (in_brownout) AS in_brownout,
+        count(*) FILTER (after_revocation) AS after_revocation,
+        count(*) FILTER (after_attestation) AS after_attestation,
+        count(*) FILTER (in_lookback) AS in_lookback
+    FROM reached
+    GROUP BY ALL
+) u
     ON u.grain = o.grain
     AND u.scope IS NOT DISTINCT FROM o.scope
     AND u.app IS NOT DISTINCT FROM o.app

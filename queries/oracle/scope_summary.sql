@@ -12,7 +12,10 @@ capable_by AS (
     GROUP BY GROUPING SETS ((scope), ())
 ),
 without_by AS (
-    SELECT scope, count(DISTINCT app) AS apps FROM without_grant GROUP BY GROUPING SETS ((scope), ())
+    SELECT w.scope, count(DISTINCT w.app) AS apps, count(DISTINCT a.developer_id) AS developers
+    FROM without_grant w
+    LEFT JOIN apps a ON a.app_id = w.app
+    GROUP BY GROUPING SETS ((w.scope), ())
 )
 SELECT
     l.grain,
@@ -30,6 +33,7 @@ SELECT
     coalesce(m.apps_lookback, 0) AS apps_used_lookback,
     coalesce(m.developers_used, 0) AS developers_used_after_restriction,
     coalesce(m.developers_lookback, 0) AS developers_used_lookback,
+    CASE WHEN p.has_grants THEN coalesce(w.developers, 0) END AS developers_used_without_grant,
     coalesce(m.apps_without_developer, 0) AS developers_unknown_apps,
     coalesce(m.requests_allowed, 0) AS requests_allowed,
     coalesce(m.requests_denied, 0) AS requests_denied,
@@ -50,6 +54,9 @@ SELECT
     coalesce(m.active_days, 0) AS active_days,
     coalesce(m.requests_lookback, 0) AS requests_lookback,
     coalesce(m.subjects_lookback, 0) AS subjects_lookback,
+    CASE WHEN p.has_memberships THEN coalesce(m.subjects_upper_bound_lookback, 0) END
+        AS subjects_upper_bound_lookback,
+    coalesce(m.subjects_unknown_rows_lookback, 0) AS subjects_unknown_rows_lookback,
     d.coverage_pct,
     'complete' AS verdict
 FROM listed l

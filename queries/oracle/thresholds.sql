@@ -31,8 +31,15 @@ of_place AS (
                            ELSE d.country || '-' || d.subdivision
                        END AND split_part(q.place, '-', 1) = d.country, false)
             ) AS inside,
-            -- Of whom only the country is known, or nothing, may live there.
-            d.country IS NULL OR (d.subdivision IS NULL AND EXISTS (
+            -- Of whom only the country is known, or nothing, may live there. What is no code of
+            -- ISO 3166 says nothing.
+            d.country IS NULL OR NOT regexp_full_match(d.country, '[A-Z0-9]{2}')
+            OR d.country IN ('UK', 'EL')
+            OR ((d.subdivision IS NULL
+                 OR NOT regexp_full_match(d.subdivision, '[A-Z0-9]{1,3}')
+                    AND NOT regexp_full_match(
+                        d.subdivision, d.country || '-[A-Z0-9]{1,3}'
+                    )) AND EXISTS (
                 SELECT 1 FROM places q
                 WHERE q.regime = r.regime AND q.jurisdiction = r.jurisdiction
                   AND split_part(q.place, '-', 1) = d.country

@@ -307,11 +307,12 @@ pub struct EvidenceArgs {
 pub struct ExplainArgs {
     #[command(flatten)]
     pub run: RunArgs,
-    /// scope_summary, app_scope_exposure, developer_exposure, daily_timeline or
-    /// deletion_verification.
+    /// scope_summary, app_scope_exposure, developer_exposure, daily_timeline, findings,
+    /// groups_exposed, data_categories or deletion_verification.
     #[arg(long, value_name = "TABLE")]
     pub table: String,
-    /// What names the row: scope=…, app_id=…, developer_id=…, day=…, attested_at=…
+    /// What names the row: scope=…, app_id=…, developer_id=…, day=…, attested_at=…, finding=…,
+    /// group_id=…, namespace=…, data_category=…; and window=… for one of its windows.
     #[arg(long = "where", value_name = "COLUMN=VALUE")]
     pub conditions: Vec<String>,
 }

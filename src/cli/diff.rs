@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::impact::is_formula;
 use crate::verify::{self, RunDiff};
 
-/// Changes of a table that are shown.
+/// Changes of a table, and things of one cause, that are shown.
 const SHOWN: usize = 12;
 
 pub fn run(args: &DiffArgs, global: &Global) -> Result<(), Failure> {
@@ -56,8 +56,18 @@ fn write(found: &RunDiff, file: File) -> csv::Result<()> {
 
 fn show(found: &RunDiff) {
     terminal::plain(&format!("from {} to {}", found.old_run, found.new_run));
-    for source in &found.sources {
-        terminal::plain(&format!("  {}: {}", source.cause.name(), source.what));
+    for of_cause in found.sources.chunk_by(|a, b| a.cause == b.cause) {
+        for source in of_cause.iter().take(SHOWN) {
+            terminal::plain(&format!("  {}: {}", source.cause.name(), source.what));
+        }
+        let more = of_cause.len().saturating_sub(SHOWN);
+        if let Some(first) = of_cause.first().filter(|_| more > 0) {
+            let more = number(more as u64);
+            terminal::plain(&format!(
+                "  {}: and {more} more (the line on stdout has all)",
+                first.cause.name()
+            ));
+        }
     }
     for (table, count) in &found.changed {
         terminal::plain(&format!("\n{table}: {} changes", number(*count)));

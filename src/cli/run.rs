@@ -98,16 +98,18 @@ fn changes(publisher: &Publisher, summary: &Summary) -> Result<(), Failure> {
 }
 
 /// Columns of the short table on stderr: name in `scope_summary`, heading.
-const FINDINGS: [(&str, &str); 9] = [
+const FINDINGS: [(&str, &str); 11] = [
     ("scope", "scope"),
     ("apps_capable", "apps able"),
     ("apps_used_after_restriction", "used"),
     ("apps_used_lookback", "lately"),
     ("subjects_observed", "people"),
     ("subjects_upper_bound", "up to"),
+    ("subjects_unknown_rows", "unknown"),
     ("groups", "groups"),
     ("requests_allowed", "requests"),
     ("last_access", "last access"),
+    ("coverage_pct", "coverage"),
 ];
 
 /// Scopes that the short table shows.
@@ -129,6 +131,7 @@ fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
             "" => "-".to_string(),
             text => text.parse::<i64>().map_or_else(|_| text.to_string(), terminal::number),
         };
+        let pct = FINDINGS.iter().position(|(name, _)| *name == "coverage_pct");
         let mut line: Vec<String> = at.iter().map(|i| shown(cell(i))).collect();
         // A bound beside which there are calls of which nobody can say whom they reached is none.
         let complete = headers.iter().position(|h| h == "upper_bound_complete");
@@ -138,6 +141,12 @@ fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
             && upper != "-"
         {
             upper.push('+');
+        }
+        if let Some(pct) = pct.and_then(|pct| line.get_mut(pct))
+            && let Ok(share) = pct.parse::<f64>()
+        {
+            // 99.999 is not 100.
+            *pct = format!("{:.2} %", (share * 100.0).floor() / 100.0);
         }
         lines.push(line);
     }

@@ -13,6 +13,8 @@ pub struct Seen {
     /// Source and unit.
     pub place: (usize, u32),
     pub person: Option<Key>,
+    /// Namespace and key of the group that was read.
+    pub group: Option<(usize, Key)>,
     /// Codes of the merge's names.
     pub app: u32,
     pub set: u32,
@@ -61,6 +63,7 @@ impl Distinct {
             return each(Seen {
                 place,
                 person: row.person,
+                group: row.group().map(|group| (row.group_space(), group)),
                 app: row.app(),
                 set: row.set(),
                 at: row.at(),
@@ -105,6 +108,7 @@ fn seen(place: (usize, u32), person: Option<Key>, row: &Row) -> Seen {
     Seen {
         place,
         person,
+        group: row.group.map(|group| (row.group_space, group)),
         app: row.app,
         set: row.set,
         at: row.at,

@@ -68,6 +68,8 @@ pub struct Figure {
     pub window: Option<Window>,
     /// One day of it: then of allowed events alone, as the table of days has no others.
     pub day: Option<i64>,
+    /// Events of one group: its namespace and key. Of allowed ones alone, likewise.
+    pub group: Option<(usize, Key)>,
 }
 
 /// Where a figure comes from.
@@ -198,9 +200,11 @@ impl<F: Fn(usize, u32) -> usize> Tracer<'_, F> {
             Outcome::Unknown if holds(&leaf.refused) => Share::Unknown,
             _ => return Ok(()),
         };
-        if let Some(day) = self.figure.day
-            && (share != Share::Allowed || seen.at.micros.div_euclid(DAY_MICROS) != day)
-        {
+        let Figure { day, group, .. } = self.figure;
+        let elsewhere = day.is_some_and(|day| seen.at.micros.div_euclid(DAY_MICROS) != day)
+            || group.is_some_and(|group| seen.group != Some(group));
+        let narrowed = day.is_some() || group.is_some();
+        if elsewhere || narrowed && share != Share::Allowed {
             return Ok(());
         }
         let share = if seen.repeat { Share::Deduplicated } else { share };

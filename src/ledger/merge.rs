@@ -257,6 +257,10 @@ impl Merged<'_> {
         self.cursor.block.actor.get(self.row)
     }
 
+    pub fn group_space(&self) -> usize {
+        self.cursor.source.1
+    }
+
     pub fn group(&self) -> Option<Key> {
         let lo = self.cursor.block.group.lo.get(self.row).copied().unwrap_or(0);
         self.near.knows(Near::GROUP).then_some(Key { hi: self.near.group, lo })

@@ -13,6 +13,7 @@ use crate::exposure::{self, Exposure, Grain, Term, Window};
 use crate::impact::{SourceCoverage, TableFile};
 use crate::moment::day_to_date;
 use crate::publish::sha256;
+use crate::registry::{is_country, is_subdivision};
 use crate::scan::Pruned;
 use crate::suppress::Suppressed;
 
@@ -98,6 +99,8 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
             "registry.residency gives {people} people that were reached two residences at one moment: they count without one"
         ));
     }
+    doubts.extend(undeclared(plan, prepared, counted));
+    doubts.extend(no_codes(prepared, counted));
     let mut read_by: BTreeMap<&str, &str> = BTreeMap::new();
     let mut shared: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for source in &prepared.sources {
@@ -113,6 +116,57 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
         ));
     }
     doubts
+}
+
+/// Days since the first restriction that a source does not declare: coverage says nothing of them.
+fn undeclared(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec<String> {
+    let scopes = prepared.registry.scopes.values().map(|scope| scope.restricted_at);
+    let Some(first) = scopes.filter(|at| *at < plan.as_of).min() else { return Vec::new() };
+    let from = first.day();
+    let any = counted.coverage.iter().any(|source| source.periods.is_some());
+    let each = counted.coverage.iter().filter_map(|source| {
+        let name = &source.source;
+        let since = day_to_date(from);
+        let Some(periods) = &source.periods else {
+            return any.then(|| {
+                format!("source `{name}` declares no days (expected): coverage speaks of the other sources only")
+            });
+        };
+        let before = (periods.days.start.min(periods.settled) - from).max(0);
+        let after = (periods.settled - periods.days.end.max(from)).max(0);
+        (before + after > 0).then(|| {
+            format!(
+                "source `{name}` declares {} of the {} days since the first restriction ({since}): coverage says nothing of the other {}, on which calls may have come that no log shows",
+                periods.settled - from - before - after,
+                periods.settled - from,
+                before + after,
+            )
+        })
+    });
+    each.collect()
+}
+
+/// Places that are no codes: no rule can name them.
+fn no_codes(prepared: &Prepared<'_>, counted: &Counted) -> Option<String> {
+    prepared.registry.thresholds.as_ref()?;
+    let written = counted.residences.iter().filter_map(|residence| {
+        let country = residence.country.as_deref()?;
+        if !is_country(country) {
+            return Some(country.to_string());
+        }
+        let part = residence.subdivision.as_deref()?;
+        (!is_subdivision(country, part)).then(|| format!("{country} {part}"))
+    });
+    let written: BTreeSet<String> = written.collect();
+    let shown: Vec<String> = written.iter().take(3).map(|place| format!("`{place}`")).collect();
+    (!written.is_empty()).then(|| {
+        format!(
+            "registry.residency has {} written otherwise than by codes of ISO 3166 ({}{}): no rule of registry.thresholds can name them, and their people may live in any place",
+            if written.len() == 1 { "1 place".into() } else { format!("{} places", written.len()) },
+            shown.join(", "),
+            if written.len() > shown.len() { ", …" } else { "" }
+        )
+    })
 }
 
 /// People of whom two residences are known at one moment; where that is a number that is not told, the least

@@ -26,7 +26,7 @@ pub struct Explainable {
     figures: [&'static str; 5],
 }
 
-pub const EXPLAINED: [Explainable; 6] = [
+pub const EXPLAINED: [Explainable; 8] = [
     Explainable { table: "scope_summary", key: &["scope", "window"], figures: FIGURES },
     Explainable {
         table: "app_scope_exposure",
@@ -58,6 +58,16 @@ pub const EXPLAINED: [Explainable; 6] = [
         table: "findings",
         key: &["scope", "app_id", "finding"],
         figures: ["requests_allowed", "subjects_observed", "", "", ""],
+    },
+    Explainable {
+        table: "groups_exposed",
+        key: &["scope", "namespace", "group_id"],
+        figures: ["requests_allowed", "subjects_observed", "", "", ""],
+    },
+    Explainable {
+        table: "data_categories",
+        key: &["scope", "data_category"],
+        figures: ["", "subjects_observed", "", "", ""],
     },
 ];
 
@@ -180,10 +190,11 @@ pub fn explain(
         ));
     };
     let (prepared, _) = prepare_following(plan, io, false)?;
-    let wanted = Wanted::read(explainable, conditions, &prepared)?;
+    let mut wanted = Wanted::read(explainable, conditions, &prepared)?;
     let columns = explainable.columns(wanted.figure.window);
     let (ledger, selections) = select(plan, io, &prepared)?;
     let rows = open_rows(&prepared, &ledger, selections.iter())?;
+    wanted.find_group(&prepared, &rows, &plan.keyer)?;
     let temp = temp_dir(plan)?;
     let settings = Settings {
         rules: Rules::new(&prepared.registry, plan.as_of, plan.lookback_days),

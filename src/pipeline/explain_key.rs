@@ -1,12 +1,15 @@
 //! Which row of a table is to be explained: `column=value` to a cell of the count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
 
 use super::explain::Explainable;
 use super::prepare::Prepared;
 use crate::error::Error;
-use crate::exposure::{CellKey, Figure, Grain, Window};
+use crate::exposure::{CellKey, Figure, Grain, SourceRows, Window};
 use crate::impact::escaped;
+use crate::key::{IdKind, Keyer};
 use crate::moment::{Moment, Zone, day_to_date};
 
 /// The row that is asked for.
@@ -72,6 +75,7 @@ impl Wanted {
                 },
                 window: None,
                 day: None,
+                group: None,
             },
         };
         let cell = &mut wanted.figure.cell;
@@ -114,6 +118,15 @@ impl Wanted {
         if columns.contains(&"finding") {
             wanted.set_finding(given.get("finding").copied())?;
         }
+        if columns.contains(&"data_category") {
+            let category = named(table, "data_category", &given)?;
+            wanted.with_scope(table)?;
+            wanted.key.insert("data_category".into(), Some(category));
+        }
+        if columns.contains(&"group_id") {
+            wanted.with_scope(table)?;
+            wanted.set_group(table, &given, prepared)?;
+        }
         Ok(wanted)
     }
 
@@ -146,6 +159,72 @@ impl Wanted {
         };
         self.key.insert("window".into(), Some(name.into()));
         self.figure.window = Some(*window);
+        Ok(())
+    }
+
+    /// Rows of the table are of one scope each.
+    fn with_scope(&self, table: &str) -> Result<(), Error> {
+        if self.figure.cell.scope.is_some() {
+            return Ok(());
+        }
+        Err(Error::argument("--where", format!("a row of {table} is of one scope; give scope=…")))
+    }
+
+    fn set_group(
+        &mut self,
+        table: &str,
+        given: &BTreeMap<&str, &str>,
+        prepared: &Prepared<'_>,
+    ) -> Result<(), Error> {
+        let spaces: BTreeSet<&str> =
+            prepared.sources.iter().map(|s| s.plan.group_namespace.as_str()).collect();
+        let only = spaces.first().filter(|_| spaces.len() == 1).copied();
+        let space = given.get("namespace").copied().or(only);
+        let Some(space) = space.filter(|space| spaces.contains(space)) else {
+            let names: Vec<&str> = spaces.into_iter().collect();
+            return Err(Error::argument(
+                format!("--where namespace={}", space.unwrap_or_default()),
+                format!("groups are of the namespaces {}; name one of them", names.join(", ")),
+            ));
+        };
+        self.key.insert("namespace".into(), Some(escaped(space).into_owned()));
+        self.key.insert("group_id".into(), Some(named(table, "group_id", given)?));
+        Ok(())
+    }
+
+    /// Looks the group up among the rows, whose kind of ids says what its text means.
+    ///
+    /// # Errors
+    /// A text that is no id of that kind.
+    pub fn find_group(
+        &mut self,
+        prepared: &Prepared<'_>,
+        rows: &[SourceRows],
+        keyer: &Keyer,
+    ) -> Result<(), Error> {
+        let shown = |column: &str| self.key.get(column).cloned().flatten();
+        let Some((space, id)) = shown("namespace").zip(shown("group_id")) else { return Ok(()) };
+        let of_space = prepared
+            .sources
+            .iter()
+            .zip(rows)
+            .filter(|(source, _)| escaped(&source.plan.group_namespace) == space);
+        let of_space: Vec<&SourceRows> = of_space.map(|(_, rows)| rows).collect();
+        let kinds = of_space.iter().flat_map(|rows| &rows.packs);
+        let kind = kinds.filter_map(|pack| pack.pack.footer.kinds.group).next();
+        let Some((kind, first)) = kind.zip(of_space.first()) else {
+            return Err(Error::argument("--where group_id", "no row of the ledger names a group"));
+        };
+        let bare = unescaped(&id);
+        let key = match kind {
+            IdKind::Int => bare.parse().ok().map(|id| keyer.int(id)),
+            IdKind::Uuid => Uuid::parse_str(&bare).ok().map(|id| keyer.uuid(id.as_u128())),
+            IdKind::Text => Some(keyer.text(bare.as_bytes())),
+        };
+        let key = key.ok_or_else(|| {
+            Error::argument(format!("--where group_id={id}"), format!("groups are named by {kind}"))
+        })?;
+        self.figure.group = Some((first.group_space, key));
         Ok(())
     }
 
@@ -207,6 +286,13 @@ impl Wanted {
         self.figure.cell.attested_at = Some(*at);
         Ok(())
     }
+}
+
+/// The value of a column without which no row is named, as the table shows it.
+fn named(table: &str, column: &str, given: &BTreeMap<&str, &str>) -> Result<String, Error> {
+    given.get(column).map(|value| (*value).to_string()).ok_or_else(|| {
+        Error::argument("--where", format!("a row of {table} names its {column}; give {column}=…"))
+    })
 }
 
 /// A value that names a row.

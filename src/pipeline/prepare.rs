@@ -133,6 +133,7 @@ pub fn prepare_with<'a>(
     let mut queries = impact::user_queries(&plan.queries, &built_in)?;
     impact::check(&queries)?;
     let mut registry = registry::load(&plan.registry, plan.as_of, io)?;
+    registry.check_reported(&plan.incident)?;
     adjust(&mut registry);
     let mut list = |role: &'static str, url: &Option<StoreUrl>| -> Result<Option<Input>, Error> {
         let Some(url) = url else { return Ok(None) };

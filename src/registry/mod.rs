@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-use crate::config::{ColumnPlan, RegistryPlan, SourcePlan};
+use crate::config::{ColumnPlan, IncidentPlan, RegistryPlan, SourcePlan, shape};
 use crate::moment::Moment;
 use crate::store::{Io, StoreErrorKind, StoreUrl};
 
 use table::Table;
-pub use thresholds::{Clock, Operator, Threshold, Unit};
+pub use thresholds::{Clock, Operator, Threshold, Unit, is_country, is_subdivision};
 
 /// The registry of one run.
 #[derive(Clone, Debug, Default)]
@@ -169,6 +169,11 @@ pub enum RegistryError {
     )]
     NeverMatches { role: &'static str, value: String, source_name: String },
 
+    #[error(
+        "[incident.reported] names regime `{regime}`, of which registry.thresholds has no rule{hint}: its deadlines would read as not kept\ncorrect the name, or give the rule"
+    )]
+    UnknownRegime { regime: String, hint: String },
+
     #[error("registry file {file} has {count} bad rows:\n{shown}")]
     Several { file: String, count: usize, shown: String },
 
@@ -258,6 +263,19 @@ impl Registry {
         Ok(())
     }
 
+    /// A duty that was done must be one that a rule knows.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownRegime`] with the first that is not.
+    pub fn check_reported(&self, incident: &IncidentPlan) -> Result<(), RegistryError> {
+        let regimes = || self.thresholds.iter().flatten().map(|rule| rule.regime.as_str());
+        let stranger = incident.reported.keys().find(|name| !regimes().any(|r| r == *name));
+        stranger.map_or(Ok(()), |regime| {
+            let hint = shape::did_you_mean(regime, regimes());
+            Err(RegistryError::UnknownRegime { regime: regime.clone(), hint })
+        })
+    }
+
     /// Apps and scopes that files beside those of apps and scopes speak of.
     fn named(&self) -> impl Iterator<Item = Named<'_>> {
         fn pair<'a>(role: &'static str, (app, scope): &'a (String, String)) -> Named<'a> {
@@ -283,9 +301,18 @@ impl Registry {
         let lost: BTreeSet<(&str, &String)> = self
             .named()
             .filter_map(|named| Some((named.role, named.scope?)))
-            // Grants are of all scopes that there are.
-            .filter(|(role, scope)| *role != "grants" && !self.scopes.contains_key(*scope))
+            .filter(|(_, scope)| !self.scopes.contains_key(*scope))
             .collect();
+        // Grants are of all scopes that there are: one message for them together.
+        let (granted, lost): (Vec<_>, Vec<_>) =
+            lost.into_iter().partition(|(role, _)| *role == "grants");
+        let granted = granted.first().map(|(_, first)| {
+            format!(
+                "grants name {} that registry.scopes does not (`{first}`{}): they count for nothing; compare the spelling if a restricted one is among them",
+                if granted.len() == 1 { "1 scope".into() } else { format!("{} scopes", granted.len()) },
+                if granted.len() > 1 { ", …" } else { "" }
+            )
+        });
         let columns = self.unknown_columns.iter().cloned();
         let strangers: BTreeSet<(&str, &String)> = self
             .named()
@@ -314,6 +341,6 @@ impl Registry {
                 "{role} name scope `{scope}`, which registry.scopes does not: they have no effect"
             )
         });
-        columns.chain(lost).chain(strangers).chain(renamed).collect()
+        columns.chain(lost).chain(granted).chain(strangers).chain(renamed).collect()
     }
 }

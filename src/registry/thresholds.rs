@@ -118,15 +118,35 @@ impl Threshold {
 }
 
 impl Threshold {
-    /// Whether people may live there of whom only this is known.
+    /// Whether people may live there of whom only this is known. A country or subdivision that is no code
+    /// says nothing: `us` is not known to be `US`, nor not to be.
     pub fn may_cover(&self, country: Option<&str>, subdivision: Option<&str>) -> bool {
         let Some(places) = &self.places else { return true };
-        match (country, subdivision) {
-            (None, _) => true,
-            (Some(country), None) => places.iter().any(|place| place.0 == country),
-            _ => self.covers(country, subdivision),
+        let Some(country) = country.filter(|country| is_country(country)) else { return true };
+        match subdivision.filter(|part| is_subdivision(country, part)) {
+            None => places.iter().any(|place| place.0 == country),
+            _ => self.covers(Some(country), subdivision),
         }
     }
+}
+
+fn is_code(text: &str, least: usize, most: usize) -> bool {
+    (least..=most).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+/// Codes that are used for a country and are not its code in ISO 3166-1.
+const NOT_ASSIGNED: [(&str, &str); 2] = [("UK", "GB"), ("EL", "GR")];
+
+/// Whether a text is written as ISO 3166-1 writes countries.
+pub fn is_country(text: &str) -> bool {
+    is_code(text, 2, 2) && !NOT_ASSIGNED.iter().any(|(wrong, _)| *wrong == text)
+}
+
+/// Whether a text is written as ISO 3166-2 writes subdivisions of the country, or as their last part.
+pub fn is_subdivision(country: &str, text: &str) -> bool {
+    let own = text.strip_prefix(country).and_then(|rest| rest.strip_prefix('-'));
+    is_code(own.unwrap_or(text), 1, 3)
 }
 
 fn one_of<T: Copy>(
@@ -223,11 +243,11 @@ fn places(table: &Table, row: &Row, text: &str) -> Result<Option<Places>, Regist
             Some((country, subdivision)) => (country, Some(subdivision)),
             None => (part, None),
         };
-        let upper = |text: &str, least: usize, most: usize| {
-            (least..=most).contains(&text.len())
-                && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-        };
-        if !upper(country, 2, 2) || !subdivision.is_none_or(|s| upper(s, 1, 3)) {
+        if let Some((wrong, right)) = NOT_ASSIGNED.iter().find(|(wrong, _)| *wrong == country) {
+            let reason = format!("the code of ISO 3166 for `{wrong}` is {right}");
+            return Err(table.bad(row, "jurisdiction", reason));
+        }
+        if !is_code(country, 2, 2) || !subdivision.is_none_or(|s| is_code(s, 1, 3)) {
             let reason = format!(
                 "`{part}` is no place; write all, or codes of ISO 3166 parted by `;`: DE, US-CA"
             );
@@ -236,4 +256,41 @@ fn places(table: &Table, row: &Row, text: &str) -> Result<Option<Places>, Regist
         Ok((country.to_string(), subdivision.map(|_| part.to_string())))
     };
     text.split(';').map(place).collect::<Result<Places, _>>().map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_code_may_be_anywhere() {
+        let place =
+            |country: &str, part: Option<&str>| (country.to_string(), part.map(str::to_string));
+        let rule = Threshold {
+            regime: "r".into(),
+            jurisdiction: "US-CA;DE".into(),
+            places: Some([place("US", Some("US-CA")), place("DE", None)].into()),
+            number: None,
+            clock: None,
+            limit: None,
+            source: None,
+        };
+        let may = |country, part| (rule.covers(country, part), rule.may_cover(country, part));
+        assert_eq!(may(Some("US"), Some("CA")), (true, true));
+        assert_eq!(may(Some("US"), Some("US-CA")), (true, true));
+        assert_eq!(may(Some("DE"), Some("Bavaria")), (true, true));
+        assert_eq!(may(Some("US"), Some("TX")), (false, false));
+        assert_eq!(may(Some("FR"), None), (false, false));
+        for (country, part) in [
+            (None, None),
+            (Some("us"), Some("ca")),
+            (Some("USA"), Some("CA")),
+            (Some("UK"), None),
+            (Some("US"), None),
+            (Some("US"), Some("California")),
+            (Some("US"), Some("DE-BY")),
+        ] {
+            assert_eq!(may(country, part), (false, true), "{country:?} {part:?}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ pub fn render(page: &mut Page, summary: &Grid, facts: &Facts) {
     let is_total = |row: &usize| summary.text(*row, "scope") == Some(kept::ALL);
     let scopes: Vec<usize> = (0..summary.rows()).filter(|row| !is_total(row)).collect();
     if let Some(all) = (0..summary.rows()).find(is_total) {
-        page.raw("<p class=\"lead\">").text(&headline(summary, all, &scopes)).raw("</p>\n");
+        page.raw("<p class=\"lead\">").text(&headline(summary, all, &scopes, facts)).raw("</p>\n");
     }
     page.raw("<ul class=\"answers\">\n");
     for row in scopes.iter().take(SENTENCES) {
@@ -34,7 +34,7 @@ pub fn render(page: &mut Page, summary: &Grid, facts: &Facts) {
     }
 }
 
-fn headline(summary: &Grid, all: usize, scopes: &[usize]) -> String {
+fn headline(summary: &Grid, all: usize, scopes: &[usize], facts: &Facts) -> String {
     let int = |column| summary.int(all, column);
     let used = int("apps_used_after_restriction").unwrap_or(0);
     let known = count(scopes.len() as i64, "restricted scope", "restricted scopes");
@@ -49,16 +49,60 @@ fn headline(summary: &Grid, all: usize, scopes: &[usize]) -> String {
         some if some < scopes.len() => format!("{} of {known}", number(some as i64)),
         _ => known,
     };
-    let people = match int("subjects_observed") {
-        Some(people) => count(people, "person who was observed", "people who were observed"),
-        None => "people whose number is left out".to_string(),
+    let mut said = format!("After the restriction, {} used {scopes}", count(used, "app", "apps"));
+    if let Some(last) = summary.time(all, "last_access").map(day_in_words) {
+        said += &format!(", the last time on {last}");
+    }
+    let lately = int("apps_used_lookback").unwrap_or(0);
+    let lately = if lately == 0 { "none".to_string() } else { number(lately) };
+    let days = number(facts.lookback_days.into());
+    said += &match int("apps_capable") {
+        Some(capable) => {
+            format!("; {} could call, {lately} did in the last {days} days.", number(capable))
+        }
+        None => format!(
+            "; {lately} of them did in the last {days} days; how many could call is not known."
+        ),
     };
-    let last = summary.time(all, "last_access").map(day_in_words);
-    let last = last.map_or_else(String::new, |last| format!(", the last time on {last}"));
-    format!(
-        "After the restriction, {} used {scopes} and reached data of {people}{last}.",
-        count(used, "app", "apps"),
-    )
+    said += &match int("subjects_observed") {
+        Some(people) => format!(
+            " They reached data of {} observed",
+            count(people, "person who was", "people who were")
+        ),
+        None => " They reached data of people whose number is left out".to_string(),
+    };
+    said += &most(summary, all, "subjects_upper_bound", ", and of ");
+    said += match int("subjects_unknown_rows").unwrap_or(0) {
+        0 => ".".to_string(),
+        unknown => {
+            format!("; of {} nobody can say whom they reached.", count(unknown, "call", "calls"))
+        }
+    }
+    .as_str();
+    said += &coverage(summary, all);
+    said
+}
+
+/// The most people that can have been reached, after `and`; what is not known is said.
+fn most(summary: &Grid, row: usize, column: &str, and: &str) -> String {
+    let complete = summary.flag(row, "upper_bound_complete");
+    let known = match (summary.int(row, column), complete) {
+        (Some(most), _) => format!("at most {}", number(most)),
+        (None, Some(_)) => "at most a number that is left out".to_string(),
+        (None, None) => "how many more is not known".to_string(),
+    };
+    let end = if complete == Some(false) { " as far as is known" } else { "" };
+    match complete {
+        None => format!("; {known}"),
+        Some(_) => format!("{and}{known}{end}"),
+    }
+}
+
+fn coverage(summary: &Grid, row: usize) -> String {
+    match summary.float(row, "coverage_pct") {
+        Some(pct) => format!(" Coverage of the logs: {} %.", decimal(pct)),
+        None => " Coverage of the logs: not known.".to_string(),
+    }
 }
 
 fn sentence(page: &mut Page, summary: &Grid, row: usize, facts: &Facts) {
@@ -101,11 +145,16 @@ fn sentence(page: &mut Page, summary: &Grid, row: usize, facts: &Facts) {
     }
     let unknown = int("subjects_unknown_rows").unwrap_or(0);
     page.raw("; calls of which nobody can say whom they reached: ").text(&number(unknown));
-    page.raw(".</b> ");
-    match summary.float(row, "coverage_pct") {
-        Some(pct) => page.text(&format!("Coverage of the logs: {} %.", decimal(pct))),
-        None => page.raw("Coverage of the logs: not known."),
-    };
+    page.raw(".</b>");
+    if int("apps_used_after_restriction") > Some(0) {
+        page.text(&format!(
+            " In the last {} days: {} observed{}.",
+            number(facts.lookback_days.into()),
+            told(int("subjects_lookback")),
+            most(summary, row, "subjects_upper_bound_lookback", ", "),
+        ));
+    }
+    page.text(&coverage(summary, row));
     if summary.text(row, "verdict") == Some("incomplete") {
         page.raw(" Files were left out: these figures are too low by what they hold.");
     }

@@ -216,7 +216,7 @@ impl Kept {
     }
 
     fn take_apps(&mut self, grid: &Grid) -> Result<(), ArrowError> {
-        const COLUMNS: [&str; 18] = [
+        const COLUMNS: [&str; 20] = [
             "scope",
             "app_name",
             "subjects_observed",
@@ -228,9 +228,11 @@ impl Kept {
             "grace_until",
             "subjects_in_grace",
             "subjects_after_grace",
+            "subjects_in_brownout",
             "subjects_after_revocation",
             "subjects_after_attestation",
             "subjects_lookback",
+            "subjects_upper_bound_lookback",
             "first_access",
             "last_access",
             "app_id",

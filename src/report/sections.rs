@@ -67,11 +67,14 @@ impl Sections<'_> {
             "apps_used_after_restriction",
             "apps_used_lookback",
             "apps_used_without_grant",
+            "developers_capable",
             "developers_used_after_restriction",
+            "developers_used_lookback",
             "subjects_observed",
             "subjects_upper_bound",
             "subjects_unknown_rows",
             "subjects_lookback",
+            "subjects_upper_bound_lookback",
             "groups",
             "requests_allowed",
             "requests_denied",
@@ -281,7 +284,7 @@ impl Sections<'_> {
             Some(grid) => {
                 paragraph(
                     page,
-                    "People by the place where they live, over all apps; the figures of single apps are in tables/subjects_by_jurisdiction.parquet.",
+                    "People by the place where they live, over all apps; the figures of single apps are in tables/subjects_by_jurisdiction.parquet. No place's number is the most that it can be: people whose residence is not known stand in rows of their own and may live in any of them, and of calls that name nobody it is not known whom they reached.",
                 );
                 let but: &[&str] = &["grain", "app_id", "app_name"];
                 self.whole(page, "jurisdiction-rows", "People by jurisdiction", grid, but);
@@ -300,7 +303,10 @@ impl Sections<'_> {
     pub fn promises(&self, page: &mut Page) {
         open(page, "promises");
         let Some(promises) = filled(&self.kept.promises) else {
-            paragraph(page, "The registry holds no promise of deletion, so none could be checked.");
+            paragraph(
+                page,
+                "No promise of deletion was given to this run (registry.attestations), so none could be checked.",
+            );
             return close(page);
         };
         page.raw("<dl>\n");

@@ -49,6 +49,11 @@ pub fn heading(column: &str) -> String {
         "subjects_after_revocation" => "People after revocation",
         "subjects_after_attestation" => "People after promise",
         "subjects_lookback" => "People lately",
+        "subjects_upper_bound_lookback" => "People lately, at most",
+        "subjects_in_brownout" => "People in brownouts",
+        "developers_capable" => "Developers who could call",
+        "developers_used_after_restriction" => "Developers who called",
+        "developers_used_lookback" => "Developers who called lately",
         "first_access" => "First access",
         "last_access" => "Last access",
         "coverage_pct" => "Coverage in percent",
@@ -142,7 +147,7 @@ pub const VERDICTS: [(&str, &str); 4] = [
     ("violated", "At least one call got through after the promise. This is certain."),
     (
         "clean",
-        "No call got through after the promise, every day since was there to be looked at, and nothing else can have hidden one.",
+        "No call got through after the promise, and nothing that the logs say leaves one open: every day since is declared and has rows, and no event since is unclear. Rows that never reached the logs are seen by nobody.",
     ),
     (
         "inconclusive",

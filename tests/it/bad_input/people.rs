@@ -98,7 +98,7 @@ fn a_threshold_with_an_unknown_word_is_named_with_what_it_may_be() {
     let lake = Lake::standard();
     lake.edit("afterscope.toml", "\n[report]", "thresholds = \"thresholds.csv\"\n\n[report]");
     let header = "regime,jurisdiction,operator,number,counted,clock,limit,unit,source\n";
-    let cases: [(&str, &[&str]); 11] = [
+    let cases: [(&str, &[&str]); 13] = [
         ("a,DE,>=,1,subjects,aware,3,weeks,", &["`unit`", "`weeks`", "business_days"]),
         ("a,DE,=,1,,,,,", &["`operator`", "`=`", ">="]),
         ("a,DE,>=,many,,,,,", &["`number`", "`many` is no whole number"]),
@@ -110,6 +110,8 @@ fn a_threshold_with_an_unknown_word_is_named_with_what_it_may_be() {
         ("a,us-ca,>=,1,,,,,", &["`jurisdiction`", "`us-ca` is no place", "US-CA"]),
         ("a,Germany,>=,1,,,,,", &["`jurisdiction`", "`Germany` is no place"]),
         ("a,all;DE,>=,1,,,,,", &["`jurisdiction`", "`all` is no place"]),
+        ("a,UK,>=,1,,,,,", &["`jurisdiction`", "the code of ISO 3166 for `UK` is GB"]),
+        ("a,DE;EL,>=,1,,,,,", &["`jurisdiction`", "for `EL` is GR"]),
     ];
     for (row, says) in cases {
         lake.write("thresholds.csv", &format!("{header}{row}\n"));
@@ -117,6 +119,20 @@ fn a_threshold_with_an_unknown_word_is_named_with_what_it_may_be() {
     }
     lake.write("thresholds.csv", &format!("{header}a,DE,>=,1,,,,,\na,DE,>=,2,,,,,\n"));
     lake.refuses(&[], 1, &["thresholds.csv", "line 3", "line 2", "regime `a` for `DE`"]);
+}
+
+#[test]
+fn a_duty_of_a_regime_that_no_rule_knows_is_refused() {
+    let lake = Lake::standard();
+    let incident =
+        "thresholds = \"thresholds.csv\"\n\n[incident.reported]\nGDPR = \"2019-07-02\"\n";
+    lake.edit("afterscope.toml", "\n[report]", &format!("{incident}\n[report]"));
+    let header = "regime,jurisdiction,operator,number,counted,clock,limit,unit,source\n";
+    lake.write("thresholds.csv", &format!("{header}gdpr,all,>=,1,,aware,72,hours,\n"));
+    let says = ["[incident.reported]", "`GDPR`", "did you mean `gdpr`", "not kept"];
+    lake.refuses(&[], 1, &says);
+    lake.edit("afterscope.toml", "GDPR", "gdpr");
+    lake.publishes(&[]);
 }
 
 #[test]

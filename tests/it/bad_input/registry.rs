@@ -209,8 +209,10 @@ fn scopes_and_apps_that_the_registry_does_not_know_are_told_and_no_error() {
     let lake = Lake::with_standing();
     lake.write("brownouts.csv", "scope,app_id,from,to\nold,app-7,2019-01-01,2019-01-02\n");
     lake.write("attestations.csv", "app_id,scope,asked_at,attested_at\napp-8,older,,2019-01-01\n");
+    lake.edit("grants.csv", "app-3", "app-1,read_member,,\napp-3,email,,\napp-3");
     let outcome = lake.run(&[]).succeeds();
     for part in [
+        "grants name 2 scopes that registry.scopes does not (`email`, …)",
         "brownouts name scope `old`, which registry.scopes does not",
         "brownouts name app `app-7`, which registry.apps does not",
         "attestations name scope `older`",

@@ -275,6 +275,50 @@ fn people_of_whom_only_the_country_is_known_may_live_in_any_part_of_it() {
 }
 
 #[test]
+fn a_place_that_is_no_code_may_be_anywhere_and_is_told() {
+    let lake = whole("six,DE,>=,6,subjects,,,,\ntwo,DE,>=,2,subjects,,,,\n");
+    assert_eq!(state(&lake, &AT_END, "two"), "met");
+    // The same people, written in another way: nobody knows that they do not live in Germany.
+    let as_of = Some("2019-06-01T00:00:00Z");
+    let people = [1, 2, 3, 4, 5, 20, 21, 22, 23];
+    let places = |code: &'static str| people.map(|person| (person, Some(code), as_of));
+    for code in ["de", "Germany", "UK"] {
+        lake.residency(&places(code));
+        let outcome = lake.run(&AT_END).succeeds();
+        let says = format!("1 place written otherwise than by codes of ISO 3166 (`{code}`)");
+        assert!(outcome.stderr.contains(&says), "{}", outcome.stderr);
+        let published = outcome.published();
+        let table = published.table("thresholds");
+        let names = ["subjects_observed", "subjects_observed_unplaced", "state"];
+        let row = table.row(&[("grain", "all"), ("regime", "two")], &names);
+        assert_eq!(row, ["0", "4", "undecided"], "{code}");
+    }
+    lake.residency(&places("FR"));
+    let outcome = lake.run(&AT_END).succeeds();
+    assert!(!outcome.stderr.contains("otherwise than by codes"), "{}", outcome.stderr);
+    let published = outcome.published();
+    let table = published.table("thresholds");
+    assert_eq!(table.row(&[("grain", "all"), ("regime", "six")], &["state"]), ["not_met"]);
+}
+
+#[test]
+fn days_since_the_restriction_that_nobody_declares_are_told() {
+    let lake = whole("six,DE,>=,6,subjects,,,,\n");
+    let told = |text: &str| {
+        let outcome = lake.run(&AT_END).succeeds();
+        let folder = outcome.published().folder;
+        let page = fs::read_to_string(folder.parent().unwrap().join("report.html")).unwrap();
+        assert_eq!(outcome.stderr.contains(text), page.contains(text), "{}", outcome.stderr);
+        outcome.stderr.contains(text)
+    };
+    assert!(!told("coverage says nothing"));
+    // One scope two days earlier than the first day that the log must hold.
+    lake.edit("scopes.csv", "2019-07-01", "2019-06-29");
+    let says = "source `access` declares 3 of the 5 days since the first restriction (2019-06-29): coverage says nothing of the other 2,";
+    assert!(told(says));
+}
+
+#[test]
 fn a_duty_is_done_for_its_own_regime_only() {
     let lake = whole(
         "a,all,>=,1,,aware,48,hours,\nb,all,>=,1,,aware,48,hours,\nc,all,>=,1,,notified,1,hours,\n",

@@ -132,9 +132,26 @@ fn the_figures_of_one_window_and_of_a_finding_are_explained() {
         let published = serde_json::json!({"requests_allowed": 1, "subjects_observed": 1});
         assert_eq!(line["published"], published);
     }
+    // Group 10 was read on the first day by persons 1 to 3, group 11 on the second by person 1.
+    for (group, day, figures) in [("10", "2019-07-01", [3, 3]), ("11", "2019-07-02", [1, 1])] {
+        let condition = format!("group_id={group}");
+        let row = ["scope=read_members", condition.as_str()];
+        let line = explain(&lake, "groups_exposed", &row).succeeds().json();
+        assert_eq!(shown(&files(&line)), [(day, [figures[0], 0, 0, figures[0]])], "{group}");
+        let published = serde_json::json!({
+            "requests_allowed": figures[0], "subjects_observed": figures[1],
+        });
+        assert_eq!(line["published"], published, "{group}");
+    }
     let refused = |table: &str, conditions: &[&str], says: &[&str]| {
         explain(&lake, table, conditions).fails(1, says);
     };
+    refused("groups_exposed", &["group_id=10"], &["give scope=…"]);
+    refused("groups_exposed", &["scope=read_members"], &["give group_id=…"]);
+    refused("groups_exposed", &["scope=read_members", "group_id=x"], &["group_id=x", "integer"]);
+    let row = ["scope=read_members", "group_id=10", "namespace=other"];
+    refused("groups_exposed", &row, &["namespace=other", "namespaces access"]);
+    refused("data_categories", &["scope=read_members"], &["give data_category=…"]);
     refused("app_scope_exposure", &["window=later"], &["window=later", "in_grace, after_grace"]);
     refused("scope_summary", &["window=in_grace"], &["windows lookback"]);
     refused("findings", &["scope=read_members", "app_id=app-1"], &["give finding=after_attest"]);

@@ -37,7 +37,10 @@ fn exposure(column: &str) -> Option<(String, String)> {
         "requests_denied" => ("denied", "after"),
         "requests_unknown" => ("unknown", "after"),
         "requests_held_only" => ("held", "after"),
-        "subjects_unknown_rows" => return None,
+        _ if column.starts_with("subjects_unknown_rows") => return None,
+        _ if column.starts_with("subjects_upper_bound_") => {
+            ("upper", column.strip_prefix("subjects_upper_bound_")?)
+        }
         _ => column
             .split_once('_')
             .filter(|(counted, _)| ["subjects", "requests", "groups"].contains(counted))?,
