@@ -32,6 +32,7 @@ pub mod pipeline;
 
 pub mod cli;
 pub mod error;
+pub mod hidden;
 pub mod key;
 pub mod memory;
 pub mod moment;

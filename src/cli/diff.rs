@@ -8,7 +8,7 @@ use super::terminal::{self, number};
 use super::verify::find;
 use super::{Failure, print_line};
 use crate::error::Error;
-use crate::impact::is_formula;
+use crate::impact::csv_cell;
 use crate::verify::{self, RunDiff};
 
 /// Changes of a table, and things of one cause, that are shown.
@@ -32,16 +32,14 @@ pub fn run(args: &DiffArgs, global: &Global) -> Result<(), Failure> {
     print_line(&found)
 }
 
-/// A text that no spreadsheet evaluates; nulls are empty.
-fn cell(text: &str) -> String {
-    if is_formula(text) { format!("'{text}") } else { text.to_string() }
-}
-
 fn write(found: &RunDiff, file: File) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(file);
     writer.write_record(["table", "key", "column", "old", "new", "reason"])?;
     for change in &found.changes {
-        let value = |value: &Option<String>| value.as_deref().map(cell).unwrap_or_default();
+        // Nulls are empty.
+        let value = |value: &Option<String>| {
+            value.as_deref().map(csv_cell).unwrap_or_default().into_owned()
+        };
         writer.write_record([
             &change.table,
             &value(&change.key),

@@ -21,6 +21,7 @@ use std::io::Write;
 use clap::{CommandFactory, Parser};
 
 use crate::error::{Error, ExitCode};
+use crate::hidden::in_json;
 use args::{Cli, Command};
 
 /// Runs the program with the process's arguments.
@@ -90,10 +91,14 @@ fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Writes one line of JSON to stdout.
 fn print_line(line: &impl serde::Serialize) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(line)
+    print_json(serde_json::to_string(line))
+}
+
+/// Writes JSON to stdout: a terminal that shows it acts on nothing in it.
+fn print_json(json: serde_json::Result<String>) -> Result<(), Failure> {
+    let json = json
         .map_err(|e| Error::Folder { folder: "standard output".into(), reason: e.to_string() })?;
-    line.push(b'\n');
-    print_bytes(&line)
+    print_bytes(format!("{}\n", in_json(json)).as_bytes())
 }
 
 fn man(folder: &std::path::Path) -> Result<(), Failure> {

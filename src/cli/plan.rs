@@ -6,9 +6,8 @@ use std::sync::Arc;
 use super::args::{Global, PlanArgs};
 use super::run::Runtime;
 use super::terminal::{bytes, number, tame};
-use super::{Failure, print_bytes};
+use super::{Failure, print_bytes, print_json};
 use crate::config;
-use crate::error::Error;
 use crate::pipeline::{self, Outlook};
 use crate::scan::Progress;
 
@@ -16,17 +15,10 @@ pub fn run(args: &PlanArgs, _global: &Global) -> Result<(), Failure> {
     let plan = config::load(&args.run.place.config, &args.run.overrides())?;
     let runtime = Runtime::new()?;
     let outlook = pipeline::outlook(&plan, &runtime.io, &Arc::new(Progress::default()))?;
-    let text = if args.json {
-        let mut json = serde_json::to_string_pretty(&outlook).map_err(|e| Error::Folder {
-            folder: "standard output".into(),
-            reason: e.to_string(),
-        })?;
-        json.push('\n');
-        json
-    } else {
-        tame(&render(&outlook).unwrap_or_default())
-    };
-    print_bytes(text.as_bytes())
+    if args.json {
+        return print_json(serde_json::to_string_pretty(&outlook));
+    }
+    print_bytes(tame(&render(&outlook).unwrap_or_default()).as_bytes())
 }
 
 fn render(outlook: &Outlook) -> Result<String, std::fmt::Error> {

@@ -54,7 +54,9 @@ fn tables(specs: &[TableSpec]) -> String {
         "# Tables\n\n<!-- Generated: afterscope schema tables --markdown. Do not edit. -->\n\n\
          Each table is `runs/<run_id>/tables/<table>.parquet` and `.csv`, and the latest one \
          `latest/<table>.parquet`. Times are UTC. Rows are sorted by the key, nulls first. Totals \
-         carry `(all)`; a real id that reads like it has a backslash in front. `notification_list` is none \
+         carry `(all)`; a real id that reads like it has a backslash in front. In CSV a formula has a quote \
+         mark in front and a hidden character stands as its number, `[U+001B]`; Parquet has texts as they \
+         are. `notification_list` is none \
          of a run's: `afterscope notification-list` writes it to a place of its own.\n",
     );
     for spec in specs {

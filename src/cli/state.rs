@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{PlaceArgs, RunArgs, StateArgs, StateCommand};
 use super::run::Runtime;
 use super::terminal::{bytes, number, tame};
-use super::{Failure, print_bytes};
+use super::{Failure, print_bytes, print_json};
 use crate::config;
 use crate::error::Error;
 use crate::ledger::{Ledger, Pack};
@@ -29,7 +29,7 @@ fn show(place: &PlaceArgs, as_json: bool) -> Result<(), Failure> {
     let ledger = Ledger::read_only(plan.state.open(&runtime.io)?);
     let packs = ledger.packs()?;
     let people = people::standing(&people::shelf(ledger.store().clone()))?;
-    let text = if as_json {
+    if as_json {
         let lines: Vec<_> = packs
             .iter()
             .map(|p| {
@@ -43,13 +43,9 @@ fn show(place: &PlaceArgs, as_json: bool) -> Result<(), Failure> {
                 })
             })
             .collect();
-        let mut text = serde_json::to_string_pretty(&lines).unwrap_or_default();
-        text.push('\n');
-        text
-    } else {
-        tame(&table(&plan.state.to_string(), &packs, &people))
-    };
-    print_bytes(text.as_bytes())
+        return print_json(serde_json::to_string_pretty(&lines));
+    }
+    print_bytes(tame(&table(&plan.state.to_string(), &packs, &people)).as_bytes())
 }
 
 fn table(address: &str, packs: &[Pack], people: &[StandingFile]) -> String {

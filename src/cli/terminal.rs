@@ -4,16 +4,11 @@
 use std::io::{IsTerminal, Write};
 
 use super::args::{Global, LogFormat};
+use crate::hidden::is_hidden;
 
-/// Replaces control characters: names from logs and listings must not move the cursor.
+/// Replaces hidden characters: names from logs and listings must not move the cursor.
 pub fn tame(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            let hidden = c.is_control() && c != '\n'
-                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            if hidden { '\u{fffd}' } else { c }
-        })
-        .collect()
+    text.chars().map(|c| if c != '\n' && is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn coloured() -> bool {

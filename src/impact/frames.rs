@@ -12,6 +12,7 @@ use polars::prelude::{
 use super::{people_frames, policy_frames};
 use crate::config::IncidentPlan;
 use crate::exposure::{Cell, CellKey, Exposure, Grain, GroupRow, RestGroups, Window};
+use crate::hidden::visible_lines;
 use crate::moment::{Moment, Zone};
 use crate::people::Residence;
 use crate::registry::Registry;
@@ -110,6 +111,13 @@ pub fn is_formula(text: &str) -> bool {
         return false;
     }
     text.trim_start_matches([' ', '\u{a0}']).starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
+}
+
+/// A text as a cell of a CSV file: what a spreadsheet would evaluate, also behind blanks, has a quote mark in
+/// front (OWASP, CSV Injection), and what would act on a terminal is written out.
+pub fn csv_cell(text: &str) -> Cow<'_, str> {
+    let shown = visible_lines(text);
+    if is_formula(&shown) { format!("'{shown}").into() } else { shown }
 }
 
 #[derive(Default)]

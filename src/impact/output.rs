@@ -237,8 +237,8 @@ impl Table {
         Ok(self.file("parquet", out))
     }
 
-    /// The table as CSV: RFC 4180 quoting, `\n` ends, nulls empty. A text that a spreadsheet would
-    /// take for a formula gets a quote mark in front.
+    /// The table as CSV: RFC 4180 quoting, `\n` ends, nulls empty. Texts are shown so that neither a
+    /// spreadsheet nor a terminal acts on them; Parquet has them as they are.
     ///
     /// # Errors
     /// [`ImpactError::Output`].
@@ -332,16 +332,11 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// Times in RFC 3339 with six digits; texts that a spreadsheet would evaluate, also behind blanks,
-    /// with a quote mark in front (OWASP, CSV Injection).
+    /// Times in RFC 3339 with six digits; texts as [`frames::csv_cell`] has them.
     fn write(&self, row: usize, out: &mut String) -> Result<(), std::fmt::Error> {
         match self {
             Self::Texts(texts) if texts.is_valid(row) => {
-                let text = texts.value(row);
-                if frames::is_formula(text) {
-                    out.push('\'');
-                }
-                out.push_str(text);
+                out.push_str(&frames::csv_cell(texts.value(row)));
             }
             Self::Ints(ints) if ints.is_valid(row) => write!(out, "{}", ints.value(row))?,
             Self::Times(times) if times.is_valid(row) => {

@@ -11,7 +11,7 @@ use super::prepare::Prepared;
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::{self, Rules, Settings, Share, Shares, Window};
-use crate::impact::is_formula;
+use crate::impact::csv_cell;
 use crate::ledger::{Ledger, Selection};
 use crate::publish::Publisher;
 use crate::scan::Progress;
@@ -105,7 +105,8 @@ pub struct Explained {
     pub key: BTreeMap<String, Option<String>>,
     /// People are distinct over all files: no sum of theirs.
     pub sums: Sums,
-    /// The row's figures as they stand published; null where the run or the row is not there.
+    /// The row's figures as they stand published; null where the run or the row is not there, or where
+    /// another row's ids read the same in CSV.
     pub published: Option<BTreeMap<String, i64>>,
     pub files: Vec<FileShare>,
     /// Columns of the figures, in the order of [`Sums::figures`].
@@ -332,27 +333,29 @@ fn published(
     let mut reader = csv::Reader::from_reader(csv.as_ref());
     let headers = reader.headers().cloned().unwrap_or_default();
     let at = |name: &str| headers.iter().position(|header| header == name);
-    let cell = |value: &Option<String>| match value {
-        Some(text) if is_formula(text) => format!("'{text}"),
-        Some(text) => text.clone(),
-        None => String::new(),
-    };
+    let cell =
+        |value: &Option<String>| value.as_deref().map(csv_cell).unwrap_or_default().into_owned();
     let wanted: Vec<(Option<usize>, String)> = key
         .iter()
         .filter(|(name, _)| *name != "window")
         .map(|(name, value)| (at(name), cell(value)))
         .collect();
+    let mut found = None;
     for record in reader.records().flatten() {
         let fits = |(at, value): &(Option<usize>, String)| {
             at.and_then(|at| record.get(at)).is_some_and(|cell| cell == value)
         };
-        if wanted.iter().all(fits) {
-            let figure = |name: &String| {
-                let value = record.get(at(name)?)?.parse().ok()?;
-                Some((name.clone(), value))
-            };
-            return Ok(Some(columns.iter().filter_map(figure).collect()));
+        if !wanted.iter().all(fits) {
+            continue;
+        }
+        let figure = |name: &String| {
+            let value = record.get(at(name)?)?.parse().ok()?;
+            Some((name.clone(), value))
+        };
+        // Two ids can read alike in CSV; then nobody knows which row is the one that is asked for.
+        if found.replace(columns.iter().filter_map(figure).collect()).is_some() {
+            return Ok(None);
         }
     }
-    Ok(None)
+    Ok(found)
 }

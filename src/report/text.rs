@@ -4,33 +4,10 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 
+pub use crate::hidden::visible;
+
 /// Characters of one text that a page shows; what is longer is cut, and says so.
 const LONGEST: usize = 240;
-
-/// The text with every character that is not seen, or that moves others, written as its number:
-/// `[U+202E]` for a right-to-left override, `[U+001B]` for an escape.
-pub fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "[U+{:04X}]", u32::from(c));
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Controls, marks of direction, and characters of no width other than the joiners that scripts and
-/// emoji need.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
 
 /// As [`visible`], at most 240 characters.
 pub fn shown(text: &str) -> String {
@@ -126,14 +103,6 @@ fn at(micros: i64) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_not_seen_is_written_out() {
-        assert_eq!(visible("a\u{202e}b\x1b[2J\t\u{200b}"), "a[U+202E]b[U+001B][2J[U+0009][U+200B]");
-        // A name in a script from right to left, and a family of emoji, stay as they are.
-        let kept = "مثال 👨\u{200d}👩\u{200d}👧";
-        assert_eq!(visible(kept), kept);
-    }
 
     #[test]
     fn a_long_text_is_cut_and_says_so() {

@@ -3,6 +3,7 @@
 //!
 //! Every number follows from the plan below; nothing is drawn at random.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +15,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
-use super::people;
 use super::standing::{self, Standing};
-use super::truth::{Call, Truth};
-use super::{Made, SampleError};
+use super::truth::{App, Call, Facts, Granted, Promise, Scope, Truth};
+use super::{Made, SampleError, answers, people};
 use crate::key::mix;
 use crate::moment::{DAY_MICROS, Moment, day_to_date};
 
@@ -28,6 +28,9 @@ const FIRST_DAY: i64 = 17_657;
 /// 2019-11-06.
 const END_DAY: i64 = 18_206;
 const LOOKBACK_DAYS: i64 = 60;
+/// When what starts a deadline's clock happened; the configuration says the same.
+const CLOCKS: [(&str, &str); 2] =
+    [("discovered", "2019-10-31T16:00:00Z"), ("aware", "2019-11-01T09:00:00Z")];
 /// 2019-07-10: the log of this day was lost.
 const LOST_DAY: i64 = 18_087;
 
@@ -94,20 +97,14 @@ pub fn groups_2019(out: &Path, rows: u64) -> Result<Made, SampleError> {
     let used: u64 = uses.iter().map(|u| u.calls).sum();
     // One use in 200 is written a second time.
     let noise = rows.saturating_sub(used + used / 200);
-    let lookback = Moment::from_micros((END_DAY - LOOKBACK_DAYS) * DAY_MICROS);
-    let scope_names = SCOPES.map(|(name, _)| name);
-    let promises = standing::promises().into_iter().map(|p| {
-        let scope = p.scope.and_then(|scope| scope_names.get(scope));
-        (app_id(p.app), scope.map(|s| (*s).to_string()), p.micros)
-    });
-    let mut truth = Truth::new(lookback, promises.collect());
+    let mut truth = Truth::new(facts());
     let (mut written, mut files) = (0, 0);
     for day in (FIRST_DAY..END_DAY).filter(|day| *day != LOST_DAY) {
         let mut batch = Rows::default();
         for (number, of) in uses.iter().enumerate() {
             add_use(&mut batch, &mut truth, number as u64, of, day);
         }
-        add_noise(&mut batch, day, noise);
+        add_noise(&mut batch, &mut truth, day, noise);
         let folder = out.join(format!("logs/dt={}", day_to_date(day)));
         fs::create_dir_all(&folder).map_err(|e| failed(&folder, &e))?;
         let path = folder.join("part-0.parquet");
@@ -119,19 +116,8 @@ pub fn groups_2019(out: &Path, rows: u64) -> Result<Made, SampleError> {
         fs::write(&path, text).map_err(|e| failed(&path, &e))?;
     }
     people::write(out, truth.people()).map_err(|e| failed(&out.join("memberships.parquet"), &e))?;
-    let story = serde_json::json!({
-        "as_of": AS_OF,
-        "restricted_at": RESTRICTED,
-        "apps_capable": CAPABLE,
-        "apps_used_lookback": USED_LATELY,
-        "apps_used_without_grant": 1 + UNREGISTERED,
-        "rows": written,
-    });
     let path = out.join("truth.json");
-    let mut text =
-        serde_json::to_string_pretty(&truth.to_json(story, LOST_DAY)).unwrap_or_default();
-    text.push('\n');
-    fs::write(&path, text).map_err(|e| failed(&path, &e))?;
+    fs::write(&path, answers::render(&truth, written)).map_err(|e| failed(&path, &e))?;
     Ok(Made { rows: written, files, as_of: AS_OF.into() })
 }
 
@@ -219,18 +205,19 @@ fn add_use(batch: &mut Rows, truth: &mut Truth, number: u64, of: &Use, day: i64)
             after_revocation: within(&of.standing.revoked, micros),
             after_attestation: of.standing.promised.is_some_and(|at| at <= micros),
         };
-        truth.count(&made);
+        truth.count(&made, day);
         let id = format!("{hash:016x}{number:04x}");
         batch.push(&made, &id);
         // The collector delivers some events twice.
         if call % 200 == 50 {
             batch.push(&made, &id);
+            truth.repeat(day);
         }
     }
 }
 
 /// Calls of scopes that are not restricted.
-fn add_noise(batch: &mut Rows, day: i64, rows: u64) {
+fn add_noise(batch: &mut Rows, truth: &mut Truth, day: i64, rows: u64) {
     let days = (END_DAY - FIRST_DAY).unsigned_abs();
     let at = (day - FIRST_DAY).unsigned_abs();
     for call in rows * at / days..rows * (at + 1) / days {
@@ -254,27 +241,80 @@ fn add_noise(batch: &mut Rows, day: i64, rows: u64) {
             after_attestation: false,
         };
         batch.push(&made, &format!("{hash:016x}ffff"));
+        truth.outside(day);
+    }
+}
+
+/// Which groups somebody is in can tell of health, faith or party.
+fn special_of(fields: &'static str) -> &'static str {
+    if fields == "group_list" { fields } else { "" }
+}
+
+/// An app of the registry.
+fn app(number: usize) -> App {
+    let (kind, developer) =
+        if number <= CAPABLE { ("Group Tool", number % 63) } else { ("App", 63 + number % 140) };
+    App {
+        name: format!("{kind} {number}"),
+        developer: format!("dev-{developer:03}"),
+        developer_name: format!("Developer {developer}"),
+    }
+}
+
+/// What the story says beside its calls; the registry's files say the same.
+fn facts() -> Facts {
+    let micros = |text: &str| Moment::parse_rfc3339(text).map_or(0, |at| at.micros);
+    let list = |names: &'static str| names.split(';').filter(|name| !name.is_empty()).collect();
+    let scope = |number: usize| SCOPES.get(number).map_or("", |(name, _)| *name);
+    let grants = standing::given(CAPABLE, SCOPES.len()).into_iter().map(|grant| Granted {
+        app: app_id(grant.app),
+        scope: scope(grant.scope),
+        from: micros(grant.from),
+        to: grant.to.map(micros),
+    });
+    let promises = standing::promises().into_iter().map(|promise| Promise {
+        app: app_id(promise.app),
+        scope: promise.scope.map(scope),
+        asked: promise.asked,
+        given: promise.given,
+        statement: promise.statement,
+    });
+    let graces =
+        (0..CAPABLE).filter_map(|number| Some((app_id(number), micros(grace_of(number)?))));
+    Facts {
+        restricted: micros(RESTRICTED),
+        as_of: micros(AS_OF),
+        lookback_from: (END_DAY - LOOKBACK_DAYS) * DAY_MICROS,
+        first_day: FIRST_DAY,
+        end_day: END_DAY,
+        lost_day: LOST_DAY,
+        clocks: CLOCKS.into_iter().map(|(clock, at)| (clock, micros(at))).collect(),
+        scopes: SCOPES
+            .into_iter()
+            .map(|(name, fields)| Scope {
+                name,
+                categories: list(fields),
+                special: list(special_of(fields)),
+            })
+            .collect(),
+        apps: (0..CAPABLE + 1 + OTHERS).map(|number| (app_id(number), app(number))).collect(),
+        graces: graces.collect::<BTreeMap<_, _>>(),
+        grants: grants.collect(),
+        promises: promises.collect(),
+        rules: people::rules(),
     }
 }
 
 fn registry() -> Vec<(&'static str, String)> {
     let mut scopes = String::from("scope,deprecated_at,data_fields,special_fields\n");
     for (scope, fields) in SCOPES {
-        // Which groups somebody is in can tell of health, faith or party.
-        let special = if fields == "group_list" { fields } else { "" };
+        let special = special_of(fields);
         scopes.push_str(&format!("{scope},{RESTRICTED},{fields},{special}\n"));
     }
     let mut apps = String::from("app_id,app_name,developer_id,developer_name\n");
     for number in 0..CAPABLE + 1 + OTHERS {
-        let (kind, developer) = if number <= CAPABLE {
-            ("Group Tool", number % 63)
-        } else {
-            ("App", 63 + number % 140)
-        };
-        apps.push_str(&format!(
-            "{},{kind} {number},dev-{developer:03},Developer {developer}\n",
-            app_id(number)
-        ));
+        let App { name, developer, developer_name } = app(number);
+        apps.push_str(&format!("{},{name},{developer},{developer_name}\n", app_id(number)));
     }
     let names = SCOPES.map(|(name, _)| name);
     let mut extensions = String::from("app_id,scope,grace_until\n");

@@ -183,3 +183,32 @@ pub fn thresholds() -> String {
     text.push_str("example,IE,>=,1,subjects,,,,\"Made up for this sample: only the upper bound reaches it\"\n");
     text
 }
+
+/// A rule of [`thresholds`], as its line says it.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub regime: String,
+    pub jurisdiction: String,
+    /// More than the number, not the number itself.
+    pub is_above: bool,
+    pub number: Option<u64>,
+    pub clock: String,
+    pub limit: Option<i64>,
+    pub unit: String,
+}
+
+/// The rules of [`thresholds`]. Read by commas: only the last column, which nobody needs here, has any
+/// within.
+pub fn rules() -> Vec<Rule> {
+    let text = thresholds();
+    let rule = |line: &str| {
+        let mut cells = line.split(',').map(str::to_string);
+        let mut next = || cells.next().unwrap_or_default();
+        let (regime, jurisdiction, operator, number) = (next(), next(), next(), next());
+        let (_, clock, limit, unit) = (next(), next(), next(), next());
+        let is_above = operator == ">";
+        let (number, limit) = (number.parse().ok(), limit.parse().ok());
+        Rule { regime, jurisdiction, is_above, number, clock, limit, unit }
+    };
+    text.lines().skip(1).map(rule).collect()
+}

@@ -28,12 +28,23 @@ const PROMISES: [(usize, Option<usize>, Option<&str>, &str); 8] = [
     (30, None, None, ""),
 ];
 
-/// A promise that was given.
+/// A promise, given or only asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
     pub app: usize,
     pub scope: Option<usize>,
-    pub micros: i64,
+    pub asked: i64,
+    pub given: Option<i64>,
+    pub statement: &'static str,
+}
+
+/// An app may use a scope, as the registry writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    pub app: usize,
+    pub scope: usize,
+    pub from: &'static str,
+    pub to: Option<&'static str>,
 }
 
 /// What an app may not do.
@@ -50,8 +61,14 @@ fn micros(text: &str) -> i64 {
 }
 
 pub fn promises() -> Vec<Promise> {
-    let given = PROMISES.iter().filter_map(|(app, scope, at, _)| Some((app, scope, (*at)?)));
-    given.map(|(app, scope, at)| Promise { app: *app, scope: *scope, micros: micros(at) }).collect()
+    let all = PROMISES.into_iter().map(|(app, scope, at, statement)| Promise {
+        app,
+        scope,
+        asked: micros(ASKED),
+        given: at.map(micros),
+        statement,
+    });
+    all.collect()
 }
 
 /// The standing of app `number` in a scope.
@@ -65,23 +82,34 @@ pub fn standing(number: usize, scope: usize) -> Standing {
     }
     let own = promises().into_iter();
     let own = own.filter(|p| p.app == number && p.scope.is_none_or(|own| own == scope));
-    standing.promised = own.map(|p| p.micros).min();
+    standing.promised = own.filter_map(|p| p.given).min();
     standing
+}
+
+/// Every grant of `apps` apps to `scopes` scopes.
+pub fn given(apps: usize, scopes: usize) -> Vec<Grant> {
+    let (regranted, revoked, again) = REGRANTED;
+    let mut grants = Vec::new();
+    for app in 0..apps {
+        for scope in 0..scopes {
+            let first = Grant { app, scope, from: "2016-01-01T00:00:00Z", to: None };
+            if app == regranted {
+                grants.push(Grant { to: Some(revoked), ..first });
+                grants.push(Grant { from: again, ..first });
+            } else {
+                grants.push(first);
+            }
+        }
+    }
+    grants
 }
 
 pub fn grants(apps: usize, app_id: impl Fn(usize) -> String, scopes: &[&str]) -> String {
     let mut text = String::from("app_id,scope,granted_at,revoked_at\n");
-    for number in 0..apps {
-        for scope in scopes {
-            let app = app_id(number);
-            let (number_of, revoked, again) = REGRANTED;
-            if number == number_of {
-                text.push_str(&format!("{app},{scope},2016-01-01T00:00:00Z,{revoked}\n"));
-                text.push_str(&format!("{app},{scope},{again},\n"));
-            } else {
-                text.push_str(&format!("{app},{scope},2016-01-01T00:00:00Z,\n"));
-            }
-        }
+    for grant in given(apps, scopes.len()) {
+        let scope = scopes.get(grant.scope).copied().unwrap_or_default();
+        let to = grant.to.unwrap_or_default();
+        text.push_str(&format!("{},{scope},{},{to}\n", app_id(grant.app), grant.from));
     }
     text
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::read;
 use super::{Place, VerifyError};
-use crate::impact::{Table, escaped, is_formula};
+use crate::hidden::in_json;
+use crate::impact::{Table, csv_cell, escaped};
 use crate::key::{hex, unhex};
 use crate::publish::merkle::{self, Hash, Merkle, Part, Paths, climb, leaf};
 use crate::publish::{MANIFEST, Manifest, seal, sha256, unseal};
@@ -67,8 +68,7 @@ pub struct Proven {
 
 /// How a table's CSV file shows an id.
 fn in_csv(id: &str) -> String {
-    let shown = escaped(id);
-    if is_formula(&shown) { format!("'{shown}") } else { shown.into_owned() }
+    csv_cell(&escaped(id)).into_owned()
 }
 
 /// Makes the evidence of an app, from a run whose files hold (see [`super::check()`]).
@@ -158,8 +158,9 @@ impl Proven {
 }
 
 impl Evidence {
+    /// The file's text. It may be read on a terminal: no character in it acts on one.
     pub fn render(&self) -> String {
-        seal(&serde_json::to_string_pretty(self).unwrap_or_default())
+        seal(&in_json(serde_json::to_string_pretty(self).unwrap_or_default()))
     }
 
     /// # Errors
