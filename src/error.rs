@@ -122,9 +122,11 @@ impl Error {
             | Self::MixedKinds { .. } => ExitCode::User,
             Self::Registry(e) => e.store_kind().map_or(ExitCode::User, of_store),
             Self::Snapshot(SnapshotError::Store { error, .. }) => of_store(error.kind),
-            Self::Snapshot(SnapshotError::Unlisted { .. } | SnapshotError::Twice { .. }) => {
-                ExitCode::Input
-            }
+            Self::Snapshot(
+                SnapshotError::Unlisted { .. }
+                | SnapshotError::Twice { .. }
+                | SnapshotError::Gone { .. },
+            ) => ExitCode::Input,
             Self::Snapshot(_) => ExitCode::User,
             Self::Scan(e) => of_scan(e),
             Self::Ledger(e) => of_ledger(e),

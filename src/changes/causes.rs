@@ -106,7 +106,8 @@ fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String))
     };
     let (old, new) = (files(before), files(after));
     let ends = [before, after].map(|of| Moment::parse_rfc3339(&text(of, "/as_of")));
-    let pin = |file: &Value| ["/bytes", "/e_tag", "/version"].map(|path| text(file, path));
+    let pin =
+        |file: &Value| ["/bytes", "/e_tag", "/version", "/deletes"].map(|path| text(file, path));
     // A file without rows could not be read.
     let is_read = |file: &&Value| file.get("rows").is_some_and(|rows| !rows.is_null());
     for (key, file) in &new {

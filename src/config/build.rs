@@ -10,8 +10,8 @@ use super::document::{Node, Place, Problem};
 use super::people::people_plan;
 use super::places::{WRITTEN, would_be_read};
 use super::plan::{
-    ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, MappingPlan, PartitionTimePlan,
-    RegistryPlan, RunPlan, SourcePlan, StatusPlan, is_run_id,
+    At, ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, Kept, MappingPlan,
+    PartitionTimePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, is_run_id,
 };
 use super::raw::{self, Column, Encoding, GroupsLimit, NullStatus, StatusValue};
 use super::values::{parse_bytes, parse_range, secret, sign_key, time_format};
@@ -262,6 +262,30 @@ impl Builder<'_> {
         })
     }
 
+    fn kept(&mut self, at: &[&str], source: &raw::Source) -> Option<Kept> {
+        let key = |name| [at, &[name]].concat();
+        let version = match (source.version, &source.timestamp) {
+            (None, None) => At::Latest,
+            (Some(version), None) => At::Version(version),
+            (None, Some(text)) => {
+                At::Moment(self.take(&key("timestamp"), Moment::parse_setting(text, Zone::UTC))?)
+            }
+            (Some(_), Some(_)) => {
+                self.problem(&key("timestamp"), "give `version` or `timestamp`, not both");
+                return None;
+            }
+        };
+        match source.format {
+            raw::Format::Delta => Some(Kept::Delta(version)),
+            raw::Format::Parquet if version == At::Latest => Some(Kept::Files),
+            raw::Format::Parquet => {
+                let named = if source.version.is_some() { "version" } else { "timestamp" };
+                self.problem(&key(named), "plain files have no versions; set format = \"delta\" where the url names a Delta table");
+                None
+            }
+        }
+    }
+
     fn source(
         &mut self,
         index: usize,
@@ -274,6 +298,7 @@ impl Builder<'_> {
         let mut key = at.to_vec();
         key.push("url");
         let url = self.url(&key, &source.url, &source.store);
+        let kept = self.kept(at, source);
         let mapping = self.mapping(at, source, has_endpoints);
         let partition_time = match &source.partition_time {
             Some(raw) => Some(self.partition_time(at, raw)?),
@@ -293,6 +318,7 @@ impl Builder<'_> {
         Some(SourcePlan {
             name: source.name.clone(),
             url: url?,
+            kept: kept?,
             mapping: mapping?,
             partition_time,
             expected,

@@ -19,8 +19,9 @@ use thiserror::Error;
 
 pub use places::would_be_read;
 pub use plan::{
-    ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, MappingPlan, PartitionTimePlan,
-    PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat, is_run_id,
+    At, ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, Kept, MappingPlan,
+    PartitionTimePlan, PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat,
+    is_run_id,
 };
 pub use values::secret;
 

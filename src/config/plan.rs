@@ -72,6 +72,7 @@ pub fn is_run_id(text: &str) -> bool {
 pub struct SourcePlan {
     pub name: String,
     pub url: StoreUrl,
+    pub kept: Kept,
     pub mapping: MappingPlan,
     pub partition_time: Option<PartitionTimePlan>,
     pub expected: Option<ExpectedPlan>,
@@ -79,6 +80,24 @@ pub struct SourcePlan {
     pub person_namespace: String,
     pub group_namespace: String,
     pub event_namespace: String,
+}
+
+/// What the files of a source are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All that lie below the url.
+    Files,
+    /// Those of a version of a Delta table.
+    Delta(At),
+}
+
+/// A version of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    Latest,
+    Version(u64),
+    /// The last one that was committed by then.
+    Moment(Moment),
 }
 
 /// How rows become events. Its `fingerprint` is part of every pack's identity.
@@ -105,24 +124,33 @@ pub struct MappingPlan {
 }
 
 impl MappingPlan {
+    /// Every mapped column.
+    fn columns(&self) -> impl Iterator<Item = &ColumnPlan> {
+        let optional = [
+            &self.scopes,
+            &self.subject,
+            &self.actor,
+            &self.group,
+            &self.status,
+            &self.bytes,
+            &self.records,
+            &self.fields,
+            &self.weight,
+            &self.event_id,
+            &self.endpoint,
+            &self.method,
+        ];
+        [&self.time, &self.app].into_iter().chain(optional.into_iter().flatten())
+    }
+
+    /// The columns of files that are read, as the configuration writes them.
+    pub fn paths(&self) -> Vec<&str> {
+        self.columns().flat_map(|column| column.source.paths()).collect()
+    }
+
     /// Roles of columns whose values are lower-cased.
     pub fn folded(&self) -> Vec<&'static str> {
-        [
-            Some(&self.time),
-            Some(&self.app),
-            self.scopes.as_ref(),
-            self.subject.as_ref(),
-            self.actor.as_ref(),
-            self.group.as_ref(),
-            self.status.as_ref(),
-            self.fields.as_ref(),
-            self.event_id.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-        .filter(|c| c.fold_case)
-        .map(|c| c.role)
-        .collect()
+        self.columns().filter(|column| column.fold_case).map(|column| column.role).collect()
     }
 }
 
@@ -150,6 +178,14 @@ pub enum ColumnSource {
 }
 
 impl ColumnSource {
+    /// The columns that it is made of; literals of a `concat` among them.
+    fn paths(&self) -> Vec<&str> {
+        match self {
+            Self::Path(path) | Self::Entry { path, .. } | Self::Json { path, .. } => vec![path],
+            Self::Concat(parts) => parts.iter().map(String::as_str).collect(),
+        }
+    }
+
     /// How a message names the column.
     pub fn shown(&self) -> String {
         match self {

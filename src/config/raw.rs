@@ -49,9 +49,15 @@ pub struct Source {
     /// Folder, file or glob: a path, file:// or s3://bucket/prefix. Credentials never stand here;
     /// they come from the environment (AWS_ACCESS_KEY_ID and so on).
     pub url: String,
-    /// File format of the log.
+    /// What the url names: plain Parquet files, or a Delta table's folder.
     #[serde(default)]
     pub format: Format,
+    /// The version of the table; default: the latest. The manifest names it in any case.
+    #[serde(default)]
+    pub version: Option<u64>,
+    /// The moment as of which the table is read, by the times of its commits. Not beside `version`.
+    #[serde(default)]
+    pub timestamp: Option<String>,
     /// Which columns hold what.
     pub columns: Columns,
     /// What a scope in the log says: `exercised` (the call needed it) or `held` (the token carried
@@ -77,12 +83,13 @@ pub struct Source {
     pub store: Store,
 }
 
-/// File format of a log.
+/// What a log is kept in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     #[default]
     Parquet,
+    Delta,
 }
 
 /// The columns of a log. A column is a name (`user_id`), a path into nested columns

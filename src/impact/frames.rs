@@ -25,6 +25,8 @@ pub struct DayCoverage {
     pub files_unreadable: u64,
     pub rows: u64,
     pub pruned: Pruned,
+    /// Deleted in the table format.
+    pub deleted: u64,
     pub not_matched: u64,
     pub before: u64,
     /// Rows that the ledger holds, by [`crate::exposure::Term`].
@@ -476,7 +478,7 @@ fn coverage_days(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .int("files_late", since(|s| s.files_late))
         .count("rows_in_metadata", rows.iter().map(|r| r.2.rows))
         .count("rows_outside", outside)
-        .count("rows_deleted", rows.iter().map(|_| 0))
+        .count("rows_deleted", rows.iter().map(|r| r.2.deleted))
         .count("rows_rejected", term(Term::Rejected).into_iter())
         .count("rows_deduplicated", term(Term::Deduplicated).into_iter())
         .count("rows_after_as_of", term(Term::AfterAsOf).into_iter())

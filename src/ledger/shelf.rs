@@ -21,7 +21,7 @@ use crate::store::{Pin, Store, StoreErrorKind, Upload};
 
 /// Objects of the state never change: their name and size say which version is meant.
 pub fn sized(size: u64) -> Pin {
-    Pin { size, e_tag: None, version: None }
+    Pin { size, ..Default::default() }
 }
 
 /// A folder of objects.

@@ -59,7 +59,7 @@ impl Place {
         }
         let units = [0, 1].map(|row_group| PackUnit {
             file: format!("file-{number}"),
-            pin: Pin { size: 1, e_tag: None, version: None },
+            pin: Pin { size: 1, ..Default::default() },
             record: UnitRecord { row_group, of: 2, kept: rows.len() as u64, ..Default::default() },
         });
         let footer = PackFooter {

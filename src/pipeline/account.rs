@@ -35,7 +35,11 @@ pub fn cover(
         }
         let own = terms.get(unit).copied().unwrap_or_default();
         let held: u64 = own.iter().sum();
-        let found = record.pruned.total() + record.not_matched + record.before + record.kept;
+        let found = record.deleted
+            + record.pruned.total()
+            + record.not_matched
+            + record.before
+            + record.kept;
         if found != record.rows || held != record.kept {
             let name = source.wanted.files.get(*file).map(|f| f.0.clone()).unwrap_or_default();
             return Err(Error::Conservation {
@@ -46,6 +50,7 @@ pub fn cover(
             });
         }
         day.rows += record.rows;
+        day.deleted += record.deleted;
         day.pruned.add(&record.pruned);
         day.not_matched += record.not_matched;
         day.before += record.before;

@@ -302,14 +302,18 @@ fn files(source: &Source<'_>, filled: &Filled) -> Vec<Value> {
         // A file without row groups has no unit.
         let read = !filled.unreadable.iter().any(|bad| source.shown(&bad.path) == *address);
         let (rows, day) = known.get(&i).copied().unwrap_or((0, None));
-        json!({
+        let mut file = json!({
             "url": address,
             "bytes": pin.size,
             "e_tag": pin.e_tag,
             "version": pin.version,
             "rows": read.then_some(rows),
             "first_day": day.map(day_to_date),
-        })
+        });
+        if let Some((fields, deletes)) = file.as_object_mut().zip(pin.deletes.as_ref()) {
+            fields.insert("deletes".into(), deletes.clone().into());
+        }
+        file
     });
     each.collect()
 }
@@ -317,9 +321,11 @@ fn files(source: &Source<'_>, filled: &Filled) -> Vec<Value> {
 fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverage) -> Value {
     let mut pruned = Pruned::default();
     let (mut rows, mut not_matched, mut before, mut terms) = (0, 0, 0, exposure::Terms::default());
+    let mut deleted = 0;
     for day in coverage.days.values() {
         pruned.add(&day.pruned);
         rows += day.rows;
+        deleted += day.deleted;
         not_matched += day.not_matched;
         before += day.before;
         for (sum, term) in terms.iter_mut().zip(day.terms) {
@@ -335,6 +341,7 @@ fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverag
         "files": files(source, filled),
         "lineage": source.wanted.lineage,
         "reading": source.reading,
+        "table": source.snapshot.table.as_ref().map(|table| table.record()),
         "hidden_files_passed_over": source.snapshot.ignored,
         "unreadable": filled
             .unreadable
@@ -350,7 +357,7 @@ fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverag
                 "before_first_day": before,
                 "before_restriction": term(Term::Outside),
             },
-            "deleted": 0,
+            "deleted": deleted,
             "rejected": term(Term::Rejected),
             "deduplicated": term(Term::Deduplicated),
             "after_as_of": term(Term::AfterAsOf),

@@ -67,8 +67,9 @@ impl Reading {
 impl Source<'_> {
     /// The day that the partition of a file names, where one is declared.
     pub fn partition_day(&self, path: &str) -> Option<i64> {
+        let known = self.snapshot.files.iter().find(|file| file.path == path).cloned();
         // It may be gone since.
-        let file = SnapshotFile::new(path.to_string(), Pin::default());
+        let file = known.unwrap_or_else(|| SnapshotFile::new(path.to_string(), Pin::default()));
         partition_day(self.reading.partition_time.as_ref()?, &file).ok()?
     }
 
@@ -170,6 +171,7 @@ pub fn prepare_with<'a>(
             source: source.name.clone(),
             mapping: source.mapping.clone(),
             partition_time: source.partition_time.clone(),
+            table: snapshot.table.clone(),
             asked: asked.clone(),
             keyer: plan.keyer.clone(),
             endpoints: endpoints.clone(),
@@ -183,7 +185,12 @@ pub fn prepare_with<'a>(
         let pruning = if plan.pruning { "" } else { "\0no pruning" };
         // Days are known for all rows only where somebody asked.
         let days = if source.expected.is_some() { "\0all days" } else { "" };
-        let mapping = format!("{}{pruning}{days}", source.mapping.fingerprint);
+        // A column that the table calls otherwise now is another column of its files.
+        let table = snapshot.table.as_ref().map(|table| {
+            format!("\0{}\0{}", table.format, table.schema.reading(&source.mapping.paths()))
+        });
+        let table = table.unwrap_or_default();
+        let mapping = format!("{}{pruning}{days}{table}", source.mapping.fingerprint);
         let wanted = Wanted {
             lineage: Lineage::new(&mapping, endpoints, plan.keyer.key_id()),
             asked: asked.clone(),
@@ -225,12 +232,15 @@ fn deciding(plan: &RunPlan) -> Value {
 fn identity(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &[Query]) -> String {
     let document = deciding(plan);
     let inputs: Vec<_> = sources.iter().map(|s| (&s.plan.name, &s.wanted.files)).collect();
+    let tables: Vec<_> = sources.iter().filter(|s| s.snapshot.table.is_some()).collect();
+    let tables: Vec<_> = tables.iter().map(|s| (&s.plan.name, &s.wanted.lineage)).collect();
     let queries: Vec<_> = user.iter().map(|q| (&q.table, &q.sql)).collect();
     let identity = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "as_of": plan.as_of.to_rfc3339(),
         "document": document,
         "inputs": inputs,
+        "tables": tables,
         "registry": registry.files,
         "queries": queries,
         "key": plan.keyer.key_id(),

@@ -178,7 +178,8 @@ fn of_inputs(prepared: &Prepared<'_>, details: &Value) -> Option<String> {
     let mut then = BTreeMap::new();
     for source in array(details, "sources") {
         for file in array(source, "files") {
-            let pin = json!([file.get("bytes"), file.get("e_tag"), file.get("version")]);
+            let pin = ["bytes", "e_tag", "version", "deletes"].map(|key| file.get(key));
+            let pin = json!(pin);
             let (name, pin) = line(text(source, "name"), text(file, "url"), &pin);
             then.insert(name, pin);
         }
@@ -186,7 +187,7 @@ fn of_inputs(prepared: &Prepared<'_>, details: &Value) -> Option<String> {
     let mut now = BTreeMap::new();
     for source in &prepared.sources {
         for (url, pin) in &source.wanted.files {
-            let pin = json!([pin.size, pin.e_tag, pin.version]);
+            let pin = json!([pin.size, pin.e_tag, pin.version, pin.deletes]);
             let (name, pin) = line(&source.plan.name, url, &pin);
             now.insert(name, pin);
         }

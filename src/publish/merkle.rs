@@ -74,7 +74,7 @@ pub fn inputs(details: &Value) -> Part {
     for source in details.get("sources").and_then(Value::as_array).into_iter().flatten() {
         let name = source.get("name");
         for file in source.get("files").and_then(Value::as_array).into_iter().flatten() {
-            let line = json!({
+            let mut line = json!({
                 "source": name,
                 "url": file.get("url"),
                 "bytes": file.get("bytes"),
@@ -82,6 +82,9 @@ pub fn inputs(details: &Value) -> Part {
                 "version": file.get("version"),
                 "rows": file.get("rows"),
             });
+            if let Some((fields, deletes)) = line.as_object_mut().zip(file.get("deletes")) {
+                fields.insert("deletes".into(), deletes.clone());
+            }
             tree.push(leaf(line.to_string().as_bytes()));
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanBufferBuilder, ListArray, StringArray, StringBuilder,
-    StructArray, make_array, new_null_array,
+    StructArray, UInt64Array, make_array, new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::ScanError;
 use crate::config::raw::Missing;
 use crate::config::{ColumnPlan, ColumnSource, shape};
+use crate::snapshot::{Partition, TableField, TableSchema};
 
 /// A mapped column, found in one file.
 #[derive(Clone, Debug)]
@@ -27,8 +28,9 @@ pub struct Bound {
 
 #[derive(Clone, Debug)]
 enum Expr {
-    /// A hive partition value, or null where the file lacks the column and may.
-    Constant(Option<String>),
+    /// The value that all rows of the file have: that of a partition, or null where the file lacks the
+    /// column and may. Of a type where somebody says which; else it is text.
+    Constant(Option<String>, Option<DataType>),
     Path(Vec<String>),
     Concat(Vec<Part>),
     Entry {
@@ -49,12 +51,14 @@ enum Part {
     Column(Box<Expr>),
 }
 
-/// What a file offers: its schema, its leaves and its folder's partition values.
+/// What a file offers: its schema, its leaves and its partition values; and the table that it is of, which
+/// says what its columns are called.
 pub struct FileShape<'a> {
     pub file: &'a str,
     pub schema: &'a Schema,
     pub leaves: &'a SchemaDescriptor,
-    pub partitions: &'a [(String, Option<String>)],
+    pub partitions: &'a [Partition],
+    pub table: Option<&'a TableSchema>,
 }
 
 impl FileShape<'_> {
@@ -75,8 +79,9 @@ impl FileShape<'_> {
         Some(segments)
     }
 
-    fn partition(&self, name: &str) -> Option<&Option<String>> {
-        self.partitions.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    fn partition(&self, name: &str) -> Option<Expr> {
+        let found = self.partitions.iter().find(|partition| partition.name == name)?;
+        Some(Expr::Constant(found.value.clone(), found.data_type.clone()))
     }
 
     fn leaves_of(&self, segments: &[String]) -> Vec<usize> {
@@ -90,7 +95,10 @@ impl FileShape<'_> {
     }
 
     fn missing(&self, plan: &ColumnPlan, path: &str) -> ScanError {
-        let names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let names: Vec<&str> = match self.table {
+            Some(table) => table.fields.iter().map(|field| field.name.as_str()).collect(),
+            None => self.schema.fields().iter().map(|f| f.name().as_str()).collect(),
+        };
         ScanError::MissingColumn {
             file: self.file.to_string(),
             role: plan.role,
@@ -101,17 +109,70 @@ impl FileShape<'_> {
     }
 
     fn column(&self, plan: &ColumnPlan, path: &str) -> Result<(Expr, Vec<usize>), ScanError> {
-        if let Some(segments) = self.resolve(path) {
-            let leaves = self.leaves_of(&segments);
-            return Ok((Expr::Path(segments), leaves));
+        let partition = || self.partition(path);
+        // A table's log goes before what a file holds under the name.
+        if let Some(constant) = self.table.and_then(|_| partition()) {
+            return Ok((constant, Vec::new()));
         }
-        if let Some(value) = self.partition(path) {
-            return Ok((Expr::Constant(value.clone()), Vec::new()));
+        let found = match self.table {
+            None => self.resolve(path).map(Some),
+            Some(table) => table.resolve(path).map(|way| self.follow(&way)),
+        };
+        match found {
+            Some(Some(segments)) => {
+                let leaves = self.leaves_of(&segments);
+                return Ok((Expr::Path(segments), leaves));
+            }
+            // The table got the column after the file.
+            Some(None) => return Ok((Expr::Constant(None, None), Vec::new())),
+            None => {}
+        }
+        if let Some(constant) = partition() {
+            return Ok((constant, Vec::new()));
         }
         match plan.missing {
-            Missing::Null => Ok((Expr::Constant(None), Vec::new())),
+            Missing::Null => Ok((Expr::Constant(None, None), Vec::new())),
             Missing::Error => Err(self.missing(plan, path)),
         }
+    }
+
+    /// What the file calls the fields on a way through the table.
+    fn follow(&self, way: &[&TableField]) -> Option<Vec<String>> {
+        let mut fields = self.schema.fields();
+        let mut names = Vec::with_capacity(way.len());
+        for step in way {
+            let field = step.find(fields)?;
+            names.push(field.name().clone());
+            if let DataType::Struct(children) = field.data_type() {
+                fields = children;
+            }
+        }
+        Some(names)
+    }
+
+    /// What the file calls the fields of the structs in a list.
+    fn entry_names(&self, path: &str, names: [&str; 2]) -> [String; 2] {
+        let own = names.map(str::to_string);
+        let Some(way) = self.table.and_then(|table| table.resolve(path)) else { return own };
+        let mut fields = self.schema.fields();
+        for step in &way {
+            match step.find(fields).map(|field| field.data_type()) {
+                Some(DataType::Struct(children)) => fields = children,
+                Some(DataType::List(element)) => {
+                    if let DataType::Struct(children) = element.data_type() {
+                        fields = children;
+                    }
+                }
+                _ => return own,
+            }
+        }
+        let element = way.last().and_then(|list| list.children.first());
+        names.map(|name| {
+            let parts = element.map(|element| element.children.as_slice()).unwrap_or_default();
+            let part = parts.iter().find(|part| part.name == name);
+            let found = part.and_then(|part| part.find(fields));
+            found.map_or_else(|| name.to_string(), |field| field.name().clone())
+        })
     }
 
     /// Finds `plan`'s column.
@@ -130,15 +191,10 @@ impl FileShape<'_> {
                 (Expr::Concat(bound), leaves)
             }
             ColumnSource::Entry { path, name, equals, value } => match self.column(plan, path)? {
-                (Expr::Path(path), leaves) => (
-                    Expr::Entry {
-                        path,
-                        name: name.clone(),
-                        equals: equals.clone(),
-                        value: value.clone(),
-                    },
-                    leaves,
-                ),
+                (Expr::Path(segments), leaves) => {
+                    let [name, value] = self.entry_names(path, [name, value]);
+                    (Expr::Entry { path: segments, name, equals: equals.clone(), value }, leaves)
+                }
                 other => other,
             },
             ColumnSource::Json { path, pointer } => match self.column(plan, path)? {
@@ -181,7 +237,7 @@ impl Bound {
     /// The value that every row has, where the file's folder or its lack of the column gives it.
     pub fn constant(&self) -> Option<Option<&str>> {
         match &self.expr {
-            Expr::Constant(value) => Some(value.as_deref()),
+            Expr::Constant(value, _) => Some(value.as_deref()),
             _ => None,
         }
     }
@@ -244,10 +300,10 @@ impl Bound {
     ) -> Result<ArrayRef, ScanError> {
         let rows = batch.num_rows();
         match expr {
-            Expr::Constant(None) => Ok(new_null_array(&DataType::Utf8, rows)),
-            Expr::Constant(Some(value)) => {
-                Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows))))
+            Expr::Constant(None, of) => {
+                Ok(new_null_array(of.as_ref().unwrap_or(&DataType::Utf8), rows))
             }
+            Expr::Constant(Some(value), of) => self.constant_of(value, of.as_ref(), rows, file),
             Expr::Path(path) => self.descend(path, batch, file),
             Expr::Concat(parts) => {
                 let columns = parts
@@ -296,6 +352,28 @@ impl Bound {
                 Ok(Arc::new(out.finish()))
             }
         }
+    }
+
+    /// A partition's value for each row; the table's log has it as text.
+    fn constant_of(
+        &self,
+        value: &str,
+        of: Option<&DataType>,
+        rows: usize,
+        file: &str,
+    ) -> Result<ArrayRef, ScanError> {
+        let text: ArrayRef = Arc::new(StringArray::from_iter_values([value]));
+        let one = match of {
+            None => Ok(text),
+            Some(of) => cast_with_options(&text, of, &strict()),
+        };
+        let one = one.map_err(|e| ScanError::BadPartition {
+            file: file.to_string(),
+            reason: format!("`{}` = {value}: {e}", self.plan.source.shown()),
+        })?;
+        let places = UInt64Array::from(vec![0; rows]);
+        arrow::compute::take(&one, &places, None)
+            .map_err(|e| ScanError::Internal { what: e.to_string() })
     }
 
     fn descend(
@@ -369,7 +447,7 @@ impl Bound {
                 (!names.is_null(at) && names.value(at) == equals).then_some(at as u64)
             }));
         }
-        let indices = arrow::array::UInt64Array::from(picked);
+        let indices = UInt64Array::from(picked);
         arrow::compute::take(values.as_ref(), &indices, None).map_err(|_| wrong())
     }
 }

@@ -142,7 +142,8 @@ impl Decoder {
         let footer = file.footer()?;
         let time = &footer.columns.time;
         let mut days = BTreeSet::new();
-        for batch in open_reader(file, footer, group, &time.leaves, None, &fetched)? {
+        let live = footer.live_rows(group).map(|live| selection_of_ranges(footer, group, &live));
+        for batch in open_reader(file, footer, group, &time.leaves, live, &fetched)? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
             let times = moments(time, &time.values(&batch, &file.shown)?, &file.shown)?;
             days.extend(times.into_iter().flatten().map(Moment::day));
@@ -167,30 +168,31 @@ impl Decoder {
         let asked = &self.context.asked;
         let rows = u64::try_from(details.num_rows()).unwrap_or(0);
         let mut unit = self.unit(footer, group, rows);
-        if rows == 0 {
+        let live = unit.live();
+        if live == 0 {
             out.units.push((unit, AccessBatch::default()));
             return Ok(());
         }
         if !self.context.pruning {
             if self.context.survey {
-                unit.not_matched = rows;
+                unit.not_matched = live;
                 out.units.push((unit, AccessBatch::default()));
             } else {
-                out.next.push(self.select_fetch(file, group, None)?);
+                out.next.push(self.select_fetch(file, group, footer.live_rows(group))?);
             }
             return Ok(());
         }
         let pruned = &mut unit.pruned;
         if footer.bound.as_ref().is_some_and(|b| prune::last_day(b) < asked.first_day) {
-            pruned.partition = rows;
+            pruned.partition = live;
         } else if footer
             .time
             .and_then(|(leaf, unit)| prune::time_range(details, leaf, unit))
             .is_some_and(|(_, greatest)| greatest.day() < asked.first_day)
         {
-            pruned.time_statistics = rows;
+            pruned.time_statistics = live;
         } else if footer.scope_leaf.is_some_and(|l| !prune::scope_may_occur(details, l, asked)) {
-            pruned.scope_statistics = rows;
+            pruned.scope_statistics = live;
         } else if let Some(range) = footer.scope_leaf.and_then(|l| prune::bloom_range(details, l)) {
             let step = Step::Bloom { group };
             out.next.push(Fetch { file: file.clone(), ranges: vec![range], step });
@@ -207,6 +209,7 @@ impl Decoder {
             row_group: u32::try_from(group).unwrap_or(u32::MAX),
             of: u32::try_from(footer.metadata.metadata().num_row_groups()).unwrap_or(u32::MAX),
             rows,
+            deleted: footer.deleted_in(group),
             file_day: footer.file_day,
             first_day: footer
                 .days
@@ -241,14 +244,18 @@ impl Decoder {
             footer.scope_leaf,
             &self.context.asked,
         );
+        let ranges = match (ranges, footer.live_rows(group)) {
+            (Some(pages), Some(live)) => Some(prune::intersect(&pages, &live)),
+            (one, other) => one.or(other),
+        };
         if self.context.survey {
             let left =
                 ranges.as_ref().map_or(unit.rows, |r| r.iter().map(|r| r.len() as u64).sum());
             unit.not_matched = left;
-            unit.pruned.page_index = unit.rows - left;
+            unit.pruned.page_index = unit.live() - left;
             out.units.push((unit, AccessBatch::default()));
         } else if ranges.as_ref().is_some_and(Vec::is_empty) {
-            unit.pruned.page_index = unit.rows;
+            unit.pruned.page_index = unit.live();
             out.units.push((unit, AccessBatch::default()));
         } else {
             out.next.push(self.select_fetch(file, group, ranges)?);
@@ -271,7 +278,7 @@ impl Decoder {
         if self.context.asked.scopes.iter().any(|s| filter.check(s.name.as_str())) {
             self.plan_pages(file, group, unit, &mut out)?;
         } else {
-            unit.pruned.bloom_filter = unit.rows;
+            unit.pruned.bloom_filter = unit.live();
             out.units.push((unit, AccessBatch::default()));
         }
         Ok(out)
@@ -398,7 +405,7 @@ impl Decoder {
                 "row group {group} has {read} rows where its metadata says {selected}"
             )));
         }
-        unit.pruned.page_index += (rows - selected) as u64;
+        unit.pruned.page_index += unit.live() - selected as u64;
         if matcher.matches.rows.is_empty() {
             return Ok(Selected { next: Vec::new(), units: vec![(unit, AccessBatch::default())] });
         }
@@ -492,11 +499,11 @@ impl Decoder {
     ) -> ScanError {
         let column = self.context.partition_time.as_ref().map(|plan| plan.column.clone());
         let column = column.unwrap_or_default();
-        let value = file.file.partitions.iter().find(|(k, _)| *k == column);
+        let value = file.file.partitions.iter().find(|p| p.name == column);
         let bound = footer.bound.clone().unwrap_or(first..first);
         ScanError::OutsidePartition {
             file: file.shown.clone(),
-            value: value.and_then(|(_, v)| v.clone()).unwrap_or_default(),
+            value: value.and_then(|p| p.value.clone()).unwrap_or_default(),
             column,
             rows,
             first: first.to_rfc3339(),

@@ -9,7 +9,10 @@ use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
+use roaring::RoaringTreemap;
 
 use super::columns::{Bound, FileShape};
 use super::decode::Step;
@@ -21,7 +24,7 @@ use super::{ScanContext, ScanError};
 use crate::config::ColumnPlan;
 use crate::config::raw::Encoding;
 use crate::moment::{EpochUnit, Moment};
-use crate::snapshot::SnapshotFile;
+use crate::snapshot::{Deletes, DeletesError, SnapshotFile};
 use crate::store::{Pin, Store};
 
 /// What a first read takes from the end of a file: most footers fit.
@@ -141,6 +144,7 @@ impl OpenFile {
             schema: metadata.schema(),
             leaves: metadata.parquet_schema(),
             partitions: &self.file.partitions,
+            table: context.table.as_ref().map(|table| &table.schema),
         };
         let m = &context.mapping;
         let optional = |plan: &Option<ColumnPlan>| plan.as_ref().map(|p| shape.bind(p)).transpose();
@@ -208,7 +212,34 @@ impl OpenFile {
             };
             (single && !bound.plan.fold_case).then_some(leaf)
         });
-        Ok(Footer { metadata, columns, bound, file_day, days, time, scope_leaf })
+        let deletes = self.file.deletes.as_ref();
+        let deleted = deletes.map(|deletes| self.deleted(deletes, parquet)).transpose()?;
+        Ok(Footer { metadata, columns, bound, file_day, days, time, scope_leaf, deleted })
+    }
+
+    /// The rows that the table has deleted.
+    fn deleted(&self, of: &Deletes, metadata: &ParquetMetaData) -> Result<Deleted, ScanError> {
+        let rows = of.source.load().map_err(|error| match error {
+            DeletesError::Store(error) => error.into(),
+            DeletesError::Damaged(reason) => {
+                self.unreadable(&format!("its deleted rows cannot be read: {reason}"))
+            }
+        })?;
+        let mut starts = vec![0u64];
+        for group in metadata.row_groups() {
+            let before = starts.last().copied().unwrap_or(0);
+            starts.push(before + u64::try_from(group.num_rows()).unwrap_or(0));
+        }
+        let total = starts.last().copied().unwrap_or(0);
+        if rows.len() != of.rows || rows.max().is_some_and(|last| last >= total) {
+            return Err(self.unreadable(&format!(
+                "the table says that {} of its rows are deleted; {} are named, up to number {}, and it has {total}",
+                of.rows,
+                rows.len(),
+                rows.max().unwrap_or(0),
+            )));
+        }
+        Ok(Deleted { rows, starts })
     }
 
     pub fn unreadable(&self, error: &impl std::fmt::Display) -> ScanError {
@@ -236,6 +267,51 @@ pub struct Footer {
     pub time: Option<(usize, EpochUnit)>,
     /// The scope column, where its statistics, bloom filters and pages speak for single scopes.
     pub scope_leaf: Option<usize>,
+    deleted: Option<Deleted>,
+}
+
+/// Rows of a file that are gone, by their number in it.
+#[derive(Debug)]
+struct Deleted {
+    rows: RoaringTreemap,
+    /// First row of each row group, and the number of all.
+    starts: Vec<u64>,
+}
+
+impl Deleted {
+    fn group(&self, group: usize) -> Option<Range<u64>> {
+        Some(*self.starts.get(group)?..*self.starts.get(group + 1)?)
+    }
+}
+
+impl Footer {
+    /// How many rows of the row group are gone.
+    pub fn deleted_in(&self, group: usize) -> u64 {
+        let deleted = self.deleted.as_ref();
+        let count = deleted.and_then(|d| Some(d.rows.range_cardinality(d.group(group)?)));
+        count.unwrap_or(0)
+    }
+
+    /// The rows of the row group that are not gone; `None` where all are there.
+    pub fn live_rows(&self, group: usize) -> Option<Vec<Range<usize>>> {
+        let deleted = self.deleted.as_ref().filter(|_| self.deleted_in(group) > 0)?;
+        let rows = deleted.group(group)?;
+        let place = |row: u64| usize::try_from(row - rows.start).unwrap_or(usize::MAX);
+        let mut gone = deleted.rows.iter();
+        gone.advance_to(rows.start);
+        let mut live = Vec::new();
+        let mut from = rows.start;
+        for row in gone.take_while(|row| *row < rows.end) {
+            if row > from {
+                live.push(place(from)..place(row));
+            }
+            from = row + 1;
+        }
+        if from < rows.end {
+            live.push(place(from)..place(rows.end));
+        }
+        Some(live)
+    }
 }
 
 impl Footer {

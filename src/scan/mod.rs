@@ -26,7 +26,7 @@ use thiserror::Error;
 
 use crate::config::{MappingPlan, PartitionTimePlan};
 use crate::key::{IdKind, Keyer};
-use crate::snapshot::SnapshotFile;
+use crate::snapshot::{SnapshotFile, Table};
 use crate::store::{Store, StoreError};
 
 pub use batch::AccessBatch;
@@ -76,6 +76,8 @@ pub struct ScanContext {
     pub source: String,
     pub mapping: MappingPlan,
     pub partition_time: Option<PartitionTimePlan>,
+    /// The table that the files are of.
+    pub table: Option<Arc<Table>>,
     pub asked: Asked,
     pub keyer: Keyer,
     pub endpoints: Option<Arc<endpoint::EndpointTable>>,
@@ -103,6 +105,9 @@ pub struct UnitRecord {
     pub of: u32,
     /// Rows in the metadata.
     pub rows: u64,
+    /// Of them, those that the table has deleted; in no other count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deleted: u64,
     pub pruned: Pruned,
     /// Read; no asked scope.
     pub not_matched: u64,
@@ -123,6 +128,17 @@ pub struct UnitRecord {
     /// Days of the row group's times, as ranges; empty where neither partition nor statistics show
     /// them and nobody asked.
     pub days: Vec<(i64, i64)>,
+}
+
+impl UnitRecord {
+    /// Rows that the table still has.
+    pub fn live(&self) -> u64 {
+        self.rows.saturating_sub(self.deleted)
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Error)]

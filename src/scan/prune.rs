@@ -56,10 +56,10 @@ pub fn partition_bound(
     plan: &PartitionTimePlan,
     file: &SnapshotFile,
 ) -> Result<Option<Range<Moment>>, String> {
-    let Some((_, value)) = file.partitions.iter().find(|(key, _)| *key == plan.column) else {
+    let Some(partition) = file.partitions.iter().find(|p| p.name == plan.column) else {
         return Err(format!("its path has no partition `{}`", plan.column));
     };
-    let Some(value) = value else { return Ok(None) };
+    let Some(value) = &partition.value else { return Ok(None) };
     let text = if value.len() == 13 && value.get(10..11).is_some_and(|c| c == "-" || c == "T") {
         // An hour: 2019-07-01-13 or 2019-07-01T13.
         format!(
@@ -271,7 +271,8 @@ fn scope_page_may_match(index: &ColumnIndexMetaData, page: usize, asked: &Asked)
         .any(|scope| scope.name.as_bytes() >= least && scope.name.as_bytes() <= greatest)
 }
 
-fn intersect(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
+/// Rows that lie in a range of both; in order.
+pub fn intersect(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut out = Vec::new();
     let (mut i, mut j) = (0, 0);
     while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use globset::GlobBuilder;
 
-use super::{Snapshot, SnapshotError, SnapshotFile};
+use super::{Partition, Snapshot, SnapshotError, SnapshotFile};
 use crate::config::SourcePlan;
 use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind};
 
@@ -12,7 +12,7 @@ use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind};
 ///
 /// # Errors
 /// See [`SnapshotError`].
-pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotError> {
+pub fn take(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotError> {
     let source_name = source.name.clone();
     let failed = |error| SnapshotError::Store { source_name: source_name.clone(), error };
     let empty = |ignored| SnapshotError::Empty {
@@ -41,7 +41,7 @@ pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotEr
         return if files.is_empty() {
             Err(empty(ignored))
         } else {
-            Ok(Snapshot { store, files, ignored })
+            Ok(Snapshot { store, files, ignored, table: None })
         };
     }
 
@@ -53,7 +53,7 @@ pub fn take_listing(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotEr
             let (files, ignored) = visible(listed);
             refuse_twice(source, &store, &files)?;
             if !files.is_empty() {
-                return Ok(Snapshot { store, files, ignored });
+                return Ok(Snapshot { store, files, ignored, table: None });
             }
             one_file(source, io, failed)?.ok_or_else(|| empty(ignored))
         }
@@ -77,20 +77,24 @@ fn one_file(
         Err(e) => return Err(failed(e)),
     };
     let Some(pin) = store.head(&name).map_err(failed)? else { return Ok(None) };
-    let file = SnapshotFile { path: name, pin, partitions: Vec::new() };
-    Ok(Some(Snapshot { store, files: vec![file], ignored: 0 }))
+    let file = SnapshotFile { path: name, pin, partitions: Vec::new(), deletes: None };
+    Ok(Some(Snapshot { store, files: vec![file], ignored: 0, table: None }))
 }
 
 /// A table format's log says which of the files count; without it they must not be read.
 fn refuse_tables(source: &SourcePlan, listed: &[Listed]) -> Result<(), SnapshotError> {
     for object in listed {
         let folders: Vec<&str> = object.path.split('/').collect();
-        let format = if folders.contains(&"_delta_log") {
-            "a Delta"
+        const EXPORT: &str =
+            "export the version that you need as plain Parquet files, and name their folder";
+        let (format, way) = if folders.first() == Some(&"_delta_log") {
+            ("a Delta", "set format = \"delta\"")
+        } else if folders.contains(&"_delta_log") {
+            ("a Delta", "name the folder that holds _delta_log as url, and set format = \"delta\"")
         } else if folders.contains(&".hoodie") {
-            "a Hudi"
+            ("a Hudi", EXPORT)
         } else if object.path.ends_with(".metadata.json") && folders.contains(&"metadata") {
-            "an Iceberg"
+            ("an Iceberg", EXPORT)
         } else {
             continue;
         };
@@ -99,6 +103,7 @@ fn refuse_tables(source: &SourcePlan, listed: &[Listed]) -> Result<(), SnapshotE
             url: source.url.to_string(),
             format,
             marker: object.path.clone(),
+            way: way.to_string(),
         });
     }
     Ok(())
@@ -194,20 +199,20 @@ fn is_hidden(segment: &str) -> bool {
     segment.starts_with('.') || (segment.starts_with('_') && !segment.contains('='))
 }
 
-pub(super) fn partitions(path: &str) -> Vec<(String, Option<String>)> {
+pub(super) fn partitions(path: &str) -> Vec<Partition> {
     let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
     folders
         .split('/')
         .filter_map(|segment| segment.split_once('='))
         .map(|(key, value)| {
             let value = (value != "__HIVE_DEFAULT_PARTITION__").then(|| percent_decoded(value));
-            (percent_decoded(key), value)
+            Partition { name: percent_decoded(key), value, data_type: None }
         })
         .collect()
 }
 
-/// Hive writes odd characters of values as `%XX`.
-fn percent_decoded(text: &str) -> String {
+/// Odd characters stand as `%XX`: in hive's values, and in addresses.
+pub(super) fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -236,8 +241,7 @@ mod tests {
         let found =
             partitions("dt=2019-07-01/app=a%2Fb/x=__HIVE_DEFAULT_PARTITION__/part=0.parquet");
         let expected = [("dt", Some("2019-07-01")), ("app", Some("a/b")), ("x", None)];
-        let expected: Vec<_> =
-            expected.iter().map(|(k, v)| (k.to_string(), v.map(str::to_string))).collect();
+        let found: Vec<_> = found.iter().map(|p| (p.name.as_str(), p.value.as_deref())).collect();
         assert_eq!(found, expected);
     }
 

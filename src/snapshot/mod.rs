@@ -3,14 +3,18 @@
 //! A snapshot is taken once, before anything is read; every later read carries the pin that it
 //! recorded, so a file that changes under the run is noticed and named.
 
+mod delta;
 mod listing;
+mod table;
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::SourcePlan;
+use crate::config::{Kept, SourcePlan};
 use crate::store::{Io, Pin, Store, StoreError};
 
-pub use listing::take_listing;
+pub use table::{Deletes, DeletesError, Partition, Table, TableField, TableRecord, TableSchema};
 
 /// The files of one source.
 #[derive(Clone, Debug)]
@@ -20,6 +24,8 @@ pub struct Snapshot {
     pub files: Vec<SnapshotFile>,
     /// Objects passed over because their names begin with `_` or `.`.
     pub ignored: u64,
+    /// `None` where all files below the url are read.
+    pub table: Option<Arc<Table>>,
 }
 
 /// One file, pinned.
@@ -28,15 +34,17 @@ pub struct SnapshotFile {
     /// Path below the source's folder.
     pub path: String,
     pub pin: Pin,
-    /// Hive partition values of its folders; null for `__HIVE_DEFAULT_PARTITION__`.
-    pub partitions: Vec<(String, Option<String>)>,
+    /// Values that all its rows have: by the table's log, else by hive's names of its folders (null for
+    /// `__HIVE_DEFAULT_PARTITION__`).
+    pub partitions: Vec<Partition>,
+    pub deletes: Option<Deletes>,
 }
 
 impl SnapshotFile {
-    /// The partition values are those of its folders.
+    /// A plain file: the partition values are those of its folders.
     pub fn new(path: String, pin: Pin) -> Self {
         let partitions = listing::partitions(&path);
-        Self { path, pin, partitions }
+        Self { path, pin, partitions, deletes: None }
     }
 }
 
@@ -51,9 +59,30 @@ pub enum SnapshotError {
     Empty { source_name: String, url: String, ignored: u64 },
 
     #[error(
-        "source `{source_name}`: {url} is {format} table ({marker} shows it); read as plain files it would give rows that the table has removed\nexport the version that you need as plain Parquet files, and name their folder"
+        "source `{source_name}`: {url} is {format} table ({marker} shows it); read as plain files it would give rows that the table has removed\n{way}"
     )]
-    TableFormat { source_name: String, url: String, format: &'static str, marker: String },
+    TableFormat {
+        source_name: String,
+        url: String,
+        format: &'static str,
+        marker: String,
+        way: String,
+    },
+
+    #[error(
+        "source `{source_name}`: unsupported: the {format} table {url} needs {what}\nread a version before that, or write the table without it"
+    )]
+    Unsupported { source_name: String, url: String, format: &'static str, what: String },
+
+    #[error(
+        "source `{source_name}`: the {format} table {url} cannot be read: {reason}\ncheck `url`, `version` and `timestamp`"
+    )]
+    Table { source_name: String, url: String, format: &'static str, reason: String },
+
+    #[error(
+        "source `{source_name}`: version {version} of the {format} table needs {file}, which {reason}\nname a version whose files are all there, or restore the file"
+    )]
+    Gone { source_name: String, format: &'static str, version: u64, file: String, reason: String },
 
     #[error(
         "source `{source_name}`: {file} stands in the folder and cannot be read: {reason}\nrename, mend or remove it; nothing is left out in silence"
@@ -74,5 +103,8 @@ pub enum SnapshotError {
 /// # Errors
 /// Where the place does not exist, cannot be read or holds no files.
 pub fn take(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotError> {
-    take_listing(source, io)
+    match &source.kept {
+        Kept::Files => listing::take(source, io),
+        Kept::Delta(at) => delta::take(source, at, io),
+    }
 }

@@ -84,11 +84,15 @@ pub struct Pin {
     pub size: u64,
     pub e_tag: Option<String>,
     pub version: Option<String>,
+    /// Names the rows that a table format has deleted from it; no part of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes: Option<String>,
 }
 
 impl Pin {
     fn of(meta: &ObjectMeta) -> Self {
-        Self { size: meta.size, e_tag: meta.e_tag.clone(), version: meta.version.clone() }
+        let (e_tag, version) = (meta.e_tag.clone(), meta.version.clone());
+        Self { size: meta.size, e_tag, version, deletes: None }
     }
 }
 

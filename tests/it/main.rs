@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod commands;
+mod delta;
 mod docs_are_true;
 mod kill;
 mod lake;

@@ -38,6 +38,8 @@ struct ThenFile {
     bytes: u64,
     e_tag: Option<String>,
     version: Option<String>,
+    #[serde(default)]
+    deletes: Option<String>,
     /// Null where it could not be read.
     rows: Option<u64>,
 }
@@ -52,8 +54,8 @@ struct ThenUnreadable {
 fn files_of(then: &Then) -> BTreeMap<&str, Pin> {
     let read = then.files.iter().filter(|file| file.rows.is_some());
     read.map(|f| {
-        let (e_tag, version) = (f.e_tag.clone(), f.version.clone());
-        (f.url.as_str(), Pin { size: f.bytes, e_tag, version })
+        let (e_tag, version, deletes) = (f.e_tag.clone(), f.version.clone(), f.deletes.clone());
+        (f.url.as_str(), Pin { size: f.bytes, e_tag, version, deletes })
     })
     .collect()
 }

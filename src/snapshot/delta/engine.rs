@@ -1,0 +1,247 @@
+//! What the Delta kernel asks of an engine: listing and reading by this program's own stores, so that
+//! credentials, errors and pins have one place.
+
+use std::io::{BufReader, Cursor};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use delta_kernel::arrow::json::ReaderBuilder;
+use delta_kernel::engine::arrow_conversion::TryFromArrow;
+use delta_kernel::engine::arrow_data::ArrowEngineData;
+use delta_kernel::engine::arrow_expression::ArrowEvaluationHandler;
+use delta_kernel::engine::arrow_utils::{
+    RowIndexBuilder, build_json_reorder_indices, fixup_json_read, fixup_parquet_read,
+    json_arrow_schema, ordering_needs_row_indexes, parquet_read_plan,
+};
+use delta_kernel::engine::{parse_json, reader_options};
+use delta_kernel::engine_data::FilteredEngineData;
+use delta_kernel::schema::{SchemaRef, StructType};
+use delta_kernel::{
+    DeltaResult, DeltaResultIterator, DeltaResultIteratorStatic, EngineData, Error,
+    EvaluationHandler, FileDataReadResultIterator, FileMeta, FileSize, FileSlice, JsonHandler,
+    ParquetFooter, ParquetHandler, PredicateRef, StorageHandler,
+};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use url::Url;
+
+use super::address;
+use crate::store::{Store, StoreError};
+
+/// The kernel's view of one table's folder. It reads and never writes.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    folder: Arc<Folder>,
+}
+
+#[derive(Debug)]
+struct Folder {
+    store: Store,
+    /// The last failure of storage: the kernel passes errors on as texts, which do not say what kind of
+    /// failure it was.
+    failure: Mutex<Option<StoreError>>,
+}
+
+impl Engine {
+    pub fn new(store: Store) -> Self {
+        Self { folder: Arc::new(Folder { store, failure: Mutex::new(None) }) }
+    }
+
+    /// The storage failure behind the last error, where there is one.
+    pub fn failure(&self) -> Option<StoreError> {
+        self.folder.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl delta_kernel::Engine for Engine {
+    fn evaluation_handler(&self) -> Arc<dyn EvaluationHandler> {
+        Arc::new(ArrowEvaluationHandler)
+    }
+    fn storage_handler(&self) -> Arc<dyn StorageHandler> {
+        self.folder.clone()
+    }
+    fn json_handler(&self) -> Arc<dyn JsonHandler> {
+        self.folder.clone()
+    }
+    fn parquet_handler(&self) -> Arc<dyn ParquetHandler> {
+        self.folder.clone()
+    }
+}
+
+impl Folder {
+    fn failed(&self, error: StoreError) -> Error {
+        let text = error.to_string();
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        Error::generic(text)
+    }
+
+    fn whole(&self, url: &Url) -> DeltaResult<Bytes> {
+        let path = address::path_of(url)?;
+        match self.store.read(&path) {
+            Ok(Some((bytes, _))) => Ok(bytes),
+            Ok(None) => Err(Error::file_not_found(self.store.shown(&path))),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+}
+
+fn reads_only() -> Error {
+    Error::unsupported("writing to a table")
+}
+
+impl StorageHandler for Folder {
+    fn list_from(&self, path: &Url) -> DeltaResult<DeltaResultIteratorStatic<FileMeta>> {
+        let after = address::path_of(path)?;
+        let folder = match after.rsplit_once('/') {
+            Some((folder, _)) => folder.to_string(),
+            None if path.path().ends_with('/') => after.clone(),
+            None => String::new(),
+        };
+        let whole_folder = path.path().ends_with('/');
+        let listed = self.store.list(folder.trim_end_matches('/')).map_err(|e| self.failed(e))?;
+        let mut found = Vec::new();
+        for object in listed {
+            if whole_folder || object.path > after {
+                found.push(FileMeta {
+                    location: address::url_of(&object.path)?,
+                    last_modified: object.written.micros.div_euclid(1000),
+                    size: object.pin.size,
+                });
+            }
+        }
+        Ok(Box::new(found.into_iter().map(Ok)))
+    }
+
+    fn read_files(&self, files: Vec<FileSlice>) -> DeltaResult<DeltaResultIteratorStatic<Bytes>> {
+        let read = |(url, range): FileSlice| {
+            let bytes = self.whole(&url)?;
+            let Some(range) = range else { return Ok(bytes) };
+            let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
+            let (from, to) = (at(range.start), at(range.end));
+            if from > to || to > bytes.len() {
+                let have = bytes.len();
+                return Err(Error::generic(format!("{url} has {have} bytes, not {to}")));
+            }
+            Ok(bytes.slice(from..to))
+        };
+        let read: Vec<DeltaResult<Bytes>> = files.into_iter().map(read).collect();
+        Ok(Box::new(read.into_iter()))
+    }
+
+    fn copy_atomic(&self, _: &Url, _: &Url) -> DeltaResult<()> {
+        Err(reads_only())
+    }
+
+    fn put(&self, _: &Url, _: Bytes, _: bool) -> DeltaResult<()> {
+        Err(reads_only())
+    }
+
+    fn head(&self, url: &Url) -> DeltaResult<FileMeta> {
+        let path = address::path_of(url)?;
+        match self.store.head(&path) {
+            Ok(Some(pin)) => {
+                Ok(FileMeta { location: url.clone(), last_modified: 0, size: pin.size })
+            }
+            Ok(None) => Err(Error::file_not_found(self.store.shown(&path))),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn delete(&self, _: &Url) -> DeltaResult<()> {
+        Err(reads_only())
+    }
+}
+
+impl JsonHandler for Folder {
+    fn parse_json(
+        &self,
+        texts: Box<dyn EngineData>,
+        schema: SchemaRef,
+    ) -> DeltaResult<Box<dyn EngineData>> {
+        parse_json(texts, schema)
+    }
+
+    fn read_json_files(
+        &self,
+        files: &[FileMeta],
+        schema: SchemaRef,
+        _: Option<PredicateRef>,
+    ) -> DeltaResult<FileDataReadResultIterator> {
+        let mut batches = Vec::new();
+        for file in files {
+            let bytes = self.whole(&file.location)?;
+            let arrow = Arc::new(json_arrow_schema(&schema)?);
+            let order = build_json_reorder_indices(&schema)?;
+            let location = file.location.to_string();
+            let reader = ReaderBuilder::new(arrow)
+                .with_coerce_primitive(true)
+                .build(BufReader::new(Cursor::new(bytes)))?;
+            batches.push(reader.map(move |batch| {
+                let data = fixup_json_read(batch?, &order, &location)?;
+                Ok(Box::new(data) as Box<dyn EngineData>)
+            }));
+        }
+        Ok(Box::new(batches.into_iter().flatten()))
+    }
+
+    fn write_json_file(
+        &self,
+        _: &Url,
+        _: DeltaResultIterator<'_, FilteredEngineData>,
+        _: bool,
+    ) -> DeltaResult<FileSize> {
+        Err(reads_only())
+    }
+}
+
+impl ParquetHandler for Folder {
+    fn read_parquet_files(
+        &self,
+        files: &[FileMeta],
+        schema: SchemaRef,
+        _: Option<PredicateRef>,
+    ) -> DeltaResult<FileDataReadResultIterator> {
+        let mut batches = Vec::new();
+        for file in files {
+            let bytes = self.whole(&file.location)?;
+            let metadata = ArrowReaderMetadata::load(&bytes, reader_options())?;
+            let (order, mask) = parquet_read_plan(&schema, &metadata)?;
+            let mut rows = ordering_needs_row_indexes(&order)
+                .then(|| RowIndexBuilder::new(metadata.metadata().row_groups()).build())
+                .transpose()?;
+            let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
+            if let Some(mask) = mask {
+                builder = builder.with_projection(mask);
+            }
+            let (location, schema) = (file.location.to_string(), schema.clone());
+            batches.push(builder.build()?.map(move |batch| {
+                let at = Some(location.as_str());
+                let data = fixup_parquet_read(batch?, &order, rows.as_mut(), at, Some(&schema))?;
+                Ok(Box::new(data) as Box<dyn EngineData>)
+            }));
+        }
+        Ok(Box::new(batches.into_iter().flatten()))
+    }
+
+    fn write_parquet_file(
+        &self,
+        _: Url,
+        _: DeltaResultIteratorStatic<Box<dyn EngineData>>,
+    ) -> DeltaResult<()> {
+        Err(reads_only())
+    }
+
+    fn read_parquet_footer(&self, file: &FileMeta) -> DeltaResult<ParquetFooter> {
+        let bytes = self.whole(&file.location)?;
+        let metadata = ArrowReaderMetadata::load(&bytes, reader_options())?;
+        let schema = Arc::new(StructType::try_from_arrow(metadata.schema().as_ref())?);
+        Ok(ParquetFooter { schema })
+    }
+}
+
+/// A batch of the kernel as one of Arrow.
+///
+/// # Errors
+/// Data that no handler of this engine made.
+pub fn batch(data: Box<dyn EngineData>) -> DeltaResult<arrow::record_batch::RecordBatch> {
+    Ok((*ArrowEngineData::try_from_engine_data(data)?).into())
+}

@@ -1,0 +1,313 @@
+//! Delta tables: the files of one version, by the Delta kernel's replay of the log.
+//!
+//! The kernel says which files a version has, which rows of them are deleted and what their columns are
+//! called; data files are read by this program's own scan.
+
+mod address;
+mod engine;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch, StructArray};
+use arrow::datatypes::{DataType as ArrowType, Int32Type, Int64Type};
+use delta_kernel::actions::deletion_vector::{DeletionVectorDescriptor, DeletionVectorStorageType};
+use delta_kernel::engine::arrow_conversion::TryIntoArrow;
+use delta_kernel::history_manager::{HistoryCommitType, latest_version_as_of};
+use delta_kernel::schema::{DataType, StructField};
+use delta_kernel::table_features::ColumnMappingMode;
+use delta_kernel::{DeltaResult, Engine as _, Error, Snapshot as Version};
+use roaring::RoaringTreemap;
+use url::Url;
+
+use self::engine::Engine;
+use super::table::{
+    Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableSchema,
+};
+use super::{Snapshot, SnapshotError, SnapshotFile};
+use crate::config::{At, SourcePlan};
+use crate::store::{Io, Pin, Store};
+
+/// The files of the version that the plan names.
+///
+/// # Errors
+/// No table, a version that is not there (any more), features that are not supported, storage failures.
+pub fn take(source: &SourcePlan, at: &At, io: &Io) -> Result<Snapshot, SnapshotError> {
+    let store = source
+        .url
+        .open(io)
+        .map_err(|error| SnapshotError::Store { source_name: source.name.clone(), error })?;
+    let engine = Engine::new(store.clone());
+    let of = |error: Error| refused(source, at, &engine, &error);
+    let version = version(at, &engine).map_err(of)?;
+    let number = version.version();
+    let (table, listed) = read(version, &engine).map_err(of)?;
+    let files = pinned(source, &store, number, listed)?;
+    Ok(Snapshot { store, files, ignored: 0, table: Some(Arc::new(table)) })
+}
+
+fn version(at: &At, engine: &Engine) -> DeltaResult<Arc<Version>> {
+    let latest = || Version::builder_for(address::ROOT).build(engine);
+    match at {
+        At::Latest => latest(),
+        At::Version(version) => {
+            Version::builder_for(address::ROOT).at_version(*version).build(engine)
+        }
+        At::Moment(at) => {
+            let millis = at.micros.div_euclid(1000);
+            let latest = latest()?;
+            let kind = HistoryCommitType::Recreatable;
+            let found = latest_version_as_of(&latest, engine, millis, kind)?;
+            if found.version == latest.version() {
+                return Ok(latest);
+            }
+            Version::builder_for(address::ROOT).at_version(found.version).build(engine)
+        }
+    }
+}
+
+/// A file as the log has it.
+struct Logged {
+    path: String,
+    size: u64,
+    partitions: Vec<Partition>,
+    deletes: Option<Deletes>,
+}
+
+fn read(version: Arc<Version>, engine: &Engine) -> DeltaResult<(Table, Vec<Logged>)> {
+    let configuration = version.table_configuration();
+    let mode = configuration.column_mapping_mode();
+    let schema = version.schema();
+    let fields: Vec<&StructField> = schema.fields().collect();
+    let mut partitions = Vec::new();
+    for column in configuration.logical_partition_columns() {
+        let field = fields.iter().find(|field| field.name() == column);
+        let field = field.ok_or_else(|| Error::missing_column(column))?;
+        partitions.push(PartitionColumn {
+            name: column.clone(),
+            physical: field.physical_name(mode).to_string(),
+            data_type: field.data_type().try_into_arrow()?,
+        });
+    }
+    let columns: DeltaResult<Vec<TableField>> =
+        fields.iter().map(|field| table_field(field, mode)).collect();
+    let features = configuration.protocol().reader_features().unwrap_or_default();
+    let table = Table {
+        format: "delta",
+        version: version.version(),
+        schema: TableSchema { fields: columns? },
+        features: features.iter().map(ToString::to_string).collect(),
+    };
+    let mut files = Vec::new();
+    let scan = version.scan_builder().without_row_transforms().build()?;
+    for part in scan.scan_metadata(engine)? {
+        let rows = engine::batch(part?.scan_files.apply_selection_vector()?)?;
+        logged(&rows, &partitions, engine, &mut files)?;
+    }
+    files.sort_by(|a: &Logged, b| a.path.cmp(&b.path));
+    Ok((table, files))
+}
+
+/// A column of the table that its files do not hold.
+struct PartitionColumn {
+    name: String,
+    physical: String,
+    data_type: ArrowType,
+}
+
+fn table_field(field: &StructField, mode: ColumnMappingMode) -> DeltaResult<TableField> {
+    let id = field.column_mapping_id().filter(|_| mode == ColumnMappingMode::Id);
+    Ok(TableField {
+        name: field.name().clone(),
+        physical: Some(field.physical_name(mode).to_string()),
+        id: id.and_then(|id| i32::try_from(id).ok()),
+        data_type: field.data_type().try_into_arrow()?,
+        children: children(field.data_type(), mode)?,
+    })
+}
+
+fn children(of: &DataType, mode: ColumnMappingMode) -> DeltaResult<Vec<TableField>> {
+    let part = |name: &str, data_type: &DataType| -> DeltaResult<TableField> {
+        Ok(TableField {
+            name: name.into(),
+            physical: Some(name.into()),
+            id: None,
+            data_type: data_type.try_into_arrow()?,
+            children: children(data_type, mode)?,
+        })
+    };
+    match of {
+        DataType::Primitive(_) | DataType::Variant(_) => Ok(Vec::new()),
+        DataType::Struct(of) => of.fields().map(|field| table_field(field, mode)).collect(),
+        DataType::Array(of) => Ok(vec![part("element", of.element_type())?]),
+        DataType::Map(of) => Ok(vec![part("key", of.key_type())?, part("value", of.value_type())?]),
+    }
+}
+
+/// Takes the files out of a batch of the kernel's scan.
+fn logged(
+    rows: &RecordBatch,
+    partitions: &[PartitionColumn],
+    engine: &Engine,
+    files: &mut Vec<Logged>,
+) -> DeltaResult<()> {
+    let lacks = |column: &str| Error::missing_column(column);
+    let rows = StructArray::from(rows.clone());
+    let column =
+        |of: &StructArray, name: &str| of.column_by_name(name).cloned().ok_or_else(|| lacks(name));
+    let (paths, sizes) = (column(&rows, "path")?, column(&rows, "size")?);
+    let paths = paths.as_string_opt::<i32>().ok_or_else(|| lacks("path"))?.clone();
+    let sizes = sizes.as_primitive_opt::<Int64Type>().ok_or_else(|| lacks("size"))?.clone();
+    let vectors = column(&rows, "deletionVector")?;
+    let vectors = vectors.as_struct_opt().ok_or_else(|| lacks("deletionVector"))?;
+    let constants = column(&rows, "fileConstantValues")?;
+    let constants = constants.as_struct_opt().ok_or_else(|| lacks("fileConstantValues"))?;
+    let values = column(constants, "partitionValues")?;
+    let values = values.as_map_opt().ok_or_else(|| lacks("partitionValues"))?;
+    for row in 0..rows.len() {
+        let mut given: HashMap<String, String> = HashMap::new();
+        if !values.is_null(row) {
+            let entries = values.value(row);
+            let keys = entries.column(0).as_string_opt::<i32>().ok_or_else(|| lacks("key"))?;
+            let texts = entries.column(1).as_string_opt::<i32>().ok_or_else(|| lacks("value"))?;
+            let both = keys.iter().zip(texts.iter());
+            given
+                .extend(both.filter_map(|(key, text)| Some((key?.to_string(), text?.to_string()))));
+        }
+        let partitions = partitions.iter().map(|column| Partition {
+            name: column.name.clone(),
+            // An empty text stands for null, whatever the type.
+            value: given.get(&column.physical).filter(|text| !text.is_empty()).cloned(),
+            data_type: Some(column.data_type.clone()),
+        });
+        files.push(Logged {
+            path: address::path_in_log(paths.value(row))?,
+            size: u64::try_from(sizes.value(row)).unwrap_or(0),
+            partitions: partitions.collect(),
+            deletes: deletes(vectors, row, engine)?,
+        });
+    }
+    Ok(())
+}
+
+fn deletes(of: &StructArray, row: usize, engine: &Engine) -> DeltaResult<Option<Deletes>> {
+    let text = |name: &str| -> Option<String> {
+        let array = of.column_by_name(name)?.as_string_opt::<i32>()?;
+        (!of.is_null(row) && !array.is_null(row)).then(|| array.value(row).to_string())
+    };
+    let int = |name: &str| -> Option<i32> {
+        let array = of.column_by_name(name)?.as_primitive_opt::<Int32Type>()?;
+        (!array.is_null(row)).then(|| array.value(row))
+    };
+    let cardinality = || -> Option<i64> {
+        let array = of.column_by_name("cardinality")?.as_primitive_opt::<Int64Type>()?;
+        (!array.is_null(row)).then(|| array.value(row))
+    };
+    let Some(kind) = text("storageType") else { return Ok(None) };
+    let broken = || Error::deletion_vector("a descriptor in the log is not whole");
+    let descriptor = DeletionVectorDescriptor::try_new(
+        kind.parse::<DeletionVectorStorageType>().map_err(|_| broken())?,
+        text("pathOrInlineDv").ok_or_else(broken)?,
+        int("offset"),
+        int("sizeInBytes").ok_or_else(broken)?,
+        cardinality().ok_or_else(broken)?,
+    )?;
+    let rows = u64::try_from(descriptor.cardinality).map_err(|_| broken())?;
+    let id = descriptor.unique_id();
+    let source = Arc::new(Vector { descriptor, engine: engine.clone() });
+    Ok(Some(Deletes { id, rows, source }))
+}
+
+/// A deletion vector of one file.
+#[derive(Debug)]
+struct Vector {
+    descriptor: DeletionVectorDescriptor,
+    engine: Engine,
+}
+
+impl DeletesSource for Vector {
+    fn load(&self) -> Result<RoaringTreemap, DeletesError> {
+        let storage = self.engine.storage_handler();
+        let read = || self.descriptor.read(storage, &Url::parse(address::ROOT)?);
+        read().map_err(|error| match self.engine.failure() {
+            Some(failure) => DeletesError::Store(failure),
+            None => DeletesError::Damaged(error.to_string()),
+        })
+    }
+}
+
+/// Gives each file the version that is there now. The log has no tags of them.
+fn pinned(
+    source: &SourcePlan,
+    store: &Store,
+    version: u64,
+    logged: Vec<Logged>,
+) -> Result<Vec<SnapshotFile>, SnapshotError> {
+    let listed = store
+        .list("")
+        .map_err(|error| SnapshotError::Store { source_name: source.name.clone(), error })?;
+    let there: HashMap<String, Pin> =
+        listed.into_iter().map(|object| (object.path, object.pin)).collect();
+    let twice = logged.windows(2).find_map(|pair| match pair {
+        [a, b] if a.path == b.path => Some(store.shown(&a.path)),
+        _ => None,
+    });
+    if let Some(file) = twice {
+        return Err(SnapshotError::Table {
+            source_name: source.name.clone(),
+            url: source.url.to_string(),
+            format: "Delta",
+            reason: format!(
+                "version {version} of its log names {file} twice: its rows would count twice"
+            ),
+        });
+    }
+    let mut files = Vec::with_capacity(logged.len());
+    for file in logged {
+        let gone = |reason: String| SnapshotError::Gone {
+            source_name: source.name.clone(),
+            format: "delta",
+            version,
+            file: store.shown(&file.path),
+            reason,
+        };
+        let Some(pin) = there.get(&file.path).cloned() else {
+            return Err(gone(
+                "is not there any more; VACUUM removes files of older versions".into(),
+            ));
+        };
+        if pin.size != file.size {
+            let (now, then) = (pin.size, file.size);
+            return Err(gone(format!("has {now} bytes, and {then} by the table's log")));
+        }
+        let pin = Pin { deletes: file.deletes.as_ref().map(|d| d.id.clone()), ..pin };
+        files.push(SnapshotFile {
+            path: file.path,
+            pin,
+            partitions: file.partitions,
+            deletes: file.deletes,
+        });
+    }
+    Ok(files)
+}
+
+/// What the kernel says, sorted.
+fn refused(source: &SourcePlan, at: &At, engine: &Engine, error: &Error) -> SnapshotError {
+    let source_name = source.name.clone();
+    let url = match at {
+        At::Latest => source.url.to_string(),
+        At::Version(version) => format!("{} at version {version}", source.url),
+        At::Moment(at) => format!("{} as of {}", source.url, at.to_rfc3339()),
+    };
+    if let Some(error) = engine.failure() {
+        return SnapshotError::Store { source_name, error };
+    }
+    match error {
+        Error::Unsupported(what) => {
+            SnapshotError::Unsupported { source_name, url, format: "Delta", what: what.clone() }
+        }
+        other => {
+            SnapshotError::Table { source_name, url, format: "Delta", reason: other.to_string() }
+        }
+    }
+}

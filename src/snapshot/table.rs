@@ -1,0 +1,211 @@
+//! What a table format says about the files of a source: its columns, and which rows are gone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Fields};
+use roaring::RoaringTreemap;
+use serde::Serialize;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::store::StoreError;
+
+/// One version of a table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// As the configuration names it.
+    pub format: &'static str,
+    pub version: u64,
+    pub schema: TableSchema,
+    /// What readers of the table must know, by the format's own names.
+    pub features: Vec<String>,
+}
+
+/// Columns of a table, and what they are called in its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableSchema {
+    pub fields: Vec<TableField>,
+}
+
+/// A column or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableField {
+    pub name: String,
+    /// Its name in files, where files name it.
+    pub physical: Option<String>,
+    /// Its number in files: it goes before the name.
+    pub id: Option<i32>,
+    pub data_type: DataType,
+    /// Of a struct its fields, of a list its element, of a map key and value.
+    pub children: Vec<TableField>,
+}
+
+/// Field ids stand in Arrow's metadata under this key.
+const FIELD_ID: &str = "PARQUET:field_id";
+
+impl TableField {
+    /// The field of a file that holds it.
+    pub fn find<'a>(&self, fields: &'a Fields) -> Option<&'a Arc<Field>> {
+        let numbered =
+            self.id.and_then(|id| fields.iter().find(|field| field_id(field) == Some(id)));
+        let named = || {
+            let name = self.physical.as_ref()?;
+            fields.iter().find(|field| field.name() == name)
+        };
+        numbered.or_else(named)
+    }
+
+    fn as_json(&self) -> Value {
+        let children: Vec<Value> = self.children.iter().map(Self::as_json).collect();
+        json!([self.name, self.physical, self.id, self.data_type.to_string(), children])
+    }
+}
+
+fn field_id(field: &Field) -> Option<i32> {
+    field.metadata().get(FIELD_ID)?.parse().ok()
+}
+
+impl TableSchema {
+    /// A column by its name, or by the dotted path into one: the fields on the way.
+    pub fn resolve(&self, path: &str) -> Option<Vec<&TableField>> {
+        if let Some(field) = self.fields.iter().find(|field| field.name == path) {
+            return Some(vec![field]);
+        }
+        let mut found: Vec<&TableField> = Vec::new();
+        for segment in path.split('.') {
+            let fields = match found.last() {
+                None => &self.fields,
+                Some(parent) if matches!(parent.data_type, DataType::Struct(_)) => &parent.children,
+                Some(_) => return None,
+            };
+            found.push(fields.iter().find(|field| field.name == segment)?);
+        }
+        Some(found)
+    }
+
+    /// All that decides how the columns at `paths` are read, as text: a part of what names a pack.
+    pub fn reading(&self, paths: &[&str]) -> String {
+        let columns = paths.iter().map(|path| {
+            let own = self.resolve(path).and_then(|found| found.first().map(|top| top.as_json()));
+            json!([path, own])
+        });
+        Value::Array(columns.collect()).to_string()
+    }
+}
+
+/// The value that all rows of a file have in a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    pub name: String,
+    pub value: Option<String>,
+    /// `None` where nobody says: then it is text.
+    pub data_type: Option<DataType>,
+}
+
+/// Rows of a file that the table has deleted.
+#[derive(Clone, Debug)]
+pub struct Deletes {
+    /// Names them: the same name, the same rows.
+    pub id: String,
+    /// How many there are.
+    pub rows: u64,
+    pub source: Arc<dyn DeletesSource>,
+}
+
+/// Two names, two sets of rows.
+impl PartialEq for Deletes {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Deletes {}
+
+/// Where the numbers of deleted rows come from.
+pub trait DeletesSource: fmt::Debug + Send + Sync {
+    /// The rows, counted from the file's first, which is 0.
+    ///
+    /// # Errors
+    /// Storage failures, and damage.
+    fn load(&self) -> Result<RoaringTreemap, DeletesError>;
+}
+
+#[derive(Debug, Error)]
+pub enum DeletesError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+
+    #[error("{0}")]
+    Damaged(String),
+}
+
+/// A table as the manifest tells it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableRecord {
+    pub format: &'static str,
+    pub version: u64,
+    pub features: Vec<String>,
+}
+
+impl Table {
+    pub fn record(&self) -> TableRecord {
+        let (format, version, features) = (self.format, self.version, self.features.clone());
+        TableRecord { format, version, features }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn field(name: &str, physical: Option<&str>, id: Option<i32>) -> TableField {
+        TableField {
+            name: name.into(),
+            physical: physical.map(str::to_string),
+            id,
+            data_type: DataType::Int64,
+            children: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_number_first() {
+        let numbered = |name: &str, id: &str| {
+            Field::new(name, DataType::Int64, true)
+                .with_metadata(HashMap::from([(FIELD_ID.to_string(), id.to_string())]))
+        };
+        let fields = Fields::from(vec![
+            numbered("a", "2"),
+            numbered("b", "1"),
+            Field::new("c", DataType::Int64, true),
+        ]);
+        let found = |of: TableField| of.find(&fields).map(|field| field.name().clone());
+        assert_eq!(found(field("x", None, Some(1))), Some("b".into()));
+        assert_eq!(found(field("x", Some("a"), Some(1))), Some("b".into()));
+        // No number of that kind: the name is asked.
+        assert_eq!(found(field("x", Some("c"), Some(9))), Some("c".into()));
+        assert_eq!(found(field("c", None, Some(9))), None);
+    }
+
+    #[test]
+    fn paths_lead_into_structs_and_a_dotted_name_goes_first() {
+        let inner = field("b", Some("col-2"), None);
+        let parent = TableField {
+            data_type: DataType::Struct(Fields::empty()),
+            children: vec![inner],
+            ..field("a", Some("col-1"), None)
+        };
+        let schema = TableSchema { fields: vec![parent, field("a.c", Some("col-3"), None)] };
+        let physical = |path| -> Option<Vec<String>> {
+            let found = schema.resolve(path)?;
+            Some(found.iter().filter_map(|field| field.physical.clone()).collect())
+        };
+        assert_eq!(physical("a.b"), Some(vec!["col-1".into(), "col-2".into()]));
+        assert_eq!(physical("a.c"), Some(vec!["col-3".into()]));
+        assert_eq!(physical("a.d"), None);
+        assert_eq!(physical("b"), None);
+    }
+}
