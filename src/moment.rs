@@ -225,6 +225,13 @@ impl fmt::Display for Zone {
     }
 }
 
+/// A time of day of some date without a zone, as tables write partition values: `2021-09-08 11:11:11.5`.
+/// `None` for texts that name a zone, and for all others.
+pub fn wall_time(text: &str) -> Option<NaiveDateTime> {
+    let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
+    formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+}
+
 /// A length of time such as `90d`, `36h`, `15m`, `30s`: microseconds.
 ///
 /// # Errors

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Overrides;
+use crate::inspect::RowFormat;
+use crate::moment::Zone;
 
 /// Who kept using a restricted access scope, how many people that reached, and the evidence.
 ///
@@ -65,6 +67,19 @@ All else goes to stderr. A run that stands already is used again.")]
   afterscope plan --config afterscope.toml --as-of 2019-11-06T00:00:00Z
   afterscope plan --config afterscope.toml --as-of 2019-11-06 --json | jq .sources")]
     Plan(PlanArgs),
+
+    /// Show what lies at an address, as the program sees it: format, version, files, rows, columns; and write
+    /// its rows.
+    #[command(after_help = "Examples:
+  afterscope inspect data/logs/
+  afterscope inspect s3://lake/events --version 12
+  afterscope inspect data/logs/ --rows 10
+  afterscope inspect s3://lake/events --timestamp 2019-11-06 --rows all --format parquet --output events.parquet
+
+It needs no configuration. Rows are those that the table has at that version: deleted ones are left out,
+columns have their names, types and order in the table. They come by files in the order of their paths.
+What the program cannot read is refused with the word unsupported.")]
+    Inspect(InspectArgs),
 
     /// Ask what enforcing a scope from another day on would have meant: who would break, whom it would
     /// have spared. Publishes nothing.
@@ -341,6 +356,48 @@ pub struct DiffArgs {
     /// follows RUN_A.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// A file, a folder, a glob or a table: a path or an address.
+    pub source: String,
+    /// The version of the table. Default: the latest.
+    #[arg(long, value_name = "N", conflicts_with = "timestamp")]
+    pub version: Option<u64>,
+    /// The version of the table at this time: RFC 3339, or a date for its midnight in UTC.
+    #[arg(long, value_name = "TIME")]
+    pub timestamp: Option<String>,
+    /// Write so many rows, or all.
+    #[arg(long, value_name = "N|all", value_parser = row_limit)]
+    pub rows: Option<RowLimit>,
+    /// As what rows are written. Default: by the ending of --output, else json.
+    #[arg(long, value_enum, requires = "rows")]
+    pub format: Option<RowFormat>,
+    /// The file that rows are written to, over an older one. Default: standard output.
+    #[arg(long, short, value_name = "FILE", requires = "rows")]
+    pub output: Option<PathBuf>,
+    /// The zone of partition values that are times without one: UTC, Europe/Dublin, +02:00. It is never
+    /// guessed.
+    #[arg(long, value_name = "ZONE", value_parser = Zone::parse)]
+    pub zone: Option<Zone>,
+    /// Print JSON instead of text.
+    #[arg(long, conflicts_with = "rows")]
+    pub json: bool,
+}
+
+/// How many rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowLimit {
+    All,
+    First(u64),
+}
+
+fn row_limit(text: &str) -> Result<RowLimit, String> {
+    if text == "all" {
+        return Ok(RowLimit::All);
+    }
+    text.parse().map(RowLimit::First).map_err(|_| "write a number, or all".into())
 }
 
 #[derive(Clone, Debug, Args)]

@@ -166,7 +166,7 @@ pub fn prepare_with<'a>(
     let mut sources = Vec::with_capacity(plan.sources.len());
     for source in &plan.sources {
         registry.check_folding(source)?;
-        let snapshot = snapshot::take(source, io)?;
+        let snapshot = snapshot::take(&source.into(), io)?;
         let context = ScanContext {
             source: source.name.clone(),
             mapping: source.mapping.clone(),

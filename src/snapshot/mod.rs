@@ -11,10 +11,25 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::{Kept, SourcePlan};
-use crate::store::{Io, Pin, Store, StoreError};
+use crate::config::{Format, Kept, SourcePlan};
+use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
 pub use table::{Deletes, DeletesError, Partition, Table, TableField, TableRecord, TableSchema};
+
+/// Where a log lies, and what is read of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// For messages.
+    pub name: &'a str,
+    pub url: &'a StoreUrl,
+    pub kept: &'a Kept,
+}
+
+impl<'a> From<&'a SourcePlan> for Origin<'a> {
+    fn from(of: &'a SourcePlan) -> Self {
+        Self { name: &of.name, url: &of.url, kept: &of.kept }
+    }
+}
 
 /// The files of one source.
 #[derive(Clone, Debug)]
@@ -98,12 +113,27 @@ pub enum SnapshotError {
     Glob { source_name: String, glob: String, reason: String },
 }
 
+/// What is kept at an address.
+///
+/// # Errors
+/// Storage failures.
+pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
+    let store = match url.open(io) {
+        Ok(store) => store,
+        // It may name one file.
+        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Format::Parquet),
+        Err(error) => return Err(error),
+    };
+    let is_delta = !store.list("_delta_log")?.is_empty();
+    Ok(if is_delta { Format::Delta } else { Format::Parquet })
+}
+
 /// Takes the snapshot of a source.
 ///
 /// # Errors
 /// Where the place does not exist, cannot be read or holds no files.
-pub fn take(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotError> {
-    match &source.kept {
+pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
+    match source.kept {
         Kept::Files => listing::take(source, io),
         Kept::Delta(at) => delta::take(source, at, io),
     }

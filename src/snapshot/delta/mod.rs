@@ -24,19 +24,19 @@ use self::engine::Engine;
 use super::table::{
     Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableSchema,
 };
-use super::{Snapshot, SnapshotError, SnapshotFile};
-use crate::config::{At, SourcePlan};
+use super::{Origin, Snapshot, SnapshotError, SnapshotFile};
+use crate::config::At;
 use crate::store::{Io, Pin, Store};
 
 /// The files of the version that the plan names.
 ///
 /// # Errors
 /// No table, a version that is not there (any more), features that are not supported, storage failures.
-pub fn take(source: &SourcePlan, at: &At, io: &Io) -> Result<Snapshot, SnapshotError> {
+pub fn take(source: &Origin<'_>, at: &At, io: &Io) -> Result<Snapshot, SnapshotError> {
     let store = source
         .url
         .open(io)
-        .map_err(|error| SnapshotError::Store { source_name: source.name.clone(), error })?;
+        .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
     let engine = Engine::new(store.clone());
     let of = |error: Error| refused(source, at, &engine, &error);
     let version = version(at, &engine).map_err(of)?;
@@ -238,14 +238,14 @@ impl DeletesSource for Vector {
 
 /// Gives each file the version that is there now. The log has no tags of them.
 fn pinned(
-    source: &SourcePlan,
+    source: &Origin<'_>,
     store: &Store,
     version: u64,
     logged: Vec<Logged>,
 ) -> Result<Vec<SnapshotFile>, SnapshotError> {
     let listed = store
         .list("")
-        .map_err(|error| SnapshotError::Store { source_name: source.name.clone(), error })?;
+        .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
     let there: HashMap<String, Pin> =
         listed.into_iter().map(|object| (object.path, object.pin)).collect();
     let twice = logged.windows(2).find_map(|pair| match pair {
@@ -254,7 +254,7 @@ fn pinned(
     });
     if let Some(file) = twice {
         return Err(SnapshotError::Table {
-            source_name: source.name.clone(),
+            source_name: source.name.to_string(),
             url: source.url.to_string(),
             format: "Delta",
             reason: format!(
@@ -265,7 +265,7 @@ fn pinned(
     let mut files = Vec::with_capacity(logged.len());
     for file in logged {
         let gone = |reason: String| SnapshotError::Gone {
-            source_name: source.name.clone(),
+            source_name: source.name.to_string(),
             format: "delta",
             version,
             file: store.shown(&file.path),
@@ -292,8 +292,8 @@ fn pinned(
 }
 
 /// What the kernel says, sorted.
-fn refused(source: &SourcePlan, at: &At, engine: &Engine, error: &Error) -> SnapshotError {
-    let source_name = source.name.clone();
+fn refused(source: &Origin<'_>, at: &At, engine: &Engine, error: &Error) -> SnapshotError {
+    let source_name = source.name.to_string();
     let url = match at {
         At::Latest => source.url.to_string(),
         At::Version(version) => format!("{} at version {version}", source.url),
@@ -306,6 +306,13 @@ fn refused(source: &SourcePlan, at: &At, engine: &Engine, error: &Error) -> Snap
         Error::Unsupported(what) => {
             SnapshotError::Unsupported { source_name, url, format: "Delta", what: what.clone() }
         }
+        // Types that it does not know are errors of the schema there.
+        other if other.to_string().contains("Unsupported") => SnapshotError::Unsupported {
+            source_name,
+            url,
+            format: "Delta",
+            what: other.to_string(),
+        },
         other => {
             SnapshotError::Table { source_name, url, format: "Delta", reason: other.to_string() }
         }
