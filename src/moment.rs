@@ -21,6 +21,13 @@ pub struct Moment {
     pub nanos: u16,
 }
 
+/// As RFC 3339.
+impl serde::Serialize for Moment {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.to_rfc3339())
+    }
+}
+
 /// The unit of an integer that counts since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpochUnit {

@@ -99,6 +99,14 @@ impl Kept {
             Format::Parquet => (at == At::Latest).then_some(Self::Files),
         }
     }
+
+    /// The same at one version; plain files have none.
+    pub fn at_version(&self, version: u64) -> Self {
+        match self {
+            Self::Delta(_) => Self::Delta(At::Version(version)),
+            Self::Files => Self::Files,
+        }
+    }
 }
 
 /// A version of a table.

@@ -79,6 +79,35 @@ pub struct SourceCoverage {
     pub conflicts: u64,
     pub deduplicates: bool,
     pub has_status: bool,
+    /// `None` where it is kept as plain files, which tell nothing of what they were.
+    pub history: Option<HistoryCoverage>,
+}
+
+/// What a table's versions did to rows of days that the report counts, or of days that are not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryCoverage {
+    /// Whether the table tells of any version.
+    pub is_told: bool,
+    /// Since when it is known, where the table says.
+    pub known_from: Option<Moment>,
+    pub versions: u64,
+    pub files_removed: u64,
+    /// `None` where the table does not tell of all of them.
+    pub rows_removed: Option<u64>,
+}
+
+impl HistoryCoverage {
+    /// Two sources together.
+    fn and(self, other: Self) -> Self {
+        Self {
+            is_told: self.is_told && other.is_told,
+            // Before the later of the two, one of them is not known.
+            known_from: self.known_from.zip(other.known_from).map(|(a, b)| a.max(b)),
+            versions: self.versions + other.versions,
+            files_removed: self.files_removed + other.files_removed,
+            rows_removed: self.rows_removed.zip(other.rows_removed).map(|(a, b)| a + b),
+        }
+    }
 }
 
 /// All that the frames are made from.
@@ -521,6 +550,12 @@ fn coverage_sources(report: &Report<'_>) -> PolarsResult<DataFrame> {
     };
     let conflicts: u64 = sources.iter().map(|s| s.conflicts).sum();
     let names = sources.iter().map(|s| Some(escaped(&s.source)));
+    let tables = sources.iter().filter_map(|s| s.history);
+    let histories: Vec<Option<HistoryCoverage>> =
+        sources.iter().map(|s| s.history).chain([tables.reduce(HistoryCoverage::and)]).collect();
+    let told = |of: fn(&HistoryCoverage) -> Option<u64>| -> Vec<Option<i64>> {
+        histories.iter().map(|h| i64::try_from(of(h.as_ref()?)?).ok()).collect()
+    };
     Builder::default()
         .text("source", names.chain(std::iter::once(Some("(all)".into()))))
         .int("periods_expected", pick(|p| p.1))
@@ -543,6 +578,10 @@ fn coverage_sources(report: &Report<'_>) -> PolarsResult<DataFrame> {
                 .chain([Some(sources.iter().all(|s| s.has_status))])
                 .collect(),
         )
+        .time("history_known_from", histories.iter().map(|h| h.as_ref()?.known_from))?
+        .int("history_versions", told(|h| Some(h.versions)))
+        .int("history_files_removed", told(|h| Some(h.files_removed)))
+        .int("history_rows_removed", told(|h| h.rows_removed))
         .finish()
 }
 

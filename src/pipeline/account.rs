@@ -7,8 +7,9 @@ use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::{Exposure, Term};
-use crate::impact::{DayCoverage, Periods, SourceCoverage};
+use crate::impact::{DayCoverage, HistoryCoverage, Periods, SourceCoverage};
 use crate::moment::Moment;
+use crate::snapshot::{History, Removed};
 
 /// Accounts for every row of a source.
 ///
@@ -75,7 +76,42 @@ pub fn cover(
         conflicts: exposure.conflicts.get(index).copied().unwrap_or(0),
         deduplicates: source.reading.deduplicates,
         has_status: source.reading.has_status,
+        history: source
+            .snapshot
+            .table
+            .as_ref()
+            .map(|table| of_history(as_of, source, &table.history)),
     })
+}
+
+/// What of a table's history may concern a row that counts: one of a day from the first that is kept to the
+/// end of the report, or of a day that nobody tells.
+fn of_history(as_of: Moment, source: &Source<'_>, history: &History) -> HistoryCoverage {
+    let last_day = as_of.plus_micros(-1).day();
+    let may_count = source.context.asked.first_day..=last_day;
+    let mut sum = HistoryCoverage {
+        is_told: history.first_version.is_some(),
+        known_from: history.known_from,
+        rows_removed: Some(0),
+        ..Default::default()
+    };
+    for change in &history.changes {
+        let concerns = |removed: &&Removed| {
+            let day = source.day_of(&removed.partitions);
+            day.is_none_or(|day| may_count.contains(&day))
+        };
+        let of_days: Vec<&Removed> = change.removed.iter().filter(concerns).collect();
+        // One that takes nothing out is told for what it is.
+        if of_days.is_empty() && !change.removed.is_empty() {
+            continue;
+        }
+        sum.versions += 1;
+        for removed in of_days {
+            sum.files_removed += removed.files;
+            sum.rows_removed = sum.rows_removed.zip(removed.rows).map(|(sum, rows)| sum + rows);
+        }
+    }
+    sum
 }
 
 /// # Errors

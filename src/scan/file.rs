@@ -180,11 +180,11 @@ impl OpenFile {
         let bad = |reason: String| ScanError::BadPartition { file: self.shown.clone(), reason };
         let plan = context.partition_time.as_ref();
         let bound = match plan {
-            Some(plan) => prune::partition_bound(plan, &self.file).map_err(bad)?,
+            Some(plan) => prune::partition_bound(plan, &self.file.partitions).map_err(bad)?,
             None => None,
         };
         let partition_day = match plan {
-            Some(plan) => prune::partition_day(plan, &self.file).map_err(bad)?,
+            Some(plan) => prune::partition_day(plan, &self.file.partitions).map_err(bad)?,
             None => None,
         };
         let parquet = metadata.metadata();

@@ -14,7 +14,10 @@ use thiserror::Error;
 use crate::config::{Format, Kept, SourcePlan};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
-pub use table::{Deletes, DeletesError, Partition, Table, TableField, TableRecord, TableSchema};
+pub use table::{
+    Change, Deletes, DeletesError, History, Partition, Removed, Table, TableField, TableRecord,
+    TableSchema,
+};
 
 /// Where a log lies, and what is read of it.
 #[derive(Clone, Copy, Debug)]

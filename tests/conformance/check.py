@@ -3,13 +3,15 @@
 Rows are compared with what the corpus itself says that the table holds (`expected`), else with another
 reader's: the deltalake package's for Delta tables. A table must read so, or be refused by name.
 
-    check.py --program PROGRAM --corpora FOLDER [--write FILE] [--only TEXT]
+    check.py --program PROGRAM --corpora FOLDER [--write FILE | --check FILE] [--only TEXT]
 
-Prints the table of docs/conformance.md, or writes it; exits 1 where a table reads otherwise than it should.
+Prints docs/conformance.md, writes it, or compares it; exits 1 where a table reads otherwise than it should,
+or the file is another.
 """
 
 import argparse
 import datetime
+import difflib
 import decimal
 import json
 import math
@@ -21,6 +23,17 @@ import tempfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+
+ABOUT = """# Conformance
+
+What `afterscope inspect` gives of tables that others made: the public test data of Delta Lake's kernel.
+Rows are compared one by one, whatever their order, with the types that Arrow gives them; a table that the
+program does not read is refused by name, never in part. `make conformance` writes this page, with
+`AFTERSCOPE_CORPORA` naming the folder that holds the tables; a test holds it.
+
+| table | features | outcome | compared with |
+|---|---|---|---|
+"""
 
 # Partition values that are times without a zone: their writer's, by what the corpus expects.
 ZONES = {"delta_golden/data-reader-partition-values": "America/Los_Angeles"}
@@ -192,14 +205,18 @@ def main():
     arguments.add_argument("--program", required=True)
     arguments.add_argument("--corpora", type=pathlib.Path, required=True)
     arguments.add_argument("--write", type=pathlib.Path)
+    arguments.add_argument("--check", type=pathlib.Path)
     arguments.add_argument("--only", default="")
     options = arguments.parse_args()
     report = Report()
     delta(report, Program(options.program), options.corpora.resolve(), options.only)
-    text = "| table | features | outcome | compared with |\n|---|---|---|---|\n"
-    text += "".join("| " + " | ".join(line) + " |\n" for line in report.lines)
+    text = ABOUT + "".join("| " + " | ".join(line) + " |\n" for line in report.lines)
     if options.write:
         options.write.write_text(text)
+    elif options.check:
+        if options.check.read_text() != text:
+            lines = difflib.unified_diff(options.check.read_text().splitlines(), text.splitlines(), lineterm="")
+            report.fail(options.check.name, "is another: " + "\n".join(lines))
     else:
         print(text, end="")
     for failure in report.failures:

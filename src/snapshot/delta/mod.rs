@@ -5,6 +5,7 @@
 
 mod address;
 mod engine;
+mod history;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -92,11 +93,13 @@ fn read(version: Arc<Version>, engine: &Engine) -> DeltaResult<(Table, Vec<Logge
     let columns: DeltaResult<Vec<TableField>> =
         fields.iter().map(|field| table_field(field, mode)).collect();
     let features = configuration.protocol().reader_features().unwrap_or_default();
+    let history = history::read(engine.store(), version.version(), &partitions);
     let table = Table {
         format: "delta",
         version: version.version(),
         schema: TableSchema { fields: columns? },
         features: features.iter().map(ToString::to_string).collect(),
+        history: history.map_err(|error| engine.failed(error))?,
     };
     let mut files = Vec::new();
     let scan = version.scan_builder().without_row_transforms().build()?;
@@ -113,6 +116,18 @@ struct PartitionColumn {
     name: String,
     physical: String,
     data_type: ArrowType,
+}
+
+impl PartitionColumn {
+    /// Its value of one file, which `value_of` finds by the physical name.
+    fn partition(&self, value_of: impl FnOnce(&str) -> Option<String>) -> Partition {
+        Partition {
+            name: self.name.clone(),
+            // An empty text stands for null, whatever the type.
+            value: value_of(&self.physical).filter(|text| !text.is_empty()),
+            data_type: Some(self.data_type.clone()),
+        }
+    }
 }
 
 fn table_field(field: &StructField, mode: ColumnMappingMode) -> DeltaResult<TableField> {
@@ -174,12 +189,8 @@ fn logged(
             given
                 .extend(both.filter_map(|(key, text)| Some((key?.to_string(), text?.to_string()))));
         }
-        let partitions = partitions.iter().map(|column| Partition {
-            name: column.name.clone(),
-            // An empty text stands for null, whatever the type.
-            value: given.get(&column.physical).filter(|text| !text.is_empty()).cloned(),
-            data_type: Some(column.data_type.clone()),
-        });
+        let partitions =
+            partitions.iter().map(|column| column.partition(|name| given.get(name).cloned()));
         files.push(Logged {
             path: address::path_in_log(paths.value(row))?,
             size: u64::try_from(sizes.value(row)).unwrap_or(0),
