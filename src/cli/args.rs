@@ -377,10 +377,10 @@ pub struct InspectArgs {
     /// The file that rows are written to, over an older one. Default: standard output.
     #[arg(long, short, value_name = "FILE", requires = "rows")]
     pub output: Option<PathBuf>,
-    /// The zone of partition values that are times without one: UTC, Europe/Dublin, +02:00. It is never
-    /// guessed.
-    #[arg(long, value_name = "ZONE", value_parser = Zone::parse)]
-    pub zone: Option<Zone>,
+    /// The zone of partition values that are times without one: Europe/Dublin, +02:00. Delta's kernel
+    /// takes UTC; some writers meant their own.
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = Zone::parse)]
+    pub zone: Zone,
     /// Print JSON instead of text.
     #[arg(long, conflicts_with = "rows")]
     pub json: bool,

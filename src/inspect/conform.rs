@@ -23,11 +23,11 @@ pub struct Shape {
     /// Whether what the table's log says of a file goes before what the file holds under the name.
     pub log_first: bool,
     /// Of times that a partition's value gives without one.
-    pub zone: Option<Zone>,
+    pub zone: Zone,
 }
 
 impl Shape {
-    pub fn new(fields: Vec<TableField>, log_first: bool, zone: Option<Zone>) -> Self {
+    pub fn new(fields: Vec<TableField>, log_first: bool, zone: Zone) -> Self {
         let schema = Arc::new(Schema::new(fields.iter().map(arrow_field).collect::<Fields>()));
         Self { fields, schema, log_first, zone }
     }
@@ -43,14 +43,9 @@ impl Shape {
             return Ok(array);
         }
         let text = of.value.as_deref().unwrap_or_default();
-        let failed = |why: &str| Err(ArrowError::CastError(format!("{text}: {why}")));
-        let Some(zone) = self.zone else {
-            return failed(
-                "unsupported: a partition's time without a zone\nsay which was meant with --zone, as UTC or Europe/Dublin",
-            );
-        };
-        let Some(moment) = wall_time(text).and_then(|time| zone.resolve(time)) else {
-            return failed("clocks of the zone showed this never or twice");
+        let Some(moment) = wall_time(text).and_then(|time| self.zone.resolve(time)) else {
+            let why = format!("clocks of {} showed this never or twice", self.zone);
+            return Err(ArrowError::CastError(format!("{text}: {why}")));
         };
         let micros =
             TimestampMicrosecondArray::from(vec![moment.micros; rows]).with_timezone("UTC");

@@ -128,7 +128,7 @@ impl Inspected {
     pub fn open(
         url: StoreUrl,
         at: At,
-        zone: Option<Zone>,
+        zone: Zone,
         io: &Io,
         progress: &Progress,
     ) -> Result<Self, Error> {

@@ -98,7 +98,7 @@ pub enum SnapshotError {
     Table { source_name: String, url: String, format: &'static str, reason: String },
 
     #[error(
-        "source `{source_name}`: version {version} of the {format} table needs {file}, which {reason}\nname a version whose files are all there, or restore the file"
+        "source `{source_name}`: version {version} of the {format} table needs {file}, which {reason}\na version without all of its files is unsupported: name another, or restore the file"
     )]
     Gone { source_name: String, format: &'static str, version: u64, file: String, reason: String },
 

@@ -317,6 +317,13 @@ fn refused(source: &Origin<'_>, at: &At, engine: &Engine, error: &Error) -> Snap
         Error::Unsupported(what) => {
             SnapshotError::Unsupported { source_name, url, format: "Delta", what: what.clone() }
         }
+        Error::MissingVersion => SnapshotError::Table {
+            source_name,
+            url,
+            format: "Delta",
+            reason: "its log holds neither a commit nor a checkpoint, and a table of none is unsupported"
+                .into(),
+        },
         // Types that it does not know are errors of the schema there.
         other if other.to_string().contains("Unsupported") => SnapshotError::Unsupported {
             source_name,
