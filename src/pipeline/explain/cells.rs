@@ -87,18 +87,27 @@ impl CellRow {
     /// # Errors
     /// Scopes that the registry does not name.
     pub fn of_scope(asking: &Asking<'_>, columns: &[(Measure, &str)]) -> Result<Self, Error> {
-        let id = asking.of.id("scope");
-        let shown = id.shown();
-        let scope = match id {
-            Id::One(scope) if !asking.prepared.registry.scopes.contains_key(&scope) => {
-                return Err(Error::argument(
-                    format!("--where scope={scope}"),
-                    "the registry names no such scope",
-                ));
+        let row = Self::of_any_scope(asking, columns)?;
+        match row.figure.cell.scope.as_ref() {
+            Some(scope) if !asking.prepared.registry.scopes.contains_key(scope) => {
+                let argument = format!("--where scope={scope}");
+                Err(Error::argument(argument, "the registry names no such scope"))
             }
-            Id::None => return Err(Error::argument("--where scope=", "no row has an empty scope")),
-            id => id.into_one(),
-        };
+            _ => Ok(row),
+        }
+    }
+
+    /// The same where the scope may be one that was never restricted.
+    ///
+    /// # Errors
+    /// An empty scope.
+    pub fn of_any_scope(asking: &Asking<'_>, columns: &[(Measure, &str)]) -> Result<Self, Error> {
+        let id = asking.of.id("scope");
+        if matches!(id, Id::None) {
+            return Err(Error::argument("--where scope=", "no row has an empty scope"));
+        }
+        let shown = id.shown();
+        let scope = id.into_one();
         Ok(Self {
             key: Key::from([("scope".into(), shown)]),
             figure: Figure::of(CellKey {

@@ -17,7 +17,8 @@ pub fn promise(asking: &Asking<'_>) -> Result<Row, Error> {
         (Measure::Denied, "requests_denied_after"),
         (Measure::Unknown, "requests_unknown_after"),
     ];
-    let mut row = CellRow::of_scope(asking, &columns)?.with_app(asking);
+    // Who promises may name a scope that nobody restricted: nothing came after that.
+    let mut row = CellRow::of_any_scope(asking, &columns)?.with_app(asking);
     let given = asking.of.moment("attested_at")?;
     let cell = &mut row.figure.cell;
     let all = asking.prepared.registry.attestations.iter().flatten();
@@ -25,7 +26,8 @@ pub fn promise(asking: &Asking<'_>) -> Result<Row, Error> {
         .filter(|promise| Some(&promise.app) == cell.app.as_ref())
         .filter(|promise| promise.scope == cell.scope)
         .filter_map(|promise| promise.attested_at)
-        .filter(|found| given.is_none_or(|given| given == *found))
+        // The table shows whole microseconds.
+        .filter(|found| given.is_none_or(|given| given.micros == found.micros))
         .collect();
     moments.dedup();
     let [at] = moments.as_slice() else {

@@ -97,6 +97,38 @@ fn a_figure_after_a_promise_is_explained() {
 }
 
 #[test]
+fn a_promise_is_named_as_the_table_shows_it() {
+    let lake = Lake::with_standing();
+    // Of one moment the table shows the microsecond alone; the other is about a scope that nobody restricted.
+    lake.write(
+        "attestations.csv",
+        "app_id,scope,asked_at,attested_at,statement
+app-1,read_members,2019-06-20,2019-07-01T08:30:00.123456789Z,Once
+app-1,email,2019-06-20,2019-07-01T08:30:00Z,Never
+",
+    );
+    let published = lake.publishes(&[]);
+    let table = published.table("deletion_verification");
+    let at = table.row(&[("scope", "read_members")], &["attested_at"])[0];
+    assert_eq!(at, "2019-07-01T08:30:00.123456Z");
+    let of = |scope: &str, at: &str| {
+        let row = [format!("scope={scope}"), format!("attested_at={at}"), "app_id=app-1".into()];
+        let row: Vec<&str> = row.iter().map(String::as_str).collect();
+        explain(&lake, "deletion_verification", &row).succeeds().json()
+    };
+    // Persons 2 and 3 within the hours after, and 1 a day later.
+    let line = of("read_members", at);
+    let found = files(&line);
+    assert_eq!(shown(&found), [("2019-07-01", [2, 0, 0, 2]), ("2019-07-02", [1, 0, 0, 1])]);
+    assert_eq!(line["published"]["subjects_after"], 3);
+    let line = of("email", "2019-07-01T08:30:00Z");
+    assert_eq!(
+        (&line["files"], &line["published"]["requests_after"]),
+        (&serde_json::json!([]), &0.into())
+    );
+}
+
+#[test]
 fn people_are_distinct_in_each_file_and_over_all() {
     let lake = Lake::standard();
     lake.publishes(&[]);
