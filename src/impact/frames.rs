@@ -48,6 +48,9 @@ impl DayCoverage {
         for (sum, term) in self.terms.iter_mut().zip(other.terms) {
             *sum += term;
         }
+        if let Some(since) = &other.since {
+            self.since.get_or_insert_default().add(since);
+        }
     }
 
     /// Rows of a term that the merge decides.
@@ -70,6 +73,14 @@ pub struct SinceReport {
     pub rows_late: u64,
     /// Files that it had with another content.
     pub files_changed: u64,
+}
+
+impl SinceReport {
+    pub fn add(&mut self, other: &Self) {
+        self.files_late += other.files_late;
+        self.rows_late += other.rows_late;
+        self.files_changed += other.files_changed;
+    }
 }
 
 /// Declared days of a source, and those of them with rows in readable files (docs/counting.md, rule 13).

@@ -1,16 +1,20 @@
 //! Rows of `coverage`: what became of the rows of whole files, as the table itself sums them up.
 
+use std::collections::BTreeMap;
+
 use super::super::account::account as account_for;
 use super::super::count::Opened;
 use super::super::fill::Filled;
+use super::super::follow::{FileSince, Followed, files_since};
 use super::super::prepare::Prepared;
+use super::Shares;
 use super::conditions::{Asking, Id};
 use super::row::{Key, Row, Way};
 use super::sums::{Files, RowSums, Sums};
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::count;
-use crate::impact::DayCoverage;
+use crate::impact::{DayCoverage, SinceReport, escaped};
 use crate::moment::day_to_date;
 use crate::scan::Progress;
 
@@ -54,7 +58,7 @@ pub fn files(asking: &Asking<'_>) -> Result<Row, Error> {
                 "a row of one day is of one source; give source=…",
             ));
         };
-        (source, shown) = (Some(0), crate::impact::escaped(&only.plan.name).into_owned());
+        (source, shown) = (Some(0), escaped(&only.plan.name).into_owned());
     }
     let grain = match (source, day) {
         (None, _) => "all",
@@ -73,28 +77,34 @@ pub fn files(asking: &Asking<'_>) -> Result<Row, Error> {
 /// Counts every row anew, and sums up what became of those of the files.
 ///
 /// # Errors
-/// As [`count`]; rows that are not conserved.
+/// As [`count`]; rows that are not conserved; a followed report of another form.
 pub fn account(
     plan: &RunPlan,
-    prepared: &Prepared<'_>,
-    opened: &Opened,
-    filled: Vec<Filled>,
+    (prepared, followed): (&Prepared<'_>, Option<&Followed>),
+    (opened, filled): (&Opened, &[Filled]),
     of: &FilesOf,
     progress: &Progress,
-) -> Result<super::Shares, Error> {
+) -> Result<Shares, Error> {
     let exposure = count(&opened.rows, &opened.settings(plan, prepared, progress))?;
+    let since = followed.map(|followed| files_since(prepared, filled, followed)).transpose()?;
     let (mut total, mut bytes) = (DayCoverage::default(), 0);
+    total.since = since.is_some().then(SinceReport::default);
     let mut files = Vec::new();
-    for (index, (source, filled)) in prepared.sources.iter().zip(&filled).enumerate() {
+    for (index, (source, filled)) in prepared.sources.iter().zip(filled).enumerate() {
         if of.source.is_some_and(|only| only != index) {
             continue;
         }
+        let since = since.as_ref().map(|since| by_file(since.get(index)));
         let told = Files::new(source, filled);
-        for file in account_for(index, source, filled, &exposure)? {
+        for mut file in account_for(index, source, filled, &exposure)? {
             if of.day.is_some_and(|day| day != file.day) {
                 continue;
             }
-            let pin = file.file.and_then(|file| source.wanted.files.get(file));
+            if let Some(since) = &since {
+                let own = file.file.and_then(|number| since.get(&(number, file.day)));
+                file.became.since = Some(own.copied().unwrap_or_default());
+            }
+            let pin = file.file.and_then(|number| source.wanted.files.get(number));
             let size = pin.map_or(0, |(_, pin)| pin.size);
             total.add(&file.became);
             bytes += size;
@@ -103,11 +113,17 @@ pub fn account(
         }
     }
     let sums = RowSums::of(&total, bytes);
-    let figure =
-        |(name, rows): (&str, u64)| (name.to_string(), i64::try_from(rows).unwrap_or(i64::MAX));
-    Ok(super::Shares {
+    let figure = |(name, number): (&str, Option<u64>)| {
+        (name.to_string(), number.map(|number| i64::try_from(number).unwrap_or(i64::MAX)))
+    };
+    Ok(Shares {
         sums: Sums::Rows(sums),
         files,
         figures: sums.figures().into_iter().map(figure).collect(),
     })
+}
+
+/// What files are to the followed report, by number and day.
+fn by_file(files: Option<&Vec<FileSince>>) -> BTreeMap<(usize, Option<i64>), SinceReport> {
+    files.into_iter().flatten().map(|of| ((of.file, of.day), of.since)).collect()
 }

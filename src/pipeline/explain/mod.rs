@@ -49,17 +49,17 @@ pub struct Explained {
     /// Numbers of the row that are not followed to files here, upper bounds among them.
     pub not_traced: Vec<String>,
     pub files: Vec<FileShare>,
-    /// What the followed columns come out as.
+    /// What the followed columns come out as; `None` where there is nothing to be counted.
     #[serde(skip)]
-    figures: Vec<(String, i64)>,
+    figures: Vec<(String, Option<i64>)>,
 }
 
 impl Explained {
     /// Columns whose published figure is not what the files give.
     pub fn disagreements(&self) -> Vec<String> {
         let Some(published) = &self.published else { return Vec::new() };
-        let differing = |(column, sum): &(String, i64)| {
-            let figure = published.get(column)?;
+        let differing = |(column, sum): &(String, Option<i64>)| {
+            let (figure, sum) = (published.get(column)?, sum.as_ref()?);
             (figure != sum)
                 .then(|| format!("{column} is published as {figure} and comes out as {sum}"))
         };
@@ -72,7 +72,7 @@ struct Shares {
     sums: Sums,
     files: Vec<FileShare>,
     /// By column.
-    figures: Vec<(String, i64)>,
+    figures: Vec<(String, Option<i64>)>,
 }
 
 /// Explains one row of a table, which `conditions` (`column=value`) name. Only the ledger is read.
@@ -88,7 +88,7 @@ pub fn explain(
     conditions: &[String],
 ) -> Result<Explained, Error> {
     let explainable = Explainable::find(table)?;
-    let (mut prepared, _) = prepare_following(plan, io, false)?;
+    let (mut prepared, followed) = prepare_following(plan, io, false)?;
     let given = Conditions::read(explainable, conditions)?;
     let mut row = (explainable.find)(&Asking { of: &given, prepared: &prepared })?;
     let (ledger, filled) = select(plan, io, &prepared)?;
@@ -104,7 +104,10 @@ pub fn explain(
             key.extend(figure.key);
             traced::follow(&few, &prepared, (&opened, &filled), &figure.figure, events, progress)?
         }
-        Way::Files(of) => files::account(&few, &prepared, &opened, filled, of, progress)?,
+        Way::Files(of) => {
+            let followed = followed.as_ref();
+            files::account(&few, (&prepared, followed), (&opened, &filled), of, progress)?
+        }
     };
     let columns: Vec<&str> = shares.figures.iter().map(|(column, _)| column.as_str()).collect();
     let published = published::row(plan, io, &prepared.run_id, table, &row.key, &columns)?;

@@ -137,6 +137,9 @@ pub struct RowSums {
     pub bytes: u64,
     pub files_read: u64,
     pub files_unreadable: u64,
+    /// Null where the report follows no other.
+    pub files_changed: Option<u64>,
+    pub files_late: Option<u64>,
     pub rows_in_metadata: u64,
     pub rows_outside: u64,
     pub rows_deleted: u64,
@@ -155,6 +158,8 @@ impl RowSums {
             bytes,
             files_read: became.files_read,
             files_unreadable: became.files_unreadable,
+            files_changed: became.since.map(|since| since.files_changed),
+            files_late: became.since.map(|since| since.files_late),
             rows_in_metadata: became.rows,
             rows_outside: became.outside(),
             rows_deleted: became.deleted,
@@ -169,20 +174,22 @@ impl RowSums {
     }
 
     /// The columns of `coverage` that they stand in.
-    pub fn figures(&self) -> [(&'static str, u64); 12] {
+    pub fn figures(&self) -> [(&'static str, Option<u64>); 14] {
         [
-            ("files_read", self.files_read),
-            ("files_unreadable", self.files_unreadable),
-            ("rows_in_metadata", self.rows_in_metadata),
-            ("rows_outside", self.rows_outside),
-            ("rows_deleted", self.rows_deleted),
-            ("rows_rejected", self.rows_rejected),
-            ("rows_deduplicated", self.rows_deduplicated),
-            ("rows_after_as_of", self.rows_after_as_of),
-            ("rows_denied", self.rows_denied),
-            ("rows_unknown", self.rows_unknown),
-            ("rows_held_only", self.rows_held_only),
-            ("rows_counted", self.rows_counted),
+            ("files_read", Some(self.files_read)),
+            ("files_unreadable", Some(self.files_unreadable)),
+            ("files_changed", self.files_changed),
+            ("files_late", self.files_late),
+            ("rows_in_metadata", Some(self.rows_in_metadata)),
+            ("rows_outside", Some(self.rows_outside)),
+            ("rows_deleted", Some(self.rows_deleted)),
+            ("rows_rejected", Some(self.rows_rejected)),
+            ("rows_deduplicated", Some(self.rows_deduplicated)),
+            ("rows_after_as_of", Some(self.rows_after_as_of)),
+            ("rows_denied", Some(self.rows_denied)),
+            ("rows_unknown", Some(self.rows_unknown)),
+            ("rows_held_only", Some(self.rows_held_only)),
+            ("rows_counted", Some(self.rows_counted)),
         ]
     }
 }

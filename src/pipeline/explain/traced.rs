@@ -46,7 +46,7 @@ pub fn follow(
         Some(told.get(source)?.share(Some(file), units.into_iter(), sums))
     });
     let sums = EventSums::of(&total, trace.subjects);
-    let figures = events.columns.iter().map(|(of, name)| (name.clone(), sums.measure(*of)));
+    let figures = events.columns.iter().map(|(of, name)| (name.clone(), Some(sums.measure(*of))));
     Ok(super::Shares {
         sums: Sums::Events(sums),
         files: files.collect(),
