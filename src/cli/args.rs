@@ -122,12 +122,17 @@ The last line on stdout is one line of JSON: the sources of change, and changes 
     --where scope=groups_access_member_info --where app_id=1140000000007
   afterscope explain --config afterscope.toml --as-of 2019-11-06 --table daily_timeline \\
     --where day=2019-07-01
-  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table findings \
+  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table findings \\
     --where scope=groups_access_member_info --where app_id=1140000000007 --where finding=after_grace
+  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table thresholds \\
+    --where regime=california_civ_1798_82
+  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table coverage \\
+    --where file_day=2019-07-01
 
-A column that is not given is (all). window=in_grace takes one of the windows of a row. The ledger is
-read, no log file. The last line on stdout is one line of JSON. Exit code 3: the published figure is not
-what the files give.")]
+A column that is not given is (all). window=in_grace takes one of the windows of a row, people=unplaced
+the people of a rule who may live there. The ledger is read, no log file. The last line on stdout is one
+line of JSON; not_traced in it lists the numbers of the row that are not followed. Exit code 3: the
+published figure is not what the files give.")]
     Explain(ExplainArgs),
 
     /// Write the list of people who were observed, with their ids, to a place of its own.
@@ -323,11 +328,14 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub run: RunArgs,
     /// scope_summary, app_scope_exposure, developer_exposure, daily_timeline, findings,
-    /// groups_exposed, data_categories or deletion_verification.
+    /// groups_exposed, data_categories, deletion_verification, subjects_by_jurisdiction, thresholds
+    /// or coverage.
     #[arg(long, value_name = "TABLE")]
     pub table: String,
     /// What names the row: scope=…, app_id=…, developer_id=…, day=…, attested_at=…, finding=…,
-    /// group_id=…, namespace=…, data_category=…; and window=… for one of its windows.
+    /// group_id=…, namespace=…, data_category=…, country=…, subdivision=…, category=…, is_known=…,
+    /// regime=…, jurisdiction=…, source=…, file_day=…; and window=… for one of its windows,
+    /// people=unplaced for the people of a rule who may live there.
     #[arg(long = "where", value_name = "COLUMN=VALUE")]
     pub conditions: Vec<String>,
 }

@@ -317,7 +317,7 @@ fn refused(source: &Origin<'_>, at: &At, engine: &Engine, error: &Error) -> Snap
         Error::Unsupported(what) => {
             SnapshotError::Unsupported { source_name, url, format: "Delta", what: what.clone() }
         }
-        Error::MissingVersion => SnapshotError::Table {
+        Error::EmptyLog => SnapshotError::Table {
             source_name,
             url,
             format: "Delta",
