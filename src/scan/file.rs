@@ -136,7 +136,34 @@ impl OpenFile {
             Err(error) => return Err(self.unreadable(&error)),
         }
         let metadata = reader.finish().map_err(|e| self.unreadable(&e))?;
+        self.check_footer(&metadata)?;
         Ok(FooterRead::Whole(Arc::new(metadata)))
+    }
+
+    /// A footer that contradicts itself or the file says nothing that could be relied on. (The library takes
+    /// no rows of a file whose own count is 0, whatever its row groups hold.)
+    fn check_footer(&self, metadata: &ParquetMetaData) -> Result<(), ScanError> {
+        let rows = metadata.file_metadata().num_rows();
+        let held: i64 = metadata.row_groups().iter().map(RowGroupMetaData::num_rows).sum();
+        if rows != held || metadata.row_groups().iter().any(|group| group.num_rows() < 0) {
+            let reason =
+                format!("its footer says that it has {rows} rows, and its row groups {held}");
+            return Err(self.unreadable(&reason));
+        }
+        for (number, group) in metadata.row_groups().iter().enumerate() {
+            for column in group.columns() {
+                let (start, length) = column.byte_range();
+                let end = start.checked_add(length).filter(|end| *end <= self.pin.size);
+                if end.is_none() {
+                    return Err(self.unreadable(&format!(
+                        "its footer says that column `{}` of row group {number} has {length} bytes from byte {start} on, and the file has {}",
+                        column.column_path().string(),
+                        self.pin.size
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn bind(

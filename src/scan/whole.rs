@@ -110,12 +110,20 @@ impl WholeFile {
             };
             builder.build().map_err(|e| file.unreadable(&e))
         })?;
+        let gone = self.deleted.as_ref().map_or(0, |deleted| deleted.count(group));
+        let wanted = u64::try_from(details.num_rows()).unwrap_or(0).saturating_sub(gone);
+        let mut read = 0;
         let mut next = || in_file(file, || Ok(rows.next()));
         while let Some(batch) = next()? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
+            read += batch.num_rows() as u64;
             if take(batch)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
+        }
+        if read != wanted {
+            let reason = format!("row group {group} gives {read} rows, and should give {wanted}");
+            return Err(file.unreadable(&reason).into());
         }
         Ok(ControlFlow::Continue(()))
     }
