@@ -68,7 +68,7 @@ pub struct FileSince {
     pub since: SinceReport,
 }
 
-/// What the read files of each source came late or were changed since the followed report.
+/// What the read files of each source are to the followed report: late, changed, or neither.
 ///
 /// # Errors
 /// A manifest of another form.
