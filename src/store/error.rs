@@ -46,9 +46,9 @@ impl StoreError {
     pub(super) fn from_os(error: &OsError, object: String) -> Self {
         let mut reason = innermost(error);
         let whole = error.to_string();
-        if whole.contains("NoSuchBucket") || reason.contains("NoSuchBucket") {
+        if no_container(&whole) || no_container(&reason) {
             let kind = StoreErrorKind::NotFound;
-            return Self { kind, object, reason: "the bucket does not exist".into() };
+            return Self { kind, object, reason: "the bucket or container does not exist".into() };
         }
         let kind = match error {
             OsError::NotFound { .. } => StoreErrorKind::NotFound,
@@ -87,6 +87,12 @@ impl StoreError {
         }
         Self { kind, object, reason }
     }
+}
+
+/// Whether a service says that the bucket or container is not there, which is not to say that an object is
+/// not.
+pub(super) fn no_container(answer: &str) -> bool {
+    ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| answer.contains(code))
 }
 
 /// The deepest cause, on one line: outer layers repeat it with request details.
