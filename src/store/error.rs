@@ -46,9 +46,9 @@ impl StoreError {
     pub(super) fn from_os(error: &OsError, object: String) -> Self {
         let mut reason = innermost(error);
         let whole = error.to_string();
-        if no_container(&whole) || no_container(&reason) {
+        if let Some(what) = no_container(&whole).or_else(|| no_container(&reason)) {
             let kind = StoreErrorKind::NotFound;
-            return Self { kind, object, reason: "the bucket or container does not exist".into() };
+            return Self { kind, object, reason: format!("the {what} does not exist") };
         }
         let kind = match error {
             OsError::NotFound { .. } => StoreErrorKind::NotFound,
@@ -89,10 +89,10 @@ impl StoreError {
     }
 }
 
-/// Whether a service says that the bucket or container is not there, which is not to say that an object is
-/// not.
-pub(super) fn no_container(answer: &str) -> bool {
-    ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| answer.contains(code))
+/// What is not there, where a service says that it is not an object but what holds objects.
+pub(super) fn no_container(answer: &str) -> Option<&'static str> {
+    let codes = [("NoSuchBucket", "bucket"), ("ContainerNotFound", "container")];
+    codes.into_iter().find(|(code, _)| answer.contains(code)).map(|(_, what)| what)
 }
 
 /// The deepest cause, on one line: outer layers repeat it with request details.
@@ -104,6 +104,15 @@ fn innermost(error: &dyn std::error::Error) -> String {
     let text = cause.to_string();
     let text = if text.is_empty() { error.to_string() } else { text };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the connection broke.
+pub(super) fn is_broken_off(error: &OsError) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let kind = io_kind(error);
+    kind.is_some_and(|k| {
+        [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&k)
+    })
 }
 
 fn io_kind(error: &OsError) -> Option<std::io::ErrorKind> {

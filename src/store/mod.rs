@@ -322,7 +322,7 @@ fn generic(source: Box<dyn std::error::Error + Send + Sync>) -> OsError {
 
 /// Whether the object is not there; a bucket that is not there is another matter.
 fn is_absent(error: &OsError) -> bool {
-    matches!(error, OsError::NotFound { source, .. } if !error::no_container(&source.to_string()))
+    matches!(error, OsError::NotFound { source, .. } if error::no_container(&source.to_string()).is_none())
 }
 
 /// Gaps up to this size are read rather than skipped: a request costs more than these bytes.

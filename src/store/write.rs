@@ -1,11 +1,21 @@
 //! Writes that readers see whole, and what a store must promise so that two runs may write at once.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use object_store::{
     Error as OsError, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
 };
 
+use super::error::is_broken_off;
 use super::{Pin, Store, StoreError, StoreErrorKind, Upload, is_absent};
+
+/// Before the last time that a write whose connection broke is sent again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A conditional write, and how messages call it.
+const CREATE: (PutMode, &str) =
+    (PutMode::Create, "creating an object only where there is none (If-None-Match)");
 
 impl Store {
     /// Creates an object; `false` where there is another one already. One with the same bytes, in a store
@@ -96,51 +106,81 @@ impl Store {
             {
                 return Ok(Some(first.path.clone()));
             }
-            self.create(owner, mark.clone())?;
+            self.refuses(owner, &mark, CREATE)?;
         }
-        self.check_promises(owner, mark)?;
+        // A local folder keeps its promises by hard links and a lock file.
+        if self.root.is_none() {
+            self.check_promises(owner, &mark)?;
+        }
         Ok(None)
     }
 
-    /// Asks a store that is reached over a network what must be refused: to create the file `owner`, which
-    /// is there, and to replace a version of it that never was. A store that takes no notice of either
-    /// condition writes the same bytes once more, so that asking does no harm.
-    fn check_promises(&self, owner: &str, mark: Bytes) -> Result<(), StoreError> {
-        if self.root.is_some() {
-            return Ok(());
-        }
+    /// Asks what must be refused: to create the file `owner`, which is there, and to replace a version of it
+    /// that never was. A store that takes no notice of either condition writes the same bytes once more, so
+    /// that asking does no harm.
+    fn check_promises(&self, owner: &str, mark: &Bytes) -> Result<(), StoreError> {
         let never = UpdateVersion {
             e_tag: Some("\"00000000000000000000000000000000\"".into()),
             version: Some("1".into()),
         };
-        for (mode, what) in [
-            (PutMode::Create, "creating an object only where there is none (If-None-Match)"),
-            (PutMode::Update(never), "replacing only a given version of an object (If-Match)"),
-        ] {
-            let unpromised = match self.put(owner, vec![mark.clone()], mode) {
-                Ok(()) => true,
-                Err(OsError::NotImplemented { .. } | OsError::NotSupported { .. }) => true,
-                Err(error) if is_refusal(&error) => false,
-                Err(error) => return Err(self.error(owner, &error)),
-            };
-            if unpromised {
-                return Err(StoreError::new(
-                    StoreErrorKind::Settings,
-                    self.shown("").trim_end_matches('/'),
-                    format!(
-                        "this store does not support {what}: two runs at once could overwrite each other unseen\nname a local folder, or a store that does"
-                    ),
-                ));
+        let replace =
+            (PutMode::Update(never), "replacing only a given version of an object (If-Match)");
+        for asked in [CREATE, replace] {
+            let what = asked.1;
+            if !self.refuses(owner, mark, asked)? {
+                return Err(self.unpromised(what));
             }
         }
         Ok(())
     }
 
+    /// Whether the store refuses a conditional write because of its condition.
+    fn refuses(
+        &self,
+        path: &str,
+        bytes: &Bytes,
+        (mode, what): (PutMode, &'static str),
+    ) -> Result<bool, StoreError> {
+        match self.put(path, vec![bytes.clone()], mode) {
+            Ok(()) => Ok(false),
+            Err(error) if is_refusal(&error) => Ok(true),
+            Err(OsError::NotImplemented { .. } | OsError::NotSupported { .. }) => {
+                Err(self.unpromised(what))
+            }
+            Err(error) => Err(self.error(path, &error)),
+        }
+    }
+
+    fn unpromised(&self, what: &str) -> StoreError {
+        StoreError::new(
+            StoreErrorKind::Settings,
+            self.shown("").trim_end_matches('/'),
+            format!(
+                "this store does not support {what}: two runs at once could overwrite each other unseen\nname a local folder, or a store that does"
+            ),
+        )
+    }
+
+    /// A connection that breaks while a conditional write is under way leaves open what became of it, so that
+    /// object_store gives up. It is sent again here: [`Self::settled`] tells its own earlier write.
     fn put(&self, path: &str, parts: Vec<Bytes>, mode: PutMode) -> Result<(), OsError> {
         let at =
             self.at(path).map_err(|e| OsError::Generic { store: "path", source: Box::new(e) })?;
         let options = PutOptions { mode, ..Default::default() };
-        self.io.wait(self.inner.put_opts(&at, PutPayload::from_iter(parts), options)).map(|_| ())
+        let payload = PutPayload::from_iter(parts);
+        self.io.wait(async {
+            let mut pause = Duration::from_millis(50);
+            loop {
+                match self.inner.put_opts(&at, payload.clone(), options.clone()).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) if pause > LONGEST_PAUSE || !is_broken_off(&error) => {
+                        return Err(error);
+                    }
+                    Err(_) => tokio::time::sleep(pause).await,
+                }
+                pause *= 2;
+            }
+        })
     }
 
     /// Begins an object that is written in parts; readers see it when it is finished, over an older

@@ -23,4 +23,5 @@ mod sample_data;
 mod seaweed;
 mod silence;
 mod storage;
+mod stores;
 mod suppress;

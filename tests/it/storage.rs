@@ -19,7 +19,7 @@ use crate::lake::{AS_OF, Lake, Outcome, Table, assert_same, call, run_args, skip
 const SECRET: &str = "hunter2-wJalrXUtnFEMI-K7MDENG";
 
 /// A server, stopped with its test.
-struct Moto {
+pub struct Moto {
     server: Child,
     port: u16,
     runtime: Runtime,
@@ -35,7 +35,7 @@ impl Drop for Moto {
 
 impl Moto {
     /// A server with these buckets; `None`, with the reason said, where it is not installed.
-    fn start(buckets: &[&str]) -> Option<Self> {
+    pub fn start(buckets: &[&str]) -> Option<Self> {
         let Some(python) = std::env::var_os("AFTERSCOPE_PYTHON") else {
             skipped("AFTERSCOPE_PYTHON is not set: no S3 to test with");
             return None;
@@ -76,7 +76,11 @@ impl Moto {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
-    fn endpoint(&self) -> String {
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
@@ -98,7 +102,7 @@ impl Moto {
     }
 
     /// Copies the files of a lake's folder, and its registry, to `s3://lake/…`.
-    fn upload(&self, lake: &Lake) {
+    pub fn upload(&self, lake: &Lake) {
         for name in lake.files().into_keys() {
             if name.starts_with("logs/") || name.ends_with(".csv") {
                 self.put("lake", &name, fs::read(lake.path(&name)).unwrap());
@@ -107,7 +111,7 @@ impl Moto {
     }
 
     /// The objects directly below a prefix, by their last name.
-    fn objects(&self, bucket: &str, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+    pub fn objects(&self, bucket: &str, prefix: &str) -> BTreeMap<String, Vec<u8>> {
         let (store, prefix) = (self.store(bucket), Path::parse(prefix).unwrap());
         self.runtime.block_on(async {
             let listed: Vec<_> = store.list(Some(&prefix)).try_collect().await.unwrap();
@@ -131,7 +135,7 @@ impl Moto {
     }
 
     /// The program, told of this server as its users tell it of theirs.
-    fn command(&self, lake: &Lake, args: &[&str]) -> Command {
+    pub fn command(&self, lake: &Lake, args: &[&str]) -> Command {
         let mut command = lake.command(args);
         command
             .env("AWS_ENDPOINT_URL", self.endpoint())
