@@ -98,13 +98,6 @@ pub struct Pin {
     pub deletes: Option<String>,
 }
 
-impl Pin {
-    fn of(meta: &ObjectMeta) -> Self {
-        let (e_tag, version) = (meta.e_tag.clone(), meta.version.clone());
-        Self { size: meta.size, e_tag, version, deletes: None }
-    }
-}
-
 /// An object of a listing: path below the folder, and its version.
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -146,6 +139,18 @@ impl Store {
         self.root.as_deref()
     }
 
+    fn pin(&self, meta: &ObjectMeta) -> Pin {
+        let (e_tag, version) =
+            (meta.e_tag.as_deref().map(|t| self.quoted(t)), meta.version.clone());
+        Pin { size: meta.size, e_tag, version, deletes: None }
+    }
+
+    /// A service's ETag stands in quotes, which listings of Azure and Google Cloud Storage leave out.
+    fn quoted(&self, tag: &str) -> String {
+        let bare = self.service.is_some() && !tag.ends_with('"');
+        if bare { format!("\"{tag}\"") } else { tag.to_string() }
+    }
+
     fn at(&self, path: &str) -> Result<Path, StoreError> {
         let below = Path::parse(path).map_err(|e| {
             StoreError::new(StoreErrorKind::Settings, self.shown(path), e.to_string())
@@ -171,7 +176,7 @@ impl Store {
             .iter()
             .map(|meta| Listed {
                 path: meta.location.parts().skip(depth).collect::<Path>().to_string(),
-                pin: Pin::of(meta),
+                pin: self.pin(meta),
                 written: Moment::from_micros(meta.last_modified.timestamp_micros()),
             })
             .collect();
@@ -186,7 +191,7 @@ impl Store {
     pub fn head(&self, path: &str) -> Result<Option<Pin>, StoreError> {
         let at = self.at(path)?;
         match self.io.wait(self.inner.head(&at)) {
-            Ok(meta) => Ok(Some(Pin::of(&meta))),
+            Ok(meta) => Ok(Some(self.pin(&meta))),
             Err(e) if is_absent(&e) => Ok(None),
             Err(e) => Err(self.error(path, &e)),
         }
@@ -200,7 +205,7 @@ impl Store {
         let at = self.at(path)?;
         let result = self.io.wait(async {
             let got = self.inner.get(&at).await?;
-            let pin = Pin::of(&got.meta);
+            let pin = self.pin(&got.meta);
             Ok((got.bytes().await?, pin))
         });
         match result {
@@ -266,7 +271,7 @@ impl Store {
             let got = self.inner.get_opts(at, options).await?;
             // Some services take no notice of the condition.
             if let (Some(asked), Some(tag)) = (&pin.e_tag, &got.meta.e_tag)
-                && asked != tag
+                && *asked != self.quoted(tag)
             {
                 return Err(OsError::Precondition {
                     path: at.to_string(),
