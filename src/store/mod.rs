@@ -9,6 +9,7 @@ mod error;
 mod remote;
 mod secret;
 mod service;
+mod traffic;
 mod upload;
 mod url;
 mod write;
@@ -32,6 +33,9 @@ use crate::moment::Moment;
 
 pub use error::{StoreError, StoreErrorKind};
 use service::Service;
+use traffic::Traffic;
+
+pub use traffic::Asked;
 pub use upload::Upload;
 use url::check_endpoint;
 
@@ -42,16 +46,22 @@ pub use url::{StoreUrl, check_options};
 pub struct Io {
     handle: Handle,
     buffers: Buffers,
+    traffic: Traffic,
 }
 
 impl Io {
     pub fn new(handle: Handle) -> Self {
-        Self { handle, buffers: Buffers::default() }
+        Self { handle, buffers: Buffers::default(), traffic: Traffic::default() }
     }
 
     /// Keeps up to so many bytes of buffers for local reads that follow.
     pub fn keep_buffers(&self, bytes: u64) {
         self.buffers.keep(bytes);
+    }
+
+    /// What was asked of services over the network, of all stores opened with this.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.traffic.asked()
     }
 
     pub fn handle(&self) -> &Handle {

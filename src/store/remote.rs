@@ -171,6 +171,57 @@ impl Written<'_> {
 }
 
 fn decoded(key: &str) -> Result<String, String> {
+    if key.to_ascii_lowercase().contains("%2f") {
+        return Err("a name with a slash in it (%2F) cannot be reached; rename the file".into());
+    }
     let decoded = percent_decode_str(key).decode_utf8();
     decoded.map(Into::into).map_err(|_| "the address's % escapes are no UTF-8".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(scheme: &str, rest: &str) -> Result<String, String> {
+        Remote::parse(scheme, rest).map(|place| place.to_string())
+    }
+
+    #[test]
+    fn an_address_is_shown_so_that_it_leads_to_the_same_place() {
+        for (address, key) in [
+            ("s3://bucket/a%20b/c d", "a%20b/c d"),
+            ("gs://bucket/dt=1/", "dt=1/"),
+            ("https://host:8080/a%20b/50%25/%C3%BC.parquet", "a b/50%/ü.parquet"),
+            ("http://host/dt=1/a+b,c;d@e", "dt=1/a+b,c;d@e"),
+        ] {
+            let (scheme, rest) = address.split_once("://").unwrap();
+            let place = Remote::parse(scheme, rest).unwrap();
+            assert_eq!(place.key, key, "{address}");
+            assert_eq!(place.to_string(), address);
+        }
+        assert_eq!(shown("s3a", "bucket/x").unwrap(), "s3://bucket/x");
+        assert_eq!(shown("https", "host/ü").unwrap(), "https://host/%C3%BC");
+    }
+
+    #[test]
+    fn what_names_no_place_is_refused() {
+        for (scheme, rest) in
+            [("s3", "/key"), ("gs", ""), ("https", "/x"), ("https", "h/a%2Fb"), ("https", "h/%FF")]
+        {
+            assert!(shown(scheme, rest).is_err(), "{scheme}://{rest}");
+        }
+        for rest in ["user:hunter2@host/x", "host/x?token=hunter2", "host/x#hunter2"] {
+            let error = shown("https", rest).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_not_named_may_be_any() {
+        let place = |text: &str| Remote::parse("abfss", text).unwrap();
+        let (unnamed, one) = (place("logs/x"), place("logs@one.dfs.core.windows.net/x"));
+        let other = place("logs@other.dfs.core.windows.net/x");
+        assert!(unnamed.shares_container(&one) && other.shares_container(&unnamed));
+        assert!(!one.shares_container(&other) && !one.shares_container(&place("more/x")));
+    }
 }

@@ -66,11 +66,8 @@ impl StoreUrl {
             }
         };
         // What was written as %5B or %7B is no glob.
-        let mut written = segments.split('/');
-        let fixed = match segments {
-            "" => 0,
-            _ => written.clone().position(is_glob).unwrap_or_else(|| written.by_ref().count()),
-        };
+        let parts = || segments.split('/').skip_while(|_| segments.is_empty());
+        let fixed = parts().position(is_glob).unwrap_or_else(|| parts().count());
         Ok(Self { place, options, fixed }.with_all_below(text))
     }
 
@@ -211,7 +208,7 @@ impl StoreUrl {
                 })
             }
             Place::Remote(remote) => {
-                let inner = service::open(remote, &self.options)?;
+                let inner = service::open(remote, &self.options, &io.traffic)?;
                 let prefix = Path::parse(&remote.key).map_err(|e| {
                     StoreError::new(StoreErrorKind::Settings, self.to_string(), e.to_string())
                 })?;

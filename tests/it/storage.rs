@@ -67,10 +67,15 @@ impl Moto {
 
     /// By hand: object stores do not make buckets.
     fn make_bucket(&self, bucket: &str) {
+        self.put_by_hand(bucket);
+    }
+
+    /// An empty object under a key that object_store would not write, or a bucket.
+    fn put_by_hand(&self, path: &str) {
         let mut connection = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let host = format!("Host: 127.0.0.1:{}", self.port);
         let rest = "Content-Length: 0\r\nConnection: close\r\n\r\n";
-        write!(connection, "PUT /{bucket} HTTP/1.1\r\n{host}\r\n{rest}").unwrap();
+        write!(connection, "PUT /{path} HTTP/1.1\r\n{host}\r\n{rest}").unwrap();
         let mut answer = String::new();
         connection.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -278,6 +283,16 @@ fn a_bucket_that_is_not_there_is_named() {
     moto.run(&lake, &["--set", "registry.scopes=s3://nowhere/scopes.csv"]).fails(1, &scopes);
     let output = ["s3://nowhere/out", "the bucket does not exist"];
     moto.run(&lake, &["--output", "s3://nowhere/out"]).fails(1, &output);
+    lake.nothing_is_published();
+}
+
+#[test]
+fn a_key_that_cannot_be_read_ends_the_listing() {
+    let Some(moto) = Moto::start(&["lake"]) else { return };
+    let lake = Lake::standard();
+    moto.upload(&lake);
+    moto.put_by_hand("lake/logs//part-9.parquet");
+    moto.run(&lake, &FROM_S3).fails(1, &["s3://lake/logs", "logs//part-9.parquet", "empty"]);
     lake.nothing_is_published();
 }
 

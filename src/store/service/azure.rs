@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use object_store::azure::{AzureConfigKey as Key, MicrosoftAzureBuilder};
 
-use super::{Closed, Opened, Service, Settings, endpoint, environment, is_true, retry, variable};
-use crate::config::raw;
+use super::{Access, Closed, Opened, Service, endpoint, environment, is_true, retry, variable};
 use crate::store::remote::{Account, Located, Remote, Written};
 
 pub static AZURE: Service = Service {
@@ -117,7 +116,8 @@ const KNOWN: [&[Key]; 6] = [
     &[Key::SasKey],
 ];
 
-fn open(remote: &Remote, options: &raw::Store, secrets: &Settings) -> Opened {
+fn open(remote: &Remote, access: &Access<'_>) -> Opened {
+    let (options, secrets) = (access.options, &access.secrets);
     let own = [
         (Key::AccessKey, secrets.get("account_key")),
         (Key::SasKey, secrets.get("sas_token")),
@@ -172,7 +172,7 @@ fn open(remote: &Remote, options: &raw::Store, secrets: &Settings) -> Opened {
                 .into(),
         ));
     }
-    Ok(Arc::new(builder.with_retry(retry()).build()?))
+    Ok(Arc::new(builder.with_retry(retry()).with_http_connector(access.meter.clone()).build()?))
 }
 
 /// Variables as object_store, the `az` command and Azure's own libraries call them.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use object_store::ClientConfigKey;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Key};
 
-use super::{Closed, Opened, Service, Settings, endpoint, environment, is_true, retry, variable};
-use crate::config::raw;
+use super::{Access, Closed, Opened, Service, endpoint, environment, is_true, retry, variable};
 use crate::store::remote::{Located, Remote, Written};
 
 pub static GCS: Service = Service {
@@ -28,7 +27,8 @@ fn locate(address: Written<'_>) -> Result<Option<Located>, String> {
 const IDENTITY: [Key; 3] =
     [Key::ServiceAccount, Key::ServiceAccountKey, Key::ApplicationCredentials];
 
-fn open(remote: &Remote, options: &raw::Store, secrets: &Settings) -> Opened {
+fn open(remote: &Remote, access: &Access<'_>) -> Opened {
+    let (options, secrets) = (access.options, &access.secrets);
     let own = secrets.get("service_account_key");
     // Plain HTTP only where an address says so in so many words: an endpoint, or an emulator's in the key.
     let mut plain = own.is_some_and(|key| key.contains("http://"));
@@ -60,7 +60,10 @@ fn open(remote: &Remote, options: &raw::Store, secrets: &Settings) -> Opened {
         ));
     }
     let endpoint = endpoint(options, &["GOOGLE_BASE_URL", "STORAGE_EMULATOR_HOST"])?;
-    let mut builder = builder.with_bucket_name(&remote.container).with_retry(retry());
+    let mut builder = builder
+        .with_bucket_name(&remote.container)
+        .with_retry(retry())
+        .with_http_connector(access.meter.clone());
     if let Some(endpoint) = endpoint {
         plain = endpoint.starts_with("http://");
         builder = builder

@@ -15,8 +15,7 @@ use object_store::{
     PutResult, Result, RetryConfig,
 };
 
-use super::{Opened, Service, Settings, retry};
-use crate::config::raw;
+use super::{Access, Opened, Service, retry};
 use crate::store::remote::{Located, Remote, Written};
 
 pub static HTTP: Service = Service {
@@ -43,10 +42,10 @@ fn locate(address: Written<'_>) -> std::result::Result<Option<Located>, String> 
     }))
 }
 
-fn open(remote: &Remote, _: &raw::Store, secrets: &Settings) -> Opened {
+fn open(remote: &Remote, access: &Access<'_>) -> Opened {
     // Plain HTTP only where the address says so in so many words; a redirect does not lead to it.
     let mut client = ClientOptions::new().with_allow_http(remote.root.starts_with("http://"));
-    if let Some(token) = secrets.get("bearer_token") {
+    if let Some(token) = access.secrets.get("bearer_token") {
         let mut value = http::HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| "store.bearer_token holds characters that no header takes".to_string())?;
         value.set_sensitive(true);
@@ -58,6 +57,7 @@ fn open(remote: &Remote, _: &raw::Store, secrets: &Settings) -> Opened {
             .with_url(format!("{}/", remote.root))
             .with_client_options(client.clone())
             .with_retry(retry)
+            .with_http_connector(access.meter.clone())
             .build()
     };
     // A server that cannot list answers with the status of a failure; that need not be asked for minutes.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use object_store::{ObjectStore, RetryConfig};
 
 use super::remote::{Located, Remote, Written};
+use super::traffic::{Meter, Traffic};
 use super::{StoreError, StoreErrorKind, check_endpoint, secret};
 use crate::config::raw;
 
@@ -37,8 +38,8 @@ pub struct Service {
     pub read_only: bool,
     /// Takes an address apart; `None` where it belongs to another service.
     pub locate: fn(Written<'_>) -> Result<Option<Located>, String>,
-    /// Connects to a container, given what the options' secrets are. Nothing is asked yet.
-    pub open: fn(&Remote, &raw::Store, &Settings) -> Opened,
+    /// Connects to a container. Nothing is asked yet.
+    pub open: fn(&Remote, &Access<'_>) -> Opened,
 }
 
 impl PartialEq for Service {
@@ -83,15 +84,28 @@ impl From<String> for Closed {
     }
 }
 
+/// How a container is reached.
+pub struct Access<'a> {
+    pub options: &'a raw::Store,
+    /// What the options' references lead to.
+    pub secrets: Settings,
+    pub meter: Meter,
+}
+
 /// Opens a container.
 ///
 /// # Errors
 /// Missing or half credentials, and settings that do not fit.
-pub fn open(remote: &Remote, options: &raw::Store) -> Result<Arc<dyn ObjectStore>, StoreError> {
+pub fn open(
+    remote: &Remote,
+    options: &raw::Store,
+    traffic: &Traffic,
+) -> Result<Arc<dyn ObjectStore>, StoreError> {
     let settings =
         |reason: String| StoreError::new(StoreErrorKind::Settings, remote.to_string(), reason);
     let secrets = secret::read(options).map_err(settings)?;
-    (remote.service.open)(remote, options, &secrets).map_err(|closed| match closed {
+    let access = Access { options, secrets, meter: traffic.meter(&remote.root) };
+    (remote.service.open)(remote, &access).map_err(|closed| match closed {
         Closed::Settings(reason) => settings(reason),
         Closed::Store(error) => StoreError::from_os(&error, remote.to_string()),
     })

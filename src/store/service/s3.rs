@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key};
 
-use super::{Closed, Opened, Service, Settings, endpoint, environment, is_true, retry};
-use crate::config::raw;
+use super::{Access, Closed, Opened, Service, endpoint, environment, is_true, retry};
 use crate::store::remote::{Located, Remote, Written};
 
 pub static S3: Service = Service {
@@ -37,7 +36,8 @@ const IDENTITY: [Key; 8] = [
     Key::ContainerAuthorizationTokenFile,
 ];
 
-fn open(remote: &Remote, options: &raw::Store, secrets: &Settings) -> Opened {
+fn open(remote: &Remote, access: &Access<'_>) -> Opened {
+    let (options, secrets) = (access.options, &access.secrets);
     let own = [
         (Key::AccessKeyId, secrets.get("access_key_id")),
         (Key::SecretAccessKey, secrets.get("secret_access_key")),
@@ -85,7 +85,10 @@ fn open(remote: &Remote, options: &raw::Store, secrets: &Settings) -> Opened {
     }
     let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
     let endpoint = endpoint(options, &variables)?;
-    let mut builder = builder.with_bucket_name(&remote.container).with_retry(retry());
+    let mut builder = builder
+        .with_bucket_name(&remote.container)
+        .with_retry(retry())
+        .with_http_connector(access.meter.clone());
     if let Some(endpoint) = endpoint {
         // Plain HTTP only where the address says so in so many words.
         builder = builder

@@ -76,6 +76,14 @@ fn a_log_on_azure_gives_the_tables_that_disk_gives() {
     lake_again(&lake);
     runs_the_same("az://lake", &[("AZURE_STORAGE_CONNECTION_STRING", all)], &lake, &expected);
 
+    // A signature is part of each request's address: it is not repeated where the service refuses it.
+    let set = "source.0.url=az://lake/logs/";
+    let mut command = lake.command(&run_args(&["--as-of", "2019-08-01", "--set", set]));
+    command.envs([env[0].clone(), env[2].clone()]);
+    command.env("AZURE_STORAGE_SAS_TOKEN", "sv=2021-08-06&se=2030-01-01&sr=c&sp=rl&sig=hunter2");
+    let outcome = Outcome::of(&lake, command.output().unwrap()).fails(1, &["az://lake/logs"]);
+    assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
+
     // And as a place to write to.
     let args =
         run_args(&["--output", "az://lake/results/out", "--state", "az://lake/results/state"]);

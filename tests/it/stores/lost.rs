@@ -52,6 +52,25 @@ fn a_lost_answer_of_azure_is_told_from_a_conflict() {
     is_told_from_a_conflict(&proxy, &Place::new("az://container", options, 0).open("lost"));
 }
 
+#[test]
+fn requests_are_counted_as_they_are_sent() {
+    let Some(moto) = Moto::start(&["lake"]) else { return };
+    let Some(proxy) = FaultProxy::before(moto.port()) else { return };
+    let lake = Lake::standard();
+    moto.upload(&lake);
+    let args = run_args(&["--set", "source.0.url=s3://lake/logs/"]);
+    let mut command = moto.command(&lake, &args);
+    command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", proxy.port()));
+    // One is sent again.
+    proxy
+        .rules(&json!([{ "method": "GET", "match": "part-0", "action": "status", "status": 503 }]));
+    let outcome = Outcome::of(&lake, command.output().unwrap()).succeeds();
+    assert_eq!(proxy.actions(), ["status"]);
+    let says = format!("s3://lake: {} requests, ", proxy.log().len());
+    assert!(outcome.stderr.contains(&says), "{says}{}", outcome.stderr);
+    assert!(outcome.stderr.contains(" read, 0 B written"), "{}", outcome.stderr);
+}
+
 /// Every PUT of a run in turn: the run ends as if nothing had been lost.
 #[test]
 #[ignore = "slow"]

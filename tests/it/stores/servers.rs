@@ -233,10 +233,13 @@ impl FaultProxy {
         self.0.ask("POST", "/__fault", body.as_bytes());
     }
 
+    /// Every request since the rules were made: method, path, range, action.
+    pub fn log(&self) -> Vec<serde_json::Value> {
+        serde_json::from_slice(&self.0.ask("GET", "/__log", b"")).unwrap()
+    }
+
     /// What was done to requests: the action of each that a rule met.
     pub fn actions(&self) -> Vec<String> {
-        let log: Vec<serde_json::Value> =
-            serde_json::from_slice(&self.0.ask("GET", "/__log", b"")).unwrap();
-        log.iter().filter_map(|entry| entry[3].as_str().map(str::to_string)).collect()
+        self.log().iter().filter_map(|entry| entry[3].as_str().map(str::to_string)).collect()
     }
 }
