@@ -72,6 +72,9 @@ impl StoreError {
                     | std::io::ErrorKind::IsADirectory,
                 ) => StoreErrorKind::Denied,
                 Some(std::io::ErrorKind::NotFound) => StoreErrorKind::NotFound,
+                // Listings of some services come with the status alone.
+                _ if matches!(status(&reason), Some(401 | 403)) => StoreErrorKind::Denied,
+                _ if status(&reason) == Some(404) => StoreErrorKind::NotFound,
                 // Some services answer so with the status of a bad request.
                 _ if whole.contains("ExpiredToken") => StoreErrorKind::Denied,
                 _ if whole.contains("File system loop") => StoreErrorKind::Settings,
@@ -87,6 +90,12 @@ impl StoreError {
         }
         Self { kind, object, reason }
     }
+}
+
+/// The status of an answer, where a request failed by its answer.
+fn status(reason: &str) -> Option<u16> {
+    let rest = reason.strip_prefix("Server returned non-2xx status code: ")?;
+    rest.get(..3)?.parse().ok()
 }
 
 /// What is not there, where a service says that it is not an object but what holds objects.

@@ -78,6 +78,10 @@ impl Seaweed {
         Some(seaweed)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

@@ -107,7 +107,8 @@ fn no_listing(error: OsError) -> OsError {
     let text = error.to_string();
     let denied =
         matches!(error, OsError::PermissionDenied { .. } | OsError::Unauthenticated { .. });
-    let unknown = ["405", "501", "400", "PROPFIND response"].iter().any(|word| text.contains(word));
+    let answers = ["status code: 400", "status code: 405", "status code: 501", "PROPFIND response"];
+    let unknown = answers.iter().any(|answer| text.contains(answer));
     if denied || !unknown {
         return error;
     }

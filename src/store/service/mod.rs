@@ -107,7 +107,8 @@ pub fn open(
     let access = Access { options, secrets, meter: traffic.meter(&remote.root) };
     (remote.service.open)(remote, &access).map_err(|closed| match closed {
         Closed::Settings(reason) => settings(reason),
-        Closed::Store(error) => StoreError::from_os(&error, remote.to_string()),
+        // Nothing was asked yet: it is what was set, not the service.
+        Closed::Store(error) => settings(error.to_string()),
     })
 }
 

@@ -1,11 +1,12 @@
 //! A write that the store took, and whose answer never came.
 
-use afterscope::store::Store;
+use afterscope::store::{Store, StoreErrorKind};
 use serde_json::json;
 
 use super::servers::{Azurite, FaultProxy};
 use super::{Place, s3_options};
 use crate::lake::{Lake, Outcome, assert_same, run_args};
+use crate::seaweed::{self, Seaweed};
 use crate::storage::Moto;
 
 /// A conditional write whose answer is lost is told from one that another run won.
@@ -50,6 +51,44 @@ fn a_lost_answer_of_azure_is_told_from_a_conflict() {
     let mut options = azurite.options(folder.path());
     options.endpoint = Some(format!("http://127.0.0.1:{}/{}", proxy.port(), Azurite::ACCOUNT));
     is_told_from_a_conflict(&proxy, &Place::new("az://container", options, 0).open("lost"));
+}
+
+/// The last step of an upload, sent again, is answered as the first time, or finds no upload: then it is
+/// worth a retry, and what the retry finds is whole.
+fn is_whole_or_worth_a_retry(proxy: &FaultProxy, store: &Store) {
+    let bytes = vec![7; 17 << 20];
+    proxy.rules(&json!([{ "method": "POST", "match": "uploadId", "action": "lost" }]));
+    let mut upload = store.upload("large").unwrap();
+    upload.write(bytes.clone().into()).unwrap();
+    let finished = upload.finish();
+    assert_eq!(proxy.actions(), ["lost"]);
+    let kind = finished.map_err(|error| error.kind);
+    assert!(matches!(kind, Ok(17_825_792) | Err(StoreErrorKind::Transient)), "{kind:?}");
+    assert!(store.read("large").unwrap().unwrap().0 == bytes);
+}
+
+#[test]
+fn a_large_object_whose_last_answer_is_lost_is_whole() {
+    let Some(moto) = Moto::start(&["bucket"]) else { return };
+    let Some(proxy) = FaultProxy::before(moto.port()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("http://127.0.0.1:{}", proxy.port());
+    let options = s3_options(endpoint, folder.path(), "tester", "any-secret");
+    is_whole_or_worth_a_retry(&proxy, &Place::new("s3://bucket", options, 0).open("lost"));
+}
+
+#[test]
+#[ignore = "slow"]
+fn answers_that_seaweedfs_gave_and_that_were_lost_are_told_from_a_conflict() {
+    let Some(server) = Seaweed::installed() else { return };
+    server.make_bucket("bucket");
+    let Some(proxy) = FaultProxy::before(server.port()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("http://127.0.0.1:{}", proxy.port());
+    let options = s3_options(endpoint, folder.path(), seaweed::KEY, seaweed::SECRET);
+    let place = Place::new("s3://bucket", options, 0);
+    is_told_from_a_conflict(&proxy, &place.open("lost"));
+    is_whole_or_worth_a_retry(&proxy, &place.open("lost"));
 }
 
 #[test]

@@ -48,6 +48,25 @@ fn each_service_says_what_it_needs_to_know() {
 }
 
 #[test]
+fn credentials_that_cannot_be_are_a_mistake_and_are_not_repeated() {
+    let lake = Lake::standard();
+    let refused = |url: &str, name: &str, value: &str| {
+        let mut command = lake.command(&run_args(&["--set", &format!("source.0.url={url}")]));
+        command.env(name, value).env("AZURE_STORAGE_ACCOUNT_NAME", "acme");
+        let outcome = Outcome::of(&lake, command.output().unwrap()).fails(1, &[url]);
+        assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
+    };
+    refused("az://logs/x/", "AZURE_STORAGE_ACCOUNT_KEY", "hunter2 is no base64");
+    refused("az://logs/x/", "AZURE_STORAGE_SAS_TOKEN", "hunter2");
+    refused("az://logs/x/", "AZURE_STORAGE_CONNECTION_STRING", "hunter2");
+    refused("gs://logs/x/", "GOOGLE_SERVICE_ACCOUNT_KEY", "{\"private_key\": \"hunter2");
+    let mut command = lake.command(&run_args(&["--set", "source.0.url=gs://logs/x/"]));
+    command.env("GOOGLE_APPLICATION_CREDENTIALS", "keys/none.json");
+    Outcome::of(&lake, command.output().unwrap()).fails(1, &["gs://logs/x/", "keys/none.json"]);
+    lake.nothing_is_published();
+}
+
+#[test]
 fn half_of_what_azure_needs_is_as_good_as_nothing() {
     let lake = Lake::standard();
     let set = "source.0.url=abfss://logs@acme.dfs.core.windows.net/x/";
