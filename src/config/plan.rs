@@ -1,6 +1,7 @@
 //! The checked settings of one run.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -89,6 +90,49 @@ pub enum Kept {
     Files,
     /// Those of a version of a Delta table.
     Delta(At),
+    /// Those of a snapshot of an Iceberg table.
+    Iceberg(IcebergPlan),
+}
+
+/// A snapshot of an Iceberg table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IcebergPlan {
+    pub at: SnapshotAt,
+    /// Who says which metadata is the current one; `None` where the url does.
+    pub catalog: Option<CatalogPlan>,
+}
+
+/// Which snapshot of an Iceberg table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SnapshotAt {
+    Current,
+    Id(i64),
+    /// The one that was current then.
+    Moment(Moment),
+    /// Of a branch or tag.
+    Reference(String),
+}
+
+/// A table in an Iceberg REST catalog.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CatalogPlan {
+    pub uri: String,
+    /// Namespaces, and last the table's name.
+    pub table: Vec<String>,
+    pub warehouse: Option<String>,
+    pub prefix: Option<String>,
+    pub token: Option<String>,
+    /// `id:secret`.
+    pub credential: Option<String>,
+    pub scope: Option<String>,
+    pub oauth2_uri: Option<String>,
+}
+
+/// Without what is secret.
+impl fmt::Debug for CatalogPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.table.join("."), self.uri)
+    }
 }
 
 /// A version of a table.

@@ -124,6 +124,7 @@ impl OpenFile {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let plain = ArrowReaderMetadata::try_new(metadata, options.clone())
             .map_err(|e| self.unreadable(&e))?;
+        self.check_table(context, &plain)?;
         let columns = self.bind(context, &plain)?;
         let metadata = with_dictionaries(&plain, &columns, options);
         let footer = self.footer_of(context, metadata, columns)?;
@@ -132,6 +133,36 @@ impl OpenFile {
         // Set once: a file is opened once.
         let _ = self.footer.set(footer);
         Ok(Opened::Whole)
+    }
+
+    /// What the table says of its files must hold for this one.
+    fn check_table(
+        &self,
+        context: &ScanContext,
+        metadata: &ArrowReaderMetadata,
+    ) -> Result<(), ScanError> {
+        let schema = context.table.as_ref().map(|table| &table.schema);
+        if schema.is_some_and(|schema| !schema.tells_apart(metadata.schema())) {
+            return Err(ScanError::Unsupported {
+                file: self.shown.clone(),
+                what:
+                    "columns without field ids in a table that has no `schema.name-mapping.default`"
+                        .into(),
+            });
+        }
+        let has: u64 = metadata
+            .metadata()
+            .row_groups()
+            .iter()
+            .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
+            .sum();
+        match self.file.rows {
+            Some(rows) if rows != has => {
+                Err(self
+                    .unreadable(&format!("the table says that it has {rows} rows; it has {has}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn bind(
@@ -224,6 +255,9 @@ impl OpenFile {
             DeletesError::Damaged(reason) => {
                 self.unreadable(&format!("its deleted rows cannot be read: {reason}"))
             }
+            DeletesError::Unsupported(what) => {
+                ScanError::Unsupported { file: self.shown.clone(), what }
+            }
         })?;
         let mut starts = vec![0u64];
         for group in metadata.row_groups() {
@@ -231,10 +265,10 @@ impl OpenFile {
             starts.push(before + u64::try_from(group.num_rows()).unwrap_or(0));
         }
         let total = starts.last().copied().unwrap_or(0);
-        if rows.len() != of.rows || rows.max().is_some_and(|last| last >= total) {
+        let told = of.rows.unwrap_or(rows.len());
+        if rows.len() != told || rows.max().is_some_and(|last| last >= total) {
             return Err(self.unreadable(&format!(
-                "the table says that {} of its rows are deleted; {} are named, up to number {}, and it has {total}",
-                of.rows,
+                "the table says that {told} of its rows are deleted; {} are named, up to number {}, and it has {total}",
                 rows.len(),
                 rows.max().unwrap_or(0),
             )));

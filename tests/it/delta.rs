@@ -274,7 +274,7 @@ fn a_partition_s_value_has_the_type_that_the_table_says() {
 fn what_cannot_be_read_is_named() {
     let lake = table();
     fs::remove_file(lake.path("logs/part-1.parquet")).unwrap();
-    lake.refuses(&[], 3, &["version 1 of the delta table", "part-1.parquet", "VACUUM"]);
+    lake.refuses(&[], 3, &["version 1 of the Delta table", "part-1.parquet", "VACUUM"]);
     let lake = table();
     lake.write("logs/part-1.parquet", "other bytes");
     lake.refuses(&[], 3, &["part-1.parquet", "has 11 bytes", "by the table's log"]);
