@@ -111,6 +111,12 @@ def main(folder):
     ]:
         told(partitioned(catalog, name, source, transform))
 
+    # A partition field whose name Avro does not allow: manifests call it otherwise.
+    spec = PartitionSpec(PartitionField(source_id=3, field_id=1000, transform=IdentityTransform(), name="app-id"))
+    table = catalog.create_table("n.odd_name", Schema(*FIELDS), partition_spec=spec)
+    table.append(pa.table(rows(0, 20, 1)))
+    told(table)
+
     # A table over time: a snapshot for each change.
     table = catalog.create_table("n.over_time", Schema(*FIELDS))
     table.append(pa.table(rows(0, 30, 1)))

@@ -1,17 +1,16 @@
 //! A snapshot's files, as its manifests list them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use ::iceberg::spec::{
-    DataContentType, DataFileFormat, Literal, Manifest, ManifestEntry, ManifestFile, ManifestList,
-    ManifestStatus, PartitionField, PrimitiveLiteral, SnapshotRef, StructType, TableMetadata,
-    Transform, Type,
+    DataContentType, DataFileFormat, Datum, Literal, Manifest, ManifestEntry, ManifestFile,
+    ManifestList, ManifestStatus, PartitionField, PrimitiveLiteral, SnapshotRef, StructType,
+    TableMetadata, Transform, Type,
 };
-use apache_avro::Reader;
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::columns::constant;
+use super::partitions::{Values, by_number};
 use super::place::Location;
 use super::refusal::Refusal;
 use crate::snapshot::Constant;
@@ -115,19 +114,24 @@ impl Manifests<'_> {
         let bytes = self.bytes(address)?;
         let manifest = Manifest::parse_avro(&bytes).map_err(|e| self.broken(address, &e))?;
         let metadata = manifest.metadata();
-        let names = partition_names(&bytes).map_err(|e| self.broken(address, &e))?;
         let spec = metadata.partition_spec();
-        if let Some(field) = spec.fields().iter().find(|field| !names.contains(&field.name)) {
-            // The crate reads by names, and would take the value for null.
-            return Err(Refusal::Unsupported(format!(
-                "partition field `{}`, which {address} writes under another name",
-                field.name
-            )));
-        }
         let types = spec.partition_type(metadata.schema())?;
-        for entry in manifest.entries().iter().filter(|entry| entry.is_alive()) {
-            let found = self.entry(file, entry, &types, spec.fields())?;
-            entries.push(found);
+        let own = by_number(&bytes, spec.fields(), &types).map_err(|e| self.broken(address, &e))?;
+        for (place, entry) in manifest.entries().iter().enumerate() {
+            if !entry.is_alive() {
+                continue;
+            }
+            let values = match &own {
+                Some(own) => own.get(place).cloned().unwrap_or_default(),
+                None => values(entry),
+            };
+            if values.len() != spec.fields().len() {
+                return Err(Refusal::Table(format!(
+                    "{address}: {} has no value for each partition field",
+                    entry.file_path()
+                )));
+            }
+            entries.push(self.entry(file, entry, &types, spec.fields(), &values)?);
         }
         Ok(())
     }
@@ -138,6 +142,7 @@ impl Manifests<'_> {
         entry: &ManifestEntry,
         types: &StructType,
         fields: &[PartitionField],
+        values: &Values,
     ) -> Result<Entry, Refusal> {
         let data = entry.data_file();
         let address = data.file_path().to_string();
@@ -150,35 +155,21 @@ impl Manifests<'_> {
         let sequence = entry.sequence_number().or(inherited).ok_or_else(|| {
             Refusal::Table(format!("{}: {address} has no sequence number", file.manifest_path))
         })?;
-        let mut values = Vec::new();
         let mut constants = Vec::new();
-        let given = data.partition().fields();
-        for (place, (field, typed)) in fields.iter().zip(types.fields()).enumerate() {
-            let value = match given.get(place) {
-                Some(Some(Literal::Primitive(value))) => Some(value),
-                Some(None) => None,
-                _ => {
-                    return Err(Refusal::Table(format!(
-                        "{}: {address} has no value of partition field `{}`",
-                        file.manifest_path, field.name
-                    )));
-                }
-            };
-            values.push(value.map(canonical));
+        for ((field, typed), value) in fields.iter().zip(types.fields()).zip(values) {
             if let (Transform::Identity, Type::Primitive(of)) =
                 (field.transform, typed.field_type.as_ref())
             {
-                constants.push((field.source_id, constant(value, of)?));
+                constants.push((field.source_id, constant(value.as_ref(), of)?));
             }
         }
+        let values = values.iter().map(|value| value.as_ref().map(canonical)).collect();
         let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
-        let bound = |of: &std::collections::HashMap<i32, ::iceberg::spec::Datum>| match of
-            .get(&FILE_PATH_ID)
-            .map(|datum| datum.literal())
-        {
-            Some(PrimitiveLiteral::String(text)) => Some(text.clone()),
-            _ => None,
-        };
+        let bound =
+            |of: &HashMap<i32, Datum>| match of.get(&FILE_PATH_ID).map(|datum| datum.literal()) {
+                Some(PrimitiveLiteral::String(text)) => Some(text.clone()),
+                _ => None,
+            };
         Ok(Entry {
             content: data.content_type(),
             format: data.file_format(),
@@ -196,6 +187,17 @@ impl Manifests<'_> {
     }
 }
 
+/// The partition values of an entry.
+fn values(entry: &ManifestEntry) -> Values {
+    let given = entry.data_file().partition().fields().iter();
+    let single = given.map_while(|value| match value {
+        Some(Literal::Primitive(value)) => Some(Some(value.clone())),
+        None => Some(None),
+        Some(_) => None,
+    });
+    single.collect()
+}
+
 /// A partition value as text that is the same for equal values, also where the column's type was widened
 /// between two manifests.
 fn canonical(value: &PrimitiveLiteral) -> String {
@@ -207,28 +209,6 @@ fn canonical(value: &PrimitiveLiteral) -> String {
         PrimitiveLiteral::Double(number) => format!("f{:x}", bits(number.into_inner())),
         other => format!("{other:?}"),
     }
-}
-
-/// What a manifest's own schema calls the fields of its partitions.
-fn partition_names(bytes: &[u8]) -> Result<HashSet<String>, Box<dyn std::error::Error>> {
-    let schema = serde_json::to_value(Reader::new(bytes)?.writer_schema())?;
-    let partition = field(&schema, "data_file").and_then(|of| field(of, "partition"));
-    let fields = partition.and_then(record).ok_or("its schema has no `data_file.partition`")?;
-    let names = fields.iter().filter_map(|field| field.get("name")?.as_str());
-    Ok(names.map(str::to_string).collect())
-}
-
-/// The fields of a record, which may be one choice of several.
-fn record(of: &Value) -> Option<&Vec<Value>> {
-    match of {
-        Value::Array(choices) => choices.iter().find_map(record),
-        other => other.get("fields")?.as_array(),
-    }
-}
-
-fn field<'a>(of: &'a Value, name: &str) -> Option<&'a Value> {
-    let named = |field: &&Value| field.get("name").and_then(Value::as_str) == Some(name);
-    record(of)?.iter().find(named)?.get("type")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod deletes;
 mod equality;
 mod manifests;
 mod metadata;
+mod partitions;
 mod place;
 mod positions;
 mod refusal;
