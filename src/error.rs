@@ -180,6 +180,7 @@ fn of_scan(error: &ScanError) -> ExitCode {
         | ScanError::BadJson { .. } => ExitCode::Input,
         ScanError::MissingColumn { .. }
         | ScanError::WrongType { .. }
+        | ScanError::Unsupported { .. }
         | ScanError::MixedKinds { .. }
         | ScanError::NoZone { .. }
         | ScanError::NoFormat { .. }

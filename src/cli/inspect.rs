@@ -103,8 +103,13 @@ fn render(of: &Inspection) -> Result<String, std::fmt::Error> {
     let kind = match of.format {
         raw::Format::Parquet => "plain Parquet files",
         raw::Format::Delta => "a Delta table",
+        raw::Format::Iceberg => "an Iceberg table",
     };
-    let version = of.version.map(|version| format!(", version {version}")).unwrap_or_default();
+    let version = match (of.format, of.version) {
+        (raw::Format::Iceberg, Some(id)) => format!(", snapshot {id}"),
+        (_, Some(version)) => format!(", version {version}"),
+        (_, None) => String::new(),
+    };
     writeln!(out, "{}  {kind}{version}", of.url)?;
     let mut line = |name: &str, value: String| writeln!(out, "  {name:<28}{value:>16}");
     line("files", number(of.files))?;

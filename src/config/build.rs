@@ -10,8 +10,8 @@ use super::document::{Node, Place, Problem};
 use super::people::people_plan;
 use super::places::{WRITTEN, would_be_read};
 use super::plan::{
-    At, ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, Kept, MappingPlan,
-    PartitionTimePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, is_run_id,
+    ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, MappingPlan, PartitionTimePlan,
+    RegistryPlan, RunPlan, SourcePlan, StatusPlan, is_run_id,
 };
 use super::raw::{self, Column, Encoding, GroupsLimit, NullStatus, StatusValue};
 use super::values::{parse_bytes, parse_range, secret, sign_key, time_format};
@@ -19,18 +19,19 @@ use crate::key::Keyer;
 use crate::moment::{Moment, Zone, parse_duration};
 use crate::store::{StoreUrl, check_options};
 
-struct Builder<'a> {
+pub(super) struct Builder<'a> {
     node: &'a Node,
-    base: &'a Path,
+    pub(super) base: &'a Path,
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Builder<'_> {
-    fn problem(&mut self, path: &[&str], message: impl Into<String>) {
+    pub(super) fn problem(&mut self, path: &[&str], message: impl Into<String>) {
         self.problems.push(Problem { at: self.node.place_of(path), message: message.into() });
     }
 
-    fn take<T>(&mut self, path: &[&str], result: Result<T, String>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, path: &[&str], result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.problem(path, message)).ok()
     }
 
@@ -263,27 +264,6 @@ impl Builder<'_> {
         })
     }
 
-    fn kept(&mut self, at: &[&str], source: &raw::Source) -> Option<Kept> {
-        let key = |name| [at, &[name]].concat();
-        let version = match (source.version, &source.timestamp) {
-            (None, None) => At::Latest,
-            (Some(version), None) => At::Version(version),
-            (None, Some(text)) => {
-                At::Moment(self.take(&key("timestamp"), Moment::parse_setting(text, Zone::UTC))?)
-            }
-            (Some(_), Some(_)) => {
-                self.problem(&key("timestamp"), "give `version` or `timestamp`, not both");
-                return None;
-            }
-        };
-        let kept = Kept::new(source.format, version);
-        if kept.is_none() {
-            let named = if source.version.is_some() { "version" } else { "timestamp" };
-            self.problem(&key(named), "plain files have no versions; set format = \"delta\" where the url names a Delta table");
-        }
-        kept
-    }
-
     fn source(
         &mut self,
         index: usize,
@@ -337,7 +317,7 @@ pub fn build(
     problems: &mut Vec<Problem>,
 ) -> Option<RunPlan> {
     let as_of = as_of(overrides, problems);
-    let mut b = Builder { node, base, problems };
+    let mut b = Builder { node, base, env, problems };
     if document.source.is_empty() {
         b.problem(&["source"], "no [[source]] is given; there is nothing to read");
     }

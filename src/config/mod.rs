@@ -5,6 +5,7 @@
 
 mod build;
 pub mod document;
+mod kept;
 mod people;
 mod places;
 mod plan;
@@ -19,9 +20,9 @@ use thiserror::Error;
 
 pub use places::would_be_read;
 pub use plan::{
-    At, ColumnPlan, ColumnSource, ExpectedPlan, Follows, IncidentPlan, Kept, MappingPlan,
-    PartitionTimePlan, PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat,
-    is_run_id,
+    At, CatalogPlan, ColumnPlan, ColumnSource, ExpectedPlan, Follows, IcebergPlan, IncidentPlan,
+    Kept, MappingPlan, PartitionTimePlan, PeoplePlan, RegistryPlan, RunPlan, SnapshotAt,
+    SourcePlan, StatusPlan, TimeFormat, is_run_id,
 };
 pub use raw::Format;
 pub use values::secret;

@@ -1,6 +1,7 @@
 //! The checked settings of one run.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -89,6 +90,49 @@ pub enum Kept {
     Files,
     /// Those of a version of a Delta table.
     Delta(At),
+    /// Those of a snapshot of an Iceberg table.
+    Iceberg(IcebergPlan),
+}
+
+/// A snapshot of an Iceberg table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IcebergPlan {
+    pub at: SnapshotAt,
+    /// Who says which metadata is the current one; `None` where the url does.
+    pub catalog: Option<CatalogPlan>,
+}
+
+/// Which snapshot of an Iceberg table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SnapshotAt {
+    Current,
+    Id(i64),
+    /// The one that was current then.
+    Moment(Moment),
+    /// Of a branch or tag.
+    Reference(String),
+}
+
+/// A table in an Iceberg REST catalog.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CatalogPlan {
+    pub uri: String,
+    /// Namespaces, and last the table's name.
+    pub table: Vec<String>,
+    pub warehouse: Option<String>,
+    pub prefix: Option<String>,
+    pub token: Option<String>,
+    /// `id:secret`.
+    pub credential: Option<String>,
+    pub scope: Option<String>,
+    pub oauth2_uri: Option<String>,
+}
+
+/// Without what is secret.
+impl fmt::Debug for CatalogPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.table.join("."), self.uri)
+    }
 }
 
 impl Kept {
@@ -97,6 +141,14 @@ impl Kept {
         match format {
             Format::Delta => Some(Self::Delta(at)),
             Format::Parquet => (at == At::Latest).then_some(Self::Files),
+            Format::Iceberg => {
+                let at = match at {
+                    At::Latest => SnapshotAt::Current,
+                    At::Version(id) => SnapshotAt::Id(i64::try_from(id).ok()?),
+                    At::Moment(at) => SnapshotAt::Moment(at),
+                };
+                Some(Self::Iceberg(IcebergPlan { at, catalog: None }))
+            }
         }
     }
 
@@ -104,6 +156,10 @@ impl Kept {
     pub fn at_version(&self, version: u64) -> Self {
         match self {
             Self::Delta(_) => Self::Delta(At::Version(version)),
+            Self::Iceberg(of) => {
+                let at = i64::try_from(version).map_or_else(|_| of.at.clone(), SnapshotAt::Id);
+                Self::Iceberg(IcebergPlan { at, catalog: of.catalog.clone() })
+            }
             Self::Files => Self::Files,
         }
     }

@@ -50,15 +50,27 @@ pub struct Source {
     /// gs://bucket/prefix, or a file at https://. Credentials never stand here; they come from the
     /// environment (AWS_ACCESS_KEY_ID and so on), or from keys of `store`.
     pub url: String,
-    /// What the url names: plain Parquet files, or a Delta table's folder.
+    /// What the url names: plain Parquet files, a Delta table's folder, or an Iceberg table's folder or
+    /// metadata file.
     #[serde(default)]
     pub format: Format,
-    /// The version of the table; default: the latest. The manifest names it in any case.
+    /// The version of a Delta table; default: the latest. The manifest names it in any case.
     #[serde(default)]
     pub version: Option<u64>,
-    /// The moment as of which the table is read, by the times of its commits. Not beside `version`.
+    /// The id of an Iceberg table's snapshot; default: the current one. The manifest names it in any case.
+    #[serde(default)]
+    pub snapshot: Option<i64>,
+    /// A branch or tag of an Iceberg table.
+    #[serde(default, rename = "ref")]
+    pub reference: Option<String>,
+    /// The moment as of which the table is read, by the times of its commits. Not beside `version`,
+    /// `snapshot` or `ref`.
     #[serde(default)]
     pub timestamp: Option<String>,
+    /// The REST catalog that knows which metadata of the Iceberg table is the current one; without it,
+    /// the url tells.
+    #[serde(default)]
+    pub catalog: Option<Catalog>,
     /// Which columns hold what.
     pub columns: Columns,
     /// What a scope in the log says: `exercised` (the call needed it) or `held` (the token carried
@@ -91,6 +103,35 @@ pub enum Format {
     #[default]
     Parquet,
     Delta,
+    Iceberg,
+}
+
+/// An Iceberg REST catalog.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Catalog {
+    /// Its address, without `/v1`.
+    pub uri: String,
+    /// The table: namespaces and name, parted by dots.
+    pub table: String,
+    /// The warehouse, where the catalog has several.
+    #[serde(default)]
+    pub warehouse: Option<String>,
+    /// What stands before `namespaces` in the catalog's paths; by default the catalog says it.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// A bearer token, by reference only: `env:NAME` or `file:PATH`.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// Client id and secret for OAuth2, as `id:secret`, by reference only: `env:NAME` or `file:PATH`.
+    #[serde(default)]
+    pub credential: Option<String>,
+    /// The OAuth2 scope to ask for. Default: `catalog`.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// The address that gives OAuth2 tokens. Default: the catalog's own `/v1/oauth/tokens`.
+    #[serde(default)]
+    pub oauth2_uri: Option<String>,
 }
 
 /// The columns of a log. A column is a name (`user_id`), a path into nested columns

@@ -39,11 +39,28 @@ pub fn parse_range(text: &str) -> Option<(i64, i64)> {
     Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
 }
 
+/// Reads a secret that must be hard to guess by reference.
+///
+/// # Errors
+/// As [`referenced`], and where it is short.
+pub fn secret(
+    what: &str,
+    reference: &str,
+    base: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, String> {
+    let value = referenced(what, reference, base, env)?;
+    if value.len() < 16 {
+        return Err(format!("the {what} is shorter than 16 bytes; use a random one of 32"));
+    }
+    Ok(value)
+}
+
 /// Reads a secret by reference; neither the secret nor what a variable holds reaches a message.
 ///
 /// # Errors
 /// What is wrong with the reference; `what` names the secret.
-pub fn secret(
+pub fn referenced(
     what: &str,
     reference: &str,
     base: &Path,
@@ -59,9 +76,6 @@ pub fn secret(
     } else {
         return Err(format!("the {what} is given by reference: env:NAME or file:PATH"));
     };
-    if value.len() < 16 {
-        return Err(format!("the {what} is shorter than 16 bytes; use a random one of 32"));
-    }
     Ok(value)
 }
 

@@ -20,16 +20,14 @@ use crate::snapshot::{Partition, TableField};
 pub struct Shape {
     pub fields: Vec<TableField>,
     pub schema: SchemaRef,
-    /// Whether what the table's log says of a file goes before what the file holds under the name.
-    pub log_first: bool,
     /// Of times that a partition's value gives without one.
     pub zone: Zone,
 }
 
 impl Shape {
-    pub fn new(fields: Vec<TableField>, log_first: bool, zone: Zone) -> Self {
+    pub fn new(fields: Vec<TableField>, zone: Zone) -> Self {
         let schema = Arc::new(Schema::new(fields.iter().map(arrow_field).collect::<Fields>()));
-        Self { fields, schema, log_first, zone }
+        Self { fields, schema, zone }
     }
 
     fn of_partition(
@@ -38,7 +36,7 @@ impl Shape {
         field: &TableField,
         rows: usize,
     ) -> Result<ArrayRef, ArrowError> {
-        let array = constant(of.value.as_deref(), Some(&field.data_type), rows)?;
+        let array = constant(&of.constant(), Some(&field.data_type), rows)?;
         if array.data_type() == &field.data_type {
             return Ok(array);
         }
@@ -61,20 +59,13 @@ impl Shape {
     ) -> Result<RecordBatch, String> {
         let rows = batch.num_rows();
         let column = |field: &TableField| -> Result<ArrayRef, ArrowError> {
-            let of_partition = || {
-                let found = partitions.iter().find(|partition| partition.name == field.name)?;
-                Some(self.of_partition(found, field, rows))
-            };
-            let of_file = || {
-                let array = part_of(field, batch.schema_ref().fields(), batch.columns())?;
-                Some(of_type(array, field))
-            };
-            let found = if self.log_first {
-                of_partition().or_else(of_file)
-            } else {
-                of_file().or_else(of_partition)
-            };
-            found.unwrap_or_else(|| Ok(new_null_array(&arrow_type(field), rows)))
+            if let Some(array) = part_of(field, batch.schema_ref().fields(), batch.columns()) {
+                return of_type(array, field);
+            }
+            match partitions.iter().find(|partition| partition.name == field.name) {
+                Some(found) => self.of_partition(found, field, rows),
+                None => absent(field, rows),
+            }
         };
         let columns: Result<Vec<ArrayRef>, String> = self
             .fields
@@ -118,13 +109,21 @@ fn entries(key: &TableField, value: &TableField) -> DataType {
     DataType::Struct(Fields::from(vec![key, arrow_field(value)]))
 }
 
+/// What the rows of a file have that is older than the column.
+fn absent(field: &TableField, rows: usize) -> Result<ArrayRef, ArrowError> {
+    match &field.default {
+        Some(default) => constant(default, Some(&field.data_type), rows),
+        None => Ok(new_null_array(&arrow_type(field), rows)),
+    }
+}
+
 fn of_type(array: &ArrayRef, of: &TableField) -> Result<ArrayRef, ArrowError> {
     match (array.data_type(), &of.data_type, of.children.as_slice()) {
         (DataType::Struct(file), DataType::Struct(_), parts) => {
             let own = array.as_struct();
             let columns = parts.iter().map(|part| match part_of(part, file, own.columns()) {
                 Some(array) => of_type(array, part),
-                None => Ok(new_null_array(&arrow_type(part), own.len())),
+                None => absent(part, own.len()),
             });
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
             let fields: Fields = parts.iter().map(arrow_field).collect();

@@ -144,7 +144,7 @@ impl Inspected {
             Some(table) => table.schema.fields.clone(),
             None => of_files(&snapshot, &seen, &shown)?,
         };
-        let shape = Shape::new(fields, snapshot.table.is_some(), zone);
+        let shape = Shape::new(fields, zone);
         Ok(Self { url, format, snapshot, shape, seen })
     }
 
@@ -193,7 +193,7 @@ impl Inspected {
                 Some(known) => known.zip(more).map(|(a, b)| a.with(b)),
             });
         }
-        let name_in_files = field.physical.clone().filter(|name| *name != field.name);
+        let name_in_files = field.physical.first().filter(|name| **name != field.name).cloned();
         let (least, greatest) = match whole.flatten() {
             Some(extremes) => (Some(extremes.least()), Some(extremes.greatest())),
             None => (None, None),
@@ -230,7 +230,7 @@ impl Inspected {
             if left == 0 || is_gone() {
                 break;
             }
-            let file = WholeFile::open(&self.snapshot.store, of)?;
+            let file = WholeFile::open(&self.snapshot.store, of, self.snapshot.schema())?;
             for group in 0..file.parquet().num_row_groups() {
                 if progress.stop.load(Ordering::Relaxed) {
                     return Err(ScanError::Interrupted.into());
@@ -268,7 +268,7 @@ fn look(snapshot: &Snapshot, progress: &Progress) -> Result<Vec<Seen>, Error> {
             if progress.stop.load(Ordering::Relaxed) {
                 return Err(ScanError::Interrupted);
             }
-            let seen = Seen::of(&WholeFile::open(&snapshot.store, file)?);
+            let seen = Seen::of(&WholeFile::open(&snapshot.store, file, snapshot.schema())?);
             progress.done.fetch_add(file.pin.size, Ordering::Relaxed);
             found.lock().unwrap_or_else(PoisonError::into_inner).push((at, seen));
         }

@@ -47,9 +47,10 @@ pub fn add_folders(columns: &mut Vec<TableField>, files: &[SnapshotFile]) {
 fn leaf(name: &str, data_type: DataType) -> TableField {
     TableField {
         name: name.to_string(),
-        physical: Some(name.to_string()),
+        physical: vec![name.to_string()],
         id: None,
         data_type,
+        default: None,
         children: Vec::new(),
     }
 }

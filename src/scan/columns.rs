@@ -16,8 +16,7 @@ use serde_json::Value;
 use super::ScanError;
 use crate::config::raw::Missing;
 use crate::config::{ColumnPlan, ColumnSource, shape};
-use crate::moment::wall_time;
-use crate::snapshot::{Partition, TableField, TableSchema};
+use crate::snapshot::{Constant, Partition, TableField, TableSchema};
 
 /// A mapped column, found in one file.
 #[derive(Clone, Debug)]
@@ -30,10 +29,12 @@ pub struct Bound {
 
 #[derive(Clone, Debug)]
 enum Expr {
-    /// The value that all rows of the file have: that of a partition, or null where the file lacks the
-    /// column and may. Of a type where somebody says which; else it is text.
-    Constant(Option<String>, Option<DataType>),
+    /// The value that all rows of the file have: that of a partition, a default, or null where the file
+    /// lacks the column and may. Of a type where somebody says which; else it is text.
+    Constant(Constant, Option<DataType>),
     Path(Vec<String>),
+    /// A column that the table has since given a type in which this file does not write it.
+    Widened(Vec<String>, DataType),
     Concat(Vec<Part>),
     Entry {
         path: Vec<String>,
@@ -83,7 +84,7 @@ impl FileShape<'_> {
 
     fn partition(&self, name: &str) -> Option<Expr> {
         let found = self.partitions.iter().find(|partition| partition.name == name)?;
-        Some(Expr::Constant(found.value.clone(), found.data_type.clone()))
+        Some(Expr::Constant(found.constant(), found.data_type.clone()))
     }
 
     fn leaves_of(&self, segments: &[String]) -> Vec<usize> {
@@ -111,51 +112,71 @@ impl FileShape<'_> {
     }
 
     fn column(&self, plan: &ColumnPlan, path: &str) -> Result<(Expr, Vec<usize>), ScanError> {
-        let partition = || self.partition(path);
-        // A table's log goes before what a file holds under the name.
-        if let Some(constant) = self.table.and_then(|_| partition()) {
-            return Ok((constant, Vec::new()));
-        }
-        let found = match self.table {
-            None => self.resolve(path).map(Some),
-            Some(table) => table.resolve(path).map(|way| self.follow(&way)),
+        let way = self.table.and_then(|table| table.resolve(path));
+        let found = match (self.table, &way) {
+            (None, _) => self.resolve(path).map(|segments| (segments, None)),
+            (Some(_), Some(way)) => self.follow(way),
+            (Some(_), None) => None,
         };
-        match found {
-            Some(Some(segments)) => {
-                let leaves = self.leaves_of(&segments);
-                return Ok((Expr::Path(segments), leaves));
-            }
-            // The table got the column after the file.
-            Some(None) => return Ok((Expr::Constant(None, None), Vec::new())),
-            None => {}
+        if let Some((segments, widened)) = found {
+            let leaves = self.leaves_of(&segments);
+            let expr = match widened {
+                Some(to) => Expr::Widened(segments, to),
+                None => Expr::Path(segments),
+            };
+            return Ok((expr, leaves));
         }
-        if let Some(constant) = partition() {
+        if let Some(constant) = self.partition(path) {
             return Ok((constant, Vec::new()));
         }
-        match plan.missing {
-            Missing::Null => Ok((Expr::Constant(None, None), Vec::new())),
-            Missing::Error => Err(self.missing(plan, path)),
+        match (way, plan.missing) {
+            (Some(way), _) => Ok((self.absent(path, &way)?, Vec::new())),
+            (None, Missing::Null) => Ok((null(), Vec::new())),
+            (None, Missing::Error) => Err(self.missing(plan, path)),
         }
     }
 
-    /// What the file calls the fields on a way through the table.
-    fn follow(&self, way: &[&TableField]) -> Option<Vec<String>> {
+    /// What stands for a column that the table got after the file.
+    fn absent(&self, path: &str, way: &[&TableField]) -> Result<Expr, ScanError> {
+        match way {
+            [column] => {
+                let value = column.default.clone();
+                Ok(value.map_or_else(null, |v| Expr::Constant(v, Some(column.data_type.clone()))))
+            }
+            // Within a struct that is null there is no default.
+            way if way.iter().any(|step| step.default.is_some()) => Err(ScanError::Unsupported {
+                file: self.file.to_string(),
+                what: format!(
+                    "the default of `{path}`, which lies in a struct, and which the file does not hold"
+                ),
+            }),
+            _ => Ok(null()),
+        }
+    }
+
+    /// What the file calls the fields on a way through the table, and the type that the values must get
+    /// where they are not of the table's.
+    fn follow(&self, way: &[&TableField]) -> Option<(Vec<String>, Option<DataType>)> {
         let mut fields = self.schema.fields();
         let mut names = Vec::with_capacity(way.len());
+        let mut widened = None;
         for step in way {
             let field = step.find(fields)?;
             names.push(field.name().clone());
+            widened =
+                is_widened(field.data_type(), &step.data_type).then(|| step.data_type.clone());
             if let DataType::Struct(children) = field.data_type() {
                 fields = children;
             }
         }
-        Some(names)
+        Some((names, widened))
     }
 
-    /// What the file calls the fields of the structs in a list.
-    fn entry_names(&self, path: &str, names: [&str; 2]) -> [String; 2] {
+    /// What the file calls the fields of the structs in a list; `None` where the table has them and the
+    /// file has not.
+    fn entry_names(&self, path: &str, names: [&str; 2]) -> Option<[String; 2]> {
         let own = names.map(str::to_string);
-        let Some(way) = self.table.and_then(|table| table.resolve(path)) else { return own };
+        let Some(way) = self.table.and_then(|table| table.resolve(path)) else { return Some(own) };
         let mut fields = self.schema.fields();
         for step in &way {
             match step.find(fields).map(|field| field.data_type()) {
@@ -165,16 +186,16 @@ impl FileShape<'_> {
                         fields = children;
                     }
                 }
-                _ => return own,
+                _ => return Some(own),
             }
         }
         let element = way.last().and_then(|list| list.children.first());
-        names.map(|name| {
-            let parts = element.map(|element| element.children.as_slice()).unwrap_or_default();
-            let part = parts.iter().find(|part| part.name == name);
-            let found = part.and_then(|part| part.find(fields));
-            found.map_or_else(|| name.to_string(), |field| field.name().clone())
-        })
+        let parts = element.map(|element| element.children.as_slice()).unwrap_or_default();
+        let [name, value] = names.map(|name| match parts.iter().find(|part| part.name == name) {
+            Some(part) => part.find(fields).map(|field| field.name().clone()),
+            None => Some(name.to_string()),
+        });
+        Some([name?, value?])
     }
 
     /// Finds `plan`'s column.
@@ -193,14 +214,17 @@ impl FileShape<'_> {
                 (Expr::Concat(bound), leaves)
             }
             ColumnSource::Entry { path, name, equals, value } => match self.column(plan, path)? {
-                (Expr::Path(segments), leaves) => {
-                    let [name, value] = self.entry_names(path, [name, value]);
-                    (Expr::Entry { path: segments, name, equals: equals.clone(), value }, leaves)
-                }
+                (Expr::Path(segments), leaves) => match self.entry_names(path, [name, value]) {
+                    Some([name, value]) => {
+                        let equals = equals.clone();
+                        (Expr::Entry { path: segments, name, equals, value }, leaves)
+                    }
+                    None => (null(), Vec::new()),
+                },
                 other => other,
             },
             ColumnSource::Json { path, pointer } => match self.column(plan, path)? {
-                (Expr::Path(path), leaves) => {
+                (Expr::Path(path) | Expr::Widened(path, _), leaves) => {
                     (Expr::Json { path, pointer: pointer.clone() }, leaves)
                 }
                 other => other,
@@ -239,7 +263,7 @@ impl Bound {
     /// The value that every row has, where the file's folder or its lack of the column gives it.
     pub fn constant(&self) -> Option<Option<&str>> {
         match &self.expr {
-            Expr::Constant(value, _) => Some(value.as_deref()),
+            Expr::Constant(value, _) => Some(value.text.as_deref()),
             _ => None,
         }
     }
@@ -303,16 +327,21 @@ impl Bound {
         let rows = batch.num_rows();
         match expr {
             Expr::Constant(value, of) => {
-                constant(value.as_deref(), of.as_ref(), rows).map_err(|e| ScanError::BadPartition {
+                constant(value, of.as_ref(), rows).map_err(|e| ScanError::BadPartition {
                     file: file.to_string(),
                     reason: format!(
                         "`{}` = {}: {e}",
                         self.plan.source.shown(),
-                        value.as_deref().unwrap_or_default()
+                        value.text.as_deref().unwrap_or_default()
                     ),
                 })
             }
             Expr::Path(path) => self.descend(path, batch, file),
+            Expr::Widened(path, to) => {
+                let array = self.descend(path, batch, file)?;
+                cast_with_options(&array, to, &strict())
+                    .map_err(|_| self.wrong_type(file, array.data_type(), &to.to_string()))
+            }
             Expr::Concat(parts) => {
                 let columns = parts
                     .iter()
@@ -438,27 +467,37 @@ impl Bound {
     }
 }
 
-/// A partition's value for each row, of the type that the table says; its log has it as text. A time that
-/// the text gives no zone comes without one, whatever the type: nobody knows which was meant.
+/// A value for each row, of the type that the table says.
 ///
 /// # Errors
-/// A text that is no value of the type.
+/// What is no value of the type.
 pub fn constant(
-    value: Option<&str>,
+    value: &Constant,
     of: Option<&DataType>,
     rows: usize,
 ) -> Result<ArrayRef, ArrowError> {
     let of = of.unwrap_or(&DataType::Utf8);
-    let Some(value) = value else { return Ok(new_null_array(of, rows)) };
-    let text: ArrayRef = Arc::new(StringArray::from_iter_values([value]));
-    let of = match of {
-        DataType::Timestamp(unit, Some(_)) if wall_time(value).is_some() => {
-            &DataType::Timestamp(*unit, None)
-        }
-        of => of,
-    };
-    let one = cast_with_options(&text, of, &strict())?;
-    arrow::compute::take(&one, &UInt64Array::from(vec![0; rows]), None)
+    if value.text.is_none() {
+        return Ok(new_null_array(of, rows));
+    }
+    arrow::compute::take(&value.array(of)?, &UInt64Array::from(vec![0; rows]), None)
+}
+
+fn null() -> Expr {
+    Expr::Constant(Constant { text: None, bytes: None }, None)
+}
+
+/// Whether values must be cast to mean what the table says. Integers of all widths, and times of all
+/// units, mean the same as they are.
+fn is_widened(found: &DataType, wanted: &DataType) -> bool {
+    match (found, wanted) {
+        (DataType::Float32, DataType::Float64) => true,
+        (DataType::Date32, DataType::Timestamp(..)) => true,
+        (DataType::Binary | DataType::LargeBinary, DataType::Utf8) => true,
+        (found, DataType::Float64 | DataType::Decimal128(..)) if found.is_integer() => true,
+        (DataType::Decimal128(_, found), DataType::Decimal128(_, wanted)) => found != wanted,
+        _ => false,
+    }
 }
 
 /// A cast that fails rather than turning what it cannot read into null.

@@ -30,6 +30,9 @@ impl Deleted {
             DeletesError::Damaged(reason) => {
                 file.unreadable(&format!("its deleted rows cannot be read: {reason}"))
             }
+            DeletesError::Unsupported(what) => {
+                ScanError::Unsupported { file: file.shown.clone(), what }
+            }
         })?;
         let mut starts = vec![0u64];
         for group in metadata.row_groups() {
@@ -37,10 +40,10 @@ impl Deleted {
             starts.push(before + u64::try_from(group.num_rows()).unwrap_or(0));
         }
         let total = starts.last().copied().unwrap_or(0);
-        if rows.len() != of.rows || rows.max().is_some_and(|last| last >= total) {
+        let told = of.rows.unwrap_or(rows.len());
+        if rows.len() != told || rows.max().is_some_and(|last| last >= total) {
             return Err(file.unreadable(&format!(
-                "the table says that {} of its rows are deleted; {} are named, up to number {}, and it has {total}",
-                of.rows,
+                "the table says that {told} of its rows are deleted; {} are named, up to number {}, and it has {total}",
                 rows.len(),
                 rows.max().unwrap_or(0),
             )));

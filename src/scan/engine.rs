@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::decode::{Decoder, Selected, Step};
 use super::file::{OpenFile, TAIL};
-use super::{AccessBatch, ScanError, ScanJob, UnitRecord};
+use super::{AccessBatch, ScanError, ScanJob, UnitRecord, prune};
 use crate::memory::Budget;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -123,6 +123,8 @@ impl State {
 
 struct Engine<'a> {
     job: &'a ScanJob,
+    /// Of the job's files those that must be opened.
+    to_open: Vec<usize>,
     budget: &'a Budget,
     max_active: usize,
     allow_incomplete: bool,
@@ -158,6 +160,7 @@ pub fn scan<S: Sink>(
     let shared = Arc::new(Shared::default());
     let engine = Engine {
         job,
+        to_open: leave_out(job, sinks, progress)?,
         budget,
         max_active: sinks.len() * 2 + 8,
         allow_incomplete,
@@ -184,6 +187,27 @@ pub fn scan<S: Sink>(
         Some(error) => Err(error),
         None => Ok(std::mem::take(&mut state.outcome)),
     }
+}
+
+/// Accounts for files that need not be opened; gives the places of the others.
+fn leave_out<S: Sink>(
+    job: &ScanJob,
+    sinks: &mut [S],
+    progress: &Progress,
+) -> Result<Vec<usize>, ScanError> {
+    let mut to_open = Vec::with_capacity(job.files.len());
+    for (index, file) in job.files.iter().enumerate() {
+        let unit = prune::left_out(&job.context, file);
+        let Some((unit, sink)) = unit.zip(sinks.first_mut()) else {
+            to_open.push(index);
+            continue;
+        };
+        progress.rows.fetch_add(unit.rows, Ordering::Relaxed);
+        progress.done.fetch_add(file.pin.size, Ordering::Relaxed);
+        progress.files.fetch_add(1, Ordering::Relaxed);
+        sink.take(index, unit, AccessBatch::default())?;
+    }
+    Ok(to_open)
 }
 
 impl Engine<'_> {
@@ -265,7 +289,7 @@ impl Engine<'_> {
             }
             let idle = state.in_flight == 0
                 && state.busy == 0
-                && state.next_file >= self.job.files.len()
+                && state.next_file >= self.to_open.len()
                 && state.fetches.iter().all(VecDeque::is_empty);
             if idle {
                 self.shared.changed.notify_all();
@@ -324,8 +348,9 @@ impl Engine<'_> {
                     if state.active >= self.max_active || !room(TAIL) {
                         return;
                     }
-                    let Some(file) = self.job.files.get(state.next_file) else { return };
-                    let open = OpenFile::new(state.next_file, file, &self.job.store);
+                    let Some(index) = self.to_open.get(state.next_file).copied() else { return };
+                    let Some(file) = self.job.files.get(index) else { return };
+                    let open = OpenFile::new(index, file, &self.job.store);
                     state.next_file += 1;
                     state.active += 1;
                     OpenFile::first_fetch(Arc::new(open))

@@ -24,7 +24,7 @@ use super::{ScanContext, ScanError};
 use crate::config::ColumnPlan;
 use crate::config::raw::Encoding;
 use crate::moment::{EpochUnit, Moment};
-use crate::snapshot::SnapshotFile;
+use crate::snapshot::{SnapshotFile, TableSchema};
 use crate::store::{Pin, Store};
 
 /// What a first read takes from the end of a file: most footers fit.
@@ -99,6 +99,7 @@ impl OpenFile {
             FooterRead::NeedsFrom(from) => return Ok(Opened::NeedsFrom(from)),
         };
         let plain = arrow_metadata(self, metadata)?;
+        self.check_table(context.table.as_ref().map(|table| &table.schema), &plain)?;
         let columns = self.bind(context, &plain)?;
         let metadata = with_dictionaries(&plain, &columns);
         let footer = self.footer_of(context, metadata, columns)?;
@@ -164,6 +165,33 @@ impl OpenFile {
             }
         }
         Ok(())
+    }
+
+    /// What the table says of its files must hold for this one.
+    ///
+    /// # Errors
+    /// Columns that cannot be told apart, another number of rows.
+    pub fn check_table(
+        &self,
+        table: Option<&TableSchema>,
+        metadata: &ArrowReaderMetadata,
+    ) -> Result<(), ScanError> {
+        if table.is_some_and(|schema| !schema.tells_apart(metadata.schema())) {
+            return Err(ScanError::Unsupported {
+                file: self.shown.clone(),
+                what:
+                    "columns without field ids in a table that has no `schema.name-mapping.default`"
+                        .into(),
+            });
+        }
+        let has = metadata.metadata().file_metadata().num_rows();
+        match self.file.rows {
+            Some(rows) if u64::try_from(has) != Ok(rows) => {
+                Err(self
+                    .unreadable(&format!("the table says that it has {rows} rows; it has {has}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn bind(

@@ -156,6 +156,11 @@ pub enum ScanError {
     Unreadable { file: String, reason: String },
 
     #[error(
+        "{file}: unsupported: {what}\nlet the table's writer rewrite the file, or read a version before that"
+    )]
+    Unsupported { file: String, what: String },
+
+    #[error(
         "{file}: no column `{column}` (mapped as {role}){hint}\nits columns are: {found}\nif files without it are right, map it as {{ path = \"{column}\", missing = \"null\" }}"
     )]
     MissingColumn { file: String, role: &'static str, column: String, hint: String, found: String },

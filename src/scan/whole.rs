@@ -15,7 +15,7 @@ use super::engine::guarded;
 use super::file::{FooterRead, OpenFile, TAIL};
 use super::ranges::Fetched;
 use super::types::arrow_metadata;
-use crate::snapshot::SnapshotFile;
+use crate::snapshot::{SnapshotFile, TableSchema};
 use crate::store::Store;
 
 /// Rows of a batch: few, as they may be wide.
@@ -30,11 +30,15 @@ pub struct WholeFile {
 }
 
 impl WholeFile {
-    /// Opens the version of the file that the snapshot pinned.
+    /// Opens the version of the file that the snapshot pinned, a file of `table` if there is one.
     ///
     /// # Errors
     /// Files that changed or are damaged.
-    pub fn open(store: &Store, of: &SnapshotFile) -> Result<Self, ScanError> {
+    pub fn open(
+        store: &Store,
+        of: &SnapshotFile,
+        table: Option<&TableSchema>,
+    ) -> Result<Self, ScanError> {
         let file = OpenFile::new(0, of, store);
         let mut from = file.pin.size.saturating_sub(TAIL);
         let footer = loop {
@@ -49,6 +53,7 @@ impl WholeFile {
             }
         };
         let metadata = in_file(&file, || arrow_metadata(&file, footer))?;
+        file.check_table(table, &metadata)?;
         let deletes = file.file.deletes.as_ref();
         let deleted = deletes.map(|of| Deleted::load(&file, of, metadata.metadata()));
         let deleted = deleted.transpose()?;

@@ -88,8 +88,8 @@ fn one_file(
         Err(e) => return Err(failed(e)),
     };
     let Some(pin) = store.head(&name).map_err(failed)? else { return Ok(None) };
-    let file = SnapshotFile { path: name, pin, partitions: Vec::new(), deletes: None };
-    Ok(Some(Snapshot { store, files: vec![file], ignored: 0, table: None }))
+    let files = vec![SnapshotFile::new(name, pin)];
+    Ok(Some(Snapshot { store, files, ignored: 0, table: None }))
 }
 
 /// A table format's log says which of the files count; without it they must not be read.
@@ -104,8 +104,13 @@ fn refuse_tables(source: &Origin<'_>, listed: &[Listed]) -> Result<(), SnapshotE
             ("a Delta", "name the folder that holds _delta_log as url, and set format = \"delta\"")
         } else if folders.contains(&".hoodie") {
             ("a Hudi", EXPORT)
-        } else if object.path.ends_with(".metadata.json") && folders.contains(&"metadata") {
-            ("an Iceberg", EXPORT)
+        } else if is_metadata(&object.path) && folders.first() == Some(&"metadata") {
+            ("an Iceberg", "set format = \"iceberg\"")
+        } else if is_metadata(&object.path) && folders.contains(&"metadata") {
+            (
+                "an Iceberg",
+                "name the folder that holds metadata/ as url, and set format = \"iceberg\"",
+            )
         } else {
             continue;
         };
@@ -118,6 +123,12 @@ fn refuse_tables(source: &Origin<'_>, listed: &[Listed]) -> Result<(), SnapshotE
         });
     }
     Ok(())
+}
+
+/// `v3.metadata.json`, `00003-….metadata.json`, and packed: `v3.gz.metadata.json`,
+/// `v3.metadata.json.gz`.
+pub(super) fn is_metadata(path: &str) -> bool {
+    path.strip_suffix(".gz").unwrap_or(path).ends_with(".metadata.json")
 }
 
 /// The local store does not list names that end like its own temporary files (`#1`), nor links that
@@ -217,7 +228,7 @@ pub(super) fn partitions(path: &str) -> Vec<Partition> {
         .filter_map(|segment| segment.split_once('='))
         .map(|(key, value)| {
             let value = (value != "__HIVE_DEFAULT_PARTITION__").then(|| percent_decoded(value));
-            Partition { name: percent_decoded(key), value, data_type: None }
+            Partition { name: percent_decoded(key), value, data_type: None, bytes: None }
         })
         .collect()
 }

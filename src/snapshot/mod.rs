@@ -4,9 +4,11 @@
 //! recorded, so a file that changes under the run is noticed and named.
 
 mod delta;
+mod iceberg;
 mod listing;
 mod table;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -15,8 +17,8 @@ use crate::config::{Format, Kept, SourcePlan};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
 pub use table::{
-    Change, Deletes, DeletesError, History, Partition, Removed, Table, TableField, TableRecord,
-    TableSchema,
+    Change, Constant, Deletes, DeletesError, History, Partition, Removed, Table, TableField,
+    TableRecord, TableSchema,
 };
 
 /// Where a log lies, and what is read of it.
@@ -46,6 +48,13 @@ pub struct Snapshot {
     pub table: Option<Arc<Table>>,
 }
 
+impl Snapshot {
+    /// The table's columns, where it is one.
+    pub fn schema(&self) -> Option<&TableSchema> {
+        self.table.as_ref().map(|table| &table.schema)
+    }
+}
+
 /// One file, pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotFile {
@@ -56,13 +65,15 @@ pub struct SnapshotFile {
     /// `__HIVE_DEFAULT_PARTITION__`).
     pub partitions: Vec<Partition>,
     pub deletes: Option<Deletes>,
+    /// How many rows it has, where a table says so.
+    pub rows: Option<u64>,
 }
 
 impl SnapshotFile {
     /// A plain file: the partition values are those of its folders.
     pub fn new(path: String, pin: Pin) -> Self {
         let partitions = listing::partitions(&path);
-        Self { path, pin, partitions, deletes: None }
+        Self { path, pin, partitions, deletes: None, rows: None }
     }
 }
 
@@ -93,14 +104,20 @@ pub enum SnapshotError {
     Unsupported { source_name: String, url: String, format: &'static str, what: String },
 
     #[error(
-        "source `{source_name}`: the {format} table {url} cannot be read: {reason}\ncheck `url`, `version` and `timestamp`"
+        "source `{source_name}`: the {format} table {url} cannot be read: {reason}\ncheck `url`, and which version is asked for"
     )]
     Table { source_name: String, url: String, format: &'static str, reason: String },
 
     #[error(
-        "source `{source_name}`: version {version} of the {format} table needs {file}, which {reason}\na version without all of its files is unsupported: name another, or restore the file"
+        "source `{source_name}`: {version} of the {format} table needs {file}, which {reason}\na version without all of its files is unsupported: name another, or restore the file"
     )]
-    Gone { source_name: String, format: &'static str, version: u64, file: String, reason: String },
+    Gone {
+        source_name: String,
+        format: &'static str,
+        version: String,
+        file: String,
+        reason: String,
+    },
 
     #[error(
         "source `{source_name}`: {file} stands in the folder and cannot be read: {reason}\nrename, mend or remove it; nothing is left out in silence"
@@ -121,6 +138,9 @@ pub enum SnapshotError {
 /// # Errors
 /// Storage failures.
 pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
+    if listing::is_metadata(&url.to_string()) {
+        return Ok(Format::Iceberg);
+    }
     if url.names_a_file() {
         return Ok(Format::Parquet);
     }
@@ -130,8 +150,12 @@ pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
         Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Format::Parquet),
         Err(error) => return Err(error),
     };
-    let is_delta = !store.list("_delta_log")?.is_empty();
-    Ok(if is_delta { Format::Delta } else { Format::Parquet })
+    if !store.list("_delta_log")?.is_empty() {
+        return Ok(Format::Delta);
+    }
+    let is_iceberg =
+        store.list("metadata")?.iter().any(|object| listing::is_metadata(&object.path));
+    Ok(if is_iceberg { Format::Iceberg } else { Format::Parquet })
 }
 
 /// Takes the snapshot of a source.
@@ -142,5 +166,85 @@ pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
     match source.kept {
         Kept::Files => listing::take(source, io),
         Kept::Delta(at) => delta::take(source, at, io),
+        Kept::Iceberg(at) => iceberg::take(source, at, io),
     }
+}
+
+/// What is said of one version of a table when its files are looked for.
+struct VersionOf<'a> {
+    source: &'a Origin<'a>,
+    /// As people write it.
+    format: &'static str,
+    /// `version 3`, `snapshot 7`.
+    version: String,
+    /// What removes files that older versions need.
+    remover: &'static str,
+}
+
+impl VersionOf<'_> {
+    fn gone(&self, file: String, reason: String) -> SnapshotError {
+        SnapshotError::Gone {
+            source_name: self.source.name.to_string(),
+            format: self.format,
+            version: self.version.clone(),
+            file,
+            reason,
+        }
+    }
+
+    fn unreadable(&self, reason: String) -> SnapshotError {
+        SnapshotError::Table {
+            source_name: self.source.name.to_string(),
+            url: self.source.url.to_string(),
+            format: self.format,
+            reason,
+        }
+    }
+
+    /// The version of a file that is there now. Tables know sizes, and no tags.
+    fn pin(
+        &self,
+        there: &HashMap<String, Pin>,
+        store: &Store,
+        path: &str,
+        size: u64,
+    ) -> Result<Pin, SnapshotError> {
+        let Some(pin) = there.get(path) else {
+            let reason =
+                format!("is not there any more; {} removes files of older versions", self.remover);
+            return Err(self.gone(store.shown(path), reason));
+        };
+        if pin.size != size {
+            let reason = format!("has {} bytes, and {size} by the table's log", pin.size);
+            return Err(self.gone(store.shown(path), reason));
+        }
+        Ok(pin.clone())
+    }
+
+    /// # Errors
+    /// A path that stands in `sorted` twice.
+    fn refuse_twice<'p>(
+        &self,
+        store: &Store,
+        sorted: impl Iterator<Item = &'p str>,
+    ) -> Result<(), SnapshotError> {
+        let mut before = None;
+        for path in sorted {
+            if before == Some(path) {
+                let (version, file) = (&self.version, store.shown(path));
+                return Err(self.unreadable(format!(
+                    "{version} names {file} twice: its rows would count twice"
+                )));
+            }
+            before = Some(path);
+        }
+        Ok(())
+    }
+}
+
+/// Every object of a table's folder, by its path.
+fn there(source: &Origin<'_>, store: &Store) -> Result<HashMap<String, Pin>, SnapshotError> {
+    let failed = |error| SnapshotError::Store { source_name: source.name.to_string(), error };
+    let listed = store.list("").map_err(failed)?;
+    Ok(listed.into_iter().map(|object| (object.path, object.pin)).collect())
 }

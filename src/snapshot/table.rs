@@ -3,13 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, LargeBinaryArray, StringArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::error::ArrowError;
 use roaring::RoaringTreemap;
 use serde::Serialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::moment::Moment;
+use crate::moment::{Moment, wall_time};
 use crate::store::StoreError;
 
 /// One version of a table.
@@ -17,6 +20,7 @@ use crate::store::StoreError;
 pub struct Table {
     /// As the configuration names it.
     pub format: &'static str,
+    /// The version's number; of an Iceberg table the snapshot's.
     pub version: u64,
     pub schema: TableSchema,
     /// What readers of the table must know, by the format's own names.
@@ -69,11 +73,13 @@ pub struct TableSchema {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableField {
     pub name: String,
-    /// Its name in files, where files name it.
-    pub physical: Option<String>,
-    /// Its number in files: it goes before the name.
+    /// Its names in files, where files name it.
+    pub physical: Vec<String>,
+    /// Its number in files: it goes before the names.
     pub id: Option<i32>,
     pub data_type: DataType,
+    /// What its rows have in files that are older than the column; null where nobody says.
+    pub default: Option<Constant>,
     /// Of a struct its fields, of a list its element, of a map key and value.
     pub children: Vec<TableField>,
 }
@@ -86,17 +92,36 @@ impl TableField {
     pub fn find<'a>(&self, fields: &'a Fields) -> Option<&'a Arc<Field>> {
         let numbered =
             self.id.and_then(|id| fields.iter().find(|field| field_id(field) == Some(id)));
+        // A field with another number is another column, whatever it is called.
+        let unnumbered = |field: &&Arc<Field>| self.id.is_none() || field_id(field).is_none();
         let named = || {
-            let name = self.physical.as_ref()?;
-            fields.iter().find(|field| field.name() == name)
+            fields
+                .iter()
+                .filter(unnumbered)
+                .find(|field| self.physical.iter().any(|name| name == field.name()))
         };
         numbered.or_else(named)
     }
 
-    fn as_json(&self) -> Value {
+    pub(super) fn as_json(&self) -> Value {
         let children: Vec<Value> = self.children.iter().map(Self::as_json).collect();
-        json!([self.name, self.physical, self.id, self.data_type.to_string(), children])
+        let default = self.default.as_ref().map(|constant| &constant.text);
+        json!([self.name, self.physical, self.id, self.data_type.to_string(), default, children])
     }
+}
+
+/// Whether any field of the file has a number.
+fn is_numbered(fields: &Fields) -> bool {
+    fields.iter().any(|field| {
+        let below = match field.data_type() {
+            DataType::Struct(children) => is_numbered(children),
+            DataType::List(element) | DataType::Map(element, _) => {
+                is_numbered(&Fields::from(vec![element.clone()]))
+            }
+            _ => false,
+        };
+        below || field_id(field).is_some()
+    })
 }
 
 fn field_id(field: &Field) -> Option<i32> {
@@ -104,6 +129,13 @@ fn field_id(field: &Field) -> Option<i32> {
 }
 
 impl TableSchema {
+    /// Whether the columns of a file can be told apart: by their numbers, or by names that the table
+    /// gives to files without numbers.
+    pub fn tells_apart(&self, file: &Schema) -> bool {
+        let named = |field: &TableField| field.id.is_none() || !field.physical.is_empty();
+        self.fields.iter().any(named) || self.fields.is_empty() || is_numbered(file.fields())
+    }
+
     /// A column by its name, or by the dotted path into one: the fields on the way.
     pub fn resolve(&self, path: &str) -> Option<Vec<&TableField>> {
         if let Some(field) = self.fields.iter().find(|field| field.name == path) {
@@ -135,10 +167,61 @@ impl TableSchema {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Partition {
     pub name: String,
+    /// Of bytes, where the table keeps them as such: as hexadecimal digits.
     pub value: Option<String>,
     /// `None` where nobody says: then it is text.
     #[serde(skip)]
     pub data_type: Option<DataType>,
+    #[serde(skip)]
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Partition {
+    pub fn constant(&self) -> Constant {
+        Constant { text: self.value.clone(), bytes: self.bytes.clone() }
+    }
+}
+
+/// A value that stands for the rows of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Constant {
+    pub text: Option<String>,
+    /// Of values that are bytes, not texts of them.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Constant {
+    /// The value alone, as one of type `of`. A time that the text gives no zone comes without one, whatever
+    /// the type: nobody knows which was meant.
+    ///
+    /// # Errors
+    /// A text that stands for no value of the type, bytes of another length.
+    pub fn array(&self, of: &DataType) -> Result<ArrayRef, ArrowError> {
+        if let Some(bytes) = &self.bytes {
+            let one = [bytes.as_slice()];
+            let array: ArrayRef = match of {
+                DataType::FixedSizeBinary(size) => {
+                    Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(
+                        one.iter().copied().map(Some),
+                        *size,
+                    )?)
+                }
+                DataType::LargeBinary => Arc::new(LargeBinaryArray::from_iter_values(one)),
+                _ => Arc::new(BinaryArray::from_iter_values(one)),
+            };
+            return Ok(array);
+        }
+        let text: ArrayRef = Arc::new(StringArray::from(vec![self.text.as_deref()]));
+        let is_wall_time = || self.text.as_deref().and_then(wall_time).is_some();
+        let strict = CastOptions { safe: false, ..Default::default() };
+        match of {
+            DataType::Utf8 => Ok(text),
+            DataType::Timestamp(unit, Some(_)) if is_wall_time() => {
+                cast_with_options(&text, &DataType::Timestamp(*unit, None), &strict)
+            }
+            of => cast_with_options(&text, of, &strict),
+        }
+    }
 }
 
 /// Rows of a file that the table has deleted.
@@ -146,8 +229,8 @@ pub struct Partition {
 pub struct Deletes {
     /// Names them: the same name, the same rows.
     pub id: String,
-    /// How many there are.
-    pub rows: u64,
+    /// How many there are, where the table says so.
+    pub rows: Option<u64>,
     pub source: Arc<dyn DeletesSource>,
 }
 
@@ -176,6 +259,9 @@ pub enum DeletesError {
 
     #[error("{0}")]
     Damaged(String),
+
+    #[error("unsupported: {0}")]
+    Unsupported(String),
 }
 
 /// A table as the manifest tells it.
@@ -207,9 +293,10 @@ mod tests {
     fn field(name: &str, physical: Option<&str>, id: Option<i32>) -> TableField {
         TableField {
             name: name.into(),
-            physical: physical.map(str::to_string),
+            physical: physical.map(str::to_string).into_iter().collect(),
             id,
             data_type: DataType::Int64,
+            default: None,
             children: Vec::new(),
         }
     }
@@ -228,8 +315,10 @@ mod tests {
         let found = |of: TableField| of.find(&fields).map(|field| field.name().clone());
         assert_eq!(found(field("x", None, Some(1))), Some("b".into()));
         assert_eq!(found(field("x", Some("a"), Some(1))), Some("b".into()));
-        // No number of that kind: the name is asked.
+        // No number of that kind: fields without one are asked for their names.
         assert_eq!(found(field("x", Some("c"), Some(9))), Some("c".into()));
+        assert_eq!(found(field("x", Some("a"), Some(9))), None);
+        assert_eq!(found(field("x", Some("a"), None)), Some("a".into()));
         assert_eq!(found(field("c", None, Some(9))), None);
     }
 
@@ -244,7 +333,7 @@ mod tests {
         let schema = TableSchema { fields: vec![parent, field("a.c", Some("col-3"), None)] };
         let physical = |path| -> Option<Vec<String>> {
             let found = schema.resolve(path)?;
-            Some(found.iter().filter_map(|field| field.physical.clone()).collect())
+            Some(found.iter().flat_map(|field| field.physical.clone()).collect())
         };
         assert_eq!(physical("a.b"), Some(vec!["col-1".into(), "col-2".into()]));
         assert_eq!(physical("a.c"), Some(vec!["col-3".into()]));

@@ -51,8 +51,8 @@ SOUND = {"parquet/bad_data/ARROW-GH-43605.parquet"}
 
 ABOUT = """# Conformance
 
-What `afterscope inspect` gives of tables that others made: the public test data of Delta Lake's kernel.
-Rows are compared one by one, whatever their order, with the types that Arrow gives them; a table that the
+What `afterscope inspect` gives of tables and files that others made: the public test data of Delta Lake's
+kernel, of DuckDB's Iceberg extension and of Apache Parquet. Rows are compared one by one, whatever their order, with the types that Arrow gives them; a table that the
 program does not read is refused by name, never in part. `make conformance` writes this page, with
 `AFTERSCOPE_CORPORA` naming the folder that holds the tables; a test holds it.
 
@@ -164,6 +164,29 @@ def by_deltalake(source):
         return None, " ".join(str(error).split())[:80]
 
 
+def by_pyiceberg(source, metadata):
+    """The rows of an Iceberg table by pyiceberg, wherever the table was moved to, or why it gives none."""
+    from pyiceberg.catalog.noop import NoopCatalog
+    from pyiceberg.io.pyarrow import PyArrowFileIO
+    from pyiceberg.serializers import FromInputFile
+    from pyiceberg.table import StaticTable
+
+    class Moved(PyArrowFileIO):
+        def new_input(self, location):
+            for part in ("/metadata/", "/data/"):
+                if part in location and not location.startswith(str(source)):
+                    location = str(source) + part + location.rsplit(part, 1)[1]
+            return super().new_input(location)
+
+    try:
+        files = Moved()
+        content = FromInputFile.table_metadata(files.new_input(str(metadata)))
+        table = StaticTable(("table",), content, str(metadata), files, NoopCatalog("none"))
+        return table.scan().to_arrow(), None
+    except Exception as error:
+        return None, " ".join(str(error).split())[:80]
+
+
 def by_pyarrow(source):
     """The rows by Arrow for Python, or why it gives none."""
     try:
@@ -235,6 +258,30 @@ def delta(report, program, corpora, only):
             report.add(name, features, outcome, beside)
 
 
+def iceberg(report, program, corpora, only):
+    """Tables by their folders."""
+    for folder in sorted((corpora / "iceberg").rglob("metadata")):
+        source = folder.parent
+        name = str(source.relative_to(corpora))
+        if only not in name:
+            continue
+        rows, problem = program.rows(source)
+        if problem:
+            refused(report, name, source, corpora, problem)
+            if "unsupported" not in problem[1]:
+                report.fail(name, problem[1])
+            continue
+        seen = program.look(source)
+        # Versions count up, as numbers of the same length or shorter.
+        files = [file for file in folder.glob("*.metadata.json") if not file.name.startswith(".")]
+        wanted, why = by_pyiceberg(source, max(files, key=lambda file: file.name))
+        beside = "pyiceberg" if wanted is not None else f"pyiceberg gives none: {cell(why)}"
+        differs = difference(rows, wanted) if wanted is not None else None
+        if differs:
+            report.fail(name, differs)
+        report.add(name, ", ".join(seen["features"]), f"{rows.num_rows} rows", beside)
+
+
 def parquet(report, program, corpora, only):
     """Single files: what is whole reads, and what is damaged or encrypted is refused by name."""
     for source in sorted((corpora / "parquet").rglob("*.parquet*")):
@@ -266,7 +313,7 @@ def main():
     arguments.add_argument("--only", default="")
     options = arguments.parse_args()
     report = Report()
-    for kind in (delta, parquet):
+    for kind in (delta, iceberg, parquet):
         kind(report, Program(options.program), options.corpora.resolve(), options.only)
     text = ABOUT + "".join("| " + " | ".join(line) + " |\n" for line in report.lines)
     if options.write:

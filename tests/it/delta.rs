@@ -215,6 +215,30 @@ fn one_version_is_read_and_named() {
     lake.run(&["--set", "source.0.version=9"]).fails(1, &says);
 }
 
+#[test]
+fn files_of_days_before_every_restriction_are_not_opened_where_the_log_tells_their_rows() {
+    let lake = table();
+    let partition = "partition_time = { column = \"dt\", grain = \"1d\" }\n";
+    lake.edit("afterscope.toml", "\n[source.columns]", &format!("{partition}\n[source.columns]"));
+    lake.write("logs/old.parquet", "no Parquet file");
+    let with = |path: &str, day: &str, rows: u64| {
+        let mut added = add(&lake, path, day, "dt");
+        added["add"]["stats"] = json!({"numRecords": rows}).to_string().into();
+        added
+    };
+    commit(&lake, 2, &[with("old.parquet", "2019-01-01", 7)]);
+    let coverage = lake.publishes(&[]).table("coverage");
+    let names = ["files_read", "rows_in_metadata", "rows_outside", "rows_counted"];
+    assert_eq!(coverage.row(&[("source", "(all)")], &names), ["4", "15", "8", "6"]);
+    let day = [("grain", "source_day"), ("file_day", "2019-01-01")];
+    assert_eq!(coverage.row(&day, &names), ["1", "7", "7", "0"]);
+    lake.run(&["--no-pruning"]).fails(3, &["old.parquet"]);
+    // A log that tells another number of rows than the file has is not believed.
+    commit(&lake, 3, &[remove("old.parquet"), remove("part-0.parquet")]);
+    commit(&lake, 4, &[with("part-0.parquet", "2019-07-01", 5)]);
+    lake.run(&[]).fails(3, &["part-0.parquet", "the table says that it has 5 rows; it has 4"]);
+}
+
 /// Magic, and bitmaps in their portable form; as text of base 85.
 fn inline_vector(rows: &[u64]) -> Value {
     let mut bytes = 1_681_511_377u32.to_le_bytes().to_vec();
@@ -342,7 +366,7 @@ fn a_partition_s_value_has_the_type_that_the_table_says() {
 fn what_cannot_be_read_is_named() {
     let lake = table();
     fs::remove_file(lake.path("logs/part-1.parquet")).unwrap();
-    lake.refuses(&[], 3, &["version 1 of the delta table", "part-1.parquet", "VACUUM"]);
+    lake.refuses(&[], 3, &["version 1 of the Delta table", "part-1.parquet", "VACUUM"]);
     let lake = table();
     lake.write("logs/part-1.parquet", "other bytes");
     lake.refuses(&[], 3, &["part-1.parquet", "has 11 bytes", "by the table's log"]);

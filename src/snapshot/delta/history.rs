@@ -53,8 +53,8 @@ struct Vector {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Stats {
-    num_records: Option<u64>,
+pub(super) struct Stats {
+    pub num_records: Option<u64>,
 }
 
 /// The commits up to `version`, as far back as the log holds them without a gap.

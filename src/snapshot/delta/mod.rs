@@ -25,7 +25,7 @@ use self::engine::Engine;
 use super::table::{
     Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableSchema,
 };
-use super::{Origin, Snapshot, SnapshotError, SnapshotFile};
+use super::{Origin, Snapshot, SnapshotError, SnapshotFile, VersionOf, there};
 use crate::config::At;
 use crate::store::{Io, Pin, Store};
 
@@ -73,6 +73,8 @@ struct Logged {
     size: u64,
     partitions: Vec<Partition>,
     deletes: Option<Deletes>,
+    /// Those in the file, the deleted ones among them, where the log says.
+    rows: Option<u64>,
 }
 
 fn read(version: Arc<Version>, engine: &Engine) -> DeltaResult<(Table, Vec<Logged>)> {
@@ -90,14 +92,21 @@ fn read(version: Arc<Version>, engine: &Engine) -> DeltaResult<(Table, Vec<Logge
             data_type: field.data_type().try_into_arrow()?,
         });
     }
-    let columns: DeltaResult<Vec<TableField>> =
-        fields.iter().map(|field| table_field(field, mode)).collect();
+    let mut columns = Vec::with_capacity(fields.len());
+    for field in fields {
+        let mut column = table_field(field, mode)?;
+        // The log has their values; what a file holds under the name is not asked.
+        if partitions.iter().any(|partition| partition.name == column.name) {
+            (column.physical, column.id) = (Vec::new(), None);
+        }
+        columns.push(column);
+    }
     let features = configuration.protocol().reader_features().unwrap_or_default();
     let history = history::read(engine.store(), version.version(), &partitions);
     let table = Table {
         format: "delta",
         version: version.version(),
-        schema: TableSchema { fields: columns? },
+        schema: TableSchema { fields: columns },
         features: features.iter().map(ToString::to_string).collect(),
         history: history.map_err(|error| engine.failed(error))?,
     };
@@ -126,6 +135,7 @@ impl PartitionColumn {
             // An empty text stands for null, whatever the type.
             value: value_of(&self.physical).filter(|text| !text.is_empty()),
             data_type: Some(self.data_type.clone()),
+            bytes: None,
         }
     }
 }
@@ -134,9 +144,10 @@ fn table_field(field: &StructField, mode: ColumnMappingMode) -> DeltaResult<Tabl
     let id = field.column_mapping_id().filter(|_| mode == ColumnMappingMode::Id);
     Ok(TableField {
         name: field.name().clone(),
-        physical: Some(field.physical_name(mode).to_string()),
+        physical: vec![field.physical_name(mode).to_string()],
         id: id.and_then(|id| i32::try_from(id).ok()),
         data_type: field.data_type().try_into_arrow()?,
+        default: None,
         children: children(field.data_type(), mode)?,
     })
 }
@@ -145,9 +156,10 @@ fn children(of: &DataType, mode: ColumnMappingMode) -> DeltaResult<Vec<TableFiel
     let part = |name: &str, data_type: &DataType| -> DeltaResult<TableField> {
         Ok(TableField {
             name: name.into(),
-            physical: Some(name.into()),
+            physical: vec![name.into()],
             id: None,
             data_type: data_type.try_into_arrow()?,
+            default: None,
             children: children(data_type, mode)?,
         })
     };
@@ -173,6 +185,7 @@ fn logged(
     let (paths, sizes) = (column(&rows, "path")?, column(&rows, "size")?);
     let paths = paths.as_string_opt::<i32>().ok_or_else(|| lacks("path"))?.clone();
     let sizes = sizes.as_primitive_opt::<Int64Type>().ok_or_else(|| lacks("size"))?.clone();
+    let stats = rows.column_by_name("stats").and_then(|stats| stats.as_string_opt::<i32>());
     let vectors = column(&rows, "deletionVector")?;
     let vectors = vectors.as_struct_opt().ok_or_else(|| lacks("deletionVector"))?;
     let constants = column(&rows, "fileConstantValues")?;
@@ -196,6 +209,9 @@ fn logged(
             size: u64::try_from(sizes.value(row)).unwrap_or(0),
             partitions: partitions.collect(),
             deletes: deletes(vectors, row, engine)?,
+            rows: stats.as_ref().filter(|stats| stats.is_valid(row)).and_then(|stats| {
+                serde_json::from_str::<history::Stats>(stats.value(row)).ok()?.num_records
+            }),
         });
     }
     Ok(())
@@ -226,7 +242,7 @@ fn deletes(of: &StructArray, row: usize, engine: &Engine) -> DeltaResult<Option<
     let rows = u64::try_from(descriptor.cardinality).map_err(|_| broken())?;
     let id = descriptor.unique_id();
     let source = Arc::new(Vector { descriptor, engine: engine.clone() });
-    Ok(Some(Deletes { id, rows, source }))
+    Ok(Some(Deletes { id, rows: Some(rows), source }))
 }
 
 /// A deletion vector of one file.
@@ -247,56 +263,27 @@ impl DeletesSource for Vector {
     }
 }
 
-/// Gives each file the version that is there now. The log has no tags of them.
+/// Gives each file the version that is there now.
 fn pinned(
     source: &Origin<'_>,
     store: &Store,
     version: u64,
     logged: Vec<Logged>,
 ) -> Result<Vec<SnapshotFile>, SnapshotError> {
-    let listed = store
-        .list("")
-        .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
-    let there: HashMap<String, Pin> =
-        listed.into_iter().map(|object| (object.path, object.pin)).collect();
-    let twice = logged.windows(2).find_map(|pair| match pair {
-        [a, b] if a.path == b.path => Some(store.shown(&a.path)),
-        _ => None,
-    });
-    if let Some(file) = twice {
-        return Err(SnapshotError::Table {
-            source_name: source.name.to_string(),
-            url: source.url.to_string(),
-            format: "Delta",
-            reason: format!(
-                "version {version} of its log names {file} twice: its rows would count twice"
-            ),
-        });
-    }
+    let there = there(source, store)?;
+    let version = format!("version {version}");
+    let of = VersionOf { source, format: "Delta", version, remover: "VACUUM" };
+    of.refuse_twice(store, logged.iter().map(|file| file.path.as_str()))?;
     let mut files = Vec::with_capacity(logged.len());
     for file in logged {
-        let gone = |reason: String| SnapshotError::Gone {
-            source_name: source.name.to_string(),
-            format: "delta",
-            version,
-            file: store.shown(&file.path),
-            reason,
-        };
-        let Some(pin) = there.get(&file.path).cloned() else {
-            return Err(gone(
-                "is not there any more; VACUUM removes files of older versions".into(),
-            ));
-        };
-        if pin.size != file.size {
-            let (now, then) = (pin.size, file.size);
-            return Err(gone(format!("has {now} bytes, and {then} by the table's log")));
-        }
+        let pin = of.pin(&there, store, &file.path, file.size)?;
         let pin = Pin { deletes: file.deletes.as_ref().map(|d| d.id.clone()), ..pin };
         files.push(SnapshotFile {
             path: file.path,
             pin,
             partitions: file.partitions,
             deletes: file.deletes,
+            rows: file.rows,
         });
     }
     Ok(files)

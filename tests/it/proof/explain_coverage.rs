@@ -79,7 +79,15 @@ fn every_row_of_the_input_is_followed_to_its_file() {
         }
     }
     let line = of(&["source=access"]);
-    let rest = ["event_id_conflicts", "periods_expected", "periods_covered", "coverage_pct"];
+    let rest = [
+        "event_id_conflicts",
+        "periods_expected",
+        "periods_covered",
+        "coverage_pct",
+        "history_versions",
+        "history_files_removed",
+        "history_rows_removed",
+    ];
     assert_eq!(line["not_traced"], json!(rest));
     let refused = |conditions: &[&str], says: &str| {
         explain(&lake, "coverage", conditions).fails(1, &[says]);
@@ -202,7 +210,7 @@ fn counting_rows_opens_no_log_and_writes_nothing() {
     let args: Vec<&str> = args.into_iter().chain(["--table", "coverage"]).collect();
     let told = lake.afterscope(&args).succeeds().stderr;
     for text in
-        ["outside", "counted", "3 files", "coverage", "not traced, not compared: 4 other numbers"]
+        ["outside", "counted", "3 files", "coverage", "not traced, not compared: 7 other numbers"]
     {
         assert!(told.contains(text), "{text:?} in\n{told}");
     }

@@ -1,0 +1,200 @@
+//! Iceberg tables: the files of one snapshot, by the table's own metadata and manifests.
+//!
+//! The `iceberg` crate says what metadata and manifests hold. Which deletes count for which file is
+//! decided here, because its planner leaves out deletion vectors; files are read by this program's own
+//! stores, so that credentials, errors and pins have one place.
+
+mod catalog;
+mod columns;
+mod deletes;
+mod equality;
+mod history;
+mod manifests;
+mod metadata;
+mod partitions;
+mod place;
+mod positions;
+mod refusal;
+mod rows;
+mod vectors;
+mod version;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ::iceberg::spec::{DataContentType, DataFileFormat, Schema};
+
+use self::columns::{Names, table_field, table_schema};
+use self::deletes::Plan;
+use self::manifests::{Entry, Manifests};
+use self::metadata::Metadata;
+use self::place::Location;
+use self::refusal::Refusal;
+use self::rows::Pinned;
+use super::listing::is_metadata;
+use super::{Partition, Snapshot, SnapshotError, SnapshotFile, Table, VersionOf, there};
+use crate::config::{IcebergPlan, SnapshotAt};
+use crate::store::{Io, Pin, Store, StoreError, StoreUrl};
+
+/// As people write the format's name.
+const FORMAT: &str = "Iceberg";
+
+/// The files of the snapshot that the plan names.
+///
+/// # Errors
+/// No table, a snapshot that is not there (any more), what is not supported, storage failures.
+pub fn take(source: &Origin<'_>, plan: &IcebergPlan, io: &Io) -> Result<Snapshot, SnapshotError> {
+    let failed = |error| SnapshotError::Store { source_name: source.name.to_string(), error };
+    let (store, named) = open(&source.url, io).map_err(failed)?;
+    let version = shown(&plan.at);
+    let refused = |refusal| refused(source, &version, refusal);
+    let path = match (&plan.catalog, named) {
+        (Some(catalog), _) => catalog::current(catalog, &source.url, io).map_err(refused)?,
+        (None, Some(path)) => path,
+        (None, None) => metadata::newest(&store).map_err(refused)?,
+    };
+    let metadata = metadata::read(&store, &path).map_err(refused)?;
+    snapshot(source, plan, store, &metadata).map_err(refused)
+}
+
+/// The table's folder, and its metadata file where the url names one.
+fn open(url: &StoreUrl, io: &Io) -> Result<(Store, Option<String>), StoreError> {
+    if is_metadata(&url.to_string())
+        && let Some((folder, file)) = url.split_last()
+        && let Some((table, folder)) = folder.split_last()
+    {
+        return Ok((table.open(io)?, Some(format!("{folder}/{file}"))));
+    }
+    Ok((url.open(io)?, None))
+}
+
+fn shown(at: &SnapshotAt) -> String {
+    match at {
+        SnapshotAt::Current => "the current snapshot".into(),
+        SnapshotAt::Id(id) => format!("snapshot {id}"),
+        SnapshotAt::Moment(at) => format!("the snapshot of {}", at.to_rfc3339()),
+        SnapshotAt::Reference(name) => format!("the snapshot of `{name}`"),
+    }
+}
+
+fn snapshot(
+    source: &Origin<'_>,
+    plan: &IcebergPlan,
+    store: Store,
+    metadata: &Metadata,
+) -> Result<Snapshot, Refusal> {
+    let table = &metadata.table;
+    let (chosen, schema) = version::choose(metadata, &plan.at)?;
+    let id = u64::try_from(chosen.snapshot_id()).map_err(|_| {
+        Refusal::Unsupported(format!("a snapshot of negative number {}", chosen.snapshot_id()))
+    })?;
+    let names = Names::of(table)?;
+    let location = Location::new(table.location());
+    let manifests = Manifests { store: &store, location: &location, table };
+    let entries = manifests.entries(&chosen)?;
+    let features = features(metadata, &entries);
+    let (data, deletes): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| entry.content == DataContentType::Data);
+    let there = there(source, &store)?;
+    let of = VersionOf {
+        source,
+        format: FORMAT,
+        version: format!("snapshot {id}"),
+        remover: "expiring snapshots",
+    };
+    let plan = Plan::new(&manifests, &of, &there, &schema, &names, deletes)?;
+    let mut files = Vec::with_capacity(data.len());
+    for entry in &data {
+        files.push(file(entry, &manifests, &of, &there, &schema, &plan)?);
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    of.refuse_twice(&store, files.iter().map(|file| file.path.as_str()))?;
+    let table = Table {
+        format: "iceberg",
+        version: id,
+        schema: table_schema(&schema, &names)?,
+        features,
+        history: history::of(table, &chosen),
+    };
+    Ok(Snapshot { store: store.clone(), files, ignored: 0, table: Some(Arc::new(table)) })
+}
+
+/// What a reader of the snapshot must know.
+fn features(metadata: &Metadata, entries: &[Entry]) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for entry in entries {
+        found.extend(match (entry.content, entry.format) {
+            (DataContentType::Data, _) => None,
+            (DataContentType::EqualityDeletes, _) => Some("equality-deletes"),
+            (_, DataFileFormat::Puffin) => Some("deletion-vectors"),
+            _ => Some("position-deletes"),
+        });
+    }
+    let format = metadata.table.format_version();
+    std::iter::once(format!("format-{format}"))
+        .chain(found.into_iter().map(str::to_string))
+        .collect()
+}
+
+fn file(
+    entry: &Entry,
+    manifests: &Manifests<'_>,
+    of: &VersionOf<'_>,
+    there: &HashMap<String, Pin>,
+    schema: &Schema,
+    deletes: &Plan<'_>,
+) -> Result<SnapshotFile, Refusal> {
+    if entry.format != DataFileFormat::Parquet {
+        let what = format!("data files in {} ({})", entry.format, entry.address);
+        return Err(Refusal::Unsupported(what));
+    }
+    let store = manifests.store;
+    let path = manifests.path(&entry.address)?;
+    let pin = of.pin(there, store, &path, entry.size)?;
+    let pinned = Pinned { store: store.clone(), path, pin };
+    let deletes = deletes.of(entry, &pinned)?;
+    let Pinned { path, pin, .. } = pinned;
+    Ok(SnapshotFile {
+        path,
+        pin: Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin },
+        partitions: partitions(entry, schema)?,
+        deletes,
+        rows: Some(entry.rows),
+    })
+}
+
+/// Values by the partition, of the columns that the table still has.
+fn partitions(entry: &Entry, schema: &Schema) -> Result<Vec<Partition>, Refusal> {
+    let mut found = Vec::new();
+    for (column, constant) in &entry.constants {
+        let (name, field) = (schema.name_by_field_id(*column), schema.field_by_id(*column));
+        let Some((name, field)) = name.zip(field) else { continue };
+        found.push(Partition {
+            name: name.to_string(),
+            value: constant.text.clone(),
+            data_type: Some(table_field(field, &Names::default())?.data_type),
+            bytes: constant.bytes.clone(),
+        });
+    }
+    Ok(found)
+}
+
+fn refused(source: &Origin<'_>, version: &str, refusal: Refusal) -> SnapshotError {
+    let source_name = source.name.to_string();
+    let url = source.url.to_string();
+    match refusal {
+        Refusal::Unsupported(what) => {
+            SnapshotError::Unsupported { source_name, url, format: FORMAT, what }
+        }
+        Refusal::Table(reason) => SnapshotError::Table { source_name, url, format: FORMAT, reason },
+        Refusal::Gone { file, reason } => SnapshotError::Gone {
+            source_name,
+            format: FORMAT,
+            version: version.to_string(),
+            file,
+            reason,
+        },
+        Refusal::Store(error) => SnapshotError::Store { source_name, error },
+        Refusal::Whole(error) => error,
+    }
+}

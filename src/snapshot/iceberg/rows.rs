@@ -1,0 +1,179 @@
+//! Rows of a table's Parquet files, a few columns of them, read for what is deleted.
+
+use std::ops::Range;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use bytes::{Buf, Bytes};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::snapshot::DeletesError;
+use crate::store::{Pin, Store};
+
+/// Most footers fit.
+const TAIL: u64 = 64 << 10;
+
+/// Rows that are decoded at once.
+const BATCH_ROWS: usize = 8 << 10;
+
+/// One version of a file.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    pub store: Store,
+    /// Below the table's folder.
+    pub path: String,
+    pub pin: Pin,
+}
+
+impl Pinned {
+    /// The file's address, for messages.
+    pub fn shown(&self) -> String {
+        self.store.shown(&self.path)
+    }
+
+    pub fn damaged(&self, reason: impl std::fmt::Display) -> DeletesError {
+        DeletesError::Damaged(format!("{}: {reason}", self.shown()))
+    }
+
+    /// # Errors
+    /// Storage failures.
+    pub fn bytes(&self, range: Range<u64>) -> Result<Bytes, DeletesError> {
+        let read = self.store.read_ranges(&self.path, &self.pin, std::slice::from_ref(&range));
+        let parts = self.store.io().wait(read)?;
+        parts.into_iter().next().ok_or_else(|| self.damaged("no bytes"))
+    }
+
+    /// The file with its footer read.
+    ///
+    /// # Errors
+    /// Storage failures, and what is no Parquet.
+    pub fn open(&self) -> Result<Opened<'_>, DeletesError> {
+        let size = self.pin.size;
+        let mut from = size.saturating_sub(TAIL);
+        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
+        loop {
+            let tail = self.bytes(from..size)?;
+            match reader.try_parse_sized(&tail, size) {
+                Ok(()) => break,
+                Err(ParquetError::NeedMoreData(needed)) if from > 0 => {
+                    let wanted = size.saturating_sub(needed as u64);
+                    if wanted >= from {
+                        return Err(self.damaged("its footer is damaged"));
+                    }
+                    from = wanted;
+                }
+                Err(error) => return Err(self.damaged(error)),
+            }
+        }
+        let metadata = reader.finish().map_err(|e| self.damaged(e))?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata =
+            ArrowReaderMetadata::try_new(metadata.into(), options).map_err(|e| self.damaged(e))?;
+        Ok(Opened { file: self, metadata })
+    }
+}
+
+/// A file whose footer was read.
+pub struct Opened<'a> {
+    pub file: &'a Pinned,
+    pub metadata: ArrowReaderMetadata,
+}
+
+impl Opened<'_> {
+    pub fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    pub fn groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    pub fn rows_of(&self, group: usize) -> u64 {
+        let group = self.metadata.metadata().row_groups().get(group);
+        group.map_or(0, |group| u64::try_from(group.num_rows()).unwrap_or(0))
+    }
+
+    /// The whole columns at these places, of one row group, batch by batch.
+    ///
+    /// # Errors
+    /// Storage failures, and damage.
+    pub fn read(
+        &self,
+        group: usize,
+        roots: &[usize],
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>>, DeletesError> {
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots.iter().copied());
+        let details = self.metadata.metadata().row_groups().get(group);
+        let columns = details.map(|group| group.columns()).unwrap_or_default();
+        let ranges: Vec<Range<u64>> = columns
+            .iter()
+            .enumerate()
+            .filter(|(leaf, _)| mask.leaf_included(*leaf))
+            .map(|(_, column)| column.byte_range())
+            .map(|(start, length)| start..start.saturating_add(length))
+            .filter(|range| !range.is_empty())
+            .collect();
+        let file = self.file;
+        let bytes = file.store.io().wait(file.store.read_ranges(&file.path, &file.pin, &ranges))?;
+        let starts = ranges.iter().map(|range| range.start);
+        let chunks = Chunks { size: file.pin.size, parts: starts.zip(bytes).collect() };
+        let reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone())
+                .with_row_groups(vec![group])
+                .with_projection(mask)
+                .with_batch_size(BATCH_ROWS)
+                .build()
+                .map_err(|e| file.damaged(e))?;
+        Ok(reader.map(move |batch| batch.map_err(|e| file.damaged(e))))
+    }
+}
+
+/// Column chunks that were fetched.
+struct Chunks {
+    size: u64,
+    /// Offset and bytes.
+    parts: Vec<(u64, Bytes)>,
+}
+
+impl Chunks {
+    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
+        let found = self.parts.iter().find_map(|(offset, bytes)| {
+            let at = usize::try_from(start.checked_sub(*offset)?).ok()?;
+            (at < bytes.len()).then(|| bytes.slice(at..))
+        });
+        found.ok_or_else(|| ParquetError::EOF(format!("byte {start} lies outside its column")))
+    }
+}
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let bytes = self.from(start)?;
+        if bytes.len() < length {
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {start} reach past their column"
+            )));
+        }
+        Ok(bytes.slice(..length))
+    }
+}

@@ -1,0 +1,170 @@
+//! Which metadata, which snapshot; and what is refused.
+
+use std::fs;
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use iceberg::spec::{DataContentType, DataFileFormat};
+use serde_json::{Value, json};
+
+use super::requests;
+use super::table::{DAY, Ice, columns, partition};
+use crate::lake::Lake;
+
+#[test]
+fn a_snapshot_is_named_by_id_time_or_reference_and_told() {
+    let mut table = Ice::standard(2);
+    table.metadata["refs"]["audit"] = json!({"snapshot-id": 1002, "type": "tag"});
+    table.save();
+    let set = |text: &str| requests(&table.lake, &["--set", text]);
+    assert_eq!(requests(&table.lake, &[]), "6");
+    assert_eq!(set("source.0.snapshot=1001"), "4");
+    assert_eq!(set("source.0.ref=audit"), "5");
+    assert_eq!(set("source.0.ref=main"), "6");
+    // Commits were made at 0, 1 and 2 o'clock.
+    assert_eq!(set("source.0.timestamp=2019-08-01T00:59:59Z"), "4");
+    assert_eq!(set("source.0.timestamp=2019-08-01T01:00:00Z"), "5");
+    let fails = |text: &str, says: &[&str]| {
+        table.lake.run(&["--set", text]).fails(1, says);
+    };
+    fails("source.0.timestamp=2019-07-31", &["does not reach back to 2019-07-31"]);
+    fails("source.0.snapshot=7", &["no snapshot 7", "expired"]);
+    fails("source.0.ref=nightly", &["no branch or tag `nightly`", "audit", "main"]);
+    fails("source.0.version=1", &["an Iceberg table has no `version`", "`snapshot`"]);
+    let manifest = |args: &[&str]| -> Value {
+        let folder = table.lake.run(args).succeeds().published().folder;
+        let text = fs::read_to_string(folder.parent().unwrap().join("manifest.json")).unwrap();
+        let end = text.trim_end().rfind('\n').unwrap();
+        serde_json::from_str(&text[..end]).unwrap_or_else(|_| serde_json::from_str(&text).unwrap())
+    };
+    let told = manifest(&["--set", "source.0.ref=audit"])["sources"][0]["table"].clone();
+    assert_eq!(told, json!({"format": "iceberg", "version": 1002, "features": ["format-v2"]}));
+}
+
+#[test]
+fn a_metadata_file_a_hint_or_the_newest_number_says_what_counts() {
+    let table = Ice::standard(2);
+    let lake = &table.lake;
+    let url = |name: &str| format!("source.0.url=logs/{name}");
+    assert_eq!(requests(lake, &["--set", &url("metadata/v1.metadata.json")]), "4");
+    // A hint may be behind.
+    lake.write("logs/metadata/version-hint.text", "2");
+    assert_eq!(requests(lake, &[]), "6");
+    lake.write("logs/metadata/version-hint.text", "9\n");
+    lake.run(&[]).fails(1, &["version-hint.text says `9`"]);
+    fs::remove_file(lake.path("logs/metadata/version-hint.text")).unwrap();
+    assert_eq!(requests(lake, &[]), "6");
+    // Packed, under the names that writers give it.
+    let text = fs::read(lake.path("logs/metadata/v2.metadata.json")).unwrap();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&text).unwrap();
+    let packed = packed.finish().unwrap();
+    fs::write(lake.path("logs/metadata/v4.gz.metadata.json"), &packed).unwrap();
+    assert_eq!(requests(lake, &[]), "5");
+    fs::write(lake.path("logs/metadata/v4.metadata.json.gz"), &packed).unwrap();
+    lake.run(&[]).fails(1, &["v4.gz.metadata.json and v4.metadata.json.gz", "not to be told"]);
+    assert_eq!(requests(lake, &["--set", &url("metadata/v4.metadata.json.gz")]), "5");
+    lake.run(&["--set", &url("data")]).fails(1, &["Iceberg table", "holds no file"]);
+}
+
+#[test]
+fn a_table_may_be_moved_as_a_whole() {
+    let table = Ice::standard(2);
+    let lake = &table.lake;
+    fs::rename(lake.path("logs"), lake.path("moved")).unwrap();
+    fs::create_dir(lake.path("logs")).unwrap();
+    assert_eq!(requests(lake, &["--set", "source.0.url=moved"]), "6");
+    lake.run(&[]).fails(1, &["Iceberg table", "holds no file"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    // A table is no folder of files.
+    let table = Ice::standard(2);
+    table.lake.edit("afterscope.toml", "format = \"iceberg\"\n", "");
+    table.lake.refuses(&[], 1, &["is an Iceberg table", "set format = \"iceberg\""]);
+    let lake = Lake::standard();
+    lake.edit("afterscope.toml", "url = \"logs/\"\n", "url = \"logs/\"\nref = \"main\"\n");
+    lake.refuses(&[], 1, &["afterscope.toml:4", "plain files have no versions"]);
+
+    let changed = |change: fn(&mut Value), says: &[&str]| {
+        let mut table = Ice::standard(2);
+        change(&mut table.metadata);
+        table.save();
+        table.lake.refuses(&[], 1, says);
+    };
+    changed(|of| of["format-version"] = 4.into(), &["unsupported", "format version 4"]);
+    changed(
+        |of| of["schemas"][0]["fields"][7]["type"] = "variant".into(),
+        &["unsupported", "column `bytes` of type variant"],
+    );
+    changed(
+        |of| {
+            of["partition-specs"][0]["fields"][0]["source-ids"] = json!([9, 3]);
+        },
+        &["unsupported", "partition field `dt`, made of several columns"],
+    );
+    changed(
+        |of| {
+            of["schemas"][0]["fields"][7]["initial-default"] = json!("many");
+        },
+        &["unsupported", "the initial default of column `bytes`"],
+    );
+    changed(
+        |of| of["location"] = "s3://elsewhere/t".into(),
+        &["unsupported", "outside of the table's location"],
+    );
+    changed(
+        |of| {
+            of["current-snapshot-id"] = (-1).into();
+            of["refs"] = json!({});
+        },
+        &["has no snapshot"],
+    );
+}
+
+#[test]
+fn files_that_are_gone_or_of_other_formats_are_named() {
+    let mut table = Ice::standard(2);
+    fs::remove_file(table.lake.path("logs/data/part-1.parquet")).unwrap();
+    table.lake.refuses(&[], 3, &["snapshot 1003 of the Iceberg table", "part-1.parquet"]);
+    table.lake.write("logs/data/part-1.parquet", "other bytes");
+    table.lake.refuses(&[], 3, &["part-1.parquet", "has 11 bytes"]);
+    fs::remove_file(table.lake.path("logs/metadata/m2-data.avro")).unwrap();
+    table.lake.refuses(&[], 3, &["m2-data.avro", "expiring snapshots"]);
+
+    let add = |format: DataFileFormat, content: DataContentType, says: &[&str]| {
+        let mut table = Ice::standard(2);
+        let mut file = table.file(content, "data/part-0.parquet", 4);
+        file.file_format(format).partition(partition(DAY)).equality_ids(Some(vec![4]));
+        let file = file.build().unwrap();
+        table.commit(vec![file]);
+        table.lake.refuses(&[], 1, says);
+    };
+    add(DataFileFormat::Orc, DataContentType::Data, &["unsupported", "data files in orc"]);
+    add(
+        DataFileFormat::Avro,
+        DataContentType::PositionDeletes,
+        &["unsupported", "delete files in avro"],
+    );
+    add(
+        DataFileFormat::Orc,
+        DataContentType::EqualityDeletes,
+        &["unsupported", "delete files in orc"],
+    );
+
+    // Manifests that say other than files.
+    table = Ice::standard(2);
+    let day = table.day(0);
+    table.commit(vec![day]);
+    table.lake.refuses(&[], 1, &["part-0.parquet twice", "would count twice"]);
+    table = Ice::new(2, &columns(), &json!([]));
+    let rows = table.write(
+        "data/a.parquet",
+        super::table::calls_of(&[crate::lake::call("2019-07-01T08:00:00Z", "app-1", 1)], "a"),
+    );
+    let file = table.file(DataContentType::Data, "data/a.parquet", rows + 1).build().unwrap();
+    table.commit(vec![file]);
+    table.lake.run(&[]).fails(3, &["a.parquet", "2 rows; it has 1"]);
+}
