@@ -74,6 +74,10 @@ docs: build ## Write docs/tables.md, docs/frames.md and docs/configuration-keys.
 	$(BIN) schema frames --markdown > docs/frames.md
 	$(BIN) schema config --markdown > docs/configuration-keys.md
 
+.PHONY: conformance
+conformance: build $(VENV)/ready ## Write docs/conformance.md anew (AFTERSCOPE_CORPORA names the public tables)
+	$(PY) tests/conformance/check.py --program $(BIN) --corpora $(AFTERSCOPE_CORPORA) --write docs/conformance.md
+
 .PHONY: man
 man: build ## Man pages in target/man
 	$(BIN) man $(TARGET_DIR)/man

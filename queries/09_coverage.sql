@@ -26,6 +26,10 @@
 -- column: coverage_pct | float64 | percent | periods_covered of periods_expected; null where none are declared.
 -- column: deduplicates | bool |  | Whether repeats are found: the source maps an event id; for all, every source does. Null on source_day rows.
 -- column: has_status | bool |  | Whether the source maps a status; without one every call counts as allowed. For all, every source does. Null on source_day rows.
+-- column: history_known_from | timestamp[us, UTC] | UTC | When the earliest version was made that the tables still tell of: what was changed before cannot be seen. Null for plain files, where the log tells of none, and on source_day rows; for all, the latest of the sources kept as tables.
+-- column: history_versions | int64 | versions | Versions of the table, up to the one that is read, that took out or rewrote rows of days from the first restriction to as_of (or of days that are not told), restored an older version, or vacuumed. Null for plain files and on source_day rows.
+-- column: history_files_removed | int64 | files | Files that these versions took out; their rows may stand in others since.
+-- column: history_rows_removed | int64 | rows | Rows that these files had; null where the table does not tell of all of them.
 -- column: verdict | string |  | complete, or incomplete: files were left out.
 
 WITH rows_of AS (
@@ -79,6 +83,7 @@ SELECT d.grain, d.source, d.file_day, d.files_read, d.files_unreadable, d.files_
        d.rows_counted,
        s.event_id_conflicts, s.periods_expected, s.periods_covered, s.coverage_pct,
        s.deduplicates, s.has_status,
+       s.history_known_from, s.history_versions, s.history_files_removed, s.history_rows_removed,
        CASE WHEN d.files_unreadable > 0 THEN 'incomplete' ELSE 'complete' END AS verdict
 FROM rows_of AS d
 LEFT JOIN (SELECT 'source' AS grain, * FROM coverage_sources WHERE source <> '(all)'

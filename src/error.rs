@@ -139,7 +139,9 @@ impl Error {
             Self::People(e) => match e {
                 PeopleError::Ledger(e) => of_ledger(e),
                 PeopleError::Sort(e) => of_sort(e),
-                PeopleError::Unusable { .. } | PeopleError::BadValue { .. } => ExitCode::User,
+                PeopleError::Unusable { .. }
+                | PeopleError::BadValue { .. }
+                | PeopleError::Lacking { .. } => ExitCode::User,
                 PeopleError::Interrupted => ExitCode::Interrupted,
             },
             Self::Exposure(ExposureError::Interrupted) | Self::Interrupted => ExitCode::Interrupted,

@@ -33,6 +33,7 @@ pub mod pipeline;
 pub mod cli;
 pub mod error;
 pub mod hidden;
+pub mod inspect;
 pub mod key;
 pub mod memory;
 pub mod moment;

@@ -21,6 +21,13 @@ pub struct Moment {
     pub nanos: u16,
 }
 
+/// As RFC 3339.
+impl serde::Serialize for Moment {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.to_rfc3339())
+    }
+}
+
 /// The unit of an integer that counts since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpochUnit {
@@ -223,6 +230,13 @@ impl fmt::Display for Zone {
             Self::Fixed(offset) => write!(f, "{offset}"),
         }
     }
+}
+
+/// A time of day of some date without a zone, as tables write partition values: `2021-09-08 11:11:11.5`.
+/// `None` for texts that name a zone, and for all others.
+pub fn wall_time(text: &str) -> Option<NaiveDateTime> {
+    let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
+    formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
 }
 
 /// A length of time such as `90d`, `36h`, `15m`, `30s`: microseconds.

@@ -96,6 +96,11 @@ SELECT
     -- docs/counting.md, rules 3 and 7: where they are missing, the report says so.
     n.deduplicates,
     n.has_status,
+    -- Plain files tell nothing of what they were.
+    NULL AS history_known_from,
+    NULL AS history_versions,
+    NULL AS history_files_removed,
+    NULL AS history_rows_removed,
     'complete' AS verdict
 FROM cells c
 LEFT JOIN filed f

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Overrides;
+use crate::inspect::RowFormat;
+use crate::moment::Zone;
 
 /// Who kept using a restricted access scope, how many people that reached, and the evidence.
 ///
@@ -66,6 +68,19 @@ All else goes to stderr. A run that stands already is used again.")]
   afterscope plan --config afterscope.toml --as-of 2019-11-06 --json | jq .sources")]
     Plan(PlanArgs),
 
+    /// Show what lies at an address, as the program sees it: format, version, files, rows, columns; and write
+    /// its rows.
+    #[command(after_help = "Examples:
+  afterscope inspect data/logs/
+  afterscope inspect s3://lake/events --version 12
+  afterscope inspect data/logs/ --rows 10
+  afterscope inspect s3://lake/events --timestamp 2019-11-06 --rows all --format parquet --output events.parquet
+
+It needs no configuration. Rows are those that the table has at that version: deleted ones are left out,
+columns have their names, types and order in the table. They come by files in the order of their paths.
+What the program cannot read is refused with the word unsupported.")]
+    Inspect(InspectArgs),
+
     /// Ask what enforcing a scope from another day on would have meant: who would break, whom it would
     /// have spared. Publishes nothing.
     #[command(after_help = "Examples:
@@ -107,12 +122,17 @@ The last line on stdout is one line of JSON: the sources of change, and changes 
     --where scope=groups_access_member_info --where app_id=1140000000007
   afterscope explain --config afterscope.toml --as-of 2019-11-06 --table daily_timeline \\
     --where day=2019-07-01
-  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table findings \
+  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table findings \\
     --where scope=groups_access_member_info --where app_id=1140000000007 --where finding=after_grace
+  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table thresholds \\
+    --where regime=california_civ_1798_82
+  afterscope explain --config afterscope.toml --as-of 2019-11-06 --table coverage \\
+    --where file_day=2019-07-01
 
-A column that is not given is (all). window=in_grace takes one of the windows of a row. The ledger is
-read, no log file. The last line on stdout is one line of JSON. Exit code 3: the published figure is not
-what the files give.")]
+A column that is not given is (all). window=in_grace takes one of the windows of a row, people=unplaced
+the people of a rule who may live there. The ledger is read, no log file. The last line on stdout is one
+line of JSON; not_traced in it lists the numbers of the row that are not followed. Exit code 3: the
+published figure is not what the files give.")]
     Explain(ExplainArgs),
 
     /// Write the list of people who were observed, with their ids, to a place of its own.
@@ -308,11 +328,14 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub run: RunArgs,
     /// scope_summary, app_scope_exposure, developer_exposure, daily_timeline, findings,
-    /// groups_exposed, data_categories or deletion_verification.
+    /// groups_exposed, data_categories, deletion_verification, subjects_by_jurisdiction, thresholds
+    /// or coverage.
     #[arg(long, value_name = "TABLE")]
     pub table: String,
     /// What names the row: scope=…, app_id=…, developer_id=…, day=…, attested_at=…, finding=…,
-    /// group_id=…, namespace=…, data_category=…; and window=… for one of its windows.
+    /// group_id=…, namespace=…, data_category=…, country=…, subdivision=…, category=…, is_known=…,
+    /// regime=…, jurisdiction=…, source=…, file_day=…; and window=… for one of its windows,
+    /// people=unplaced for the people of a rule who may live there.
     #[arg(long = "where", value_name = "COLUMN=VALUE")]
     pub conditions: Vec<String>,
 }
@@ -341,6 +364,48 @@ pub struct DiffArgs {
     /// follows RUN_A.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// A file, a folder, a glob or a table: a path or an address.
+    pub source: String,
+    /// The version of the table. Default: the latest.
+    #[arg(long, value_name = "N", conflicts_with = "timestamp")]
+    pub version: Option<u64>,
+    /// The version of the table at this time: RFC 3339, or a date for its midnight in UTC.
+    #[arg(long, value_name = "TIME")]
+    pub timestamp: Option<String>,
+    /// Write so many rows, or all.
+    #[arg(long, value_name = "N|all", value_parser = row_limit)]
+    pub rows: Option<RowLimit>,
+    /// As what rows are written. Default: by the ending of --output, else json.
+    #[arg(long, value_enum, requires = "rows")]
+    pub format: Option<RowFormat>,
+    /// The file that rows are written to, over an older one. Default: standard output.
+    #[arg(long, short, value_name = "FILE", requires = "rows")]
+    pub output: Option<PathBuf>,
+    /// The zone of partition values that are times without one: Europe/Dublin, +02:00. Delta's kernel
+    /// takes UTC; some writers meant their own.
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = Zone::parse)]
+    pub zone: Zone,
+    /// Print JSON instead of text.
+    #[arg(long, conflicts_with = "rows")]
+    pub json: bool,
+}
+
+/// How many rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowLimit {
+    All,
+    First(u64),
+}
+
+fn row_limit(text: &str) -> Result<RowLimit, String> {
+    if text == "all" {
+        return Ok(RowLimit::All);
+    }
+    text.parse().map(RowLimit::First).map_err(|_| "write a number, or all".into())
 }
 
 #[derive(Clone, Debug, Args)]

@@ -4,6 +4,7 @@ mod args;
 mod diff;
 mod evidence;
 mod explain;
+mod inspect;
 mod notification_list;
 mod plan;
 mod progress;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Evidence(args) => evidence::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::NotificationList(args) => notification_list::run(args, &cli.global),
+        Command::Inspect(args) => inspect::run(args, &cli.global),
         Command::WhatIf(args) => what_if::run(args, &cli.global),
         Command::Sample(args) => sample::run(args),
         Command::Schema(args) => schema::run(args),

@@ -276,15 +276,12 @@ impl Builder<'_> {
                 return None;
             }
         };
-        match source.format {
-            raw::Format::Delta => Some(Kept::Delta(version)),
-            raw::Format::Parquet if version == At::Latest => Some(Kept::Files),
-            raw::Format::Parquet => {
-                let named = if source.version.is_some() { "version" } else { "timestamp" };
-                self.problem(&key(named), "plain files have no versions; set format = \"delta\" where the url names a Delta table");
-                None
-            }
+        let kept = Kept::new(source.format, version);
+        if kept.is_none() {
+            let named = if source.version.is_some() { "version" } else { "timestamp" };
+            self.problem(&key(named), "plain files have no versions; set format = \"delta\" where the url names a Delta table");
         }
+        kept
     }
 
     fn source(

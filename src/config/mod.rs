@@ -23,6 +23,7 @@ pub use plan::{
     PartitionTimePlan, PeoplePlan, RegistryPlan, RunPlan, SourcePlan, StatusPlan, TimeFormat,
     is_run_id,
 };
+pub use raw::Format;
 pub use values::secret;
 
 /// What the command line adds to the file.

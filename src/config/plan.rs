@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::raw::{Encoding, Kind, Missing, ScopesMean};
+use super::raw::{Encoding, Format, Kind, Missing, ScopesMean};
 use crate::key::Keyer;
 use crate::moment::{EpochUnit, Moment, Zone};
 use crate::signature::Signer;
@@ -89,6 +89,24 @@ pub enum Kept {
     Files,
     /// Those of a version of a Delta table.
     Delta(At),
+}
+
+impl Kept {
+    /// `None` where plain files are asked for a version.
+    pub fn new(format: Format, at: At) -> Option<Self> {
+        match format {
+            Format::Delta => Some(Self::Delta(at)),
+            Format::Parquet => (at == At::Latest).then_some(Self::Files),
+        }
+    }
+
+    /// The same at one version; plain files have none.
+    pub fn at_version(&self, version: u64) -> Self {
+        match self {
+            Self::Delta(_) => Self::Delta(At::Version(version)),
+            Self::Files => Self::Files,
+        }
+    }
 }
 
 /// A version of a table.

@@ -1,7 +1,7 @@
 //! Where the registry says that a person lives.
 
-use super::Job;
 use super::reach::{NOWHERE, PeopleOf};
+use super::{Job, Settings};
 use crate::key::Key;
 use crate::ledger::LedgerError;
 use crate::moment::Moment;
@@ -48,6 +48,30 @@ impl Home {
             Found::Resident(_) | Found::Nothing => Self::UNKNOWN,
             Found::Contradiction => Self { contradicted: true, ..Self::UNKNOWN },
         })
+    }
+}
+
+/// The residences of one stretch of people, asked for once for each, in their order.
+pub struct Residences<'a> {
+    of: Option<PeopleOf<'a>>,
+    cursor: Option<ResidencyCursor<'a>>,
+}
+
+impl<'a> Residences<'a> {
+    pub fn of(settings: &Settings<'a>, job: &Job) -> Self {
+        let of = settings.people;
+        Self { of, cursor: of.and_then(|of| Home::cursor(of, job, settings.rules.as_of)) }
+    }
+
+    /// Index into the residences, or [`NOWHERE`].
+    ///
+    /// # Errors
+    /// Storage failures and damaged packs.
+    pub fn find(&mut self, person: Key) -> Result<u32, LedgerError> {
+        match self.of {
+            Some(of) => Ok(Home::of(of, &mut self.cursor, person)?.residence),
+            None => Ok(NOWHERE),
+        }
     }
 }
 

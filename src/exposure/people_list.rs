@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::distinct::{Distinct, Seen};
-use super::home::Home;
+use super::home::Residences;
 use super::policy::{MixMap, Pair, Policy, Standing};
 use super::reach::NOWHERE;
 use super::totals::add;
@@ -177,26 +177,20 @@ pub fn list_people(
         let mut distinct = Distinct::new(sources.iter().map(|s| s.event_space));
         let mut names = Names::default();
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut homes =
-                settings.people.and_then(|of| Home::cursor(of, job, settings.rules.as_of));
-            // Asked once for each person, in their order.
-            let mut home = |person: Key| match settings.people {
-                Some(of) => Ok(Home::of(of, &mut homes, person)?.residence),
-                None => Ok(NOWHERE),
-            };
+            let mut homes = Residences::of(settings, job);
             let mut merge = Merge::new(&job.inputs(sources), &asked, &job.range, rows, names)?;
             while let Some(block) = merge.next_block()? {
                 for row in block.rows() {
                     if lister.touches(&row) {
-                        distinct.take(&row, |seen| lister.add(&seen, &mut home))?;
+                        distinct.take(&row, |seen| lister.add(&seen, &mut homes))?;
                     }
                 }
                 if settings.stop.load(Ordering::Relaxed) {
                     return Err(ExposureError::Interrupted);
                 }
             }
-            distinct.flush(|seen| lister.add(&seen, &mut home))?;
-            lister.end_person(&mut home)?;
+            distinct.flush(|seen| lister.add(&seen, &mut homes))?;
+            lister.end_person(&mut homes)?;
             names = merge.names;
         }
         let met = names.apps.names().iter().map(AsRef::as_ref);
@@ -274,11 +268,7 @@ impl Lister<'_> {
     }
 
     /// Adds a row to its person, as the counter would.
-    fn add(
-        &mut self,
-        seen: &Seen,
-        home: &mut impl FnMut(Key) -> Result<u32, ExposureError>,
-    ) -> Result<(), ExposureError> {
+    fn add(&mut self, seen: &Seen, homes: &mut Residences<'_>) -> Result<(), ExposureError> {
         if seen.repeat || seen.outcome != Outcome::Allowed {
             return Ok(());
         }
@@ -298,7 +288,7 @@ impl Lister<'_> {
         add(&mut self.requests, seen.weight)?;
         let Some(person) = seen.person else { return Ok(()) };
         if self.person != Some(person) {
-            self.end_person(home)?;
+            self.end_person(homes)?;
             self.person = Some(person);
         }
         let source = u32::try_from(seen.place.0).unwrap_or(NONE);
@@ -334,13 +324,10 @@ impl Lister<'_> {
     }
 
     /// Puts the person down, if anything of theirs was counted.
-    fn end_person(
-        &mut self,
-        home: &mut impl FnMut(Key) -> Result<u32, ExposureError>,
-    ) -> Result<(), ExposureError> {
+    fn end_person(&mut self, homes: &mut Residences<'_>) -> Result<(), ExposureError> {
         self.person = None;
         let Some(mut entry) = self.entry.take() else { return Ok(()) };
-        entry.facts.residence = home(entry.key)?;
+        entry.facts.residence = homes.find(entry.key)?;
         self.people += 1;
         Ok(self.sorter.push(entry)?)
     }

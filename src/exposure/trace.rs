@@ -3,11 +3,12 @@
 //! The rows are merged as they are when everything is counted, and rows that cannot belong to the
 //! figure are passed over. What is kept is a few sums for each row group with such a row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::distinct::{Distinct, Seen};
+use super::home::Residences;
 use super::policy::{CellKey, MixMap, Pair, Policy, Standing, Window, WindowSet};
 use super::{ExposureError, Settings, SourceRows, plan_jobs};
 use crate::key::Key;
@@ -70,6 +71,21 @@ pub struct Figure {
     pub day: Option<i64>,
     /// Events of one group: its namespace and key. Of allowed ones alone, likewise.
     pub group: Option<(usize, Key)>,
+    /// People of these residences ([`super::NOWHERE`] stands for those of whom none is known): of allowed
+    /// events that name them alone, likewise.
+    pub residences: Option<BTreeSet<u32>>,
+}
+
+impl Figure {
+    /// All of a cell.
+    pub fn of(cell: CellKey) -> Self {
+        Self { cell, window: None, day: None, group: None, residences: None }
+    }
+
+    /// Whether it is a part of its cell that has allowed events alone.
+    fn is_narrowed(&self) -> bool {
+        self.day.is_some() || self.group.is_some() || self.residences.is_some()
+    }
 }
 
 /// Where a figure comes from.
@@ -104,25 +120,27 @@ pub fn trace(
         file,
         pairs: MixMap::default(),
         person: None,
+        lives: None,
         last: BTreeMap::new(),
         trace: Trace::default(),
     };
     let mut names = Names::default();
     for job in plan_jobs(sources, person_spaces, 1, None) {
+        let mut homes = Residences::of(settings, &job);
         let mut merge = Merge::new(&job.inputs(sources), &asked, &job.range, rows, names)?;
         while let Some(block) = merge.next_block()? {
             for row in block.rows() {
                 if tracer.touches(&row) {
-                    distinct.take(&row, |seen| tracer.add(&seen))?;
+                    distinct.take(&row, |seen| tracer.add(&seen, &mut homes))?;
                 }
             }
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);
             }
         }
-        distinct.flush(|seen| tracer.add(&seen))?;
+        distinct.flush(|seen| tracer.add(&seen, &mut homes))?;
         // The next job may be of another namespace, in which the same key is another person.
-        tracer.person = None;
+        (tracer.person, tracer.lives) = (None, None);
         names = merge.names;
     }
     Ok(tracer.trace)
@@ -138,6 +156,8 @@ struct Tracer<'a, F> {
     /// By the codes of app and scope set; `None` where no leaf of theirs belongs to the figure.
     pairs: MixMap<u64, Touching>,
     person: Option<Key>,
+    /// Who was asked for last, and whether they live in one of the figure's residences.
+    lives: Option<(Key, bool)>,
     /// By source and file: who was met there last, by number, so that each counts once.
     last: BTreeMap<(usize, usize), u64>,
     trace: Trace,
@@ -182,7 +202,7 @@ impl<F: Fn(usize, u32) -> usize> Tracer<'_, F> {
     }
 
     /// Adds a row to the figure, as the counter would (docs/counting.md, rules 1 to 4).
-    fn add(&mut self, seen: &Seen) -> Result<(), ExposureError> {
+    fn add(&mut self, seen: &Seen, homes: &mut Residences<'_>) -> Result<(), ExposureError> {
         let codes = u64::from(seen.app) << 32 | u64::from(seen.set);
         let Some(pair) = self.pairs.get(&codes).cloned().flatten() else { return Ok(()) };
         let Some((_, leaf)) = pair.at(seen.at) else { return Ok(()) };
@@ -203,8 +223,10 @@ impl<F: Fn(usize, u32) -> usize> Tracer<'_, F> {
         let Figure { day, group, .. } = self.figure;
         let elsewhere = day.is_some_and(|day| seen.at.micros.div_euclid(DAY_MICROS) != day)
             || group.is_some_and(|group| seen.group != Some(group));
-        let narrowed = day.is_some() || group.is_some();
-        if elsewhere || narrowed && share != Share::Allowed {
+        if elsewhere || self.figure.is_narrowed() && share != Share::Allowed {
+            return Ok(());
+        }
+        if !self.lives_there(seen.person, homes)? {
             return Ok(());
         }
         let share = if seen.repeat { Share::Deduplicated } else { share };
@@ -212,6 +234,23 @@ impl<F: Fn(usize, u32) -> usize> Tracer<'_, F> {
             self.meet(seen);
         }
         self.trace.units.entry(seen.place).or_default().add(share, seen.weight)
+    }
+
+    /// Whether an event is of somebody who lives in one of the figure's residences.
+    fn lives_there(
+        &mut self,
+        person: Option<Key>,
+        homes: &mut Residences<'_>,
+    ) -> Result<bool, ExposureError> {
+        let Some(residences) = &self.figure.residences else { return Ok(true) };
+        // Who is not named lives nowhere, not even at a place that is not known.
+        let Some(person) = person else { return Ok(false) };
+        if let Some((_, lives)) = self.lives.filter(|(known, _)| *known == person) {
+            return Ok(lives);
+        }
+        let lives = residences.contains(&homes.find(person)?);
+        self.lives = Some((person, lives));
+        Ok(lives)
     }
 
     /// Counts the person of an event once, and once a file: rows come in the order of people.

@@ -383,6 +383,20 @@ pub const FRAMES: &[FrameSpec] = &[
                 "",
                 "Whether the source maps a status; without one all is allowed.",
             ),
+            (
+                "history_known_from",
+                "timestamp",
+                "UTC",
+                "The earliest version that the table still tells of; null of plain files.",
+            ),
+            (
+                "history_versions",
+                "int64",
+                "versions",
+                "Versions that took out or rewrote rows of the report's days, restored or vacuumed.",
+            ),
+            ("history_files_removed", "int64", "files", "Files that they took out."),
+            ("history_rows_removed", "int64", "rows", "Rows of these; null where not told."),
         ],
     },
     FrameSpec {

@@ -11,7 +11,7 @@ use polars::prelude::{
 
 use super::{people_frames, policy_frames};
 use crate::config::IncidentPlan;
-use crate::exposure::{Cell, CellKey, Exposure, Grain, GroupRow, RestGroups, Window};
+use crate::exposure::{Cell, CellKey, Exposure, Grain, GroupRow, RestGroups, Term, Window};
 use crate::hidden::visible_lines;
 use crate::moment::{Moment, Zone};
 use crate::people::Residence;
@@ -35,6 +35,35 @@ pub struct DayCoverage {
     pub since: Option<SinceReport>,
 }
 
+impl DayCoverage {
+    /// Takes in what became of further rows.
+    pub fn add(&mut self, other: &Self) {
+        self.files_read += other.files_read;
+        self.files_unreadable += other.files_unreadable;
+        self.rows += other.rows;
+        self.pruned.add(&other.pruned);
+        self.deleted += other.deleted;
+        self.not_matched += other.not_matched;
+        self.before += other.before;
+        for (sum, term) in self.terms.iter_mut().zip(other.terms) {
+            *sum += term;
+        }
+        if let Some(since) = &other.since {
+            self.since.get_or_insert_default().add(since);
+        }
+    }
+
+    /// Rows of a term that the merge decides.
+    pub fn term(&self, term: Term) -> u64 {
+        self.terms.get(term as usize).copied().unwrap_or(0)
+    }
+
+    /// Rows that no restriction is about.
+    pub fn outside(&self) -> u64 {
+        self.pruned.total() + self.not_matched + self.before + self.term(Term::Outside)
+    }
+}
+
 /// What became of files since the report that is followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SinceReport {
@@ -44,6 +73,14 @@ pub struct SinceReport {
     pub rows_late: u64,
     /// Files that it had with another content.
     pub files_changed: u64,
+}
+
+impl SinceReport {
+    pub fn add(&mut self, other: &Self) {
+        self.files_late += other.files_late;
+        self.rows_late += other.rows_late;
+        self.files_changed += other.files_changed;
+    }
 }
 
 /// Declared days of a source, and those of them with rows in readable files (docs/counting.md, rule 13).
@@ -79,6 +116,35 @@ pub struct SourceCoverage {
     pub conflicts: u64,
     pub deduplicates: bool,
     pub has_status: bool,
+    /// `None` where it is kept as plain files, which tell nothing of what they were.
+    pub history: Option<HistoryCoverage>,
+}
+
+/// What a table's versions did to rows of days that the report counts, or of days that are not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryCoverage {
+    /// Whether the table tells of any version.
+    pub is_told: bool,
+    /// Since when it is known, where the table says.
+    pub known_from: Option<Moment>,
+    pub versions: u64,
+    pub files_removed: u64,
+    /// `None` where the table does not tell of all of them.
+    pub rows_removed: Option<u64>,
+}
+
+impl HistoryCoverage {
+    /// Two sources together.
+    fn and(self, other: Self) -> Self {
+        Self {
+            is_told: self.is_told && other.is_told,
+            // Before the later of the two, one of them is not known.
+            known_from: self.known_from.zip(other.known_from).map(|(a, b)| a.max(b)),
+            versions: self.versions + other.versions,
+            files_removed: self.files_removed + other.files_removed,
+            rows_removed: self.rows_removed.zip(other.rows_removed).map(|(a, b)| a + b),
+        }
+    }
 }
 
 /// All that the frames are made from.
@@ -451,24 +517,15 @@ fn scope_fields(report: &Report<'_>) -> PolarsResult<DataFrame> {
 }
 
 fn coverage_days(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    use crate::exposure::Term;
     let rows: Vec<(&str, Option<i64>, &DayCoverage)> = report
         .coverage
         .iter()
         .flat_map(|s| s.days.iter().map(|(day, c)| (s.source.as_str(), *day, c)))
         .collect();
-    let term = |t: Term| {
-        rows.iter()
-            .map(move |r| r.2.terms.get(t as usize).copied().unwrap_or(0))
-            .collect::<Vec<_>>()
-    };
+    let term = |term: Term| rows.iter().map(move |r| r.2.term(term));
     let since = |of: fn(&SinceReport) -> u64| -> Vec<Option<i64>> {
         rows.iter().map(|r| i64::try_from(of(r.2.since.as_ref()?)).ok()).collect()
     };
-    let outside = rows.iter().map(|r| {
-        let before = r.2.terms.get(Term::Outside as usize).copied().unwrap_or(0);
-        r.2.pruned.total() + r.2.not_matched + r.2.before + before
-    });
     Builder::default()
         .text("source", rows.iter().map(|r| Some(escaped(r.0))))
         .date("file_day", rows.iter().map(|r| r.1).collect())?
@@ -477,15 +534,15 @@ fn coverage_days(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .int("files_changed", since(|s| s.files_changed))
         .int("files_late", since(|s| s.files_late))
         .count("rows_in_metadata", rows.iter().map(|r| r.2.rows))
-        .count("rows_outside", outside)
+        .count("rows_outside", rows.iter().map(|r| r.2.outside()))
         .count("rows_deleted", rows.iter().map(|r| r.2.deleted))
-        .count("rows_rejected", term(Term::Rejected).into_iter())
-        .count("rows_deduplicated", term(Term::Deduplicated).into_iter())
-        .count("rows_after_as_of", term(Term::AfterAsOf).into_iter())
-        .count("rows_denied", term(Term::Denied).into_iter())
-        .count("rows_unknown", term(Term::Unknown).into_iter())
-        .count("rows_held_only", term(Term::HeldOnly).into_iter())
-        .count("rows_counted", term(Term::Counted).into_iter())
+        .count("rows_rejected", term(Term::Rejected))
+        .count("rows_deduplicated", term(Term::Deduplicated))
+        .count("rows_after_as_of", term(Term::AfterAsOf))
+        .count("rows_denied", term(Term::Denied))
+        .count("rows_unknown", term(Term::Unknown))
+        .count("rows_held_only", term(Term::HeldOnly))
+        .count("rows_counted", term(Term::Counted))
         .finish()
 }
 
@@ -521,6 +578,12 @@ fn coverage_sources(report: &Report<'_>) -> PolarsResult<DataFrame> {
     };
     let conflicts: u64 = sources.iter().map(|s| s.conflicts).sum();
     let names = sources.iter().map(|s| Some(escaped(&s.source)));
+    let tables = sources.iter().filter_map(|s| s.history);
+    let histories: Vec<Option<HistoryCoverage>> =
+        sources.iter().map(|s| s.history).chain([tables.reduce(HistoryCoverage::and)]).collect();
+    let told = |of: fn(&HistoryCoverage) -> Option<u64>| -> Vec<Option<i64>> {
+        histories.iter().map(|h| i64::try_from(of(h.as_ref()?)?).ok()).collect()
+    };
     Builder::default()
         .text("source", names.chain(std::iter::once(Some("(all)".into()))))
         .int("periods_expected", pick(|p| p.1))
@@ -543,6 +606,10 @@ fn coverage_sources(report: &Report<'_>) -> PolarsResult<DataFrame> {
                 .chain([Some(sources.iter().all(|s| s.has_status))])
                 .collect(),
         )
+        .time("history_known_from", histories.iter().map(|h| h.as_ref()?.known_from))?
+        .int("history_versions", told(|h| Some(h.versions)))
+        .int("history_files_removed", told(|h| Some(h.files_removed)))
+        .int("history_rows_removed", told(|h| h.rows_removed))
         .finish()
 }
 

@@ -61,6 +61,10 @@ impl ColumnType {
         }
     }
 
+    pub fn is_number(self) -> bool {
+        matches!(self, Self::Int | Self::Float)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         [Self::Text, Self::Int, Self::Float, Self::Time, Self::Date, Self::Bool]
             .into_iter()

@@ -23,8 +23,8 @@ use crate::registry::Registry;
 
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
 pub use frames::{
-    DayCoverage, Periods, Report, SinceReport, SourceCoverage, build as build_frames, coverage_pct,
-    csv_cell, escaped, is_formula,
+    DayCoverage, HistoryCoverage, Periods, Report, SinceReport, SourceCoverage,
+    build as build_frames, coverage_pct, csv_cell, escaped, is_formula,
 };
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile, parquet_properties};

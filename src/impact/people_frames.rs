@@ -8,7 +8,7 @@ use super::frames::{Builder, Names, Report, SourceCoverage, escaped};
 use crate::exposure::{Cell, Grain, Residents, Term, Window};
 use crate::moment::{DAY_MICROS, Moment, Zone};
 use crate::people::Residence;
-use crate::registry::{Clock, Threshold, Unit};
+use crate::registry::{Clock, Place, Threshold, Unit};
 
 /// Where a residence's people live; nothing where it is not known.
 fn residence<'a>(report: &Report<'a>, code: u32) -> Option<&'a Residence> {
@@ -128,12 +128,16 @@ fn counted(
         let place = residence(report, *code);
         let country = place.and_then(|place| place.country.as_deref());
         let subdivision = place.and_then(|p| p.subdivision.as_deref());
-        if threshold.covers(country, subdivision) {
-            observed += people.observed;
-            upper += people.upper;
-        } else if threshold.may_cover(country, subdivision) {
-            unplaced.0 += people.observed;
-            unplaced.1 += people.upper;
+        match threshold.place(country, subdivision) {
+            Place::Covered => {
+                observed += people.observed;
+                upper += people.upper;
+            }
+            Place::Unplaced => {
+                unplaced.0 += people.observed;
+                unplaced.1 += people.upper;
+            }
+            Place::Elsewhere => {}
         }
     }
     Some(Counted { observed, upper: has_memberships.then_some(upper), unplaced, complete })

@@ -26,6 +26,7 @@ const OWNER: &str = "afterscope-state.json";
 #[derive(Clone, Debug)]
 pub struct Ledger {
     shelf: Shelf,
+    read_only: bool,
 }
 
 /// A pack, as the index knows it.
@@ -48,7 +49,7 @@ impl Ledger {
     pub fn open(store: Store) -> Result<Self, LedgerError> {
         let mark = format!("{{\"afterscope_state\":{}}}\n", super::pack::FORMAT);
         match store.claim(OWNER, Bytes::from(mark))? {
-            None => Ok(Self::read_only(store)),
+            None => Ok(Self { shelf: Shelf::new(store, PACKS), read_only: false }),
             Some(example) => Err(LedgerError::Foreign {
                 folder: store.shown("").trim_end_matches('/').to_string(),
                 example,
@@ -58,7 +59,12 @@ impl Ledger {
 
     /// The ledger as it is; nothing is written.
     pub fn read_only(store: Store) -> Self {
-        Self { shelf: Shelf::new(store, PACKS) }
+        Self { shelf: Shelf::new(store, PACKS), read_only: true }
+    }
+
+    /// Whether nothing may be written.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     pub fn store(&self) -> &Store {

@@ -128,6 +128,7 @@ impl MembersPack {
         if let Some(pack) = Self::find(&name, shop)? {
             return Ok(pack);
         }
+        shop.may_make(input)?;
         make(input, person, group, shop, &name)?;
         Self::find(&name, shop)?.ok_or_else(|| {
             LedgerError::Internal { what: format!("the pack {name} is gone") }.into()

@@ -52,6 +52,11 @@ pub enum PeopleError {
     #[error("registry file {file}, row {row}, column `{column}`: {reason}")]
     BadValue { file: String, row: u64, column: String, reason: String },
 
+    #[error(
+        "the ledger has no sorted pack of registry.{role} as it stands now, and this command writes none\nrun `afterscope run` with the same configuration: it makes the pack, also where the report stands published, if another --output is named"
+    )]
+    Lacking { role: &'static str },
+
     #[error("interrupted")]
     Interrupted,
 }
@@ -73,6 +78,8 @@ pub struct Workshop<'a> {
     /// Bytes that each thread's sorter may hold.
     pub sort_buffer: u64,
     pub threads: usize,
+    /// Whether packs that are not there yet are made.
+    pub makes: bool,
     pub stop: &'a AtomicBool,
 }
 
@@ -81,6 +88,12 @@ impl Workshop<'_> {
     /// [`PeopleError::Interrupted`] where somebody asked for it.
     fn go_on(&self) -> Result<(), PeopleError> {
         if self.stop.load(Ordering::Relaxed) { Err(PeopleError::Interrupted) } else { Ok(()) }
+    }
+
+    /// # Errors
+    /// [`PeopleError::Lacking`] where no pack is to be made.
+    fn may_make(&self, input: &Input) -> Result<(), PeopleError> {
+        if self.makes { Ok(()) } else { Err(PeopleError::Lacking { role: input.role }) }
     }
 
     /// The name of a table's pack: a hash of what it is made from, and how ids become keys.

@@ -1,16 +1,99 @@
 //! Accounts for every row of the input (docs/counting.md, rule 12).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::fill::Filled;
 use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::exposure::{Exposure, Term};
-use crate::impact::{DayCoverage, Periods, SourceCoverage};
+use crate::exposure::{Exposure, Term, Terms};
+use crate::impact::{DayCoverage, HistoryCoverage, Periods, SourceCoverage};
 use crate::moment::Moment;
+use crate::scan::UnitRecord;
+use crate::snapshot::{History, Removed};
 
-/// Accounts for every row of a source.
+/// What became of one file: what the days of a source are summed up from.
+pub struct FileCoverage {
+    /// Index into the source's files; `None` of one that is listed no more.
+    pub file: Option<usize>,
+    pub day: Option<i64>,
+    /// Its row groups, among the units of the selection.
+    pub units: Range<usize>,
+    pub became: DayCoverage,
+}
+
+/// Accounts for every row of a source, file by file, those that could not be read last.
+///
+/// # Errors
+/// [`Error::Conservation`].
+pub fn account(
+    index: usize,
+    source: &Source<'_>,
+    filled: &Filled,
+    exposure: &Exposure,
+) -> Result<Vec<FileCoverage>, Error> {
+    let terms = exposure.terms.get(index).map(Vec::as_slice).unwrap_or_default();
+    let mut files: Vec<FileCoverage> = Vec::new();
+    for (unit, (file, record)) in filled.selection.units.iter().enumerate() {
+        let own = terms.get(unit).copied().unwrap_or_default();
+        let mut became = conserved(source, *file, record, own)?;
+        match files.last_mut() {
+            Some(last) if last.file == Some(*file) && last.day == record.file_day => {
+                last.units.end = unit + 1;
+                last.became.add(&became);
+            }
+            last => {
+                let is_new = last.is_none_or(|last| last.file != Some(*file));
+                became.files_read = u64::from(is_new);
+                let (file, units) = (Some(*file), unit..unit + 1);
+                files.push(FileCoverage { file, day: record.file_day, units, became });
+            }
+        }
+    }
+    for bad in &filled.unreadable {
+        files.push(FileCoverage {
+            file: source.snapshot.files.iter().position(|file| file.path == bad.path),
+            // What it holds is not known; where it belongs may be.
+            day: source.partition_day(&bad.path),
+            units: 0..0,
+            became: DayCoverage { files_unreadable: 1, ..Default::default() },
+        });
+    }
+    Ok(files)
+}
+
+/// What became of the rows of one row group; `own` are those that the ledger holds.
+fn conserved(
+    source: &Source<'_>,
+    file: usize,
+    record: &UnitRecord,
+    own: Terms,
+) -> Result<DayCoverage, Error> {
+    let held: u64 = own.iter().sum();
+    let found =
+        record.deleted + record.pruned.total() + record.not_matched + record.before + record.kept;
+    if found != record.rows || held != record.kept {
+        let name = source.wanted.files.get(file).map(|f| f.0.clone()).unwrap_or_default();
+        return Err(Error::Conservation {
+            source_name: source.plan.name.clone(),
+            file: format!("{name}, row group {}", record.row_group),
+            rows: record.rows,
+            found: found - record.kept + held,
+        });
+    }
+    Ok(DayCoverage {
+        rows: record.rows,
+        deleted: record.deleted,
+        pruned: record.pruned,
+        not_matched: record.not_matched,
+        before: record.before,
+        terms: own,
+        ..Default::default()
+    })
+}
+
+/// Accounts for every row of a source, day by day.
 ///
 /// # Errors
 /// [`Error::Conservation`].
@@ -22,49 +105,16 @@ pub fn cover(
     exposure: &Exposure,
 ) -> Result<SourceCoverage, Error> {
     let mut days: BTreeMap<Option<i64>, DayCoverage> = BTreeMap::new();
-    let terms = exposure.terms.get(index).map(Vec::as_slice).unwrap_or_default();
+    for file in account(index, source, filled, exposure)? {
+        days.entry(file.day).or_default().add(&file.became);
+    }
     let expected = source.plan.expected.as_ref();
     let within = expected.map_or(0..0, |e| e.days(as_of));
     let mut covered: BTreeSet<i64> = BTreeSet::new();
-    let mut last_file = None;
-    for (unit, (file, record)) in filled.selection.units.iter().enumerate() {
-        let day = days.entry(record.file_day).or_default();
-        if last_file != Some(*file) {
-            last_file = Some(*file);
-            day.files_read += 1;
-        }
-        let own = terms.get(unit).copied().unwrap_or_default();
-        let held: u64 = own.iter().sum();
-        let found = record.deleted
-            + record.pruned.total()
-            + record.not_matched
-            + record.before
-            + record.kept;
-        if found != record.rows || held != record.kept {
-            let name = source.wanted.files.get(*file).map(|f| f.0.clone()).unwrap_or_default();
-            return Err(Error::Conservation {
-                source_name: source.plan.name.clone(),
-                file: format!("{name}, row group {}", record.row_group),
-                rows: record.rows,
-                found: found - record.kept + held,
-            });
-        }
-        day.rows += record.rows;
-        day.deleted += record.deleted;
-        day.pruned.add(&record.pruned);
-        day.not_matched += record.not_matched;
-        day.before += record.before;
-        for (sum, term) in day.terms.iter_mut().zip(own) {
-            *sum += term;
-        }
+    for (_, record) in &filled.selection.units {
         for (from, to) in &record.days {
             covered.extend(*from.max(&within.start)..(*to + 1).min(within.end));
         }
-    }
-    for bad in &filled.unreadable {
-        // What it holds is not known; where it belongs may be.
-        let day = source.partition_day(&bad.path);
-        days.entry(day).or_default().files_unreadable += 1;
     }
     let settled = expected.map(|e| e.settled_day(as_of));
     let periods = settled.map(|settled| Periods { days: within, covered, settled });
@@ -75,7 +125,42 @@ pub fn cover(
         conflicts: exposure.conflicts.get(index).copied().unwrap_or(0),
         deduplicates: source.reading.deduplicates,
         has_status: source.reading.has_status,
+        history: source
+            .snapshot
+            .table
+            .as_ref()
+            .map(|table| of_history(as_of, source, &table.history)),
     })
+}
+
+/// What of a table's history may concern a row that counts: one of a day from the first that is kept to the
+/// end of the report, or of a day that nobody tells.
+fn of_history(as_of: Moment, source: &Source<'_>, history: &History) -> HistoryCoverage {
+    let last_day = as_of.plus_micros(-1).day();
+    let may_count = source.context.asked.first_day..=last_day;
+    let mut sum = HistoryCoverage {
+        is_told: history.first_version.is_some(),
+        known_from: history.known_from,
+        rows_removed: Some(0),
+        ..Default::default()
+    };
+    for change in &history.changes {
+        let concerns = |removed: &&Removed| {
+            let day = source.day_of(&removed.partitions);
+            day.is_none_or(|day| may_count.contains(&day))
+        };
+        let of_days: Vec<&Removed> = change.removed.iter().filter(concerns).collect();
+        // One that takes nothing out is told for what it is.
+        if of_days.is_empty() && !change.removed.is_empty() {
+            continue;
+        }
+        sum.versions += 1;
+        for removed in of_days {
+            sum.files_removed += removed.files;
+            sum.rows_removed = sum.rows_removed.zip(removed.rows).map(|(sum, rows)| sum + rows);
+        }
+    }
+    sum
 }
 
 /// # Errors

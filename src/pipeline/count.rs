@@ -170,7 +170,7 @@ pub fn count(
 ///
 /// # Errors
 /// Storage failures and damaged packs.
-pub fn open_rows<'a>(
+fn open_rows<'a>(
     prepared: &Prepared<'_>,
     ledger: &Ledger,
     selections: impl Iterator<Item = &'a Selection>,
@@ -209,7 +209,7 @@ fn spaces<'a>(names: impl Iterator<Item = &'a str> + Clone) -> (Vec<usize>, Vec<
 }
 
 /// The folder for temporary files; one can be made there.
-pub(super) fn temp_dir(plan: &RunPlan) -> Result<PathBuf, Error> {
+fn temp_dir(plan: &RunPlan) -> Result<PathBuf, Error> {
     let folder = plan.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     tempfile::tempfile_in(&folder).map_err(|error| Error::Folder {
         folder: folder.display().to_string(),

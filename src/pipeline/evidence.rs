@@ -10,7 +10,7 @@ use super::fill::Filled;
 use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::exposure::{self, Exposure, Grain, Term, Window};
-use crate::impact::{SourceCoverage, TableFile};
+use crate::impact::{HistoryCoverage, SourceCoverage, TableFile};
 use crate::moment::day_to_date;
 use crate::publish::sha256;
 use crate::registry::{is_country, is_subdivision};
@@ -72,6 +72,7 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
         let sum = |t: Term| -> u64 {
             coverage.days.values().filter_map(|d| d.terms.get(t as usize)).sum()
         };
+        doubts.extend(coverage.history.and_then(|history| of_history(&coverage.source, history)));
         let refused = sum(Term::Denied) + sum(Term::Unknown);
         if refused > 0 && sum(Term::Counted) + sum(Term::HeldOnly) == 0 {
             doubts.push(format!(
@@ -116,6 +117,25 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
         ));
     }
     doubts
+}
+
+/// That a table's history holds more than the version that is read.
+fn of_history(source: &str, history: HistoryCoverage) -> Option<String> {
+    if !history.is_told {
+        return Some(format!(
+            "source `{source}`: the table's log tells of no earlier version: whether rows were taken out before cannot be seen"
+        ));
+    }
+    let since = history.known_from.map(|from| format!(" since {}", from.to_rfc3339()));
+    let since = since.unwrap_or_default();
+    let HistoryCoverage { versions, files_removed: files, .. } = history;
+    let rows =
+        history.rows_removed.map_or("rows that are not told".into(), |n| format!("{n} rows"));
+    (versions > 0).then(|| {
+        format!(
+            "source `{source}`: {versions} versions of the table{since} took out or rewrote {files} files ({rows}) of the report's days, restored or vacuumed: what is gone is not counted; sources[].table.history in the manifest names them"
+        )
+    })
 }
 
 /// Days since the first restriction that a source does not declare: coverage says nothing of them.

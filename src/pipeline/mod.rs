@@ -4,7 +4,6 @@ mod account;
 mod count;
 mod evidence;
 mod explain;
-mod explain_key;
 mod fill;
 mod follow;
 mod list_files;
@@ -39,7 +38,9 @@ use follow::{Between, Followed, between, log_of, prepare_following};
 use prepare::Prepared;
 use tables::tables;
 
-pub use explain::{EXPLAINED, Explained, FileShare, Sums, explain};
+pub use explain::{
+    EXPLAINED, EventSums, Explainable, Explained, FileShare, RowSums, Sums, explain,
+};
 pub use name_people::Reread;
 pub use notification_list::{ListRequest, ListSummary, notification_list};
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};

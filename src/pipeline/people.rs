@@ -22,7 +22,8 @@ pub struct PeopleTable {
     pub empty: Option<u64>,
 }
 
-/// Opens the packs of members and residences; those that are not there yet are made.
+/// Opens the packs of members and residences; those that are not there yet are made, unless the ledger is only
+/// read.
 ///
 /// # Errors
 /// Tables that cannot be used; storage failures.
@@ -45,6 +46,7 @@ pub fn people_of(
         temp,
         sort_buffer: prepared.budget.sort_buffer,
         threads: plan.threads,
+        makes: !ledger.is_read_only(),
         stop: &progress.stop,
     };
     let mut people = People::default();

@@ -17,7 +17,7 @@ use crate::publish::sha256;
 use crate::registry::{self, Registry, RegistryFile};
 use crate::scan::endpoint::EndpointTable;
 use crate::scan::{Asked, AskedScope, ScanContext, partition_day};
-use crate::snapshot::{self, Snapshot, SnapshotFile};
+use crate::snapshot::{self, Partition, Snapshot, SnapshotFile};
 use crate::store::{Io, Pin, StoreUrl};
 
 /// One source, listed and compared with the ledger.
@@ -70,7 +70,12 @@ impl Source<'_> {
         let known = self.snapshot.files.iter().find(|file| file.path == path).cloned();
         // It may be gone since.
         let file = known.unwrap_or_else(|| SnapshotFile::new(path.to_string(), Pin::default()));
-        partition_day(self.reading.partition_time.as_ref()?, &file).ok()?
+        self.day_of(&file.partitions)
+    }
+
+    /// The day that partition values name, where one is declared.
+    pub fn day_of(&self, partitions: &[Partition]) -> Option<i64> {
+        partition_day(self.reading.partition_time.as_ref()?, partitions).ok()?
     }
 
     /// The address of a file.
@@ -166,7 +171,7 @@ pub fn prepare_with<'a>(
     let mut sources = Vec::with_capacity(plan.sources.len());
     for source in &plan.sources {
         registry.check_folding(source)?;
-        let snapshot = snapshot::take(source, io)?;
+        let snapshot = snapshot::take(&source.into(), io)?;
         let context = ScanContext {
             source: source.name.clone(),
             mapping: source.mapping.clone(),
@@ -233,7 +238,10 @@ fn identity(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &
     let document = deciding(plan);
     let inputs: Vec<_> = sources.iter().map(|s| (&s.plan.name, &s.wanted.files)).collect();
     let tables: Vec<_> = sources.iter().filter(|s| s.snapshot.table.is_some()).collect();
-    let tables: Vec<_> = tables.iter().map(|s| (&s.plan.name, &s.wanted.lineage)).collect();
+    let tables: Vec<_> = tables
+        .iter()
+        .map(|s| (&s.plan.name, &s.wanted.lineage, s.snapshot.table.as_ref().map(|t| &t.history)))
+        .collect();
     let queries: Vec<_> = user.iter().map(|q| (&q.table, &q.sql)).collect();
     let identity = json!({
         "version": env!("CARGO_PKG_VERSION"),

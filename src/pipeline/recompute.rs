@@ -29,6 +29,7 @@ pub fn recompute(
     place: &Place,
     manifest: &Manifest,
 ) -> Result<Vec<String>, Error> {
+    let plan = &pinned(plan, manifest);
     let mut prepared = prepare(plan, io, false)?;
     let (mut followed, mut changes) = (None, None);
     if let Some(follows) = manifest.details.pointer("/report/follows").filter(|f| !f.is_null()) {
@@ -75,6 +76,18 @@ pub fn recompute(
         return Ok(vec!["recomputation: its own files changed while they were looked at".into()]);
     };
     Ok(compare(manifest, &again))
+}
+
+/// The plan for the versions of tables that the run read: they may have later ones by now.
+fn pinned(plan: &RunPlan, manifest: &Manifest) -> RunPlan {
+    let mut plan = plan.clone();
+    let sources = array(&manifest.details, "sources");
+    for (source, then) in plan.sources.iter_mut().zip(sources) {
+        if let Some(version) = then.pointer("/table/version").and_then(Value::as_u64) {
+            source.kept = source.kept.at_version(version);
+        }
+    }
+    plan
 }
 
 /// What of a manifest decides nothing: places, limits and packs.
@@ -149,6 +162,15 @@ fn causes(plan: &RunPlan, prepared: &Prepared<'_>, manifest: &Manifest) -> Vec<S
         ));
     }
     causes.extend(of_inputs(prepared, details));
+    for (source, then) in prepared.sources.iter().zip(array(details, "sources")) {
+        let now = source.snapshot.table.as_ref().map(|table| json!(table.record().history));
+        if now.is_some_and(|now| Some(&now) != then.pointer("/table/history")) {
+            causes.push(format!(
+                "source `{}`: the table's log tells another history of it than it told the run; old commits may have been removed",
+                source.plan.name
+            ));
+        }
+    }
     causes.extend(of_registry(prepared, details));
     let queries: Vec<Value> = prepared
         .queries

@@ -17,7 +17,7 @@ use crate::moment::Moment;
 use crate::store::{Io, StoreErrorKind, StoreUrl};
 
 use table::Table;
-pub use thresholds::{Clock, Operator, Threshold, Unit, is_country, is_subdivision};
+pub use thresholds::{Clock, Operator, Place, Threshold, Unit, is_country, is_subdivision};
 
 /// The registry of one run.
 #[derive(Clone, Debug, Default)]

@@ -101,7 +101,27 @@ pub struct Threshold {
     pub source: Option<String>,
 }
 
+/// What a residence is to a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Covered,
+    /// People who live there may count: what is known of it does not say.
+    Unplaced,
+    Elsewhere,
+}
+
 impl Threshold {
+    /// What a residence is to the rule.
+    pub fn place(&self, country: Option<&str>, subdivision: Option<&str>) -> Place {
+        if self.covers(country, subdivision) {
+            Place::Covered
+        } else if self.may_cover(country, subdivision) {
+            Place::Unplaced
+        } else {
+            Place::Elsewhere
+        }
+    }
+
     /// Whether people who live there count.
     pub fn covers(&self, country: Option<&str>, subdivision: Option<&str>) -> bool {
         let Some(places) = &self.places else { return true };

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use parquet::schema::types::SchemaDescriptor;
 use serde_json::Value;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use super::ScanError;
 use crate::config::raw::Missing;
 use crate::config::{ColumnPlan, ColumnSource, shape};
+use crate::moment::wall_time;
 use crate::snapshot::{Partition, TableField, TableSchema};
 
 /// A mapped column, found in one file.
@@ -300,10 +302,16 @@ impl Bound {
     ) -> Result<ArrayRef, ScanError> {
         let rows = batch.num_rows();
         match expr {
-            Expr::Constant(None, of) => {
-                Ok(new_null_array(of.as_ref().unwrap_or(&DataType::Utf8), rows))
+            Expr::Constant(value, of) => {
+                constant(value.as_deref(), of.as_ref(), rows).map_err(|e| ScanError::BadPartition {
+                    file: file.to_string(),
+                    reason: format!(
+                        "`{}` = {}: {e}",
+                        self.plan.source.shown(),
+                        value.as_deref().unwrap_or_default()
+                    ),
+                })
             }
-            Expr::Constant(Some(value), of) => self.constant_of(value, of.as_ref(), rows, file),
             Expr::Path(path) => self.descend(path, batch, file),
             Expr::Concat(parts) => {
                 let columns = parts
@@ -352,28 +360,6 @@ impl Bound {
                 Ok(Arc::new(out.finish()))
             }
         }
-    }
-
-    /// A partition's value for each row; the table's log has it as text.
-    fn constant_of(
-        &self,
-        value: &str,
-        of: Option<&DataType>,
-        rows: usize,
-        file: &str,
-    ) -> Result<ArrayRef, ScanError> {
-        let text: ArrayRef = Arc::new(StringArray::from_iter_values([value]));
-        let one = match of {
-            None => Ok(text),
-            Some(of) => cast_with_options(&text, of, &strict()),
-        };
-        let one = one.map_err(|e| ScanError::BadPartition {
-            file: file.to_string(),
-            reason: format!("`{}` = {value}: {e}", self.plan.source.shown()),
-        })?;
-        let places = UInt64Array::from(vec![0; rows]);
-        arrow::compute::take(&one, &places, None)
-            .map_err(|e| ScanError::Internal { what: e.to_string() })
     }
 
     fn descend(
@@ -450,6 +436,29 @@ impl Bound {
         let indices = UInt64Array::from(picked);
         arrow::compute::take(values.as_ref(), &indices, None).map_err(|_| wrong())
     }
+}
+
+/// A partition's value for each row, of the type that the table says; its log has it as text. A time that
+/// the text gives no zone comes without one, whatever the type: nobody knows which was meant.
+///
+/// # Errors
+/// A text that is no value of the type.
+pub fn constant(
+    value: Option<&str>,
+    of: Option<&DataType>,
+    rows: usize,
+) -> Result<ArrayRef, ArrowError> {
+    let of = of.unwrap_or(&DataType::Utf8);
+    let Some(value) = value else { return Ok(new_null_array(of, rows)) };
+    let text: ArrayRef = Arc::new(StringArray::from_iter_values([value]));
+    let of = match of {
+        DataType::Timestamp(unit, Some(_)) if wall_time(value).is_some() => {
+            &DataType::Timestamp(*unit, None)
+        }
+        of => of,
+    };
+    let one = cast_with_options(&text, of, &strict())?;
+    arrow::compute::take(&one, &UInt64Array::from(vec![0; rows]), None)
 }
 
 /// A cast that fails rather than turning what it cannot read into null.

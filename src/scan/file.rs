@@ -5,26 +5,26 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::datatypes::{DataType, Field, Schema};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
 };
-use roaring::RoaringTreemap;
 
-use super::columns::{Bound, FileShape};
+use super::columns::FileShape;
 use super::decode::Step;
+use super::deleted::Deleted;
 use super::engine::Fetch;
 use super::events::Columns;
 use super::prune;
 use super::ranges::Fetched;
+use super::types::{arrow_metadata, with_dictionaries};
 use super::{ScanContext, ScanError};
 use crate::config::ColumnPlan;
 use crate::config::raw::Encoding;
 use crate::moment::{EpochUnit, Moment};
-use crate::snapshot::{Deletes, DeletesError, SnapshotFile};
+use crate::snapshot::SnapshotFile;
 use crate::store::{Pin, Store};
 
 /// What a first read takes from the end of a file: most footers fit.
@@ -94,6 +94,26 @@ impl OpenFile {
     /// # Errors
     /// Damaged files, and columns that are not as mapped.
     pub fn open(&self, context: &ScanContext, fetched: Fetched) -> Result<Opened, ScanError> {
+        let metadata = match self.read_footer(fetched, context.pruning)? {
+            FooterRead::Whole(metadata) => metadata,
+            FooterRead::NeedsFrom(from) => return Ok(Opened::NeedsFrom(from)),
+        };
+        let plain = arrow_metadata(self, metadata)?;
+        let columns = self.bind(context, &plain)?;
+        let metadata = with_dictionaries(&plain, &columns);
+        let footer = self.footer_of(context, metadata, columns)?;
+        let groups = footer.metadata.metadata().num_row_groups();
+        self.units_left.store(groups.max(1), Ordering::Release);
+        // Set once: a file is opened once.
+        let _ = self.footer.set(footer);
+        Ok(Opened::Whole)
+    }
+
+    /// Reads the footer, and the index of pages where it is wanted and there, from the file's end.
+    ///
+    /// # Errors
+    /// Damaged files.
+    pub fn read_footer(&self, fetched: Fetched, pages: bool) -> Result<FooterRead, ScanError> {
         let size = self.pin.size;
         if size < 12 {
             return Err(
@@ -102,11 +122,8 @@ impl OpenFile {
         }
         let from = fetched.parts.first().map_or(0, |(start, _)| *start);
         let tail = fetched.parts.into_iter().next().map(|(_, b)| b).unwrap_or_default();
-        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(if context.pruning {
-            PageIndexPolicy::Optional
-        } else {
-            PageIndexPolicy::Skip
-        });
+        let policy = if pages { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
+        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(policy);
         match reader.try_parse_sized(&tail, size) {
             Ok(()) => {}
             Err(ParquetError::NeedMoreData(needed)) => {
@@ -114,24 +131,39 @@ impl OpenFile {
                 if from_needed >= from {
                     return Err(self.unreadable(&"its footer is damaged"));
                 }
-                return Ok(Opened::NeedsFrom(from_needed));
+                return Ok(FooterRead::NeedsFrom(from_needed));
             }
             Err(error) => return Err(self.unreadable(&error)),
         }
-        let metadata = Arc::new(reader.finish().map_err(|e| self.unreadable(&e))?);
-        // The Arrow schema that writers add says nothing that Parquet's own does not; without it
-        // files of different writers look alike.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let plain = ArrowReaderMetadata::try_new(metadata, options.clone())
-            .map_err(|e| self.unreadable(&e))?;
-        let columns = self.bind(context, &plain)?;
-        let metadata = with_dictionaries(&plain, &columns, options);
-        let footer = self.footer_of(context, metadata, columns)?;
-        let groups = footer.metadata.metadata().num_row_groups();
-        self.units_left.store(groups.max(1), Ordering::Release);
-        // Set once: a file is opened once.
-        let _ = self.footer.set(footer);
-        Ok(Opened::Whole)
+        let metadata = reader.finish().map_err(|e| self.unreadable(&e))?;
+        self.check_footer(&metadata)?;
+        Ok(FooterRead::Whole(Arc::new(metadata)))
+    }
+
+    /// A footer that contradicts itself or the file says nothing that could be relied on. (The library takes
+    /// no rows of a file whose own count is 0, whatever its row groups hold.)
+    fn check_footer(&self, metadata: &ParquetMetaData) -> Result<(), ScanError> {
+        let rows = metadata.file_metadata().num_rows();
+        let held: i64 = metadata.row_groups().iter().map(RowGroupMetaData::num_rows).sum();
+        if rows != held || metadata.row_groups().iter().any(|group| group.num_rows() < 0) {
+            let reason =
+                format!("its footer says that it has {rows} rows, and its row groups {held}");
+            return Err(self.unreadable(&reason));
+        }
+        for (number, group) in metadata.row_groups().iter().enumerate() {
+            for column in group.columns() {
+                let (start, length) = column.byte_range();
+                let end = start.checked_add(length).filter(|end| *end <= self.pin.size);
+                if end.is_none() {
+                    return Err(self.unreadable(&format!(
+                        "its footer says that column `{}` of row group {number} has {length} bytes from byte {start} on, and the file has {}",
+                        column.column_path().string(),
+                        self.pin.size
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn bind(
@@ -175,11 +207,11 @@ impl OpenFile {
         let bad = |reason: String| ScanError::BadPartition { file: self.shown.clone(), reason };
         let plan = context.partition_time.as_ref();
         let bound = match plan {
-            Some(plan) => prune::partition_bound(plan, &self.file).map_err(bad)?,
+            Some(plan) => prune::partition_bound(plan, &self.file.partitions).map_err(bad)?,
             None => None,
         };
         let partition_day = match plan {
-            Some(plan) => prune::partition_day(plan, &self.file).map_err(bad)?,
+            Some(plan) => prune::partition_day(plan, &self.file.partitions).map_err(bad)?,
             None => None,
         };
         let parquet = metadata.metadata();
@@ -213,33 +245,8 @@ impl OpenFile {
             (single && !bound.plan.fold_case).then_some(leaf)
         });
         let deletes = self.file.deletes.as_ref();
-        let deleted = deletes.map(|deletes| self.deleted(deletes, parquet)).transpose()?;
+        let deleted = deletes.map(|deletes| Deleted::load(self, deletes, parquet)).transpose()?;
         Ok(Footer { metadata, columns, bound, file_day, days, time, scope_leaf, deleted })
-    }
-
-    /// The rows that the table has deleted.
-    fn deleted(&self, of: &Deletes, metadata: &ParquetMetaData) -> Result<Deleted, ScanError> {
-        let rows = of.source.load().map_err(|error| match error {
-            DeletesError::Store(error) => error.into(),
-            DeletesError::Damaged(reason) => {
-                self.unreadable(&format!("its deleted rows cannot be read: {reason}"))
-            }
-        })?;
-        let mut starts = vec![0u64];
-        for group in metadata.row_groups() {
-            let before = starts.last().copied().unwrap_or(0);
-            starts.push(before + u64::try_from(group.num_rows()).unwrap_or(0));
-        }
-        let total = starts.last().copied().unwrap_or(0);
-        if rows.len() != of.rows || rows.max().is_some_and(|last| last >= total) {
-            return Err(self.unreadable(&format!(
-                "the table says that {} of its rows are deleted; {} are named, up to number {}, and it has {total}",
-                of.rows,
-                rows.len(),
-                rows.max().unwrap_or(0),
-            )));
-        }
-        Ok(Deleted { rows, starts })
     }
 
     pub fn unreadable(&self, error: &impl std::fmt::Display) -> ScanError {
@@ -270,54 +277,27 @@ pub struct Footer {
     deleted: Option<Deleted>,
 }
 
-/// Rows of a file that are gone, by their number in it.
-#[derive(Debug)]
-struct Deleted {
-    rows: RoaringTreemap,
-    /// First row of each row group, and the number of all.
-    starts: Vec<u64>,
-}
-
-impl Deleted {
-    fn group(&self, group: usize) -> Option<Range<u64>> {
-        Some(*self.starts.get(group)?..*self.starts.get(group + 1)?)
-    }
-}
-
 impl Footer {
     /// How many rows of the row group are gone.
     pub fn deleted_in(&self, group: usize) -> u64 {
-        let deleted = self.deleted.as_ref();
-        let count = deleted.and_then(|d| Some(d.rows.range_cardinality(d.group(group)?)));
-        count.unwrap_or(0)
+        self.deleted.as_ref().map_or(0, |deleted| deleted.count(group))
     }
 
     /// The rows of the row group that are not gone; `None` where all are there.
     pub fn live_rows(&self, group: usize) -> Option<Vec<Range<usize>>> {
-        let deleted = self.deleted.as_ref().filter(|_| self.deleted_in(group) > 0)?;
-        let rows = deleted.group(group)?;
-        let place = |row: u64| usize::try_from(row - rows.start).unwrap_or(usize::MAX);
-        let mut gone = deleted.rows.iter();
-        gone.advance_to(rows.start);
-        let mut live = Vec::new();
-        let mut from = rows.start;
-        for row in gone.take_while(|row| *row < rows.end) {
-            if row > from {
-                live.push(place(from)..place(row));
-            }
-            from = row + 1;
-        }
-        if from < rows.end {
-            live.push(place(from)..place(rows.end));
-        }
-        Some(live)
+        self.deleted.as_ref()?.live(group)
     }
-}
 
-impl Footer {
     pub fn group(&self, group: usize) -> Option<&RowGroupMetaData> {
         self.metadata.metadata().row_groups().get(group)
     }
+}
+
+/// A footer, as far as it could be read with the bytes at hand.
+pub(super) enum FooterRead {
+    Whole(Arc<ParquetMetaData>),
+    /// It begins before them: at this byte.
+    NeedsFrom(u64),
 }
 
 /// How far a file could be opened with the bytes at hand.
@@ -376,49 +356,6 @@ impl GroupDays {
         // Read once: a row group is planned once.
         let _ = self.known.set(ranges);
     }
-}
-
-/// Reads app and scope columns as dictionaries where the file has them so.
-fn with_dictionaries(
-    plain: &ArrowReaderMetadata,
-    columns: &Columns,
-    options: ArrowReaderOptions,
-) -> ArrowReaderMetadata {
-    let first = plain.metadata().row_groups().first();
-    let wanted: Vec<usize> = [Some(&columns.app), columns.scopes.as_ref()]
-        .into_iter()
-        .flatten()
-        .filter_map(Bound::single_leaf)
-        .filter(|leaf| {
-            first.is_some_and(|g| {
-                g.columns().get(*leaf).is_some_and(|c| c.dictionary_page_offset().is_some())
-            })
-        })
-        .filter_map(|leaf| {
-            let column = plain.parquet_schema().columns().get(leaf)?;
-            let [name] = column.path().parts() else { return None };
-            plain.schema().index_of(name).ok()
-        })
-        .collect();
-    let fields: Vec<Field> = plain
-        .schema()
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(i, field)| {
-            if wanted.contains(&i) && *field.data_type() == DataType::Utf8 {
-                let text =
-                    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-                Field::new(field.name(), text, field.is_nullable())
-            } else {
-                field.as_ref().clone()
-            }
-        })
-        .collect();
-    let options = options.with_schema(Arc::new(Schema::new(fields)));
-    // Only a faster way to the same values: without it all is read as plain text.
-    ArrowReaderMetadata::try_new(plain.metadata().clone(), options)
-        .unwrap_or_else(|_| plain.clone())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod columns;
 mod decode;
+mod deleted;
 pub mod endpoint;
 mod engine;
 mod events;
@@ -18,6 +19,8 @@ mod person_ids;
 mod prune;
 mod ranges;
 mod scopes;
+mod types;
+mod whole;
 
 use std::sync::Arc;
 
@@ -34,6 +37,7 @@ pub use engine::{Progress, ScanOutcome, Sink, Unreadable, scan};
 pub use mapping::epoch_unit;
 pub use person_ids::PersonIds;
 pub use prune::{Pruned, partition_day};
+pub use whole::WholeFile;
 
 /// What a scan looks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Asked;
 use crate::config::{ColumnPlan, PartitionTimePlan, TimeFormat};
 use crate::moment::{DAY_MICROS, EpochUnit, Moment, Zone};
-use crate::snapshot::SnapshotFile;
+use crate::snapshot::Partition;
 
 /// Rows that were not read, by what showed that they cannot match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +54,9 @@ impl Pruned {
 /// A text that says why the value cannot be read.
 pub fn partition_bound(
     plan: &PartitionTimePlan,
-    file: &SnapshotFile,
+    partitions: &[Partition],
 ) -> Result<Option<Range<Moment>>, String> {
-    let Some(partition) = file.partitions.iter().find(|p| p.name == plan.column) else {
+    let Some(partition) = partitions.iter().find(|p| p.name == plan.column) else {
         return Err(format!("its path has no partition `{}`", plan.column));
     };
     let Some(value) = &partition.value else { return Ok(None) };
@@ -84,11 +84,14 @@ pub fn last_day(bound: &Range<Moment>) -> i64 {
 ///
 /// # Errors
 /// A text that says why the value cannot be read.
-pub fn partition_day(plan: &PartitionTimePlan, file: &SnapshotFile) -> Result<Option<i64>, String> {
+pub fn partition_day(
+    plan: &PartitionTimePlan,
+    partitions: &[Partition],
+) -> Result<Option<i64>, String> {
     if plan.grain > DAY_MICROS {
         return Ok(None);
     }
-    Ok(partition_bound(plan, file)?.map(|bound| bound.start.plus_micros(plan.slack).day()))
+    Ok(partition_bound(plan, partitions)?.map(|bound| bound.start.plus_micros(plan.slack).day()))
 }
 
 /// How the statistics of a time column are to be read; `None` where they say nothing about moments

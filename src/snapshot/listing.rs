@@ -4,16 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use globset::GlobBuilder;
 
-use super::{Partition, Snapshot, SnapshotError, SnapshotFile};
-use crate::config::SourcePlan;
+use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile};
 use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind};
 
 /// Lists the source's files.
 ///
 /// # Errors
 /// See [`SnapshotError`].
-pub fn take(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotError> {
-    let source_name = source.name.clone();
+pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
+    let source_name = source.name.to_string();
     let failed = |error| SnapshotError::Store { source_name: source_name.clone(), error };
     let empty = |ignored| SnapshotError::Empty {
         source_name: source_name.clone(),
@@ -78,7 +77,7 @@ pub fn take(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotError> {
 
 /// The source as one object, where its URL names one.
 fn one_file(
-    source: &SourcePlan,
+    source: &Origin<'_>,
     io: &Io,
     failed: impl Fn(StoreError) -> SnapshotError,
 ) -> Result<Option<Snapshot>, SnapshotError> {
@@ -94,7 +93,7 @@ fn one_file(
 }
 
 /// A table format's log says which of the files count; without it they must not be read.
-fn refuse_tables(source: &SourcePlan, listed: &[Listed]) -> Result<(), SnapshotError> {
+fn refuse_tables(source: &Origin<'_>, listed: &[Listed]) -> Result<(), SnapshotError> {
     for object in listed {
         let folders: Vec<&str> = object.path.split('/').collect();
         const EXPORT: &str =
@@ -111,7 +110,7 @@ fn refuse_tables(source: &SourcePlan, listed: &[Listed]) -> Result<(), SnapshotE
             continue;
         };
         return Err(SnapshotError::TableFormat {
-            source_name: source.name.clone(),
+            source_name: source.name.to_string(),
             url: source.url.to_string(),
             format,
             marker: object.path.clone(),
@@ -124,7 +123,7 @@ fn refuse_tables(source: &SourcePlan, listed: &[Listed]) -> Result<(), SnapshotE
 /// The local store does not list names that end like its own temporary files (`#1`), nor links that
 /// lead nowhere. Where such a name would be data, the run must not go on as if it were not there.
 fn refuse_unlisted(
-    source: &SourcePlan,
+    source: &Origin<'_>,
     store: &Store,
     listed: &[Listed],
 ) -> Result<(), SnapshotError> {
@@ -138,7 +137,7 @@ fn refuse_unlisted(
             let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
             let Some(name) = name.filter(|name| !is_hidden(name)) else { continue };
             let refuse = |reason| SnapshotError::Unlisted {
-                source_name: source.name.clone(),
+                source_name: source.name.to_string(),
                 file: path.display().to_string(),
                 reason,
             };
@@ -166,7 +165,7 @@ fn refuse_unlisted(
 
 /// A local file's tag holds its inode: two names with one tag are one file.
 fn refuse_twice(
-    source: &SourcePlan,
+    source: &Origin<'_>,
     store: &Store,
     files: &[SnapshotFile],
 ) -> Result<(), SnapshotError> {
@@ -178,7 +177,7 @@ fn refuse_twice(
         let Some(tag) = file.pin.e_tag.as_deref() else { continue };
         if let Some(other) = seen.insert(tag, &file.path) {
             return Err(SnapshotError::Twice {
-                source_name: source.name.clone(),
+                source_name: source.name.to_string(),
                 file: store.shown(&file.path),
                 other: store.shown(other),
             });

@@ -11,10 +11,28 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::{Kept, SourcePlan};
-use crate::store::{Io, Pin, Store, StoreError};
+use crate::config::{Format, Kept, SourcePlan};
+use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
-pub use table::{Deletes, DeletesError, Partition, Table, TableField, TableRecord, TableSchema};
+pub use table::{
+    Change, Deletes, DeletesError, History, Partition, Removed, Table, TableField, TableRecord,
+    TableSchema,
+};
+
+/// Where a log lies, and what is read of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// For messages.
+    pub name: &'a str,
+    pub url: &'a StoreUrl,
+    pub kept: &'a Kept,
+}
+
+impl<'a> From<&'a SourcePlan> for Origin<'a> {
+    fn from(of: &'a SourcePlan) -> Self {
+        Self { name: &of.name, url: &of.url, kept: &of.kept }
+    }
+}
 
 /// The files of one source.
 #[derive(Clone, Debug)]
@@ -80,7 +98,7 @@ pub enum SnapshotError {
     Table { source_name: String, url: String, format: &'static str, reason: String },
 
     #[error(
-        "source `{source_name}`: version {version} of the {format} table needs {file}, which {reason}\nname a version whose files are all there, or restore the file"
+        "source `{source_name}`: version {version} of the {format} table needs {file}, which {reason}\na version without all of its files is unsupported: name another, or restore the file"
     )]
     Gone { source_name: String, format: &'static str, version: u64, file: String, reason: String },
 
@@ -98,12 +116,27 @@ pub enum SnapshotError {
     Glob { source_name: String, glob: String, reason: String },
 }
 
+/// What is kept at an address.
+///
+/// # Errors
+/// Storage failures.
+pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
+    let store = match url.open(io) {
+        Ok(store) => store,
+        // It may name one file.
+        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Format::Parquet),
+        Err(error) => return Err(error),
+    };
+    let is_delta = !store.list("_delta_log")?.is_empty();
+    Ok(if is_delta { Format::Delta } else { Format::Parquet })
+}
+
 /// Takes the snapshot of a source.
 ///
 /// # Errors
 /// Where the place does not exist, cannot be read or holds no files.
-pub fn take(source: &SourcePlan, io: &Io) -> Result<Snapshot, SnapshotError> {
-    match &source.kept {
+pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
+    match source.kept {
         Kept::Files => listing::take(source, io),
         Kept::Delta(at) => delta::take(source, at, io),
     }

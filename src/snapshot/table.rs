@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::moment::Moment;
 use crate::store::StoreError;
 
 /// One version of a table.
@@ -20,6 +21,42 @@ pub struct Table {
     pub schema: TableSchema,
     /// What readers of the table must know, by the format's own names.
     pub features: Vec<String>,
+    pub history: History,
+}
+
+/// What is known of a table's versions up to the one that is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct History {
+    /// The earliest version that the table still tells of; what changed before cannot be seen.
+    pub first_version: Option<u64>,
+    /// When that was made, where the table says.
+    pub known_from: Option<Moment>,
+    /// In the order of versions.
+    pub changes: Vec<Change>,
+}
+
+/// A version that took out or rewrote rows that were there before, restored an older version, or removed the
+/// files of older ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub version: u64,
+    /// When it was made, where the table says.
+    pub at: Option<Moment>,
+    /// As the table's format names it: DELETE, MERGE, WRITE.
+    pub operation: String,
+    /// Files whose data it changed, by their partition values.
+    pub removed: Vec<Removed>,
+}
+
+/// Files of the same partition values that a version took out. Their rows may stand in others since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// None where they are not told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<Partition>,
+    pub files: u64,
+    /// Rows that they had; null where it is not told.
+    pub rows: Option<u64>,
 }
 
 /// Columns of a table, and what they are called in its files.
@@ -95,11 +132,12 @@ impl TableSchema {
 }
 
 /// The value that all rows of a file have in a column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Partition {
     pub name: String,
     pub value: Option<String>,
     /// `None` where nobody says: then it is text.
+    #[serde(skip)]
     pub data_type: Option<DataType>,
 }
 
@@ -146,12 +184,17 @@ pub struct TableRecord {
     pub format: &'static str,
     pub version: u64,
     pub features: Vec<String>,
+    pub history: History,
 }
 
 impl Table {
     pub fn record(&self) -> TableRecord {
-        let (format, version, features) = (self.format, self.version, self.features.clone());
-        TableRecord { format, version, features }
+        TableRecord {
+            format: self.format,
+            version: self.version,
+            features: self.features.clone(),
+            history: self.history.clone(),
+        }
     }
 }
 

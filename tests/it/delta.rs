@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
 use roaring::RoaringTreemap;
 use serde_json::{Value, json};
 
-use crate::lake::{Call, Lake, call, standard_days, times};
+use crate::lake::{Call, Lake, call, micros, standard_days, times};
 use crate::published::assert_same;
 
 /// Columns of the standard log, and their types in a Delta schema.
@@ -120,7 +120,69 @@ fn a_table_gives_the_tables_of_its_files() {
         let written = fs::read(table.log(&name, &calls)).unwrap();
         fs::write(plain.path(path), written).unwrap();
     }
-    assert_same(&plain.publishes(&[]).bytes(), &table.publishes(&[]).bytes());
+    // The table alone tells what it was before; that stands in `coverage`.
+    let tables = |lake: &Lake| {
+        let mut tables = lake.publishes(&[]).bytes();
+        tables.retain(|name, _| !name.starts_with("coverage"));
+        tables
+    };
+    assert_same(&tables(&plain), &tables(&table));
+}
+
+#[test]
+fn what_versions_took_out_is_told() {
+    let lake = table();
+    let partition = "partition_time = { column = \"dt\", grain = \"1d\" }\n";
+    lake.edit("afterscope.toml", "\n[source.columns]", &format!("{partition}\n[source.columns]"));
+    let history = |args: &[&str]| -> Vec<String> {
+        let published = lake.publishes(args);
+        let names = ["history_known_from", "history_versions", "history_files_removed"];
+        let names = [names.as_slice(), &["history_rows_removed"]].concat();
+        let row = published.table("coverage");
+        let row = row.row(&[("source", "(all)")], &names);
+        row.into_iter().map(str::to_string).collect()
+    };
+    assert_eq!(history(&[]), ["null", "0", "0", "0"]);
+    let info = |at: &str, operation: &str| {
+        let millis = micros(at) / 1000;
+        json!({"commitInfo": {"timestamp": millis, "operation": operation}})
+    };
+    let told = |path: &str, day: &str, rows: u64, changes: bool| {
+        let mut remove = remove(path);
+        remove["remove"]["dataChange"] = changes.into();
+        remove["remove"]["partitionValues"] = json!({"dt": day});
+        remove["remove"]["stats"] = json!({"numRecords": rows}).to_string().into();
+        remove
+    };
+    // The first day's four rows are deleted; files of a day before every restriction, and one that was only
+    // written anew, are none of the report's.
+    commit(
+        &lake,
+        2,
+        &[
+            info("2019-08-01T00:00:00Z", "DELETE"),
+            told("part-0.parquet", "2019-07-01", 4, true),
+            told("old.parquet", "2019-01-01", 100, true),
+        ],
+    );
+    commit(
+        &lake,
+        3,
+        &[
+            info("2019-08-02T00:00:00Z", "OPTIMIZE"),
+            told("part-1.parquet", "2019-07-02", 2, false),
+            add(&lake, "part-1.parquet", "2019-07-02", "dt"),
+        ],
+    );
+    assert_eq!(history(&[]), ["null", "1", "1", "4"]);
+    let before = ["--set", "source.0.version=1"];
+    assert_eq!(history(&before), ["null", "0", "0", "0"]);
+    // Where the days of what went are not told they may be the report's; and how many rows it had is open.
+    commit(&lake, 4, &[info("2019-08-03T00:00:00Z", "VACUUM END")]);
+    commit(&lake, 5, &[info("2019-08-04T00:00:00Z", "MERGE"), remove("elsewhere.parquet")]);
+    assert_eq!(history(&[]), ["null", "3", "2", "null"]);
+    let told = lake.run(&["--set", "report.lookback_days=61"]).succeeds().stderr;
+    assert!(told.contains("3 versions of the table took out or rewrote 2 files"), "{told}");
 }
 
 #[test]
@@ -138,7 +200,13 @@ fn one_version_is_read_and_named() {
     assert_eq!(source(&manifest(&[]))["version"], 1);
     let first = ["--set", "source.0.version=0"];
     assert_eq!(requests(&lake, &first), "5");
-    assert_eq!(source(&manifest(&first)), json!({"format": "delta", "version": 0, "features": []}));
+    assert_eq!(
+        source(&manifest(&first)),
+        json!({
+            "format": "delta", "version": 0, "features": [],
+            "history": {"first_version": 0, "known_from": null, "changes": []},
+        })
+    );
     // Files that the table has removed are there and do not count.
     commit(&lake, 2, &[remove("part-0.parquet")]);
     assert_eq!(requests(&lake, &[]), "2");

@@ -484,6 +484,11 @@ impl Outcome {
         self
     }
 
+    /// All of stdout.
+    pub fn json_of_all(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}\n{self:#?}"))
+    }
+
     /// The last line of stdout.
     pub fn json(&self) -> Value {
         let line = self.stdout.lines().last().unwrap_or_default();

@@ -21,7 +21,7 @@ use crate::publish::{Manifest, Publisher, sha256};
 use crate::store::Io;
 use crate::verify::VerifyError;
 
-pub use states::{Between, between, mark};
+pub use states::{Between, FileSince, between, files_since, mark};
 
 /// The report that this one follows.
 #[derive(Debug)]

@@ -60,6 +60,54 @@ fn files_of(then: &Then) -> BTreeMap<&str, Pin> {
     .collect()
 }
 
+/// What one file is to the followed report.
+pub struct FileSince {
+    /// Index into the source's files.
+    pub file: usize,
+    pub day: Option<i64>,
+    pub since: SinceReport,
+}
+
+/// What the read files of each source are to the followed report: late, changed, or neither.
+///
+/// # Errors
+/// A manifest of another form.
+pub fn files_since(
+    prepared: &Prepared<'_>,
+    filled: &[Filled],
+    followed: &Followed,
+) -> Result<Vec<Vec<FileSince>>, Error> {
+    let then = sources_of(followed)?;
+    let sources = prepared.sources.iter().zip(filled);
+    let since = sources.map(|(source, filled)| {
+        let then = then.iter().find(|then| then.name == source.plan.name);
+        let had = then.map(files_of).unwrap_or_default();
+        let due = due_files(source, filled, followed);
+        let mut files: Vec<FileSince> = Vec::new();
+        for (file, unit) in &filled.selection.units {
+            let Some((url, pin)) = source.wanted.files.get(*file) else { continue };
+            let first = files.last().is_none_or(|last| last.file != *file);
+            let mut since = SinceReport::default();
+            match had.get(url.as_str()) {
+                None if !due.contains(file) => {
+                    since.files_late = u64::from(first);
+                    since.rows_late = unit.rows;
+                }
+                Some(was) if was != pin => since.files_changed = u64::from(first),
+                _ => {}
+            }
+            match files.last_mut() {
+                Some(last) if last.file == *file && last.day == unit.file_day => {
+                    last.since.add(&since);
+                }
+                _ => files.push(FileSince { file: *file, day: unit.file_day, since }),
+            }
+        }
+        files
+    });
+    Ok(since.collect())
+}
+
 /// Marks what came late or was changed since the followed report.
 ///
 /// # Errors
@@ -70,25 +118,11 @@ pub fn mark(
     filled: &[Filled],
     followed: &Followed,
 ) -> Result<(), Error> {
-    let then = sources_of(followed)?;
-    for ((coverage, source), filled) in coverage.iter_mut().zip(&prepared.sources).zip(filled) {
-        let then = then.iter().find(|then| then.name == source.plan.name);
-        let had = then.map(files_of).unwrap_or_default();
+    for (coverage, files) in coverage.iter_mut().zip(files_since(prepared, filled, followed)?) {
         coverage.days.values_mut().for_each(|day| day.since = Some(SinceReport::default()));
-        let due = due_files(source, filled, followed);
-        let mut last = None;
-        for (file, unit) in &filled.selection.units {
-            let Some((url, pin)) = source.wanted.files.get(*file) else { continue };
-            let Some(day) = coverage.days.get_mut(&unit.file_day) else { continue };
-            let since = day.since.get_or_insert_default();
-            let first = last.replace(*file) != Some(*file);
-            match had.get(url.as_str()) {
-                None if !due.contains(file) => {
-                    since.files_late += u64::from(first);
-                    since.rows_late += unit.rows;
-                }
-                Some(was) if was != pin => since.files_changed += u64::from(first),
-                _ => {}
+        for file in files {
+            if let Some(day) = coverage.days.get_mut(&file.day) {
+                day.since.get_or_insert_default().add(&file.since);
             }
         }
     }

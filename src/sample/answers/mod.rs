@@ -194,6 +194,10 @@ fn coverage(truth: &Truth) -> Vec<Row> {
             ("coverage_pct", json!(total.then_some(pct))),
             ("deduplicates", json!(total.then_some(true))),
             ("has_status", json!(total.then_some(true))),
+            ("history_known_from", Value::Null),
+            ("history_versions", Value::Null),
+            ("history_files_removed", Value::Null),
+            ("history_rows_removed", Value::Null),
             ("verdict", json!("complete")),
         ]
     };

@@ -46,6 +46,15 @@ impl Engine {
         Self { folder: Arc::new(Folder { store, failure: Mutex::new(None) }) }
     }
 
+    pub fn store(&self) -> &Store {
+        &self.folder.store
+    }
+
+    /// Keeps a failure of storage, and makes it one of the kernel.
+    pub fn failed(&self, error: StoreError) -> Error {
+        self.folder.failed(error)
+    }
+
     /// The storage failure behind the last error, where there is one.
     pub fn failure(&self) -> Option<StoreError> {
         self.folder.failure.lock().unwrap_or_else(PoisonError::into_inner).take()

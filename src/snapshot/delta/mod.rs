@@ -5,6 +5,7 @@
 
 mod address;
 mod engine;
+mod history;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,19 +25,19 @@ use self::engine::Engine;
 use super::table::{
     Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableSchema,
 };
-use super::{Snapshot, SnapshotError, SnapshotFile};
-use crate::config::{At, SourcePlan};
+use super::{Origin, Snapshot, SnapshotError, SnapshotFile};
+use crate::config::At;
 use crate::store::{Io, Pin, Store};
 
 /// The files of the version that the plan names.
 ///
 /// # Errors
 /// No table, a version that is not there (any more), features that are not supported, storage failures.
-pub fn take(source: &SourcePlan, at: &At, io: &Io) -> Result<Snapshot, SnapshotError> {
+pub fn take(source: &Origin<'_>, at: &At, io: &Io) -> Result<Snapshot, SnapshotError> {
     let store = source
         .url
         .open(io)
-        .map_err(|error| SnapshotError::Store { source_name: source.name.clone(), error })?;
+        .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
     let engine = Engine::new(store.clone());
     let of = |error: Error| refused(source, at, &engine, &error);
     let version = version(at, &engine).map_err(of)?;
@@ -92,11 +93,13 @@ fn read(version: Arc<Version>, engine: &Engine) -> DeltaResult<(Table, Vec<Logge
     let columns: DeltaResult<Vec<TableField>> =
         fields.iter().map(|field| table_field(field, mode)).collect();
     let features = configuration.protocol().reader_features().unwrap_or_default();
+    let history = history::read(engine.store(), version.version(), &partitions);
     let table = Table {
         format: "delta",
         version: version.version(),
         schema: TableSchema { fields: columns? },
         features: features.iter().map(ToString::to_string).collect(),
+        history: history.map_err(|error| engine.failed(error))?,
     };
     let mut files = Vec::new();
     let scan = version.scan_builder().without_row_transforms().build()?;
@@ -113,6 +116,18 @@ struct PartitionColumn {
     name: String,
     physical: String,
     data_type: ArrowType,
+}
+
+impl PartitionColumn {
+    /// Its value of one file, which `value_of` finds by the physical name.
+    fn partition(&self, value_of: impl FnOnce(&str) -> Option<String>) -> Partition {
+        Partition {
+            name: self.name.clone(),
+            // An empty text stands for null, whatever the type.
+            value: value_of(&self.physical).filter(|text| !text.is_empty()),
+            data_type: Some(self.data_type.clone()),
+        }
+    }
 }
 
 fn table_field(field: &StructField, mode: ColumnMappingMode) -> DeltaResult<TableField> {
@@ -174,12 +189,8 @@ fn logged(
             given
                 .extend(both.filter_map(|(key, text)| Some((key?.to_string(), text?.to_string()))));
         }
-        let partitions = partitions.iter().map(|column| Partition {
-            name: column.name.clone(),
-            // An empty text stands for null, whatever the type.
-            value: given.get(&column.physical).filter(|text| !text.is_empty()).cloned(),
-            data_type: Some(column.data_type.clone()),
-        });
+        let partitions =
+            partitions.iter().map(|column| column.partition(|name| given.get(name).cloned()));
         files.push(Logged {
             path: address::path_in_log(paths.value(row))?,
             size: u64::try_from(sizes.value(row)).unwrap_or(0),
@@ -238,14 +249,14 @@ impl DeletesSource for Vector {
 
 /// Gives each file the version that is there now. The log has no tags of them.
 fn pinned(
-    source: &SourcePlan,
+    source: &Origin<'_>,
     store: &Store,
     version: u64,
     logged: Vec<Logged>,
 ) -> Result<Vec<SnapshotFile>, SnapshotError> {
     let listed = store
         .list("")
-        .map_err(|error| SnapshotError::Store { source_name: source.name.clone(), error })?;
+        .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
     let there: HashMap<String, Pin> =
         listed.into_iter().map(|object| (object.path, object.pin)).collect();
     let twice = logged.windows(2).find_map(|pair| match pair {
@@ -254,7 +265,7 @@ fn pinned(
     });
     if let Some(file) = twice {
         return Err(SnapshotError::Table {
-            source_name: source.name.clone(),
+            source_name: source.name.to_string(),
             url: source.url.to_string(),
             format: "Delta",
             reason: format!(
@@ -265,7 +276,7 @@ fn pinned(
     let mut files = Vec::with_capacity(logged.len());
     for file in logged {
         let gone = |reason: String| SnapshotError::Gone {
-            source_name: source.name.clone(),
+            source_name: source.name.to_string(),
             format: "delta",
             version,
             file: store.shown(&file.path),
@@ -292,8 +303,8 @@ fn pinned(
 }
 
 /// What the kernel says, sorted.
-fn refused(source: &SourcePlan, at: &At, engine: &Engine, error: &Error) -> SnapshotError {
-    let source_name = source.name.clone();
+fn refused(source: &Origin<'_>, at: &At, engine: &Engine, error: &Error) -> SnapshotError {
+    let source_name = source.name.to_string();
     let url = match at {
         At::Latest => source.url.to_string(),
         At::Version(version) => format!("{} at version {version}", source.url),
@@ -306,6 +317,20 @@ fn refused(source: &SourcePlan, at: &At, engine: &Engine, error: &Error) -> Snap
         Error::Unsupported(what) => {
             SnapshotError::Unsupported { source_name, url, format: "Delta", what: what.clone() }
         }
+        Error::EmptyLog => SnapshotError::Table {
+            source_name,
+            url,
+            format: "Delta",
+            reason: "its log holds neither a commit nor a checkpoint, and a table of none is unsupported"
+                .into(),
+        },
+        // Types that it does not know are errors of the schema there.
+        other if other.to_string().contains("Unsupported") => SnapshotError::Unsupported {
+            source_name,
+            url,
+            format: "Delta",
+            what: other.to_string(),
+        },
         other => {
             SnapshotError::Table { source_name, url, format: "Delta", reason: other.to_string() }
         }

@@ -3,6 +3,8 @@
 mod diff;
 mod evidence;
 mod explain;
+mod explain_coverage;
+mod explain_places;
 mod flips;
 mod follows;
 mod forged;

@@ -1,0 +1,152 @@
+//! `afterscope inspect`.
+
+use std::fmt::Write;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::args::{Global, InspectArgs, RowLimit};
+use super::run::{Runtime, watched};
+use super::terminal::{self, bytes, number, tame};
+use super::{Failure, print_bytes, print_json};
+use crate::config::{At, raw};
+use crate::error::Error;
+use crate::inspect::{Inspected, Inspection, Pipe, RowFormat};
+use crate::moment::{Moment, Zone};
+use crate::scan::Progress;
+use crate::store::StoreUrl;
+
+pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
+    let at = match (args.version, &args.timestamp) {
+        (Some(version), _) => At::Version(version),
+        (None, Some(text)) => At::Moment(
+            Moment::parse_setting(text, Zone::UTC)
+                .map_err(|reason| Error::argument(format!("--timestamp {text}"), reason))?,
+        ),
+        (None, None) => At::Latest,
+    };
+    let format = row_format(args)?;
+    let url = StoreUrl::parse(&args.source, Path::new("."), &raw::Store::default())
+        .map_err(|reason| Error::argument("SOURCE", reason))?;
+    let runtime = Runtime::new()?;
+    let (inspection, written) = watched(&runtime, global, |progress, _| {
+        let inspected = Inspected::open(url, at, args.zone, &runtime.io, progress)?;
+        let written = match args.rows {
+            None => None,
+            Some(limit) => Some(rows(&inspected, limit, format, args.output.as_deref(), progress)?),
+        };
+        Ok((inspected.inspection(), written))
+    })?;
+    let text = || tame(&render(&inspection).unwrap_or_default());
+    match written {
+        None if args.json => print_json(serde_json::to_string_pretty(&inspection)),
+        None => print_bytes(text().as_bytes()),
+        Some(written) => {
+            if !global.quiet {
+                terminal::plain(text().trim_end());
+                terminal::plain(&format!("{} rows written", number(written)));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What rows are written as.
+fn row_format(args: &InspectArgs) -> Result<RowFormat, Error> {
+    let ending = args.output.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
+    let format = args.format.unwrap_or(match ending {
+        Some("parquet") => RowFormat::Parquet,
+        Some("csv") => RowFormat::Csv,
+        _ => RowFormat::Json,
+    });
+    if format == RowFormat::Parquet && args.output.is_none() {
+        let reason = "is no text; name the file that it goes to with --output FILE";
+        return Err(Error::argument("--format parquet", reason));
+    }
+    Ok(format)
+}
+
+fn rows(
+    inspected: &Inspected,
+    limit: RowLimit,
+    format: RowFormat,
+    output: Option<&Path>,
+    progress: &Progress,
+) -> Result<u64, Error> {
+    let limit = match limit {
+        RowLimit::All => None,
+        RowLimit::First(rows) => Some(rows),
+    };
+    let Some(path) = output else {
+        let pipe = Pipe::default();
+        let is_gone = || pipe.is_gone();
+        return Ok(inspected.rows(limit, format, pipe.clone(), progress, is_gone)?.0);
+    };
+    let failed = |e: std::io::Error| {
+        let reason = format!("the file cannot be written: {e}\nname another with --output");
+        Error::argument(path.display().to_string(), reason)
+    };
+    // Beside its place, and whole when it takes it.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // As readable as any file that this user makes.
+    let file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(failed)?;
+    let (written, file) = inspected.rows(limit, format, file, progress, || false)?;
+    file.persist(path).map_err(|e| failed(e.error))?;
+    Ok(written)
+}
+
+fn render(of: &Inspection) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    let kind = match of.format {
+        raw::Format::Parquet => "plain Parquet files",
+        raw::Format::Delta => "a Delta table",
+    };
+    let version = of.version.map(|version| format!(", version {version}")).unwrap_or_default();
+    writeln!(out, "{}  {kind}{version}", of.url)?;
+    let mut line = |name: &str, value: String| writeln!(out, "  {name:<28}{value:>16}");
+    line("files", number(of.files))?;
+    line("hidden files passed over", number(of.hidden_files_passed_over))?;
+    line("bytes", bytes(of.bytes))?;
+    line("row groups", number(of.row_groups))?;
+    line("rows", number(of.rows))?;
+    line("rows deleted", number(of.rows_deleted))?;
+    line("files with deleted rows", number(of.files_with_deletes))?;
+    let mut list = |name: &str, values: Vec<String>| {
+        if values.is_empty() { Ok(()) } else { writeln!(out, "  {name:<28}{}", values.join(", ")) }
+    };
+    list("features", of.features.clone())?;
+    list("compression", of.codecs.iter().cloned().collect())?;
+    let writers = of.writers.iter().map(|(name, files)| format!("{name} ({})", number(*files)));
+    list("written by", writers.collect())?;
+    writeln!(out, "columns")?;
+    let width = of.columns.iter().map(|column| column.name.chars().count()).max().unwrap_or(0);
+    for column in &of.columns {
+        write!(out, "  {:<width$}  {}", column.name, column.data_type)?;
+        if let Some(name) = &column.name_in_files {
+            write!(out, "  in files: {name}")?;
+        }
+        if let Some(id) = column.id_in_files {
+            write!(out, "  field {id}")?;
+        }
+        if let (Some(least), Some(greatest)) = (&column.least, &column.greatest) {
+            write!(out, "  {least} to {greatest}")?;
+        }
+        if column.files_without > 0 {
+            write!(out, "  ({} files lack it)", number(column.files_without))?;
+        }
+        writeln!(out)?;
+    }
+    if !of.partitions.is_empty() {
+        writeln!(out, "partitions")?;
+    }
+    for partition in &of.partitions {
+        let (least, greatest) = (partition.least.as_deref(), partition.greatest.as_deref());
+        let range = least.zip(greatest).map(|(least, greatest)| format!("  {least} to {greatest}"));
+        write!(out, "  {}  {} values", partition.name, number(partition.values))?;
+        writeln!(out, "{}", range.unwrap_or_default())?;
+    }
+    Ok(out)
+}

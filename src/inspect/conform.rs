@@ -1,0 +1,172 @@
+//! Batches of a file as rows of the table: its columns, in its order, of its types.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, MapArray, StructArray, TimestampMicrosecondArray,
+    new_null_array,
+};
+use arrow::compute::cast_with_options;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+
+use crate::moment::{Zone, wall_time};
+use crate::scan::columns::{constant, strict};
+use crate::snapshot::{Partition, TableField};
+
+/// How rows are given out.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub fields: Vec<TableField>,
+    pub schema: SchemaRef,
+    /// Whether what the table's log says of a file goes before what the file holds under the name.
+    pub log_first: bool,
+    /// Of times that a partition's value gives without one.
+    pub zone: Zone,
+}
+
+impl Shape {
+    pub fn new(fields: Vec<TableField>, log_first: bool, zone: Zone) -> Self {
+        let schema = Arc::new(Schema::new(fields.iter().map(arrow_field).collect::<Fields>()));
+        Self { fields, schema, log_first, zone }
+    }
+
+    fn of_partition(
+        &self,
+        of: &Partition,
+        field: &TableField,
+        rows: usize,
+    ) -> Result<ArrayRef, ArrowError> {
+        let array = constant(of.value.as_deref(), Some(&field.data_type), rows)?;
+        if array.data_type() == &field.data_type {
+            return Ok(array);
+        }
+        let text = of.value.as_deref().unwrap_or_default();
+        let Some(moment) = wall_time(text).and_then(|time| self.zone.resolve(time)) else {
+            let why = format!("clocks of {} showed this never or twice", self.zone);
+            return Err(ArrowError::CastError(format!("{text}: {why}")));
+        };
+        let micros =
+            TimestampMicrosecondArray::from(vec![moment.micros; rows]).with_timezone("UTC");
+        cast_with_options(&micros, &field.data_type, &strict())
+    }
+
+    /// # Errors
+    /// Values that are none of the table's type, with the column.
+    pub fn conform(
+        &self,
+        batch: &RecordBatch,
+        partitions: &[Partition],
+    ) -> Result<RecordBatch, String> {
+        let rows = batch.num_rows();
+        let column = |field: &TableField| -> Result<ArrayRef, ArrowError> {
+            let of_partition = || {
+                let found = partitions.iter().find(|partition| partition.name == field.name)?;
+                Some(self.of_partition(found, field, rows))
+            };
+            let of_file = || {
+                let array = part_of(field, batch.schema_ref().fields(), batch.columns())?;
+                Some(of_type(array, field))
+            };
+            let found = if self.log_first {
+                of_partition().or_else(of_file)
+            } else {
+                of_file().or_else(of_partition)
+            };
+            found.unwrap_or_else(|| Ok(new_null_array(&arrow_type(field), rows)))
+        };
+        let columns: Result<Vec<ArrayRef>, String> = self
+            .fields
+            .iter()
+            .map(|field| column(field).map_err(|e| format!("column `{}`: {e}", field.name)))
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns?, &options)
+            .map_err(|e| e.to_string())
+    }
+}
+
+/// The array of the field among those of a file, or of a struct in it.
+fn part_of<'a>(
+    field: &TableField,
+    fields: &Fields,
+    arrays: &'a [ArrayRef],
+) -> Option<&'a ArrayRef> {
+    let found = field.find(fields)?;
+    arrays.get(fields.iter().position(|candidate| Arc::ptr_eq(candidate, found))?)
+}
+
+/// The field as Arrow has it, without what files call it.
+fn arrow_field(field: &TableField) -> Field {
+    Field::new(&field.name, arrow_type(field), true)
+}
+
+fn arrow_type(of: &TableField) -> DataType {
+    match (&of.data_type, of.children.as_slice()) {
+        (DataType::Struct(_), parts) => DataType::Struct(parts.iter().map(arrow_field).collect()),
+        (DataType::List(_), [element]) => DataType::List(Arc::new(arrow_field(element))),
+        (DataType::Map(..), [key, value]) => {
+            DataType::Map(Arc::new(Field::new("entries", entries(key, value), false)), false)
+        }
+        (other, _) => other.clone(),
+    }
+}
+
+fn entries(key: &TableField, value: &TableField) -> DataType {
+    let key = arrow_field(key).with_nullable(false);
+    DataType::Struct(Fields::from(vec![key, arrow_field(value)]))
+}
+
+fn of_type(array: &ArrayRef, of: &TableField) -> Result<ArrayRef, ArrowError> {
+    match (array.data_type(), &of.data_type, of.children.as_slice()) {
+        (DataType::Struct(file), DataType::Struct(_), parts) => {
+            let own = array.as_struct();
+            let columns = parts.iter().map(|part| match part_of(part, file, own.columns()) {
+                Some(array) => of_type(array, part),
+                None => Ok(new_null_array(&arrow_type(part), own.len())),
+            });
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
+            let fields: Fields = parts.iter().map(arrow_field).collect();
+            let nulls = own.nulls().cloned();
+            if fields.is_empty() {
+                return Ok(Arc::new(StructArray::new_empty_fields(own.len(), nulls)));
+            }
+            Ok(Arc::new(StructArray::try_new(fields, columns, nulls)?))
+        }
+        (DataType::List(_), DataType::List(_), [element]) => {
+            let own: &ListArray = array.as_list();
+            let values = of_type(own.values(), element)?;
+            let (offsets, nulls) = (own.offsets().clone(), own.nulls().cloned());
+            let field = Arc::new(arrow_field(element));
+            Ok(Arc::new(ListArray::try_new(field, offsets, values, nulls)?))
+        }
+        (DataType::Map(..), DataType::Map(..), [key, value]) => {
+            let own = array.as_map();
+            let columns = vec![of_type(own.keys(), key)?, of_type(own.values(), value)?];
+            let of = entries(key, value);
+            let DataType::Struct(fields) = &of else { return Ok(array.clone()) };
+            let both = StructArray::try_new(fields.clone(), columns, None)?;
+            let (offsets, nulls) = (own.offsets().clone(), own.nulls().cloned());
+            let field = Arc::new(Field::new("entries", of, false));
+            Ok(Arc::new(MapArray::try_new(field, offsets, both, nulls, false)?))
+        }
+        (file, wanted, _) if file == wanted => Ok(array.clone()),
+        _ => widened(array, &of.data_type),
+    }
+}
+
+/// The same values in another type.
+fn widened(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    let wide = cast_with_options(array, to, &strict())?;
+    if array.data_type().is_numeric() && to.is_numeric() {
+        let back = cast_with_options(&wide, array.data_type(), &strict())?;
+        if &back != array {
+            let (from, to) = (array.data_type(), to);
+            return Err(ArrowError::CastError(format!(
+                "a value of type {from} in the file is none of the table's type {to}"
+            )));
+        }
+    }
+    Ok(wide)
+}

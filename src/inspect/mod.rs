@@ -1,0 +1,324 @@
+//! What the program sees of a log or a table, without a configuration: its files, its columns, its rows.
+
+mod conform;
+mod schema;
+mod times;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use arrow::datatypes::Fields;
+use serde::Serialize;
+
+use self::conform::Shape;
+use self::times::Extremes;
+use crate::config::{At, Format, Kept};
+use crate::error::Error;
+use crate::moment::Zone;
+use crate::scan::{Progress, ScanError, WholeFile};
+use crate::snapshot::{self, Origin, Snapshot, SnapshotFile, TableField};
+use crate::store::{Io, StoreUrl};
+use crate::threads::in_threads;
+
+pub use write::{Pipe, RowFormat, RowWriter};
+
+/// Files opened at once: nearly all of the time is waiting for storage.
+const OPENING: usize = 16;
+
+/// A log or table, seen whole.
+pub struct Inspected {
+    url: StoreUrl,
+    format: Format,
+    snapshot: Snapshot,
+    shape: Shape,
+    seen: Vec<Seen>,
+}
+
+/// What a file's footer says.
+struct Seen {
+    fields: Fields,
+    row_groups: u64,
+    rows: u64,
+    deleted: u64,
+    codecs: BTreeSet<String>,
+    writer: Option<String>,
+    /// By top-level column: times and dates.
+    times: BTreeMap<String, Option<Extremes>>,
+}
+
+impl Seen {
+    fn of(file: &WholeFile) -> Self {
+        let parquet = file.parquet();
+        let columns = parquet.row_groups().iter().flat_map(|group| group.columns());
+        let codec = |codec: String| codec.split('(').next().unwrap_or_default().to_lowercase();
+        Self {
+            fields: file.fields().clone(),
+            row_groups: parquet.num_row_groups() as u64,
+            rows: u64::try_from(parquet.file_metadata().num_rows()).unwrap_or(0),
+            deleted: file.deleted(),
+            codecs: columns.map(|column| codec(column.compression().to_string())).collect(),
+            writer: parquet.file_metadata().created_by().map(str::to_string),
+            times: times::of_file(file),
+        }
+    }
+}
+
+/// What is seen, as one JSON object.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    pub url: String,
+    pub format: Format,
+    /// The version of the table; null of plain files.
+    pub version: Option<u64>,
+    /// What readers of the table must know, by the format's own names.
+    pub features: Vec<String>,
+    pub files: u64,
+    pub hidden_files_passed_over: u64,
+    pub bytes: u64,
+    pub row_groups: u64,
+    /// Rows that the table has: those in the files less the deleted.
+    pub rows: u64,
+    pub rows_deleted: u64,
+    pub files_with_deletes: u64,
+    pub columns: Vec<ColumnSeen>,
+    pub partitions: Vec<PartitionSeen>,
+    /// Compression of columns.
+    pub codecs: BTreeSet<String>,
+    /// Programs that wrote the files, and how many each.
+    pub writers: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ColumnSeen {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// What files call it, where that is another name.
+    pub name_in_files: Option<String>,
+    pub id_in_files: Option<i32>,
+    /// Files that lack it: its values there are null, or those of the file's partition.
+    pub files_without: u64,
+    /// The least and greatest time or date in the statistics of all row groups, deleted rows among them;
+    /// null where one has none.
+    pub least: Option<String>,
+    pub greatest: Option<String>,
+}
+
+/// A column whose values stand in the names of folders, or in the table's log.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartitionSeen {
+    pub name: String,
+    pub values: u64,
+    pub files_with_null: u64,
+    /// As texts compare.
+    pub least: Option<String>,
+    pub greatest: Option<String>,
+}
+
+impl Inspected {
+    /// Takes the snapshot of what lies at an address, and opens all its files. `zone` is that of times which
+    /// the table's log gives without one.
+    ///
+    /// # Errors
+    /// As [`snapshot::take`]; a version of plain files; damaged files.
+    pub fn open(
+        url: StoreUrl,
+        at: At,
+        zone: Zone,
+        io: &Io,
+        progress: &Progress,
+    ) -> Result<Self, Error> {
+        let shown = url.to_string();
+        let format = snapshot::detect(&url, io).map_err(Error::from)?;
+        let kept = Kept::new(format, at).ok_or_else(|| {
+            let reason = "holds plain files, which have no versions\nleave out --version and --timestamp, or name the folder of a table";
+            Error::argument(shown.clone(), reason)
+        })?;
+        let snapshot = snapshot::take(&Origin { name: &shown, url: &url, kept: &kept }, io)?;
+        let seen = look(&snapshot, progress)?;
+        let fields = match &snapshot.table {
+            Some(table) => table.schema.fields.clone(),
+            None => of_files(&snapshot, &seen, &shown)?,
+        };
+        let shape = Shape::new(fields, snapshot.table.is_some(), zone);
+        Ok(Self { url, format, snapshot, shape, seen })
+    }
+
+    pub fn inspection(&self) -> Inspection {
+        let (files, seen) = (&self.snapshot.files, &self.seen);
+        let table = self.snapshot.table.as_deref();
+        let mut writers: BTreeMap<String, u64> = BTreeMap::new();
+        for writer in seen.iter().filter_map(|seen| seen.writer.clone()) {
+            *writers.entry(writer).or_default() += 1;
+        }
+        let sum = |of: fn(&Seen) -> u64| seen.iter().map(of).sum::<u64>();
+        let deleted = sum(|seen| seen.deleted);
+        Inspection {
+            url: self.url.to_string(),
+            format: self.format,
+            version: table.map(|table| table.version),
+            features: table.map(|table| table.features.clone()).unwrap_or_default(),
+            files: files.len() as u64,
+            hidden_files_passed_over: self.snapshot.ignored,
+            bytes: files.iter().map(|file| file.pin.size).sum(),
+            row_groups: sum(|seen| seen.row_groups),
+            rows: sum(|seen| seen.rows).saturating_sub(deleted),
+            rows_deleted: deleted,
+            files_with_deletes: seen.iter().filter(|seen| seen.deleted > 0).count() as u64,
+            columns: self.shape.fields.iter().map(|field| self.column(field)).collect(),
+            partitions: partitions(files),
+            codecs: seen.iter().flat_map(|seen| seen.codecs.iter().cloned()).collect(),
+            writers,
+        }
+    }
+
+    fn column(&self, field: &TableField) -> ColumnSeen {
+        let mut whole: Option<Option<Extremes>> = None;
+        let mut without = 0;
+        for seen in &self.seen {
+            let Some(own) = field.find(&seen.fields) else {
+                without += 1;
+                continue;
+            };
+            if seen.rows == 0 {
+                continue;
+            }
+            let more = seen.times.get(own.name()).copied().flatten();
+            whole = Some(match whole {
+                None => more,
+                Some(known) => known.zip(more).map(|(a, b)| a.with(b)),
+            });
+        }
+        let name_in_files = field.physical.clone().filter(|name| *name != field.name);
+        let (least, greatest) = match whole.flatten() {
+            Some(extremes) => (Some(extremes.least()), Some(extremes.greatest())),
+            None => (None, None),
+        };
+        ColumnSeen {
+            name: field.name.clone(),
+            data_type: field.data_type.to_string(),
+            name_in_files,
+            id_in_files: field.id,
+            files_without: without,
+            least,
+            greatest,
+        }
+    }
+
+    /// Writes rows, at most `limit`: files in the order of their paths, rows in theirs. Gives their number.
+    ///
+    /// # Errors
+    /// Files that changed or are damaged, values that are none of the table's type, and failures of the
+    /// place; interruption.
+    pub fn rows<W: Write + Send>(
+        &self,
+        limit: Option<u64>,
+        format: RowFormat,
+        out: W,
+        progress: &Progress,
+        is_gone: impl Fn() -> bool,
+    ) -> Result<(u64, W), Error> {
+        let failed = |reason: String| Error::Folder { folder: "the rows".into(), reason };
+        let mut writer = RowWriter::new(format, &self.shape.schema, out).map_err(failed)?;
+        let mut left = limit.unwrap_or(u64::MAX);
+        let mut written = 0;
+        for of in &self.snapshot.files {
+            if left == 0 || is_gone() {
+                break;
+            }
+            let file = WholeFile::open(&self.snapshot.store, of)?;
+            for group in 0..file.parquet().num_row_groups() {
+                if progress.stop.load(Ordering::Relaxed) {
+                    return Err(ScanError::Interrupted.into());
+                }
+                let done = file.read::<Error>(group, |rows| {
+                    let rows = self.shape.conform(&rows, &of.partitions);
+                    let rows = rows.map_err(|reason| ScanError::Unreadable {
+                        file: file.shown().to_string(),
+                        reason,
+                    })?;
+                    let take = usize::try_from(left).unwrap_or(usize::MAX).min(rows.num_rows());
+                    writer.write(&rows.slice(0, take)).map_err(failed)?;
+                    left -= take as u64;
+                    written += take as u64;
+                    let stop = left == 0 || is_gone();
+                    Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                })?;
+                if done.is_break() {
+                    break;
+                }
+            }
+        }
+        Ok((written, writer.finish().map_err(failed)?))
+    }
+}
+
+/// Opens all files.
+fn look(snapshot: &Snapshot, progress: &Progress) -> Result<Vec<Seen>, Error> {
+    let next = AtomicUsize::new(0);
+    let found: Mutex<Vec<(usize, Seen)>> = Mutex::new(Vec::with_capacity(snapshot.files.len()));
+    in_threads(OPENING.min(snapshot.files.len()), |_| -> Result<(), ScanError> {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(file) = snapshot.files.get(at) else { return Ok(()) };
+            if progress.stop.load(Ordering::Relaxed) {
+                return Err(ScanError::Interrupted);
+            }
+            let seen = Seen::of(&WholeFile::open(&snapshot.store, file)?);
+            progress.done.fetch_add(file.pin.size, Ordering::Relaxed);
+            found.lock().unwrap_or_else(PoisonError::into_inner).push((at, seen));
+        }
+    })?;
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.sort_by_key(|(at, _)| *at);
+    Ok(found.into_iter().map(|(_, seen)| seen).collect())
+}
+
+/// The columns of plain files.
+fn of_files(snapshot: &Snapshot, seen: &[Seen], shown: &str) -> Result<Vec<TableField>, Error> {
+    let mut columns = Vec::new();
+    for (file, seen) in snapshot.files.iter().zip(seen) {
+        let address = snapshot.store.shown(&file.path);
+        schema::add(&mut columns, &seen.fields, &address).map_err(|two| {
+            Error::argument(
+                shown,
+                format!(
+                    "unsupported: column `{}` is {} in {} and {} in files before it\nname one of the files, or a folder or glob whose files agree",
+                    two.column, two.second, two.file, two.first
+                ),
+            )
+        })?;
+    }
+    schema::add_folders(&mut columns, &snapshot.files);
+    Ok(columns)
+}
+
+fn partitions(files: &[SnapshotFile]) -> Vec<PartitionSeen> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut values: BTreeMap<&str, (BTreeSet<&str>, u64)> = BTreeMap::new();
+    for partition in files.iter().flat_map(|file| &file.partitions) {
+        if !names.contains(&partition.name.as_str()) {
+            names.push(&partition.name);
+        }
+        let (known, nulls) = values.entry(&partition.name).or_default();
+        match &partition.value {
+            Some(value) => drop(known.insert(value)),
+            None => *nulls += 1,
+        }
+    }
+    let seen = names.iter().filter_map(|name| {
+        let (known, nulls) = values.get(name)?;
+        Some(PartitionSeen {
+            name: (*name).to_string(),
+            values: known.len() as u64,
+            files_with_null: *nulls,
+            least: known.first().map(ToString::to_string),
+            greatest: known.last().map(ToString::to_string),
+        })
+    });
+    seen.collect()
+}

@@ -1,0 +1,141 @@
+//! All columns of a file, as the file has them: its rows but for those that its table has deleted.
+
+use std::ops::ControlFlow;
+
+use arrow::datatypes::Fields;
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::file::metadata::ParquetMetaData;
+
+use super::ScanError;
+use super::deleted::Deleted;
+use super::engine::guarded;
+use super::file::{FooterRead, OpenFile, TAIL};
+use super::ranges::Fetched;
+use super::types::arrow_metadata;
+use crate::snapshot::SnapshotFile;
+use crate::store::Store;
+
+/// Rows of a batch: few, as they may be wide.
+const ROWS: usize = 4 << 10;
+
+/// A file whose footer was read.
+pub struct WholeFile {
+    file: OpenFile,
+    store: Store,
+    metadata: ArrowReaderMetadata,
+    deleted: Option<Deleted>,
+}
+
+impl WholeFile {
+    /// Opens the version of the file that the snapshot pinned.
+    ///
+    /// # Errors
+    /// Files that changed or are damaged.
+    pub fn open(store: &Store, of: &SnapshotFile) -> Result<Self, ScanError> {
+        let file = OpenFile::new(0, of, store);
+        let mut from = file.pin.size.saturating_sub(TAIL);
+        let footer = loop {
+            let whole = from..file.pin.size;
+            let ranges = if whole.is_empty() { Vec::new() } else { vec![whole] };
+            let bytes = store.io().wait(store.read_ranges(&file.path, &file.pin, &ranges))?;
+            let parts = bytes.into_iter().map(|bytes| (from, bytes)).collect();
+            let fetched = Fetched { size: file.pin.size, parts };
+            match in_file(&file, || file.read_footer(fetched, false))? {
+                FooterRead::Whole(footer) => break footer,
+                FooterRead::NeedsFrom(earlier) => from = earlier,
+            }
+        };
+        let metadata = in_file(&file, || arrow_metadata(&file, footer))?;
+        let deletes = file.file.deletes.as_ref();
+        let deleted = deletes.map(|of| Deleted::load(&file, of, metadata.metadata()));
+        let deleted = deleted.transpose()?;
+        Ok(Self { file, store: store.clone(), metadata, deleted })
+    }
+
+    /// The address, for messages.
+    pub fn shown(&self) -> &str {
+        &self.file.shown
+    }
+
+    pub fn fields(&self) -> &Fields {
+        self.metadata.schema().fields()
+    }
+
+    pub fn parquet(&self) -> &ParquetMetaData {
+        self.metadata.metadata()
+    }
+
+    /// Rows that the table has deleted.
+    pub fn deleted(&self) -> u64 {
+        let groups = 0..self.parquet().num_row_groups();
+        self.deleted.as_ref().map_or(0, |deleted| groups.map(|group| deleted.count(group)).sum())
+    }
+
+    /// Hands on the rows of a row group, in their order, until `take` breaks.
+    ///
+    /// # Errors
+    /// Files that changed or are damaged, and what `take` says.
+    pub fn read<E: From<ScanError>>(
+        &self,
+        group: usize,
+        mut take: impl FnMut(RecordBatch) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
+        let details = self.parquet().row_groups().get(group).ok_or_else(|| {
+            ScanError::Internal { what: format!("{} has no row group {group}", self.shown()) }
+        })?;
+        let chunks = details.columns().iter().map(|column| {
+            let (start, length) = column.byte_range();
+            start..start.saturating_add(length)
+        });
+        let ranges: Vec<_> = chunks.filter(|range| !range.is_empty()).collect();
+        let (file, store) = (&self.file, &self.store);
+        let bytes = store.io().wait(store.read_ranges(&file.path, &file.pin, &ranges));
+        let bytes = bytes.map_err(ScanError::from)?;
+        let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
+        let fetched = Fetched { size: file.pin.size, parts };
+        let mut rows = in_file(file, || {
+            let builder =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone());
+            let builder = builder.with_row_groups(vec![group]).with_batch_size(ROWS);
+            let total = usize::try_from(details.num_rows()).unwrap_or(0);
+            let live = self.deleted.as_ref().and_then(|deleted| deleted.live(group));
+            let live =
+                live.map(|live| RowSelection::from_consecutive_ranges(live.into_iter(), total));
+            let builder = match live {
+                Some(live) => builder.with_row_selection(live),
+                None => builder,
+            };
+            builder.build().map_err(|e| file.unreadable(&e))
+        })?;
+        let gone = self.deleted.as_ref().map_or(0, |deleted| deleted.count(group));
+        let wanted = u64::try_from(details.num_rows()).unwrap_or(0).saturating_sub(gone);
+        let mut read = 0;
+        let mut next = || in_file(file, || Ok(rows.next()));
+        while let Some(batch) = next()? {
+            let batch = batch.map_err(|e| file.unreadable(&e))?;
+            read += batch.num_rows() as u64;
+            if take(batch)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        if read != wanted {
+            let reason = format!("row group {group} gives {read} rows, and should give {wanted}");
+            return Err(file.unreadable(&reason).into());
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// The Parquet library stops at some damage.
+fn in_file<T>(
+    file: &OpenFile,
+    work: impl FnOnce() -> Result<T, ScanError>,
+) -> Result<T, ScanError> {
+    guarded(work).unwrap_or_else(|what| {
+        let reason = format!("decoding it stopped at something impossible ({what})");
+        Err(file.unreadable(&reason))
+    })
+}

@@ -1,0 +1,286 @@
+"""Reads every table of the public corpora with `afterscope inspect` and compares its rows.
+
+Rows are compared with what the corpus itself says that the table holds (`expected`), else with another
+reader's: the deltalake package's for Delta tables. A table must read so, or be refused by name.
+
+    check.py --program PROGRAM --corpora FOLDER [--write FILE | --check FILE] [--only TEXT]
+
+Prints docs/conformance.md, writes it, or compares it; exits 1 where a table reads otherwise than it should,
+or the file is another.
+"""
+
+import argparse
+import difflib
+import decimal
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+# What the corpus says of its file, where other readers say otherwise: microseconds.
+KNOWN = {
+    "parquet/data/int96_from_spark.parquet": (
+        pa.table(
+            {
+                "a": pa.array(
+                    [
+                        1704141296123456,
+                        1704070800000000,
+                        253402225200000000,
+                        1735599600000000,
+                        None,
+                        9089380393200000000,
+                    ],
+                    pa.timestamp("us"),
+                )
+            }
+        ),
+        "the values that the corpus names",
+    )
+}
+
+# Of the damaged files one that holds nothing wrong: its makers keep it for a reader that failed on it, and
+# Arrow for Python and DuckDB read it as this program does.
+SOUND = {"parquet/bad_data/ARROW-GH-43605.parquet"}
+
+ABOUT = """# Conformance
+
+What `afterscope inspect` gives of tables that others made: the public test data of Delta Lake's kernel.
+Rows are compared one by one, whatever their order, with the types that Arrow gives them; a table that the
+program does not read is refused by name, never in part. `make conformance` writes this page, with
+`AFTERSCOPE_CORPORA` naming the folder that holds the tables; a test holds it.
+
+| table | features | outcome | compared with |
+|---|---|---|---|
+"""
+
+# Partition values that are times without a zone: their writer's, by what the corpus expects.
+ZONES = {"delta_golden/data-reader-partition-values": "America/Los_Angeles"}
+
+
+def plain(value):
+    """A value that compares by what it means, whatever type of Arrow it came in."""
+    if isinstance(value, dict):
+        return tuple(sorted((name, plain(part)) for name, part in value.items()))
+    if isinstance(value, (list, tuple)):
+        return tuple(plain(part) for part in value)
+    if isinstance(value, float):
+        if math.isnan(value):
+            return ("number", "nan")
+        return ("number", repr(value))
+    if isinstance(value, decimal.Decimal):
+        return ("decimal", str(value))
+    return (type(value).__name__, repr(value))
+
+
+def in_micros(table):
+    """Times as whole numbers: Python's have no nanoseconds, and end in the year 9999."""
+
+    def mapped(change):
+        def of(kind):
+            if pa.types.is_timestamp(kind):
+                return change(kind)
+            if pa.types.is_struct(kind):
+                return pa.struct([pa.field(part.name, of(part.type)) for part in kind])
+            if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+                return pa.list_(of(kind.value_type))
+            if pa.types.is_map(kind):
+                return pa.map_(of(kind.key_type), of(kind.item_type))
+            return kind
+
+        return of
+
+    micros = mapped(lambda kind: pa.timestamp("us", tz=kind.tz))
+    for step in (micros, mapped(lambda _: pa.int64())):
+        fields = [pa.field(field.name, step(field.type)) for field in table.schema]
+        table = table.cast(pa.schema(fields), safe=False)
+    return table
+
+
+def rows_of(table):
+    """Column names, and rows as a sorted list."""
+    table = in_micros(table)
+    columns = [[plain(value) for value in column.to_pylist(maps_as_pydicts=None)] for column in table.columns]
+    rows = list(zip(*columns)) if columns else [()] * table.num_rows
+    return table.column_names, sorted(rows, key=repr)
+
+
+def difference(ours, theirs):
+    """`None` where both hold the same columns and rows."""
+    (names, rows), (wanted_names, wanted) = rows_of(ours), rows_of(theirs)
+    if sorted(names) != sorted(wanted_names):
+        return f"columns {names}, and {wanted_names} there"
+    order = [names.index(name) for name in wanted_names]
+    rows = sorted((tuple(row[i] for i in order) for row in rows), key=repr)
+    if rows == wanted:
+        return None
+    ours_only = [row for row in rows if row not in wanted][:2]
+    theirs_only = [row for row in wanted if row not in rows][:2]
+    return f"{len(rows)} rows, {len(wanted)} there; only here {ours_only}, only there {theirs_only}"
+
+
+class Program:
+    def __init__(self, path):
+        self.path = path
+
+    def run(self, *args):
+        done = subprocess.run([self.path, "inspect", *map(str, args)], capture_output=True, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    def rows(self, source, *more):
+        """The rows, or why there are none."""
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "rows.parquet"
+            code, _, errors = self.run(source, "--rows", "all", "--output", out, "--quiet", *more)
+            if code != 0:
+                return None, (code, errors)
+            return pq.read_table(out), None
+
+    def look(self, source):
+        code, out, _ = self.run(source, "--json")
+        return json.loads(out) if code == 0 else {}
+
+
+def expected(folder):
+    files = sorted(folder.rglob("*.parquet"))
+    return pa.concat_tables([pq.read_table(file, partitioning=None) for file in files], promote_options="default")
+
+
+def by_deltalake(source):
+    """The rows by the deltalake package, or why it gives none."""
+    import deltalake
+
+    try:
+        table = deltalake.DeltaTable(str(source))
+        reader = deltalake.QueryBuilder().register("t", table).execute("select * from t")
+        return pa.table(reader.read_all()), None
+    except BaseException as error:  # Its panics are no Exceptions.
+        return None, " ".join(str(error).split())[:80]
+
+
+def by_pyarrow(source):
+    """The rows by Arrow for Python, or why it gives none."""
+    try:
+        return pq.read_table(source, partitioning=None, coerce_int96_timestamp_unit="us"), None
+    except Exception as error:
+        return None, " ".join(str(error).split())[:80]
+
+
+def cell(text):
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def shown(text, source, corpora):
+    """An error of the program, without places of this machine."""
+    text = text.replace(str(source), "the table").replace(str(corpora), "")
+    return cell(text.removeprefix("error: ").splitlines()[0])
+
+
+class Report:
+    def __init__(self):
+        self.lines = []
+        self.failures = []
+
+    def add(self, table, features, outcome, beside):
+        self.lines.append((table, features, outcome, beside))
+
+    def fail(self, table, why):
+        self.failures.append(f"{table}: {why}")
+
+
+def refused(report, table, source, corpora, problem):
+    code, errors = problem
+    told = shown(errors, source, corpora)
+    if code not in (1, 3) or not errors.startswith("error: "):
+        report.fail(table, f"exit code {code}: {errors}")
+    report.add(table, "", f"refused (exit {code}): {told}", "")
+
+
+def delta(report, program, corpora, only):
+    for folder in ("delta_golden", "delta", "delta_more"):
+        for log in sorted((corpora / folder).rglob("_delta_log")):
+            source = log.parent
+            name = str(source.relative_to(corpora)).removesuffix("/delta")
+            place = corpora / name
+            if only not in name:
+                continue
+            zone = ZONES.get(name)
+            rows, problem = program.rows(source, *(["--zone", zone] if zone else []))
+            if problem:
+                refused(report, name, source, corpora, problem)
+                if "unsupported" not in problem[1] and folder == "delta_golden":
+                    report.fail(name, problem[1])
+                continue
+            seen = program.look(source)
+            features = ", ".join(seen["features"])
+            outcome = f"{rows.num_rows} rows"
+            if seen["rows"] != rows.num_rows:
+                report.fail(name, f"{seen['rows']} rows are counted and {rows.num_rows} written")
+            if folder == "delta_golden":
+                wanted, beside = expected(place / "expected"), "`expected` of the corpus"
+            else:
+                wanted, why = by_deltalake(source)
+                beside = "deltalake" if wanted is not None else f"deltalake gives none: {cell(why)}"
+            differs = difference(rows, wanted) if wanted is not None else None
+            if differs:
+                report.fail(name, differs)
+            if zone:
+                outcome += f", with --zone {zone}"
+            report.add(name, features, outcome, beside)
+
+
+def parquet(report, program, corpora, only):
+    """Single files: what is whole reads, and what is damaged or encrypted is refused by name."""
+    for source in sorted((corpora / "parquet").rglob("*.parquet*")):
+        name = str(source.relative_to(corpora))
+        if only not in name:
+            continue
+        rows, problem = program.rows(source)
+        if problem:
+            refused(report, name, source, corpora, problem)
+            continue
+        if "bad_data" in name and name not in SOUND:
+            report.fail(name, f"damaged, and {rows.num_rows} rows are read")
+        wanted, why = by_pyarrow(source)
+        beside = "Arrow for Python" if wanted is not None else f"Arrow for Python gives none: {cell(why)}"
+        if name in KNOWN:
+            wanted, beside = KNOWN[name]
+        differs = difference(rows, wanted) if wanted is not None else None
+        if differs:
+            report.fail(name, differs)
+        report.add(name, "", f"{rows.num_rows} rows", beside)
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--program", required=True)
+    arguments.add_argument("--corpora", type=pathlib.Path, required=True)
+    arguments.add_argument("--write", type=pathlib.Path)
+    arguments.add_argument("--check", type=pathlib.Path)
+    arguments.add_argument("--only", default="")
+    options = arguments.parse_args()
+    report = Report()
+    for kind in (delta, parquet):
+        kind(report, Program(options.program), options.corpora.resolve(), options.only)
+    text = ABOUT + "".join("| " + " | ".join(line) + " |\n" for line in report.lines)
+    if options.write:
+        options.write.write_text(text)
+    elif options.check:
+        if options.check.read_text() != text:
+            lines = difflib.unified_diff(options.check.read_text().splitlines(), text.splitlines(), lineterm="")
+            report.fail(options.check.name, "is another: " + "\n".join(lines))
+    else:
+        print(text, end="")
+    for failure in report.failures:
+        print(f"FAILED {failure}", file=sys.stderr)
+    print(f"{len(report.lines) - len(report.failures)} passed, {len(report.failures)} failed", file=sys.stderr)
+    sys.exit(1 if report.failures else 0)
+
+
+main()

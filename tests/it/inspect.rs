@@ -1,0 +1,186 @@
+//! `afterscope inspect`: what lies at an address, and its rows.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, Int32Array, Int64Array, ListArray, StringArray, StructArray,
+};
+use arrow::datatypes::{DataType, Field, Fields, Int32Type};
+use serde_json::{Value, json};
+
+use crate::lake::{Lake, Outcome, call, skipped};
+use crate::published::Table;
+
+fn inspect(lake: &Lake, args: &[&str]) -> Outcome {
+    lake.afterscope(&[&["inspect"], args].concat())
+}
+
+fn lines(outcome: &Outcome) -> Vec<Value> {
+    outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn ints(values: &[i32]) -> ArrayRef {
+    Arc::new(Int32Array::from(values.to_vec()))
+}
+
+#[test]
+fn plain_files_are_seen_whole() {
+    let lake = Lake::standard();
+    lake.write("logs/_SUCCESS", "");
+    let seen = inspect(&lake, &["logs", "--json"]).succeeds().json_of_all();
+    let of = |name: &str| seen[name].clone();
+    assert_eq!([of("format"), of("version")], [json!("parquet"), Value::Null]);
+    assert_eq!([of("files"), of("hidden_files_passed_over")], [json!(3), json!(1)]);
+    assert_eq!([of("rows"), of("rows_deleted"), of("row_groups")], [json!(8), json!(0), json!(3)]);
+    let column = |name: &str| -> Value {
+        let columns = seen["columns"].as_array().unwrap();
+        columns.iter().find(|column| column["name"] == name).unwrap().clone()
+    };
+    assert_eq!(column("event_time")["least"], "2019-07-01T08:00:00.000000Z");
+    assert_eq!(column("event_time")["greatest"], "2019-07-03T09:00:00.000000Z");
+    assert_eq!(column("user_id")["type"], "Int64");
+    assert_eq!(column("dt")["files_without"], 3);
+    let partition = &seen["partitions"][0];
+    assert_eq!([&partition["name"], &partition["values"]], [&json!("dt"), &json!(3)]);
+    assert_eq!(
+        [&partition["least"], &partition["greatest"]],
+        [&json!("2019-07-01"), &json!("2019-07-03")]
+    );
+    let text = inspect(&lake, &["logs"]).succeeds().stdout;
+    assert!(text.contains("plain Parquet files") && text.contains("event_time"), "{text}");
+}
+
+#[test]
+fn rows_come_in_the_order_of_files_with_what_folders_say() {
+    let lake = Lake::standard();
+    let rows = lines(&inspect(&lake, &["logs", "--rows", "all", "--quiet"]).succeeds());
+    let of = |row: &Value| json!([row["dt"], row["app_id"], row["user_id"], row["status"]]);
+    let seen: Vec<Value> = rows.iter().map(of).collect();
+    assert_eq!(seen.len(), 8);
+    assert_eq!(seen[0], json!(["2019-07-01", "app-1", 1, 200]));
+    assert_eq!(seen[5], json!(["2019-07-02", "app-3", 4, 403]));
+    assert_eq!(seen[7], json!(["2019-07-03", "app-1", 6, 200]));
+    let two = inspect(&lake, &["logs/dt=2019-07-02/part-0.parquet", "--rows", "1"]).succeeds();
+    assert_eq!(lines(&two).len(), 1);
+    assert!(two.stderr.contains("1 rows written"), "{}", two.stderr);
+}
+
+#[test]
+fn every_format_holds_the_same_rows() {
+    let lake = Lake::empty();
+    let parts = Fields::from(vec![
+        Field::new("a", DataType::Int32, true),
+        Field::new("b", DataType::Utf8, true),
+    ]);
+    let structs = StructArray::try_new(
+        parts,
+        vec![ints(&[1, 2]), Arc::new(StringArray::from(vec![Some("=x"), None]))],
+        None,
+    );
+    let lists =
+        ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None]);
+    lake.columns(
+        "t/a.parquet",
+        vec![
+            ("text", Arc::new(StringArray::from(vec![Some("=1+1"), Some("a\u{202e}b,\"c")]))),
+            ("bytes", Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..], b"z"])) as ArrayRef),
+            ("struct", Arc::new(structs.unwrap())),
+            ("list", Arc::new(lists)),
+            ("negative", ints(&[-1, 2])),
+        ],
+    );
+    let json_rows = lines(&inspect(&lake, &["t", "--rows", "all"]).succeeds());
+    assert_eq!(
+        json_rows,
+        [
+            json!({"text": "=1+1", "bytes": "00ff", "struct": {"a": 1, "b": "=x"},
+                "list": [1, null], "negative": -1}),
+            json!({"text": "a\u{202e}b,\"c", "bytes": "7a", "struct": {"a": 2, "b": null},
+                "list": null, "negative": 2}),
+        ]
+    );
+    // What a spreadsheet would evaluate and what a terminal would act on are texts.
+    let csv = inspect(&lake, &["t", "--rows", "all", "--format", "csv"]).succeeds().stdout;
+    assert_eq!(
+        csv,
+        "text,bytes,struct,list,negative\n\
+         '=1+1,00ff,\"{\"\"a\"\":1,\"\"b\"\":\"\"=x\"\"}\",\"[1,null]\",-1\n\
+         \"a[U+202E]b,\"\"c\",7a,\"{\"\"a\"\":2,\"\"b\"\":null}\",,2\n"
+    );
+    let out = ["--rows", "all", "--output", "rows.parquet"];
+    inspect(&lake, &[&["t"], &out[..]].concat()).succeeds();
+    let again = lines(&inspect(&lake, &["rows.parquet", "--rows", "all"]).succeeds());
+    assert_eq!(again, json_rows);
+    let bytes = fs::read(lake.path("rows.parquet")).unwrap();
+    inspect(&lake, &[&["t"], &out[..]].concat()).succeeds();
+    assert_eq!(fs::read(lake.path("rows.parquet")).unwrap(), bytes);
+    assert_eq!(Table::read(&lake.path("rows.parquet")).column("negative"), ["-1", "2"]);
+}
+
+#[test]
+fn columns_of_several_files_stand_together_or_are_refused() {
+    let lake = Lake::empty();
+    lake.columns("t/a.parquet", vec![("a", ints(&[1]))]);
+    let wide: ArrayRef = Arc::new(Int64Array::from(vec![1_i64 << 40]));
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+    lake.columns("t/b.parquet", vec![("b", text.clone()), ("a", wide)]);
+    let rows = lines(&inspect(&lake, &["t", "--rows", "all"]).succeeds());
+    assert_eq!(rows, [json!({"a": 1, "b": null}), json!({"a": 1_i64 << 40, "b": "x"})]);
+    lake.columns("t/c.parquet", vec![("a", text)]);
+    inspect(&lake, &["t"])
+        .fails(1, &["unsupported", "column `a` is Utf8 in", "c.parquet", "Int64"]);
+}
+
+#[test]
+fn what_cannot_be_shown_is_named() {
+    let lake = Lake::standard();
+    inspect(&lake, &["nowhere"]).fails(1, &["nowhere", "does not exist"]);
+    inspect(&lake, &["logs", "--version", "3"]).fails(1, &["plain files", "no versions"]);
+    inspect(&lake, &["logs", "--timestamp", "soon"]).fails(1, &["--timestamp soon"]);
+    inspect(&lake, &["logs", "--rows", "few"]).fails(2, &["write a number, or all"]);
+    inspect(&lake, &["logs", "--rows", "all", "--format", "parquet"]).fails(1, &["--output FILE"]);
+    let nowhere = ["logs", "--rows", "all", "--output", "none/rows.csv"];
+    inspect(&lake, &nowhere).fails(1, &["none/rows.csv", "cannot be written"]);
+    inspect(&lake, &["s3://key:secret@bucket/x"]).fails(1, &["credentials"]);
+    lake.spoil_logs();
+    inspect(&lake, &["logs"]).fails(3, &["part-0.parquet"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let lake = Lake::empty();
+    let calls: Vec<_> = (0..20_000).map(|n| call("2019-07-01T08:00:00Z", "app-1", n)).collect();
+    lake.log("logs/a.parquet", &calls);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_afterscope"))
+        .args(["inspect", "logs", "--rows", "all"])
+        .current_dir(lake.path(""))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Every table of the public corpora, as docs/conformance.md has it.
+#[test]
+fn public_tables_read_as_their_makers_say() {
+    let (Some(corpora), Some(python)) =
+        (std::env::var_os("AFTERSCOPE_CORPORA"), std::env::var_os("AFTERSCOPE_PYTHON"))
+    else {
+        return skipped("AFTERSCOPE_CORPORA and AFTERSCOPE_PYTHON name what it needs");
+    };
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(python)
+        .arg(root.join("tests/conformance/check.py"))
+        .args(["--program", env!("CARGO_BIN_EXE_afterscope"), "--check"])
+        .arg(root.join("docs/conformance.md"))
+        .arg("--corpora")
+        .arg(corpora)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
