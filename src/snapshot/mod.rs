@@ -121,6 +121,9 @@ pub enum SnapshotError {
 /// # Errors
 /// Storage failures.
 pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
+    if url.names_a_file() {
+        return Ok(Format::Parquet);
+    }
     let store = match url.open(io) {
         Ok(store) => store,
         // It may name one file.
