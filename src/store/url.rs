@@ -28,7 +28,7 @@ enum Place {
 
 impl StoreUrl {
     /// Reads a path (relative to `base`), a `file://` URL or an address of one of
-    /// [`service::SERVICES`]. Files of secrets are relative to `base`, too.
+    /// the services (`service::SERVICES`). Files of secrets are relative to `base`, too.
     ///
     /// # Errors
     /// What is wrong with it; a URL that carries credentials is refused without repeating them.

@@ -71,10 +71,15 @@ impl Store {
         let refused = is_refusal(&error);
         let failure = self.error(path, &error);
         let open = refused || failure.kind == StoreErrorKind::Transient;
-        if open && self.root.is_none() && self.holds(path, sent).unwrap_or(false) {
-            return Ok(true);
+        if !open || self.root.is_some() {
+            return if refused { Ok(false) } else { Err(failure) };
         }
-        if refused { Ok(false) } else { Err(failure) }
+        match self.holds(path, sent) {
+            Ok(true) => Ok(true),
+            Ok(false) if refused => Ok(false),
+            Err(unseen) if refused => Err(unseen),
+            Ok(false) | Err(_) => Err(failure),
+        }
     }
 
     /// Whether an object has exactly these bytes.

@@ -146,6 +146,9 @@ fn a_server_without_listings_gives_single_files_and_says_so_of_folders() {
     let set = |below: &str| format!("source.0.url={}/logs/{below}", web.address());
     let line = lake.run(&["--set", &set("dt=2019-07-01/part-0.parquet")]).succeeds().json();
     assert_eq!(line["totals"]["requests_allowed"], 4);
+    let url = format!("{}/logs/dt=2019-07-01/part-0.parquet", web.address());
+    let rows = lake.afterscope(&["inspect", &url, "--rows", "all", "--quiet"]).succeeds().stdout;
+    assert_eq!(rows.lines().count(), 4, "{rows}");
     std::fs::remove_dir_all(lake.path("out")).unwrap();
     let says = ["has no listing", "PROPFIND", "name a single file", "check the source's url"];
     lake.refuses(&["--set", &set("")], 1, &says);
