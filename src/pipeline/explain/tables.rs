@@ -9,7 +9,7 @@ use crate::error::Error;
 /// A table whose figures can be explained.
 pub struct Explainable {
     pub table: &'static str,
-    /// Columns that name a row, and [`PARTS`].
+    /// Columns that name a row, and `PARTS`.
     pub key: &'static [&'static str],
     /// Finds the row that is asked for.
     pub find: fn(&Asking<'_>) -> Result<Row, Error>,
