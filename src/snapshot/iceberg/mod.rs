@@ -32,7 +32,7 @@ use self::place::Location;
 use self::refusal::Refusal;
 use self::rows::Pinned;
 use super::listing::is_metadata;
-use super::{Partition, Snapshot, SnapshotError, SnapshotFile, Table, VersionOf, there};
+use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, VersionOf, there};
 use crate::config::{IcebergPlan, SnapshotAt};
 use crate::store::{Io, Pin, Store, StoreError, StoreUrl};
 
