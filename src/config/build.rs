@@ -17,7 +17,7 @@ use super::raw::{self, Column, Encoding, GroupsLimit, NullStatus, StatusValue};
 use super::values::{parse_bytes, parse_range, secret, sign_key, time_format};
 use crate::key::Keyer;
 use crate::moment::{Moment, Zone, parse_duration};
-use crate::store::{StoreUrl, check_endpoint};
+use crate::store::{StoreUrl, check_options};
 
 struct Builder<'a> {
     node: &'a Node,
@@ -39,10 +39,11 @@ impl Builder<'_> {
     }
 
     fn url(&mut self, path: &[&str], text: &str, store: &raw::Store) -> Option<StoreUrl> {
-        if let Some(endpoint) = &store.endpoint {
+        if let Err((key, message)) = check_options(store, self.base) {
             let beside = path.split_last().map_or(path, |(_, folder)| folder);
-            let at: Vec<&str> = beside.iter().copied().chain(["store", "endpoint"]).collect();
-            self.take(&at, check_endpoint(endpoint))?;
+            let at: Vec<&str> = beside.iter().copied().chain(["store", key]).collect();
+            self.problem(&at, message);
+            return None;
         }
         let url = StoreUrl::parse(text, self.base, store);
         self.take(path, url)
@@ -453,6 +454,16 @@ pub fn build(
         // It follows from the output.
         (None, None) => output_at.clone(),
     };
+    for (what, place, at) in [("output", &output, &output_at), ("state", &state, &state_at)] {
+        // The state follows from the output where nothing else is said: that is one problem.
+        let said = what == "output" || state_at != output_at;
+        if let Some(kind) = place.as_ref().and_then(StoreUrl::read_only).filter(|_| said) {
+            let message = format!(
+                "the {what} folder is on an {kind} server, which is only read; name a local folder, s3://, az:// or gs://"
+            );
+            b.problems.push(Problem { at: at.clone(), message });
+        }
+    }
     for source in &sources {
         for (what, place, at) in [("output", &output, &output_at), ("state", &state, &state_at)] {
             if place.as_ref().is_some_and(|place| would_be_read(&source.url, place, &WRITTEN)) {

@@ -174,6 +174,12 @@ fn place(plan: &RunPlan, text: &str) -> Result<StoreUrl, Error> {
         .output
         .other(text, Path::new("."))
         .map_err(|reason| Error::argument("--out", reason))?;
+    if let Some(kind) = out.read_only() {
+        return Err(Error::argument(
+            argument(),
+            format!("an {kind} server is only read\nname a local folder, s3://, az:// or gs://"),
+        ));
+    }
     for (what, key, url) in
         [("output", "output.url", &plan.output), ("ledger", "state.url", &plan.state)]
     {

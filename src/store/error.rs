@@ -46,9 +46,9 @@ impl StoreError {
     pub(super) fn from_os(error: &OsError, object: String) -> Self {
         let mut reason = innermost(error);
         let whole = error.to_string();
-        if whole.contains("NoSuchBucket") || reason.contains("NoSuchBucket") {
+        if let Some(what) = no_container(&whole).or_else(|| no_container(&reason)) {
             let kind = StoreErrorKind::NotFound;
-            return Self { kind, object, reason: "the bucket does not exist".into() };
+            return Self { kind, object, reason: format!("the {what} does not exist") };
         }
         let kind = match error {
             OsError::NotFound { .. } => StoreErrorKind::NotFound,
@@ -72,6 +72,9 @@ impl StoreError {
                     | std::io::ErrorKind::IsADirectory,
                 ) => StoreErrorKind::Denied,
                 Some(std::io::ErrorKind::NotFound) => StoreErrorKind::NotFound,
+                // Listings of some services come with the status alone.
+                _ if matches!(status(&reason), Some(401 | 403)) => StoreErrorKind::Denied,
+                _ if status(&reason) == Some(404) => StoreErrorKind::NotFound,
                 // Some services answer so with the status of a bad request.
                 _ if whole.contains("ExpiredToken") => StoreErrorKind::Denied,
                 _ if whole.contains("File system loop") => StoreErrorKind::Settings,
@@ -89,6 +92,18 @@ impl StoreError {
     }
 }
 
+/// The status of an answer, where a request failed by its answer.
+fn status(reason: &str) -> Option<u16> {
+    let rest = reason.strip_prefix("Server returned non-2xx status code: ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+/// What is not there, where a service says that it is not an object but what holds objects.
+pub(super) fn no_container(answer: &str) -> Option<&'static str> {
+    let codes = [("NoSuchBucket", "bucket"), ("ContainerNotFound", "container")];
+    codes.into_iter().find(|(code, _)| answer.contains(code)).map(|(_, what)| what)
+}
+
 /// The deepest cause, on one line: outer layers repeat it with request details.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -98,6 +113,15 @@ fn innermost(error: &dyn std::error::Error) -> String {
     let text = cause.to_string();
     let text = if text.is_empty() { error.to_string() } else { text };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the connection broke.
+pub(super) fn is_broken_off(error: &OsError) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let kind = io_kind(error);
+    kind.is_some_and(|k| {
+        [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&k)
+    })
 }
 
 fn io_kind(error: &OsError) -> Option<std::io::ErrorKind> {

@@ -6,8 +6,13 @@
 
 mod buffers;
 mod error;
+mod remote;
+mod secret;
+mod service;
+mod traffic;
 mod upload;
 mod url;
+mod write;
 
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
@@ -18,7 +23,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     Error as OsError, GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
+    ObjectStoreExt,
 };
 use tokio::runtime::Handle;
 
@@ -27,24 +32,36 @@ use buffers::Buffers;
 use crate::moment::Moment;
 
 pub use error::{StoreError, StoreErrorKind};
+use service::Service;
+use traffic::Traffic;
+
+pub use traffic::Asked;
 pub use upload::Upload;
-pub use url::{StoreUrl, check_endpoint};
+use url::check_endpoint;
+
+pub use url::{StoreUrl, check_options};
 
 /// The threads that wait for storage. Decoding never runs on them.
 #[derive(Clone, Debug)]
 pub struct Io {
     handle: Handle,
     buffers: Buffers,
+    traffic: Traffic,
 }
 
 impl Io {
     pub fn new(handle: Handle) -> Self {
-        Self { handle, buffers: Buffers::default() }
+        Self { handle, buffers: Buffers::default(), traffic: Traffic::default() }
     }
 
     /// Keeps up to so many bytes of buffers for local reads that follow.
     pub fn keep_buffers(&self, bytes: u64) {
         self.buffers.keep(bytes);
+    }
+
+    /// What was asked of services over the network, of all stores opened with this.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.traffic.asked()
     }
 
     pub fn handle(&self) -> &Handle {
@@ -63,6 +80,8 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     prefix: Path,
     root: Option<PathBuf>,
+    /// `None` where the folder is local.
+    service: Option<&'static Service>,
     shown: String,
     io: Io,
 }
@@ -89,13 +108,6 @@ pub struct Pin {
     pub deletes: Option<String>,
 }
 
-impl Pin {
-    fn of(meta: &ObjectMeta) -> Self {
-        let (e_tag, version) = (meta.e_tag.clone(), meta.version.clone());
-        Self { size: meta.size, e_tag, version, deletes: None }
-    }
-}
-
 /// An object of a listing: path below the folder, and its version.
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -108,8 +120,8 @@ pub struct Listed {
 impl Store {
     /// A store that is open already, shown as `shown`.
     pub fn of(inner: Arc<dyn ObjectStore>, shown: &str, io: &Io) -> Self {
-        let (prefix, root) = (Path::default(), None);
-        Self { inner, prefix, root, shown: shown.to_string(), io: io.clone() }
+        let (prefix, root, service) = (Path::default(), None, None);
+        Self { inner, prefix, root, service, shown: shown.to_string(), io: io.clone() }
     }
 
     pub fn io(&self) -> &Io {
@@ -118,12 +130,35 @@ impl Store {
 
     /// The address of `path`, without credentials.
     pub fn shown(&self, path: &str) -> String {
-        format!("{}/{path}", self.shown.trim_end_matches('/'))
+        let below = self.service.map_or_else(|| path.to_string(), |service| service.shown(path));
+        format!("{}/{below}", self.shown.trim_end_matches('/'))
+    }
+
+    /// The path of which [`Self::shown`] shows `below`.
+    pub fn unshown(&self, below: &str) -> String {
+        self.service.map_or_else(|| below.to_string(), |service| service.unshown(below))
+    }
+
+    /// Whether a file is to be asked for by its name, because there may be no listing.
+    pub fn files_by_name(&self) -> bool {
+        self.service.is_some_and(|service| service.files_by_name)
     }
 
     /// The local folder, where the store is one.
     pub fn local_root(&self) -> Option<&FsPath> {
         self.root.as_deref()
+    }
+
+    fn pin(&self, meta: &ObjectMeta) -> Pin {
+        let (e_tag, version) =
+            (meta.e_tag.as_deref().map(|t| self.quoted(t)), meta.version.clone());
+        Pin { size: meta.size, e_tag, version, deletes: None }
+    }
+
+    /// A service's ETag stands in quotes, which listings of Azure and Google Cloud Storage leave out.
+    fn quoted(&self, tag: &str) -> String {
+        let bare = self.service.is_some() && !tag.ends_with('"');
+        if bare { format!("\"{tag}\"") } else { tag.to_string() }
     }
 
     fn at(&self, path: &str) -> Result<Path, StoreError> {
@@ -151,7 +186,7 @@ impl Store {
             .iter()
             .map(|meta| Listed {
                 path: meta.location.parts().skip(depth).collect::<Path>().to_string(),
-                pin: Pin::of(meta),
+                pin: self.pin(meta),
                 written: Moment::from_micros(meta.last_modified.timestamp_micros()),
             })
             .collect();
@@ -166,7 +201,7 @@ impl Store {
     pub fn head(&self, path: &str) -> Result<Option<Pin>, StoreError> {
         let at = self.at(path)?;
         match self.io.wait(self.inner.head(&at)) {
-            Ok(meta) => Ok(Some(Pin::of(&meta))),
+            Ok(meta) => Ok(Some(self.pin(&meta))),
             Err(e) if is_absent(&e) => Ok(None),
             Err(e) => Err(self.error(path, &e)),
         }
@@ -180,7 +215,7 @@ impl Store {
         let at = self.at(path)?;
         let result = self.io.wait(async {
             let got = self.inner.get(&at).await?;
-            let pin = Pin::of(&got.meta);
+            let pin = self.pin(&got.meta);
             Ok((got.bytes().await?, pin))
         });
         match result {
@@ -244,6 +279,15 @@ impl Store {
         };
         let result = async {
             let got = self.inner.get_opts(at, options).await?;
+            // Some services take no notice of the condition.
+            if let (Some(asked), Some(tag)) = (&pin.e_tag, &got.meta.e_tag)
+                && *asked != self.quoted(tag)
+            {
+                return Err(OsError::Precondition {
+                    path: at.to_string(),
+                    source: format!("its ETag is {tag} and was {asked}").into(),
+                });
+            }
             let size = got.meta.size;
             let bytes = match got.payload {
                 GetResultPayload::File(file, _) => {
@@ -285,101 +329,6 @@ impl Store {
         }
         Ok(bytes)
     }
-
-    /// Creates an object; `false` where there is one already.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn create(&self, path: &str, bytes: Bytes) -> Result<bool, StoreError> {
-        self.create_of(path, vec![bytes])
-    }
-
-    /// As [`Self::create`], from parts that follow each other.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn create_of(&self, path: &str, parts: Vec<Bytes>) -> Result<bool, StoreError> {
-        match self.put(path, parts, PutMode::Create) {
-            Ok(_) => Ok(true),
-            Err(OsError::AlreadyExists { .. } | OsError::Precondition { .. }) => Ok(false),
-            Err(e) => Err(self.error(path, &e)),
-        }
-    }
-
-    /// Writes an object, over an older one if need be. Readers see the old or the new one, whole.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn replace(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-        self.put(path, vec![bytes], PutMode::Overwrite)
-            .map(|_| ())
-            .map_err(|e| self.error(path, &e))
-    }
-
-    /// Takes the folder for this program's own: by the file `owner` in it. Where it holds anything and
-    /// that file is not there, gives the first file of somebody else.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn claim(&self, owner: &str, mark: Bytes) -> Result<Option<String>, StoreError> {
-        if self.head(owner)?.is_some() {
-            return Ok(None);
-        }
-        let listed = self.list("")?;
-        // Another run may have claimed the folder a moment ago.
-        if let Some(first) = listed.first()
-            && !listed.iter().any(|l| l.path == owner)
-        {
-            return Ok(Some(first.path.clone()));
-        }
-        self.create(owner, mark)?;
-        Ok(None)
-    }
-
-    /// Replaces exactly the version `pin`; `false` where there is another by now. Not for local
-    /// folders, which have no such operation.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn replace_if(&self, path: &str, bytes: Bytes, pin: &Pin) -> Result<bool, StoreError> {
-        let version = UpdateVersion { e_tag: pin.e_tag.clone(), version: pin.version.clone() };
-        match self.put(path, vec![bytes], PutMode::Update(version)) {
-            Ok(_) => Ok(true),
-            Err(OsError::Precondition { .. } | OsError::NotFound { .. }) => Ok(false),
-            Err(e) => Err(self.error(path, &e)),
-        }
-    }
-
-    fn put(&self, path: &str, parts: Vec<Bytes>, mode: PutMode) -> Result<(), OsError> {
-        let at =
-            self.at(path).map_err(|e| OsError::Generic { store: "path", source: Box::new(e) })?;
-        let options = PutOptions { mode, ..Default::default() };
-        self.io.wait(self.inner.put_opts(&at, PutPayload::from_iter(parts), options)).map(|_| ())
-    }
-
-    /// Begins an object that is written in parts; readers see it when it is finished, over an older
-    /// one if there is one.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn upload(&self, path: &str) -> Result<Upload, StoreError> {
-        let at = self.at(path)?;
-        let parts =
-            self.io.wait(self.inner.put_multipart(&at)).map_err(|e| self.error(path, &e))?;
-        Ok(Upload::new(parts, self.shown(path), self.io.clone()))
-    }
-
-    /// Removes an object; one that is not there is no error.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn remove(&self, path: &str) -> Result<(), StoreError> {
-        let at = self.at(path)?;
-        match self.io.wait(self.inner.delete(&at)) {
-            Ok(()) | Err(OsError::NotFound { .. }) => Ok(()),
-            Err(e) => Err(self.error(path, &e)),
-        }
-    }
 }
 
 fn generic(source: Box<dyn std::error::Error + Send + Sync>) -> OsError {
@@ -388,7 +337,7 @@ fn generic(source: Box<dyn std::error::Error + Send + Sync>) -> OsError {
 
 /// Whether the object is not there; a bucket that is not there is another matter.
 fn is_absent(error: &OsError) -> bool {
-    matches!(error, OsError::NotFound { source, .. } if !source.to_string().contains("NoSuchBucket"))
+    matches!(error, OsError::NotFound { source, .. } if error::no_container(&source.to_string()).is_none())
 }
 
 /// Gaps up to this size are read rather than skipped: a request costs more than these bytes.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use object_store::WriteMultipart;
 
-use super::{Io, StoreError};
+use super::{Io, StoreError, StoreErrorKind};
 
 /// Bytes of one part of an upload: stores want at least 5 MiB.
 const PART: usize = 8 << 20;
@@ -48,7 +48,14 @@ impl Upload {
     /// Storage failures.
     pub fn finish(self) -> Result<u64, StoreError> {
         let Self { parts, size, shown, io } = self;
-        io.wait(parts.finish()).map_err(|e| StoreError::from_os(&e, shown))?;
+        io.wait(parts.finish()).map_err(|e| {
+            let mut failure = StoreError::from_os(&e, shown);
+            // Where the answer to the last step is lost, the step that is sent again finds no upload.
+            if failure.kind == StoreErrorKind::NotFound {
+                failure.kind = StoreErrorKind::Transient;
+            }
+            failure
+        })?;
         Ok(size)
     }
 

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, RetryConfig};
 
-use super::{Io, Store, StoreError, StoreErrorKind};
+use super::remote::Remote;
+use super::{Io, Store, StoreError, StoreErrorKind, secret, service};
 use crate::config::raw;
 
 /// A checked address. Its `Display` never holds a credential.
@@ -18,26 +16,24 @@ use crate::config::raw;
 pub struct StoreUrl {
     place: Place,
     options: raw::Store,
-    /// Leading segments of a local path that were not written by the user: no globs.
+    /// Leading segments of the path that were not written by the user, or not as globs.
     fixed: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Place {
     Local(PathBuf),
-    S3 { bucket: String, key: String },
+    Remote(Remote),
 }
 
 impl StoreUrl {
-    /// Reads a path (relative to `base`), `file://` or `s3://` URL.
+    /// Reads a path (relative to `base`), a `file://` URL or an address of one of
+    /// [`service::SERVICES`]. Files of secrets are relative to `base`, too.
     ///
     /// # Errors
     /// What is wrong with it; a URL that carries credentials is refused without repeating them.
     pub fn parse(text: &str, base: &FsPath, options: &raw::Store) -> Result<Self, String> {
-        let options = options.clone();
-        if let Some(endpoint) = &options.endpoint {
-            check_endpoint(endpoint)?;
-        }
+        let options = check_options(options, base).map_err(|(_, message)| message)?;
         if text.trim().is_empty() {
             return Err("the address is empty; write a path or s3://bucket/prefix".into());
         }
@@ -46,15 +42,12 @@ impl StoreUrl {
             let url = Self { place: Place::Local(path), options, fixed };
             return Ok(url.with_all_below(text));
         };
-        let authority = rest.split('/').next().unwrap_or_default();
-        if authority.contains('@') {
-            return Err(format!(
-                "the {scheme}:// address carries credentials; take them out (and change them: they \
-                 stood in a file) and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
-            ));
-        }
-        match scheme {
+        let (place, segments) = match scheme {
             "file" => {
+                let authority = rest.split('/').next().unwrap_or_default();
+                if authority.contains('@') {
+                    return Err("the file:// address carries credentials; take them out".into());
+                }
                 if rest.contains(['?', '#']) {
                     return Err(
                         "a file:// address takes no ? or #; write %3F and %23, or a path".into()
@@ -64,29 +57,18 @@ impl StoreUrl {
                 let path = url
                     .to_file_path()
                     .map_err(|()| "a file:// address needs an absolute path: file:///data/logs/")?;
-                // What was written as %5B or %7B is no glob.
-                let segments = rest.split('/');
-                let fixed = segments.clone().position(is_glob).unwrap_or(segments.count());
-                let url = Self { place: Place::Local(path), options, fixed };
-                Ok(url.with_all_below(text))
+                (Place::Local(path), rest)
             }
-            "s3" | "s3a" => {
-                if rest.contains(['?', '#']) {
-                    return Err("an s3:// address takes no ? or #; options stand in `store`".into());
-                }
-                let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-                if bucket.is_empty() {
-                    return Err(
-                        "the s3:// address names no bucket; write s3://bucket/prefix".into()
-                    );
-                }
-                let place = Place::S3 { bucket: bucket.into(), key: key.into() };
-                Ok(Self { place, options, fixed: 0 }.with_all_below(text))
+            _ => {
+                let remote = Remote::parse(scheme, rest)?;
+                let key = if remote.service.escaped { path_of(rest) } else { "" };
+                (Place::Remote(remote), key)
             }
-            other => Err(format!(
-                "`{other}://` is no known kind of address; write a path, file:// or s3://"
-            )),
-        }
+        };
+        // What was written as %5B or %7B is no glob.
+        let parts = || segments.split('/').skip_while(|_| segments.is_empty());
+        let fixed = parts().position(is_glob).unwrap_or_else(|| parts().count());
+        Ok(Self { place, options, fixed }.with_all_below(text))
     }
 
     /// Another address, whose store is reached as this one's.
@@ -107,10 +89,10 @@ impl StoreUrl {
     pub fn join(&self, child: &str) -> Self {
         let place = match &self.place {
             Place::Local(path) => Place::Local(path.join(child)),
-            Place::S3 { bucket, key } => {
-                let key = key.trim_end_matches('/');
+            Place::Remote(remote) => {
+                let key = remote.key.trim_end_matches('/');
                 let key = if key.is_empty() { child.to_string() } else { format!("{key}/{child}") };
-                Place::S3 { bucket: bucket.clone(), key }
+                Place::Remote(remote.at(key))
             }
         };
         Self { place, ..self.clone() }
@@ -123,9 +105,9 @@ impl StoreUrl {
                 let name = path.file_name()?.to_str()?.to_string();
                 (Place::Local(path.parent()?.to_path_buf()), name)
             }
-            Place::S3 { bucket, key } => {
-                let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
-                (Place::S3 { bucket: bucket.clone(), key: folder.into() }, name.to_string())
+            Place::Remote(remote) => {
+                let (folder, name) = remote.key.rsplit_once('/').unwrap_or(("", &remote.key));
+                (Place::Remote(remote.at(folder.into())), name.to_string())
             }
         };
         (!name.is_empty()).then(|| (Self { place, ..self.clone() }, name))
@@ -135,7 +117,7 @@ impl StoreUrl {
     pub fn split_glob(&self) -> Option<(Self, String)> {
         let text = match &self.place {
             Place::Local(path) => path.to_str()?.to_string(),
-            Place::S3 { key, .. } => key.clone(),
+            Place::Remote(remote) => remote.key.clone(),
         };
         let segments: Vec<&str> = text.split('/').collect();
         let written = segments.get(self.fixed..)?;
@@ -148,7 +130,7 @@ impl StoreUrl {
             }
             Place::Local(_) if head.is_empty() => Place::Local(PathBuf::from(".")),
             Place::Local(_) => Place::Local(PathBuf::from(head)),
-            Place::S3 { bucket, .. } => Place::S3 { bucket: bucket.clone(), key: head },
+            Place::Remote(remote) => Place::Remote(remote.at(head)),
         };
         Some((Self { place, ..self.clone() }, tail))
     }
@@ -165,11 +147,11 @@ impl StoreUrl {
                 let (own, folder) = (real(own), real(folder));
                 own.strip_prefix(&folder).ok()?.to_str().map(str::to_string)
             }
-            (Place::S3 { bucket: folder_bucket, key: folder }, Place::S3 { bucket, key }) => {
-                let folder = folder.trim_matches('/');
-                let rest = key.trim_matches('/').strip_prefix(folder)?;
-                let inside = folder.is_empty() || rest.is_empty() || rest.starts_with('/');
-                (bucket == folder_bucket && inside)
+            (Place::Remote(folder), Place::Remote(own)) => {
+                let top = folder.key.trim_matches('/');
+                let rest = own.key.trim_matches('/').strip_prefix(top)?;
+                let inside = top.is_empty() || rest.is_empty() || rest.starts_with('/');
+                (own.shares_container(folder) && inside)
                     .then(|| rest.trim_start_matches('/').to_string())
             }
             _ => None,
@@ -180,14 +162,33 @@ impl StoreUrl {
     pub fn local(&self) -> Option<&FsPath> {
         match &self.place {
             Place::Local(path) => Some(path),
-            Place::S3 { .. } => None,
+            Place::Remote(_) => None,
+        }
+    }
+
+    /// The kind of store, where nothing can be written to it.
+    pub fn read_only(&self) -> Option<&'static str> {
+        match &self.place {
+            Place::Remote(remote) if remote.service.read_only => Some(remote.service.name),
+            Place::Remote(_) | Place::Local(_) => None,
+        }
+    }
+
+    /// Whether the address can only be that of one file: its store tells folders by their slash.
+    pub fn names_a_file(&self) -> bool {
+        match &self.place {
+            Place::Remote(remote) => {
+                let named = !remote.key.is_empty() && !remote.key.ends_with('/');
+                remote.service.files_by_name && named && self.split_glob().is_none()
+            }
+            Place::Local(_) => false,
         }
     }
 
     /// Opens the folder for reading.
     ///
     /// # Errors
-    /// Where it does not exist (local), or no credentials are at hand (S3).
+    /// Where it does not exist (local), or no credentials are at hand.
     pub fn open(&self, io: &Io) -> Result<Store, StoreError> {
         match &self.place {
             Place::Local(path) => {
@@ -201,17 +202,18 @@ impl StoreUrl {
                     inner: Arc::new(inner),
                     prefix: Path::default(),
                     root: Some(path.clone()),
+                    service: None,
                     shown: self.to_string(),
                     io: io.clone(),
                 })
             }
-            Place::S3 { bucket, key } => {
-                let inner = self.s3(bucket)?;
-                let prefix = Path::parse(key).map_err(|e| {
+            Place::Remote(remote) => {
+                let inner = service::open(remote, &self.options, &io.traffic)?;
+                let prefix = Path::parse(&remote.key).map_err(|e| {
                     StoreError::new(StoreErrorKind::Settings, self.to_string(), e.to_string())
                 })?;
-                let shown = self.to_string();
-                Ok(Store { inner, prefix, root: None, shown, io: io.clone() })
+                let (service, shown) = (Some(remote.service), self.to_string());
+                Ok(Store { inner, prefix, root: None, service, shown, io: io.clone() })
             }
         }
     }
@@ -229,61 +231,27 @@ impl StoreUrl {
         }
         self.open(io)
     }
+}
 
-    fn s3(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
-        let set = |name: &str| std::env::var(name).is_ok_and(|v| !v.is_empty());
-        let known = set("AWS_ACCESS_KEY_ID")
-            || set("AWS_WEB_IDENTITY_TOKEN_FILE")
-            || set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-            || set("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-            || set("AWS_SKIP_SIGNATURE");
-        if !known && !self.options.anonymous && !self.options.instance_metadata {
-            return Err(StoreError::new(
-                StoreErrorKind::Settings,
-                self.to_string(),
-                "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and \
-                 AWS_SESSION_TOKEN), or say store.instance_metadata = true to ask the machine's \
-                 metadata service, or store.anonymous = true for a public bucket",
-            ));
-        }
-        if set("AWS_ACCESS_KEY_ID") && !set("AWS_SECRET_ACCESS_KEY") && !self.options.anonymous {
-            return Err(StoreError::new(
-                StoreErrorKind::Settings,
-                self.to_string(),
-                "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both",
-            ));
-        }
-        let endpoint = self
-            .options
-            .endpoint
-            .clone()
-            .or_else(|| std::env::var("AWS_ENDPOINT_URL_S3").ok())
-            .or_else(|| std::env::var("AWS_ENDPOINT_URL").ok())
-            .or_else(|| std::env::var("AWS_ENDPOINT").ok());
-        let mut builder =
-            AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(RetryConfig {
-                max_retries: 8,
-                retry_timeout: Duration::from_secs(90),
-                ..Default::default()
-            });
-        if let Some(endpoint) = endpoint {
-            // Plain HTTP only where the address says so in so many words.
-            builder = builder
-                .with_allow_http(endpoint.starts_with("http://"))
-                .with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
-        }
-        if let Some(region) = &self.options.region {
-            builder = builder.with_region(region);
-        }
-        if let Some(virtual_hosted) = self.options.virtual_hosted_style {
-            builder = builder.with_virtual_hosted_style_request(virtual_hosted);
-        }
-        if self.options.anonymous {
-            builder = builder.with_skip_signature(true);
-        }
-        let store = builder.build().map_err(|e| StoreError::from_os(&e, self.to_string()))?;
-        Ok(Arc::new(store))
+/// The options of a store, checked; files of secrets are relative to `base`.
+///
+/// # Errors
+/// The key that is wrong, and what is wrong with it; a secret is not repeated.
+pub fn check_options(
+    options: &raw::Store,
+    base: &FsPath,
+) -> Result<raw::Store, (&'static str, String)> {
+    let mut options = options.clone();
+    if let Some(endpoint) = &options.endpoint {
+        check_endpoint("store.endpoint", endpoint).map_err(|message| ("endpoint", message))?;
     }
+    secret::settle(&mut options, base)?;
+    Ok(options)
+}
+
+/// What follows the host.
+fn path_of(rest: &str) -> &str {
+    rest.split_once('/').map_or("", |(_, path)| path)
 }
 
 fn is_glob(segment: &str) -> bool {
@@ -322,21 +290,18 @@ fn real(path: &FsPath) -> PathBuf {
 }
 
 /// # Errors
-/// What is wrong with an endpoint, without repeating it where it carries credentials.
-pub fn check_endpoint(endpoint: &str) -> Result<(), String> {
+/// What is wrong with an endpoint that `name` gives, without repeating it where it carries credentials.
+pub(super) fn check_endpoint(name: &str, endpoint: &str) -> Result<(), String> {
     let rest = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
     let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    if host.contains('@') {
-        return Err(
-            "store.endpoint carries credentials; take them out (and change them: they stood \
-                    in a file) and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
-                .into(),
-        );
+    if endpoint.contains(['@', '?']) {
+        return Err(format!(
+            "{name} carries credentials; take them out (and change them: they stood in a file) and \
+             set those that the service's users set, or keys of `store` that are references"
+        ));
     }
     if host.is_empty() {
-        return Err(format!(
-            "store.endpoint is `{endpoint}`; write http://host:port or https://host"
-        ));
+        return Err(format!("{name} is `{endpoint}`; write http://host:port or https://host"));
     }
     Ok(())
 }
@@ -345,7 +310,7 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Local(path) => write!(f, "{}", path.display()),
-            Place::S3 { bucket, key } => write!(f, "s3://{bucket}/{key}"),
+            Place::Remote(remote) => remote.fmt(f),
         }
     }
 }

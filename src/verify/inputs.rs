@@ -52,11 +52,11 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 /// How the run reached a store. Where a variable of the environment stood, the environment says it
 /// again (AWS_ENDPOINT_URL_S3 and so on).
 fn store_options(written: &Value, path: &[&str]) -> raw::Store {
-    let at = written.pointer(&format!("/{}", path.join("/"))).cloned().unwrap_or_default();
-    serde_json::from_value(at)
-        .ok()
-        .filter(|store: &raw::Store| store.endpoint.as_ref().is_none_or(|e| !e.contains("${")))
-        .unwrap_or_default()
+    let mut at = written.pointer(&format!("/{}", path.join("/"))).cloned().unwrap_or_default();
+    if let Some(keys) = at.as_object_mut() {
+        keys.retain(|_, value| value.as_str().is_none_or(|text| !text.contains("${")));
+    }
+    serde_json::from_value(at).unwrap_or_default()
 }
 
 fn check_source(
@@ -79,7 +79,13 @@ fn check_source(
     }
     for (folder, files) in by_folder {
         let store = open(&folder, options, io)?;
-        let now = listing(store.as_ref())?;
+        let files: Vec<(String, &Value)> = match &store {
+            Some(store) => {
+                files.into_iter().map(|(below, file)| (store.unshown(&below), file)).collect()
+            }
+            None => files,
+        };
+        let now = listing(store.as_ref(), &files)?;
         for (below, file) in files {
             found.files += 1;
             let url = text(file, "url");
@@ -116,15 +122,24 @@ fn common<'a>(source: &str, file: &'a str) -> &'a str {
     file.get(..end).unwrap_or_default()
 }
 
-fn listing(store: Option<&Store>) -> Result<HashMap<String, Pin>, VerifyError> {
+fn listing(
+    store: Option<&Store>,
+    files: &[(String, &Value)],
+) -> Result<HashMap<String, Pin>, VerifyError> {
     let Some(store) = store else { return Ok(HashMap::new()) };
+    if store.files_by_name() {
+        let pins = files.iter().map(|(below, _)| Ok((below.clone(), store.head(below)?)));
+        let pins: Vec<(String, Option<Pin>)> = pins.collect::<Result<_, VerifyError>>()?;
+        return Ok(pins.into_iter().filter_map(|(below, pin)| Some((below, pin?))).collect());
+    }
     Ok(store.list("")?.into_iter().map(|listed| (listed.path, listed.pin)).collect())
 }
 
 /// A folder; `None` where it is not there.
 fn open(folder: &str, options: &raw::Store, io: &Io) -> Result<Option<Store>, VerifyError> {
     let folder = if folder.is_empty() { "/" } else { folder };
-    let url = StoreUrl::parse(folder, Path::new("/"), options)
+    // The folder is absolute; files of secrets are looked for in the working folder.
+    let url = StoreUrl::parse(folder, Path::new("."), options)
         .map_err(|reason| VerifyError::User { what: folder.to_string(), reason })?;
     match url.open(io) {
         Ok(store) => Ok(Some(store)),

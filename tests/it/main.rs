@@ -24,4 +24,5 @@ mod sample_data;
 mod seaweed;
 mod silence;
 mod storage;
+mod stores;
 mod suppress;

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use object_store::ObjectStoreExt;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 
 use crate::lake::{Lake, assert_same, skipped, wait_until};
 
-const KEY: &str = "tester";
-const SECRET: &str = "a-secret-of-the-test-only";
+pub const KEY: &str = "tester";
+pub const SECRET: &str = "a-secret-of-the-test-only";
 
 /// The server, stopped with its test.
-struct Seaweed {
+pub struct Seaweed {
     server: Child,
     port: u16,
     _folder: tempfile::TempDir,
@@ -32,6 +32,15 @@ fn free_port() -> u16 {
 }
 
 impl Seaweed {
+    /// `None`, with the reason said, where it is not installed.
+    pub fn installed() -> Option<Self> {
+        let Some(python) = std::env::var_os("AFTERSCOPE_PYTHON").map(PathBuf::from) else {
+            skipped("AFTERSCOPE_PYTHON is not set: no S3 to test with");
+            return None;
+        };
+        Self::start(&python)
+    }
+
     fn start(python: &Path) -> Option<Self> {
         let program = python.with_file_name("weed");
         if !program.is_file() {
@@ -69,14 +78,18 @@ impl Seaweed {
         Some(seaweed)
     }
 
-    fn endpoint(&self) -> String {
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Copies the log files of a lake to `s3://lake/…`.
-    fn upload(&self, lake: &Lake) {
+    /// The server makes a bucket when its first object comes, once all its parts are up.
+    pub fn make_bucket(&self, bucket: &str) -> AmazonS3 {
         let store = AmazonS3Builder::new()
-            .with_bucket_name("lake")
+            .with_bucket_name(bucket)
             .with_region("us-east-1")
             .with_endpoint(self.endpoint())
             .with_allow_http(true)
@@ -85,10 +98,16 @@ impl Seaweed {
             .build()
             .unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        // The server makes a bucket when its first object comes, once all its parts are up.
         wait_until("the bucket", || {
             runtime.block_on(store.put(&Key::from("ready"), "yes".into())).is_ok()
         });
+        store
+    }
+
+    /// Copies the log files of a lake to `s3://lake/…`.
+    fn upload(&self, lake: &Lake) {
+        let store = self.make_bucket("lake");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
         for name in lake.files().into_keys().filter(|name| name.starts_with("logs/")) {
             let bytes = std::fs::read(lake.path(&name)).unwrap();
             runtime.block_on(store.put(&Key::parse(name).unwrap(), bytes.into())).unwrap();

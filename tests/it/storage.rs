@@ -19,7 +19,7 @@ use crate::lake::{AS_OF, Lake, Outcome, Table, assert_same, call, run_args, skip
 const SECRET: &str = "hunter2-wJalrXUtnFEMI-K7MDENG";
 
 /// A server, stopped with its test.
-struct Moto {
+pub struct Moto {
     server: Child,
     port: u16,
     runtime: Runtime,
@@ -35,7 +35,7 @@ impl Drop for Moto {
 
 impl Moto {
     /// A server with these buckets; `None`, with the reason said, where it is not installed.
-    fn start(buckets: &[&str]) -> Option<Self> {
+    pub fn start(buckets: &[&str]) -> Option<Self> {
         let Some(python) = std::env::var_os("AFTERSCOPE_PYTHON") else {
             skipped("AFTERSCOPE_PYTHON is not set: no S3 to test with");
             return None;
@@ -67,16 +67,25 @@ impl Moto {
 
     /// By hand: object stores do not make buckets.
     fn make_bucket(&self, bucket: &str) {
+        self.put_by_hand(bucket);
+    }
+
+    /// An empty object under a key that object_store would not write, or a bucket.
+    fn put_by_hand(&self, path: &str) {
         let mut connection = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let host = format!("Host: 127.0.0.1:{}", self.port);
         let rest = "Content-Length: 0\r\nConnection: close\r\n\r\n";
-        write!(connection, "PUT /{bucket} HTTP/1.1\r\n{host}\r\n{rest}").unwrap();
+        write!(connection, "PUT /{path} HTTP/1.1\r\n{host}\r\n{rest}").unwrap();
         let mut answer = String::new();
         connection.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
-    fn endpoint(&self) -> String {
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
@@ -98,7 +107,7 @@ impl Moto {
     }
 
     /// Copies the files of a lake's folder, and its registry, to `s3://lake/…`.
-    fn upload(&self, lake: &Lake) {
+    pub fn upload(&self, lake: &Lake) {
         for name in lake.files().into_keys() {
             if name.starts_with("logs/") || name.ends_with(".csv") {
                 self.put("lake", &name, fs::read(lake.path(&name)).unwrap());
@@ -107,7 +116,7 @@ impl Moto {
     }
 
     /// The objects directly below a prefix, by their last name.
-    fn objects(&self, bucket: &str, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+    pub fn objects(&self, bucket: &str, prefix: &str) -> BTreeMap<String, Vec<u8>> {
         let (store, prefix) = (self.store(bucket), Path::parse(prefix).unwrap());
         self.runtime.block_on(async {
             let listed: Vec<_> = store.list(Some(&prefix)).try_collect().await.unwrap();
@@ -131,7 +140,7 @@ impl Moto {
     }
 
     /// The program, told of this server as its users tell it of theirs.
-    fn command(&self, lake: &Lake, args: &[&str]) -> Command {
+    pub fn command(&self, lake: &Lake, args: &[&str]) -> Command {
         let mut command = lake.command(args);
         command
             .env("AWS_ENDPOINT_URL", self.endpoint())
@@ -274,6 +283,16 @@ fn a_bucket_that_is_not_there_is_named() {
     moto.run(&lake, &["--set", "registry.scopes=s3://nowhere/scopes.csv"]).fails(1, &scopes);
     let output = ["s3://nowhere/out", "the bucket does not exist"];
     moto.run(&lake, &["--output", "s3://nowhere/out"]).fails(1, &output);
+    lake.nothing_is_published();
+}
+
+#[test]
+fn a_key_that_cannot_be_read_ends_the_listing() {
+    let Some(moto) = Moto::start(&["lake"]) else { return };
+    let lake = Lake::standard();
+    moto.upload(&lake);
+    moto.put_by_hand("lake/logs//part-9.parquet");
+    moto.run(&lake, &FROM_S3).fails(1, &["s3://lake/logs", "logs//part-9.parquet", "empty"]);
     lake.nothing_is_published();
 }
 

@@ -101,8 +101,8 @@ fn a_bad_zone_of_the_time_column_is_named_by_line() {
 #[test]
 fn an_address_of_an_unknown_kind_is_named_by_line() {
     let lake = Lake::standard();
-    lake.edit("afterscope.toml", "url = \"logs/\"", "url = \"https://example.com/logs/\"");
-    lake.refuses(&[], 1, &[&line_of(&lake, "https:"), "`https://`", "file:// or s3://"]);
+    lake.edit("afterscope.toml", "url = \"logs/\"", "url = \"ftp://example.com/logs/\"");
+    lake.refuses(&[], 1, &[&line_of(&lake, "ftp:"), "`ftp://`", "file://, s3://"]);
 }
 
 #[test]
