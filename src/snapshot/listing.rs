@@ -47,7 +47,7 @@ pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
     if source.url.names_a_file() {
         // There may be no listing to find out whether it is a folder.
         return one_file(source, io, failed)?.ok_or_else(|| SnapshotError::Store {
-            source_name: source.name.clone(),
+            source_name: source.name.to_string(),
             error: StoreError::new(
                 StoreErrorKind::NotFound,
                 source.url.to_string(),
