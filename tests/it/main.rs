@@ -26,3 +26,4 @@ mod silence;
 mod storage;
 mod stores;
 mod suppress;
+mod trouble;
