@@ -56,7 +56,7 @@ fn an_object_that_changes_at_any_read_of_it_is_noticed() {
     // As long as the one that it replaces, where that is longer.
     other.resize(whole.len(), 0);
     assert_eq!(other.len() as u64, size);
-    let kind = json!({ "method": "GET", "match": "dt=2019-07-02/part-0" });
+    let kind = json!({ "method": "GET", "match": "2019-07-02/part-0" });
     let mut reads = 0;
     loop {
         let place = format!("replaced-{reads}");
