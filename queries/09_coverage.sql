@@ -6,7 +6,7 @@
 -- column: files_expected | int64 | files | null: Expected files are not declared yet.
 -- column: files_read | int64 | files | Files whose every row is accounted for.
 -- column: files_missing | int64 | files | null: Expected files are not declared yet.
--- column: files_unverified | int64 | files | null: Published checksums are not compared yet.
+-- column: files_unverified | int64 | files | Files with rows that are not outside, read from pages without checksums (most programs write none): that their rows are as they were written cannot be told from the files.
 -- column: files_changed | int64 | files | Files that the report that this one follows had with another content; null where it follows none (--follows).
 -- column: files_late | int64 | files | Files that it did not have and that may hold calls before its end; null where none is followed.
 -- column: files_unreadable | int64 | files | Left out with --allow-incomplete.
@@ -33,13 +33,14 @@
 -- column: verdict | string |  | complete, or incomplete: files were left out.
 
 WITH rows_of AS (
-  SELECT 'source_day' AS grain, source, file_day, files_read, files_unreadable, files_changed, files_late,
+  SELECT 'source_day' AS grain, source, file_day, files_read, files_unverified, files_unreadable, files_changed, files_late,
          rows_in_metadata, rows_outside, rows_deleted, rows_rejected, rows_deduplicated,
          rows_after_as_of, rows_denied, rows_unknown, rows_held_only, rows_counted
   FROM coverage_days
   UNION ALL
   SELECT 'source' AS grain, source, CAST(NULL AS DATE) AS file_day,
-         SUM(files_read) AS files_read, SUM(files_unreadable) AS files_unreadable,
+         SUM(files_read) AS files_read, SUM(files_unverified) AS files_unverified,
+         SUM(files_unreadable) AS files_unreadable,
          CASE WHEN COUNT(files_changed) > 0 THEN SUM(files_changed) END AS files_changed,
          CASE WHEN COUNT(files_late) > 0 THEN SUM(files_late) END AS files_late,
          SUM(rows_in_metadata) AS rows_in_metadata,
@@ -55,7 +56,8 @@ WITH rows_of AS (
   FROM coverage_days GROUP BY source
   UNION ALL
   SELECT 'all' AS grain, '(all)' AS source, CAST(NULL AS DATE) AS file_day,
-         SUM(files_read) AS files_read, SUM(files_unreadable) AS files_unreadable,
+         SUM(files_read) AS files_read, SUM(files_unverified) AS files_unverified,
+         SUM(files_unreadable) AS files_unreadable,
          CASE WHEN COUNT(files_changed) > 0 THEN SUM(files_changed) END AS files_changed,
          CASE WHEN COUNT(files_late) > 0 THEN SUM(files_late) END AS files_late,
          SUM(rows_in_metadata) AS rows_in_metadata,
@@ -70,7 +72,7 @@ WITH rows_of AS (
          SUM(rows_counted) AS rows_counted
   FROM coverage_days
 )
-SELECT d.grain, d.source, d.file_day, d.files_read, d.files_unreadable, d.files_changed, d.files_late,
+SELECT d.grain, d.source, d.file_day, d.files_read, d.files_unverified, d.files_unreadable, d.files_changed, d.files_late,
        d.rows_in_metadata,
        d.rows_outside,
        d.rows_deleted,

@@ -22,6 +22,8 @@ filed AS (
         CASE WHEN g.by_source THEN f.source END AS source,
         CASE WHEN g.by_day THEN f.file_day END AS file_day,
         count(DISTINCT f.file_no) AS files_read,
+        count(DISTINCT f.file_no) FILTER (NOT f.has_checksums AND t.term <> 'outside')
+            AS files_unverified,
         count(t.row_no) AS rows_in_metadata,
         count(*) FILTER (t.term = 'outside') AS rows_outside,
         count(*) FILTER (t.term = 'rejected') AS rows_rejected,
@@ -74,6 +76,7 @@ SELECT
     CASE WHEN c.grain = 'all' THEN '(all)' ELSE shown(c.source) END AS source,
     c.file_day,
     coalesce(f.files_read, 0) AS files_read,
+    coalesce(f.files_unverified, 0) AS files_unverified,
     0 AS files_unreadable,
     -- Of a report that follows no other.
     NULL AS files_changed,

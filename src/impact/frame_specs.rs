@@ -337,6 +337,12 @@ pub const FRAMES: &[FrameSpec] = &[
                 "Declared partition day, or the day that all of a file's times share, or null.",
             ),
             ("files_read", "int64", "files", ""),
+            (
+                "files_unverified",
+                "int64",
+                "files",
+                "Files with rows that are not outside, read from pages without checksums.",
+            ),
             ("files_unreadable", "int64", "files", "Left out with --allow-incomplete."),
             (
                 "files_changed",

@@ -22,6 +22,8 @@ use crate::scan::Pruned;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DayCoverage {
     pub files_read: u64,
+    /// Of them, those whose rows that matter were read from pages without checksums.
+    pub files_unverified: u64,
     pub files_unreadable: u64,
     pub rows: u64,
     pub pruned: Pruned,
@@ -39,6 +41,7 @@ impl DayCoverage {
     /// Takes in what became of further rows.
     pub fn add(&mut self, other: &Self) {
         self.files_read += other.files_read;
+        self.files_unverified += other.files_unverified;
         self.files_unreadable += other.files_unreadable;
         self.rows += other.rows;
         self.pruned.add(&other.pruned);
@@ -530,6 +533,7 @@ fn coverage_days(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .text("source", rows.iter().map(|r| Some(escaped(r.0))))
         .date("file_day", rows.iter().map(|r| r.1).collect())?
         .count("files_read", rows.iter().map(|r| r.2.files_read))
+        .count("files_unverified", rows.iter().map(|r| r.2.files_unverified))
         .count("files_unreadable", rows.iter().map(|r| r.2.files_unreadable))
         .int("files_changed", since(|s| s.files_changed))
         .int("files_late", since(|s| s.files_late))

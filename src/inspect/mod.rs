@@ -18,6 +18,7 @@ use self::conform::Shape;
 use self::times::Extremes;
 use crate::config::{At, Format, Kept};
 use crate::error::Error;
+use crate::memory::default_limit;
 use crate::moment::Zone;
 use crate::scan::{Progress, ScanError, WholeFile};
 use crate::snapshot::{self, Origin, Snapshot, SnapshotFile, TableField};
@@ -36,6 +37,7 @@ pub struct Inspected {
     snapshot: Snapshot,
     shape: Shape,
     seen: Vec<Seen>,
+    memory_limit: u64,
 }
 
 /// What a file's footer says.
@@ -145,7 +147,13 @@ impl Inspected {
             None => of_files(&snapshot, &seen, &shown)?,
         };
         let shape = Shape::new(fields, zone);
-        Ok(Self { url, format, snapshot, shape, seen })
+        Ok(Self { url, format, snapshot, shape, seen, memory_limit: default_limit() })
+    }
+
+    /// Reads rows within this limit of memory, in bytes.
+    #[must_use]
+    pub fn within(self, memory_limit: u64) -> Self {
+        Self { memory_limit, ..self }
     }
 
     pub fn inspection(&self) -> Inspection {
@@ -230,7 +238,8 @@ impl Inspected {
             if left == 0 || is_gone() {
                 break;
             }
-            let file = WholeFile::open(&self.snapshot.store, of, self.snapshot.schema())?;
+            let file = WholeFile::open(&self.snapshot.store, of, self.snapshot.schema())?
+                .within(self.memory_limit);
             for group in 0..file.parquet().num_row_groups() {
                 if progress.stop.load(Ordering::Relaxed) {
                     return Err(ScanError::Interrupted.into());

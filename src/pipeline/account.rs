@@ -38,14 +38,20 @@ pub fn account(
     for (unit, (file, record)) in filled.selection.units.iter().enumerate() {
         let own = terms.get(unit).copied().unwrap_or_default();
         let mut became = conserved(source, *file, record, own)?;
+        let outside = own.get(Term::Outside as usize).copied().unwrap_or(0);
+        // Rows that do not matter may lie in pages that another report need not read.
+        let unverified = record.unchecked && record.kept > outside;
         match files.last_mut() {
             Some(last) if last.file == Some(*file) && last.day == record.file_day => {
                 last.units.end = unit + 1;
+                let known = last.became.files_unverified > 0;
+                became.files_unverified = u64::from(unverified && !known);
                 last.became.add(&became);
             }
             last => {
                 let is_new = last.is_none_or(|last| last.file != Some(*file));
                 became.files_read = u64::from(is_new);
+                became.files_unverified = u64::from(unverified);
                 let (file, units) = (Some(*file), unit..unit + 1);
                 files.push(FileCoverage { file, day: record.file_day, units, became });
             }

@@ -230,7 +230,13 @@ impl Reader<'_> {
             None => {
                 let listed = source.snapshot.files.get(*file).ok_or_else(|| lost("path"))?;
                 let (context, store) = (&source.context, &source.snapshot.store);
-                PersonIds::open(context, store, listed, self.progress)?
+                PersonIds::open(
+                    context,
+                    store,
+                    listed,
+                    self.progress,
+                    self.of.prepared.budget.rest,
+                )?
             }
         };
         let weight = ids.weight(record.row_group)?;

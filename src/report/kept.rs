@@ -183,7 +183,7 @@ impl Kept {
                     g.text(row, GRAIN) == Some("source_day")
                         && (["files_unreadable", "files_missing", "files_late", "files_changed"]
                             .iter()
-                            .chain(&["files_unverified", "rows_rejected"])
+                            .chain(&["rows_rejected"])
                             .any(|c| g.int(row, c).is_some_and(|n| n > 0))
                             || g.text(row, "verdict") == Some("incomplete"))
                 };

@@ -207,6 +207,13 @@ pub struct FileRows {
     pub counted: u64,
 }
 
+impl FileRows {
+    /// Whether one of the rows matters.
+    pub fn any_inside(&self) -> bool {
+        self.repeated + self.denied + self.counted > 0
+    }
+}
+
 /// Everything that was counted.
 pub struct Truth {
     pub facts: Facts,

@@ -13,7 +13,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use super::batch::AccessBatch;
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
-use super::engine::Fetch;
+use super::engine::{Fetch, KEPT_ROW};
 use super::events::EventBuilder;
 use super::file::{Footer, OpenFile, Opened};
 use super::mapping::moments;
@@ -22,6 +22,7 @@ use super::prune;
 use super::ranges::{Fetched, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
 use super::{ScanContext, ScanError, UnitRecord};
+use crate::memory::Budget;
 use crate::moment::Moment;
 
 /// What to do with bytes that have arrived.
@@ -71,16 +72,39 @@ pub(super) struct Selected {
 pub(super) struct Decoder {
     context: Arc<ScanContext>,
     endpoints: EndpointCache,
+    /// Bytes that one row group may take.
+    rest: u64,
+    /// Of them, what the step at hand takes whatever its pages hold.
+    taken: u64,
 }
 
 impl Decoder {
-    pub fn new(context: Arc<ScanContext>) -> Self {
-        Self { context, endpoints: EndpointCache::default() }
+    pub fn new(context: Arc<ScanContext>, rest: u64) -> Self {
+        Self { context, endpoints: EndpointCache::default(), rest, taken: 0 }
     }
 
+    /// Runs a step that takes `taken` bytes beside what its pages hold.
+    ///
     /// # Errors
-    /// Damaged files, and columns that are not as mapped.
-    pub fn run(&mut self, fetch: Fetch, bytes: Vec<Bytes>) -> Result<Selected, ScanError> {
+    /// Damaged files, columns that are not as mapped, and what does not fit into memory.
+    pub fn run(
+        &mut self,
+        fetch: Fetch,
+        bytes: Vec<Bytes>,
+        taken: u64,
+    ) -> Result<Selected, ScanError> {
+        self.taken = taken;
+        let file = fetch.file.clone();
+        let mut done = self.step(fetch, bytes)?;
+        let footer = file.footer();
+        for (unit, _) in &mut done.units {
+            unit.unchecked =
+                footer.as_ref().is_ok_and(|footer| footer.is_unchecked(unit.row_group as usize));
+        }
+        Ok(done)
+    }
+
+    fn step(&mut self, fetch: Fetch, bytes: Vec<Bytes>) -> Result<Selected, ScanError> {
         let Fetch { file, ranges, step } = fetch;
         let fetched = Fetched {
             size: file.pin.size,
@@ -95,6 +119,21 @@ impl Decoder {
                 self.read(&file, group, &matches, *unit, meaning, fetched)
             }
         }
+    }
+
+    /// Looks at the pages of a row group before they are read.
+    fn check(
+        &self,
+        file: &OpenFile,
+        group: usize,
+        leaves: &[usize],
+        fetched: &Fetched,
+    ) -> Result<(), ScanError> {
+        let footer = file.footer()?;
+        let Some(details) = footer.group(group) else { return Ok(()) };
+        let room = (self.taken, self.rest);
+        footer.learn_unchecked(group, file.check_pages(details, leaves, fetched, room)?);
+        Ok(())
     }
 
     fn open(&self, file: &Arc<OpenFile>, fetched: Fetched) -> Result<Selected, ScanError> {
@@ -141,6 +180,7 @@ impl Decoder {
     ) -> Result<Selected, ScanError> {
         let footer = file.footer()?;
         let time = &footer.columns.time;
+        self.check(file, group, &time.leaves, &fetched)?;
         let mut days = BTreeSet::new();
         let live = footer.live_rows(group).map(|live| selection_of_ranges(footer, group, &live));
         for batch in open_reader(file, footer, group, &time.leaves, live, &fetched)? {
@@ -309,7 +349,10 @@ impl Decoder {
         let rows = usize::try_from(rows).unwrap_or(0);
         let mut unit = self.unit(footer, group, rows as u64);
         let selection = ranges.as_ref().map(|r| selection_of_ranges(footer, group, r));
-        let mut matcher = Matcher::new(&self.context.asked);
+        let leaves = footer.columns.selecting();
+        self.check(file, group, &leaves, &fetched)?;
+        let most = usize::try_from(self.rest / KEPT_ROW).unwrap_or(usize::MAX);
+        let mut matcher = Matcher::new(&self.context.asked, most);
         let all_dictionary = footer.scope_leaf.is_some_and(|leaf| {
             footer.group(group).is_some_and(|g| prune::only_dictionary_pages(g, leaf))
         });
@@ -340,11 +383,10 @@ impl Decoder {
                     return self.selected(file, group, unit, matcher, seen);
                 }
                 // Not what its footer says: the library is asked, from the first row on.
-                Err(ParquetError::NYI(_)) => matcher = Matcher::new(&self.context.asked),
+                Err(ParquetError::NYI(_)) => matcher = Matcher::new(&self.context.asked, most),
                 Err(e) => return Err(file.unreadable(&e)),
             }
         }
-        let leaves = footer.columns.selecting();
         for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
             read += batch.num_rows();
@@ -396,6 +438,11 @@ impl Decoder {
         (rows, selected, read, ruled_out): (usize, usize, usize, bool),
     ) -> Result<Selected, ScanError> {
         let footer = file.footer()?;
+        if matcher.matches.are_too_many() {
+            let rows = (rows as u64).saturating_mul(KEPT_ROW);
+            let needed = Budget::limit_for(rows.max(self.rest)).div_ceil(1_000_000);
+            return Err(ScanError::Memory { file: file.shown.clone(), needed });
+        }
         if ruled_out {
             unit.pruned.dictionary = selected as u64;
         } else if read == selected {
@@ -432,6 +479,7 @@ impl Decoder {
         let footer = file.footer()?;
         let rows = usize::try_from(unit.rows).unwrap_or(0);
         let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
+        self.check(file, group, &leaves, &fetched)?;
         let fetched = Arc::new(fetched);
         let flat = if self.context.pruning {
             FlatReader::open(&footer.metadata, group, &leaves, &matches.rows, &fetched)

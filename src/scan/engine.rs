@@ -84,7 +84,12 @@ struct Ready {
 impl Ready {
     /// Bytes that decoding takes beside the fetched ones.
     fn weight(&self) -> u64 {
-        self.fetch.step.rows_kept().saturating_mul(KEPT_ROW) + DECODING
+        self.rows() + DECODING
+    }
+
+    /// Bytes that the rows take which it hands on.
+    fn rows(&self) -> u64 {
+        self.fetch.step.rows_kept().saturating_mul(KEPT_ROW)
     }
 }
 
@@ -92,7 +97,7 @@ impl Ready {
 pub(super) const DECODING: u64 = 8 << 20;
 
 /// A matching row with its place in the selection, as an event, and copied into its pack.
-const KEPT_ROW: u64 = 140;
+pub(super) const KEPT_ROW: u64 = 140;
 
 #[derive(Default)]
 struct State {
@@ -220,22 +225,20 @@ impl Engine<'_> {
     }
 
     fn work<S: Sink>(&self, sink: &mut S) -> Result<(), ScanError> {
-        let mut decoder = Decoder::new(self.job.context.clone());
+        let mut decoder = Decoder::new(self.job.context.clone(), self.budget.rest);
         loop {
             let Some(ready) = self.next()? else { break };
             let file = ready.fetch.file.clone();
             let weight = ready.weight();
             if ready.held + weight > self.budget.rest {
-                let needed = Budget::limit_for(ready.held + weight);
-                return Err(ScanError::Memory {
-                    file: file.shown.clone(),
-                    needed: needed.div_ceil(1_000_000),
-                });
+                return Err(too_large(&file, ready.held + weight));
             }
-            let done = guarded(|| decoder.run(ready.fetch, ready.bytes)).unwrap_or_else(|what| {
-                let reason = format!("decoding it stopped at something impossible ({what})");
-                Err(ScanError::Unreadable { file: file.shown.clone(), reason })
-            });
+            let taken = ready.held + ready.rows();
+            let done =
+                guarded(|| decoder.run(ready.fetch, ready.bytes, taken)).unwrap_or_else(|what| {
+                    let reason = format!("decoding it stopped at something impossible ({what})");
+                    Err(ScanError::Unreadable { file: file.shown.clone(), reason })
+                });
             let mut fetches = Vec::new();
             let mut finished = 0;
             match done {
@@ -360,6 +363,11 @@ impl Engine<'_> {
                 continue;
             }
             let held = fetch.bytes();
+            if held > self.budget.rest {
+                // Not even fetched.
+                state.failed.get_or_insert_with(|| too_large(&fetch.file, held));
+                return;
+            }
             state.held += held;
             state.in_flight += 1;
             self.progress.bytes.fetch_add(held, Ordering::Relaxed);
@@ -399,6 +407,11 @@ impl Engine<'_> {
             shared.changed.notify_all();
         });
     }
+}
+
+fn too_large(file: &OpenFile, bytes: u64) -> ScanError {
+    let needed = Budget::limit_for(bytes).div_ceil(1_000_000);
+    ScanError::Memory { file: file.shown.clone(), needed }
 }
 
 /// Runs `work` over a file's bytes; what it says when it panics. The Parquet library takes some

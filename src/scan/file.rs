@@ -17,18 +17,24 @@ use super::decode::Step;
 use super::deleted::Deleted;
 use super::engine::Fetch;
 use super::events::Columns;
+use super::headers;
 use super::prune;
 use super::ranges::Fetched;
+use super::thrift::walk;
 use super::types::{arrow_metadata, with_dictionaries};
 use super::{ScanContext, ScanError};
 use crate::config::ColumnPlan;
 use crate::config::raw::Encoding;
+use crate::memory::Budget;
 use crate::moment::{EpochUnit, Moment};
 use crate::snapshot::{SnapshotFile, TableSchema};
 use crate::store::{Pin, Store};
 
 /// What a first read takes from the end of a file: most footers fit.
 pub(super) const TAIL: u64 = 64 << 10;
+
+/// Rows of a row group at most: their numbers have 32 bits.
+const MOST_ROWS: i64 = u32::MAX as i64;
 
 /// A file while it is read.
 #[derive(Debug)]
@@ -123,22 +129,93 @@ impl OpenFile {
         }
         let from = fetched.parts.first().map_or(0, |(start, _)| *start);
         let tail = fetched.parts.into_iter().next().map(|(_, b)| b).unwrap_or_default();
-        let policy = if pages { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
-        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(policy);
-        match reader.try_parse_sized(&tail, size) {
-            Ok(()) => {}
-            Err(ParquetError::NeedMoreData(needed)) => {
-                let from_needed = size.saturating_sub(needed as u64);
-                if from_needed >= from {
-                    return Err(self.unreadable(&"its footer is damaged"));
-                }
-                return Ok(FooterRead::NeedsFrom(from_needed));
-            }
-            Err(error) => return Err(self.unreadable(&error)),
+        self.check_tail(&tail)?;
+        let mut reader = ParquetMetaDataReader::new();
+        if let Some(earlier) = self.parsed(reader.try_parse_sized(&tail, size), from)? {
+            return Ok(FooterRead::NeedsFrom(earlier));
         }
         let metadata = reader.finish().map_err(|e| self.unreadable(&e))?;
         self.check_footer(&metadata)?;
+        if !pages {
+            return Ok(FooterRead::Whole(Arc::new(metadata)));
+        }
+        self.check_page_index(&metadata, from, &tail)?;
+        let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
+            .with_page_index_policy(PageIndexPolicy::Optional);
+        if let Some(earlier) = self.parsed(reader.read_page_indexes_sized(&tail, size), from)? {
+            return Ok(FooterRead::NeedsFrom(earlier));
+        }
+        let metadata = reader.finish().map_err(|e| self.unreadable(&e))?;
         Ok(FooterRead::Whole(Arc::new(metadata)))
+    }
+
+    /// Where the bytes from `from` on are not enough: from where they are.
+    fn parsed(&self, done: Result<(), ParquetError>, from: u64) -> Result<Option<u64>, ScanError> {
+        match done {
+            Ok(()) => Ok(None),
+            Err(ParquetError::NeedMoreData(needed)) => {
+                let needed = self.pin.size.saturating_sub(needed as u64);
+                if needed >= from {
+                    return Err(self.unreadable(&"its footer is damaged"));
+                }
+                Ok(Some(needed))
+            }
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
+    /// Encrypted files are told as what they are; and a footer that claims more than its bytes can hold does
+    /// not reach the library.
+    fn check_tail(&self, tail: &[u8]) -> Result<(), ScanError> {
+        let encrypted = || {
+            self.unreadable(
+                &"unsupported: the file is encrypted; give a copy that is not, or leave it out",
+            )
+        };
+        let Some((rest, [a, b, c, d, magic @ ..])) = tail.split_last_chunk::<8>() else {
+            return Ok(());
+        };
+        if magic == b"PARE" {
+            return Err(encrypted());
+        }
+        let length = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
+        let footer = rest.len().checked_sub(length).and_then(|from| rest.get(from..));
+        // The library says what is wrong with a footer that is not here, and what else the end may be.
+        let Some(footer) = footer.filter(|_| magic == b"PAR1") else { return Ok(()) };
+        let mut is_encrypted = false;
+        // parquet.thrift, FileMetaData: 8 is the algorithm by which columns are encrypted.
+        let walked = walk(footer, |path, _| is_encrypted |= path.first() == Some(&8));
+        if is_encrypted {
+            return Err(encrypted());
+        }
+        walked.map(drop).ok_or_else(|| self.unreadable(&"its footer is damaged"))
+    }
+
+    /// What of the index of pages is here must be what it says; it is parsed like the footer.
+    fn check_page_index(
+        &self,
+        metadata: &ParquetMetaData,
+        from: u64,
+        tail: &[u8],
+    ) -> Result<(), ScanError> {
+        for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+            let place = |offset: Option<i64>, length: Option<i32>| {
+                let start = u64::try_from(offset?).ok()?.checked_sub(from)?;
+                let start = usize::try_from(start).ok()?;
+                tail.get(start..start.checked_add(usize::try_from(length?).ok()?)?)
+            };
+            let parts = [
+                place(column.column_index_offset(), column.column_index_length()),
+                place(column.offset_index_offset(), column.offset_index_length()),
+            ];
+            if parts.into_iter().flatten().any(|part| walk(part, |_, _| ()).is_none()) {
+                let of = column.column_path().string();
+                return Err(
+                    self.unreadable(&format!("its index of the pages of `{of}` is damaged"))
+                );
+            }
+        }
+        Ok(())
     }
 
     /// A footer that contradicts itself or the file says nothing that could be relied on. (The library takes
@@ -152,6 +229,12 @@ impl OpenFile {
             return Err(self.unreadable(&reason));
         }
         for (number, group) in metadata.row_groups().iter().enumerate() {
+            if group.num_rows() > MOST_ROWS {
+                let rows = group.num_rows();
+                return Err(self.unreadable(&format!(
+                    "unsupported: row group {number} has {rows} rows, and at most {MOST_ROWS} are read"
+                )));
+            }
             for column in group.columns() {
                 let (start, length) = column.byte_range();
                 let end = start.checked_add(length).filter(|end| *end <= self.pin.size);
@@ -274,7 +357,42 @@ impl OpenFile {
         });
         let deletes = self.file.deletes.as_ref();
         let deleted = deletes.map(|deletes| Deleted::load(self, deletes, parquet)).transpose()?;
-        Ok(Footer { metadata, columns, bound, file_day, days, time, scope_leaf, deleted })
+        let unchecked = days.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Footer {
+            metadata,
+            columns,
+            bound,
+            file_day,
+            days,
+            time,
+            scope_leaf,
+            deleted,
+            unchecked,
+        })
+    }
+
+    /// Looks at the pages before they are read: whether one has no checksum.
+    ///
+    /// # Errors
+    /// Damaged pages; pages that, beside what is `taken`, need more memory than `rest`.
+    pub fn check_pages(
+        &self,
+        group: &RowGroupMetaData,
+        leaves: &[usize],
+        fetched: &Fetched,
+        (taken, rest): (u64, u64),
+    ) -> Result<bool, ScanError> {
+        let room = rest.saturating_sub(taken);
+        let headers =
+            headers::look(group, leaves, fetched, room).map_err(|e| self.unreadable(&e))?;
+        if headers.bytes > room {
+            let needed = Budget::limit_for(taken.saturating_add(headers.bytes));
+            return Err(ScanError::Memory {
+                file: self.shown.clone(),
+                needed: needed.div_ceil(1_000_000),
+            });
+        }
+        Ok(headers.unchecked)
     }
 
     pub fn unreadable(&self, error: &impl std::fmt::Display) -> ScanError {
@@ -303,6 +421,8 @@ pub struct Footer {
     /// The scope column, where its statistics, bloom filters and pages speak for single scopes.
     pub scope_leaf: Option<usize>,
     deleted: Option<Deleted>,
+    /// By row group: whether a page that was read has no checksum.
+    unchecked: Vec<AtomicBool>,
 }
 
 impl Footer {
@@ -314,6 +434,17 @@ impl Footer {
     /// The rows of the row group that are not gone; `None` where all are there.
     pub fn live_rows(&self, group: usize) -> Option<Vec<Range<usize>>> {
         self.deleted.as_ref()?.live(group)
+    }
+
+    /// Keeps whether pages of the row group that were read lack checksums.
+    pub fn learn_unchecked(&self, group: usize, unchecked: bool) {
+        if let Some(known) = self.unchecked.get(group) {
+            known.fetch_or(unchecked, Ordering::Relaxed);
+        }
+    }
+
+    pub fn is_unchecked(&self, group: usize) -> bool {
+        self.unchecked.get(group).is_some_and(|known| known.load(Ordering::Relaxed))
     }
 
     pub fn group(&self, group: usize) -> Option<&RowGroupMetaData> {

@@ -13,12 +13,14 @@ pub mod endpoint;
 mod engine;
 mod events;
 mod file;
+mod headers;
 mod mapping;
 mod pages;
 mod person_ids;
 mod prune;
 mod ranges;
 mod scopes;
+mod thrift;
 mod types;
 mod whole;
 
@@ -129,6 +131,9 @@ pub struct UnitRecord {
     pub first_day: Option<i64>,
     /// The last day that the file's partition declares, where it does.
     pub last_day: Option<i64>,
+    /// Whether a page that was read has no checksum: damage in it need not be seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked: bool,
     /// Days of the row group's times, as ranges; empty where neither partition nor statistics show
     /// them and nobody asked.
     pub days: Vec<(i64, i64)>,

@@ -25,6 +25,8 @@ pub struct PersonIds {
     context: Arc<ScanContext>,
     store: Store,
     progress: Arc<Progress>,
+    /// Bytes that one row group may take.
+    rest: u64,
 }
 
 impl PersonIds {
@@ -37,12 +39,14 @@ impl PersonIds {
         store: &Store,
         file: &SnapshotFile,
         progress: &Arc<Progress>,
+        rest: u64,
     ) -> Result<Self, ScanError> {
         let own = Self {
             file: Arc::new(OpenFile::new(0, file, store)),
             context: context.clone(),
             store: store.clone(),
             progress: progress.clone(),
+            rest,
         };
         let mut fetch = OpenFile::first_fetch(own.file.clone());
         loop {
@@ -92,12 +96,14 @@ impl PersonIds {
                     .map_err(|e| ScanError::Internal { what: e.to_string() })?;
             return batch(&row);
         }
-        if footer.group(group).is_none() {
-            return Err(file.unreadable(&format!("it has no row group {group}")));
-        }
+        let details = footer.group(group);
+        let details =
+            details.ok_or_else(|| file.unreadable(&format!("it has no row group {group}")))?;
         let ranges = byte_ranges(footer, group, &bound.leaves, None);
         let fetched = self.fetch(ranges)?;
+        let held = fetched.parts.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         self.guarded(|| {
+            file.check_pages(details, &bound.leaves, &fetched, (held, self.rest))?;
             for rows in open_reader(file, footer, group, &bound.leaves, None, &fetched)? {
                 batch(&rows.map_err(|e| file.unreadable(&e))?)?;
             }

@@ -56,9 +56,23 @@ pub struct Matches {
     /// For each of them its set in `sets`.
     pub held: Vec<u32>,
     pub sets: HeldSets,
+    /// Rows from which on there are too many to be read.
+    pub most: usize,
 }
 
 impl Matches {
+    fn push(&mut self, row: u32, held: u32) {
+        // The one too many stands for all that follow.
+        if self.rows.len() <= self.most {
+            self.rows.push(row);
+            self.held.push(held);
+        }
+    }
+
+    pub fn are_too_many(&self) -> bool {
+        self.rows.len() > self.most
+    }
+
     /// Why the scope of a matching row cannot be used.
     pub fn reject(held: u32) -> Option<Reject> {
         (held == UNREADABLE).then_some(Reject::Scope)
@@ -113,14 +127,21 @@ pub struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
-    pub fn new(asked: &'a Asked) -> Self {
+    /// Of a row group of which at most so many rows can be read.
+    pub fn new(asked: &'a Asked, most: usize) -> Self {
         let by_name = asked
             .scopes
             .iter()
             .enumerate()
             .filter_map(|(i, scope)| Some((scope.name.as_str(), u32::try_from(i).ok()?)))
             .collect();
-        Self { asked, by_name, matches: Matches::default(), encoding: None, dictionary: None }
+        Self {
+            asked,
+            by_name,
+            matches: Matches { most, ..Default::default() },
+            encoding: None,
+            dictionary: None,
+        }
     }
 
     fn code_of_text(&mut self, bound: &Bound, text: &str, encoding: Encoding) -> u32 {
@@ -140,8 +161,7 @@ impl<'a> Matcher<'a> {
 
     fn take(&mut self, code: u32, row: u32) {
         if code != NONE {
-            self.matches.rows.push(row);
-            self.matches.held.push(code);
+            self.matches.push(row, code);
         }
     }
 
@@ -235,10 +255,9 @@ impl<'a> Matcher<'a> {
         let codes = self.dictionary.as_ref().map_or(&[][..], |(_, codes)| codes);
         let meanings: Vec<Option<u32>> =
             codes.iter().map(|code| (*code != NONE).then_some(*code)).collect();
-        let Matches { rows, held, .. } = &mut self.matches;
+        let matches = &mut self.matches;
         column.find(&meanings, |row, code| {
-            rows.push(u32::try_from(row).unwrap_or(u32::MAX));
-            held.push(code);
+            matches.push(u32::try_from(row).unwrap_or(u32::MAX), code);
         })
     }
 

@@ -15,6 +15,7 @@ use super::engine::guarded;
 use super::file::{FooterRead, OpenFile, TAIL};
 use super::ranges::Fetched;
 use super::types::arrow_metadata;
+use crate::memory::{Budget, default_limit};
 use crate::snapshot::{SnapshotFile, TableSchema};
 use crate::store::Store;
 
@@ -27,6 +28,8 @@ pub struct WholeFile {
     store: Store,
     metadata: ArrowReaderMetadata,
     deleted: Option<Deleted>,
+    /// Bytes that one row group may take.
+    rest: u64,
 }
 
 impl WholeFile {
@@ -57,7 +60,15 @@ impl WholeFile {
         let deletes = file.file.deletes.as_ref();
         let deleted = deletes.map(|of| Deleted::load(&file, of, metadata.metadata()));
         let deleted = deleted.transpose()?;
-        Ok(Self { file, store: store.clone(), metadata, deleted })
+        let own = Self { file, store: store.clone(), metadata, deleted, rest: 0 };
+        Ok(own.within(default_limit()))
+    }
+
+    /// Reads within this limit of memory, in bytes.
+    #[must_use]
+    pub fn within(self, memory_limit: u64) -> Self {
+        let rest = Budget::new(memory_limit, 1).map_or(0, |budget| budget.rest);
+        Self { rest, ..self }
     }
 
     /// The address, for messages.
@@ -101,7 +112,10 @@ impl WholeFile {
         let bytes = bytes.map_err(ScanError::from)?;
         let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
         let fetched = Fetched { size: file.pin.size, parts };
+        let held = ranges.iter().map(|range| range.end - range.start).sum();
+        let leaves: Vec<usize> = (0..details.num_columns()).collect();
         let mut rows = in_file(file, || {
+            file.check_pages(details, &leaves, &fetched, (held, self.rest))?;
             let builder =
                 ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone());
             let builder = builder.with_row_groups(vec![group]).with_batch_size(ROWS);

@@ -295,10 +295,23 @@ impl Store {
                     let length = usize::try_from(got.range.end - got.range.start);
                     let length = length.map_err(|e| generic(Box::new(e)))?;
                     let from = got.range.start;
-                    tokio::task::spawn_blocking(move || buffers.read(&file, from, length))
+                    let read = move || {
+                        let bytes = buffers.read(&file, from, length)?;
+                        let after = file.metadata()?;
+                        Ok::<_, std::io::Error>((bytes, after.len(), after.modified()?))
+                    };
+                    let (bytes, length, written) = tokio::task::spawn_blocking(read)
                         .await
                         .map_err(|e| generic(Box::new(e)))?
-                        .map_err(|e| generic(Box::new(e)))?
+                        .map_err(|e| generic(Box::new(e)))?;
+                    // What was written while it was read may be of two versions.
+                    if length != size || written != got.meta.last_modified.into() {
+                        return Err(OsError::Precondition {
+                            path: at.to_string(),
+                            source: "it was written while it was read".into(),
+                        });
+                    }
+                    bytes
                 }
                 GetResultPayload::Stream(_) => got.bytes().await?,
             };

@@ -27,3 +27,4 @@ mod silence;
 mod storage;
 mod stores;
 mod suppress;
+mod trouble;

@@ -89,7 +89,7 @@ impl Moto {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn store(&self, bucket: &str) -> AmazonS3 {
+    pub fn store(&self, bucket: &str) -> AmazonS3 {
         AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region("us-east-1")

@@ -149,7 +149,7 @@ def views(settings: configuration.Settings, registry: registries.Registry, known
             expected_until=moment, expected_grace=count,
         ),
         "files": table(rows.files, file_no=count, source=text, declared_day=pa.date32(),
-                       last_day=pa.date32(), file_day=pa.date32()),
+                       last_day=pa.date32(), file_day=pa.date32(), has_checksums=pa.bool_()),
         "raw_rows": rows.table(),
     }
 

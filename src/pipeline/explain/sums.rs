@@ -136,6 +136,7 @@ pub struct RowSums {
     /// Size of the files.
     pub bytes: u64,
     pub files_read: u64,
+    pub files_unverified: u64,
     pub files_unreadable: u64,
     /// Null where the report follows no other.
     pub files_changed: Option<u64>,
@@ -157,6 +158,7 @@ impl RowSums {
         Self {
             bytes,
             files_read: became.files_read,
+            files_unverified: became.files_unverified,
             files_unreadable: became.files_unreadable,
             files_changed: became.since.map(|since| since.files_changed),
             files_late: became.since.map(|since| since.files_late),
@@ -174,9 +176,10 @@ impl RowSums {
     }
 
     /// The columns of `coverage` that they stand in.
-    pub fn figures(&self) -> [(&'static str, Option<u64>); 14] {
+    pub fn figures(&self) -> [(&'static str, Option<u64>); 15] {
         [
             ("files_read", Some(self.files_read)),
+            ("files_unverified", Some(self.files_unverified)),
             ("files_unreadable", Some(self.files_unreadable)),
             ("files_changed", self.files_changed),
             ("files_late", self.files_late),

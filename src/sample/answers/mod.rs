@@ -174,6 +174,8 @@ fn coverage(truth: &Truth) -> Vec<Row> {
             ("source", json!(source)),
             ("file_day", json!(day.map(day_to_date))),
             ("files_read", json!(files.len())),
+            // The files are written without checksums.
+            ("files_unverified", json!(files.iter().filter(|(_, rows)| rows.any_inside()).count())),
             ("files_unreadable", json!(0)),
             (
                 "rows_in_metadata",

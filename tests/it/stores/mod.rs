@@ -3,7 +3,7 @@
 mod checks;
 mod ends;
 mod lost;
-mod servers;
+pub mod servers;
 mod settings;
 
 use std::path::Path;

@@ -45,8 +45,8 @@ class Rows:
     """Columns of `raw_rows` and of `files`, filled file by file."""
 
     cells: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in SCHEMA.names})
-    # Number, source, declared day, last day that the partition allows, file day.
-    files: list[tuple[int, str, date | None, date | None, date | None]] = field(
+    # Number, source, declared day, last day that the partition allows, file day, checksums.
+    files: list[tuple[int, str, date | None, date | None, date | None, bool]] = field(
         default_factory=list
     )
 
@@ -98,7 +98,8 @@ def add_file(rows: Rows, source: Source, file: files.LogFile, registry: Registry
     declared = declared_day(source, file)
     shown = declared or (day_of_all(times) if metadata_shows_times(file.path, source) else None)
     last = declared + timedelta(days=source.partition_slack_days) if declared else None
-    rows.files.append((file_no, source.name, declared, last, shown))
+    checked = has_checksums(file.path)
+    rows.files.append((file_no, source.name, declared, last, shown, checked))
 
 
 def read_parquet(path: Path) -> pa.Table:
@@ -106,6 +107,27 @@ def read_parquet(path: Path) -> pa.Table:
     with pq.ParquetFile(path) as file:
         groups = [file.read_row_group(n) for n in range(file.num_row_groups)]
         return pa.concat_tables(groups) if groups else file.schema_arrow.empty_table()
+
+
+def has_checksums(path: Path) -> bool:
+    """Whether pages have them, by the first: programs write them for all or for none."""
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
+    full = next((g for g in groups if g.num_rows), None)
+    if full is None:
+        return False
+    column = full.column(0)
+    at = column.dictionary_page_offset or column.data_page_offset
+    header = path.read_bytes()[at:]
+    # parquet.thrift, PageHeader: three numbers (type, sizes) stand before the checksum, field 4; each is a
+    # byte for the field, 0x15, and a number of seven bits a byte.
+    place = 0
+    for _ in range(3):
+        place += 1
+        while header[place] & 0x80:
+            place += 1
+        place += 1
+    return header[place] == 0x15
 
 
 def declared_day(source: Source, file: files.LogFile) -> date | None:

@@ -1,0 +1,227 @@
+//! Headers of pages, looked at before a page is decompressed: how much that will take, and whether damage
+//! in it would be seen.
+//!
+//! The library takes as much memory as a header asks for, and two of its decompressors go on for as long
+//! as they find something: a file of a kilobyte could take all that a machine has.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use parquet::basic::Compression;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+
+use super::ranges::Fetched;
+use super::thrift::{Leaf, walk};
+
+/// What of a DEFLATE stream comes out for a byte that went in: at most so many.
+const LARGEST_DEFLATE: u64 = 1032;
+
+/// The same of LZ4.
+const LARGEST_LZ4: u64 = 255;
+
+/// How an LZ4 stream of its own framing begins; the library takes it where Hadoop's should be.
+const LZ4_FRAME: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
+
+/// What a reader keeps for a value of a repeated column beside the value: levels, and its place.
+const REPEATED_VALUE: u64 = 8;
+
+/// What the headers of several columns' pages say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Headers {
+    /// Bytes that one page of each column takes, with the column's dictionary: the largest.
+    pub bytes: u64,
+    /// Whether a page has no checksum.
+    pub unchecked: bool,
+}
+
+/// Looks at all pages of the columns that were fetched. Where a page does not say what it will take
+/// (or lies), it is decompressed once to count, if it could exceed `room` bytes.
+///
+/// # Errors
+/// What is wrong with the pages.
+pub(super) fn look(
+    group: &RowGroupMetaData,
+    leaves: &[usize],
+    fetched: &Fetched,
+    room: u64,
+) -> Result<Headers, String> {
+    let mut sum = Headers::default();
+    let mut leaves = leaves.to_vec();
+    leaves.sort_unstable();
+    leaves.dedup();
+    for column in leaves.into_iter().filter_map(|leaf| group.columns().get(leaf)) {
+        let own = Column { chunk: column, room }.look(fetched);
+        let own =
+            own.map_err(|what| format!("column `{}`: {what}", column.column_path().string()))?;
+        sum.bytes = sum.bytes.saturating_add(own.bytes);
+        sum.unchecked |= own.unchecked;
+    }
+    Ok(sum)
+}
+
+struct Column<'a> {
+    chunk: &'a ColumnChunkMetaData,
+    room: u64,
+}
+
+impl Column<'_> {
+    fn look(&self, fetched: &Fetched) -> Result<Headers, String> {
+        let (start, length) = self.chunk.byte_range();
+        let end = start.saturating_add(length);
+        let values = u64::try_from(self.chunk.num_values()).unwrap_or(0);
+        let (mut dictionary, mut largest, mut unchecked, mut seen) = (0, 0, false, 0u64);
+        for (from, part) in fetched.parts.iter().filter(|(from, _)| (start..end).contains(from)) {
+            let inside = usize::try_from(end - from).unwrap_or(usize::MAX).min(part.len());
+            let mut rest = part.slice(..inside);
+            // Behind the last value some writers leave bytes that are no page.
+            while !rest.is_empty() && seen < values {
+                let header = Header::read(&rest).ok_or_else(|| {
+                    format!("no header of a page {} bytes before its end", rest.len())
+                })?;
+                let body = header.body(&rest)?;
+                self.check(&header, &body)?;
+                rest = rest.slice(header.length + body.len()..);
+                unchecked |= !header.checked && header.kind != Kind::Other;
+                match header.kind {
+                    Kind::Dictionary => dictionary = header.uncompressed,
+                    Kind::Data => {
+                        seen = seen.saturating_add(header.values);
+                        if seen > values {
+                            return Err(format!("its pages have more than its {values} values"));
+                        }
+                        let repeated = self.chunk.column_descr().max_rep_level() > 0;
+                        let levels = if repeated { header.values * REPEATED_VALUE } else { 0 };
+                        largest = largest.max(header.uncompressed.saturating_add(levels));
+                    }
+                    Kind::Other => {}
+                }
+            }
+        }
+        Ok(Headers { bytes: dictionary.saturating_add(largest), unchecked })
+    }
+
+    /// Whether a page takes what its header says.
+    fn check(&self, header: &Header, body: &Bytes) -> Result<(), String> {
+        let claimed = header.uncompressed;
+        let differs = |found: String| {
+            Err(format!("a page says that it has {claimed} bytes decompressed, and has {found}"))
+        };
+        // A value of a dictionary takes a byte at the least.
+        if header.kind == Kind::Dictionary && header.values > claimed {
+            return differs(format!("{} values", header.values));
+        }
+        let codec = self.chunk.compression();
+        if header.kind == Kind::Other || body.is_empty() {
+            return Ok(());
+        }
+        if !header.compressed || codec == Compression::UNCOMPRESSED {
+            return if claimed == body.len() as u64 {
+                Ok(())
+            } else {
+                differs(format!("{}, not compressed", body.len()))
+            };
+        }
+        let Some(stream) = body.get(header.levels..).filter(|_| header.levels as u64 <= claimed)
+        else {
+            return differs(format!("{} bytes of levels", header.levels));
+        };
+        let limit = claimed - header.levels as u64;
+        let could_take = |each: u64| (stream.len() as u64).saturating_mul(each) > self.room;
+        match codec {
+            Compression::ZSTD(_) => match zstd::zstd_safe::get_frame_content_size(stream) {
+                Ok(Some(size)) if size > limit => differs(format!("at least {size}")),
+                _ => Ok(()),
+            },
+            Compression::GZIP(_) if could_take(LARGEST_DEFLATE) => {
+                fits(MultiGzDecoder::new(stream), limit).or_else(differs)
+            }
+            Compression::BROTLI(_) => {
+                fits(brotli::Decompressor::new(stream, 4096), limit).or_else(differs)
+            }
+            Compression::LZ4 if stream.starts_with(LZ4_FRAME) && could_take(LARGEST_LZ4) => {
+                Err(format!(
+                    "a page of {} bytes is an LZ4 stream of its own framing, which does not say how much it takes",
+                    stream.len()
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a stream gives at most `limit` bytes; other faults are for who reads it to tell.
+fn fits(stream: impl Read, limit: u64) -> Result<(), String> {
+    let mut counted = stream.take(limit.saturating_add(1));
+    match std::io::copy(&mut counted, &mut std::io::sink()) {
+        Ok(taken) if taken > limit => Err("more".into()),
+        _ => Ok(()),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Dictionary,
+    Data,
+    /// Passed over by readers.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    kind: Kind,
+    /// Its own bytes.
+    length: usize,
+    /// Those of the page that follows; what of them is decompressed.
+    stored: i64,
+    uncompressed: u64,
+    values: u64,
+    /// Bytes of levels at the beginning, which are as they are.
+    levels: usize,
+    compressed: bool,
+    checked: bool,
+}
+
+impl Header {
+    /// `None` where there is no header.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (mut kind, mut uncompressed, mut stored) = (None, None, None);
+        let (mut checked, mut compressed) = (false, true);
+        let (mut values, mut levels) = (0i64, 0i64);
+        // Numbers of fields: parquet.thrift, PageHeader.
+        let length = walk(bytes, |path, leaf| match (path, leaf) {
+            ([1], Leaf::Number(number)) => kind = Some(number),
+            ([2], Leaf::Number(number)) => uncompressed = Some(number),
+            ([3], Leaf::Number(number)) => stored = Some(number),
+            ([4], Leaf::Number(_)) => checked = true,
+            ([5 | 7 | 8, 1], Leaf::Number(number)) => values = number,
+            ([8, 5 | 6], Leaf::Number(number)) => levels = levels.saturating_add(number),
+            ([8, 7], Leaf::Truth(truth)) => compressed = truth,
+            _ => {}
+        })?;
+        Some(Self {
+            kind: match kind? {
+                0 | 3 => Kind::Data,
+                2 => Kind::Dictionary,
+                _ => Kind::Other,
+            },
+            length,
+            stored: stored?,
+            uncompressed: u64::try_from(uncompressed?).ok()?,
+            values: u64::try_from(values).ok()?,
+            levels: usize::try_from(levels).ok()?,
+            compressed,
+            checked,
+        })
+    }
+
+    /// The page behind it.
+    fn body(&self, bytes: &Bytes) -> Result<Bytes, String> {
+        let behind = bytes.len().saturating_sub(self.length);
+        let stored = usize::try_from(self.stored).ok().filter(|stored| *stored <= behind);
+        let stored = stored.ok_or_else(|| {
+            format!("a page says that it has {} bytes, where {behind} are", self.stored)
+        })?;
+        Ok(bytes.slice(self.length..self.length + stored))
+    }
+}

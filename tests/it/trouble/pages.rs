@@ -1,0 +1,173 @@
+//! Pages that are damaged, that claim too much, or that nobody here can read.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::shapes::shapes;
+use crate::lake::{Lake, Outcome, assert_same, run_args, skipped};
+use crate::stores::servers::python;
+
+/// Every page of every file with checksums in turn, one byte of it: a run ends, or never read the page.
+#[test]
+fn a_byte_changed_in_any_page_with_a_checksum_is_noticed() {
+    let Some(shapes) = shapes() else { return };
+    for shape in shapes.iter().filter(|shape| shape.has_checksums()) {
+        let lake = Lake::standard();
+        let path = lake.path("logs/checked.parquet");
+        fs::write(&path, &shape.bytes).unwrap();
+        let expected = lake.publishes(&["--output", "whole"]).bytes();
+        let mut noticed = 0;
+        let pages = shape.pages();
+        let bodies = shape.bodies();
+        // Eight of them here, all of them below in the reader that takes every column.
+        for (turn, body) in bodies.iter().enumerate().step_by(bodies.len() / 8) {
+            let at =
+                if body.is_empty() { pages[turn].end - 1 } else { body.start + body.len() / 2 };
+            let mut bytes = shape.bytes.clone();
+            bytes[at] ^= 0x10;
+            fs::write(&path, bytes).unwrap();
+            let (output, state) = (format!("out-{turn}"), format!("state-{turn}"));
+            let outcome = lake.run(&["--output", &output, "--state", &state]);
+            if outcome.code == 0 {
+                assert_same(&expected, &outcome.published().bytes());
+            } else {
+                outcome.fails(3, &["checked.parquet"]);
+                noticed += 1;
+            }
+        }
+        assert!(noticed > 0, "{}", shape.name);
+    }
+}
+
+#[test]
+fn a_byte_changed_in_any_page_with_a_checksum_keeps_rows_back() {
+    let Some(shapes) = shapes() else { return };
+    let lake = Lake::empty();
+    let reader = super::hostile::Reader::new();
+    for shape in shapes.iter().filter(|shape| shape.has_checksums()) {
+        let path = lake.path("page.parquet");
+        fs::write(&path, &shape.bytes).unwrap();
+        let whole = reader.rows(&path, 1 << 30).unwrap();
+        let mut unseen = 0;
+        for (page, body) in shape.pages().into_iter().zip(shape.bodies()) {
+            let last = if body.is_empty() { page.end - 1 } else { body.start };
+            for at in [last, page.end - 1] {
+                let mut bytes = shape.bytes.clone();
+                bytes[at] ^= 0x01;
+                fs::write(&path, bytes).unwrap();
+                match reader.rows(&path, 1 << 30) {
+                    Err(why) => assert!(why.contains("page.parquet"), "{why}"),
+                    Ok(rows) => {
+                        // Short pages of levels alone may end in bits that nobody reads; values do not.
+                        assert!(rows == whole, "{}: byte {at} of {page:?}", shape.name);
+                        unseen += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(unseen, 0, "{}", shape.name);
+    }
+}
+
+/// Files with one page of 160 MB, small while compressed: as they are, and with headers that say more and less.
+const BOMBS: &str = r#"
+import pathlib, sys
+import pyarrow as pa, pyarrow.parquet as pq
+folder = pathlib.Path(sys.argv[1])
+def number(n, length):
+    n <<= 1
+    return bytes([n >> 7 * i & 127 | (128 if i < length - 1 else 0) for i in range(length)])
+for codec in ['gzip', 'zstd', 'snappy', 'brotli', 'lz4']:
+    table = pa.table({
+        'event_time': pa.array([1561968000000000], pa.timestamp('us', 'UTC')),
+        'request_id': ['a' * 160_000_000], 'app_id': ['app-1'], 'user_id': pa.array([7], pa.int64()),
+        'group_id': pa.array([10], pa.int64()), 'scope': ['read_members'],
+        'status': pa.array([200], pa.int32()), 'bytes': pa.array([1], pa.int64()),
+    })
+    place = folder / f'true-{codec}.parquet'
+    pq.write_table(table, place, compression=codec, use_dictionary=False, write_statistics=False)
+    at = pq.ParquetFile(place).metadata.row_group(0).column(1).data_page_offset
+    data = place.read_bytes()
+    # The header of a page: 1 type, 2 bytes decompressed.
+    assert data[at:at + 3] == b'\x15\x00\x15' and data[at + 3 + 4] < 128 <= data[at + 3 + 3], data[at:at + 8]
+    for name, claimed in [('less', 5_000), ('more', 2_000_000_000)]:
+        lie = data[:at + 3] + number(claimed, 5) + data[at + 8:]
+        (folder / f'{name}-{codec}.parquet').write_bytes(lie)
+"#;
+
+#[test]
+fn pages_that_take_more_than_the_limit_are_not_decompressed() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let written = Command::new(python).args(["-c", BOMBS]).arg(folder.path()).output().unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let mut files = 0;
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let bomb = entry.unwrap().path();
+        let name = bomb.file_stem().unwrap().to_str().unwrap().to_string();
+        let lake = Lake::standard();
+        fs::copy(&bomb, lake.path("logs/bomb.parquet")).unwrap();
+        let args = run_args(&["--memory-limit", "200MB", "--threads", "1"]);
+        let says = if name.starts_with("less") {
+            (3, "5000")
+        } else {
+            (1, "one of its row groups needs a memory limit of")
+        };
+        let (outcome, peak) = peak_of(&lake, &args);
+        outcome.fails(says.0, &["logs/bomb.parquet", says.1]);
+        assert!(peak < 200_000_000, "{name}: {peak} bytes");
+        lake.nothing_is_published();
+        files += 1;
+    }
+    assert_eq!(files, 15);
+}
+
+/// Runs, and tells the most memory that the process held, in bytes.
+fn peak_of(lake: &Lake, args: &[&str]) -> (Outcome, u64) {
+    let mut child = lake.command(args).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or(0) * 1024);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    (Outcome::of(lake, child.wait_with_output().unwrap()), peak)
+}
+
+#[test]
+fn encrypted_files_are_refused_as_encrypted() {
+    let Some(corpora) = std::env::var_os("AFTERSCOPE_CORPORA") else {
+        return skipped("AFTERSCOPE_CORPORA is not set: no encrypted files");
+    };
+    let mut seen = 0;
+    for entry in fs::read_dir(Path::new(&corpora).join("parquet/data")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_string();
+        if !name.ends_with(".parquet.encrypted") {
+            continue;
+        }
+        let lake = Lake::standard();
+        fs::copy(&path, lake.path("logs/secret.parquet")).unwrap();
+        let says = ["logs/secret.parquet", "unsupported: the file is encrypted"];
+        lake.refuses(&[], 3, &says);
+        lake.afterscope(&["inspect", "logs/secret.parquet"]).fails(3, &says);
+        seen += 1;
+    }
+    assert!(seen >= 8, "{seen}");
+}
+
+/// Bodies are where they are said to be, so that the tests above change what they mean to.
+#[test]
+fn pages_lie_where_their_index_says() {
+    let Some(shapes) = shapes() else { return };
+    for shape in &shapes {
+        let pages = shape.pages();
+        assert!(pages.len() > 20, "{}: {}", shape.name, pages.len());
+        assert!(pages.iter().all(|page| page.end <= shape.footer()), "{}", shape.name);
+    }
+}
