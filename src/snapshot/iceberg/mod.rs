@@ -45,11 +45,11 @@ const FORMAT: &str = "Iceberg";
 /// No table, a snapshot that is not there (any more), what is not supported, storage failures.
 pub fn take(source: &Origin<'_>, plan: &IcebergPlan, io: &Io) -> Result<Snapshot, SnapshotError> {
     let failed = |error| SnapshotError::Store { source_name: source.name.to_string(), error };
-    let (store, named) = open(&source.url, io).map_err(failed)?;
+    let (store, named) = open(source.url, io).map_err(failed)?;
     let version = shown(&plan.at);
     let refused = |refusal| refused(source, &version, refusal);
     let path = match (&plan.catalog, named) {
-        (Some(catalog), _) => catalog::current(catalog, &source.url, io).map_err(refused)?,
+        (Some(catalog), _) => catalog::current(catalog, source.url, io).map_err(refused)?,
         (None, Some(path)) => path,
         (None, None) => metadata::newest(&store).map_err(refused)?,
     };
