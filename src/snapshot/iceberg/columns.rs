@@ -137,3 +137,54 @@ fn array(value: &PrimitiveLiteral, of: &PrimitiveType) -> Option<ArrayRef> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_gives_the_value_that_it_was_made_of() {
+        use PrimitiveLiteral as L;
+        use PrimitiveType as T;
+        let decimal = T::Decimal { precision: 38, scale: 23 };
+        let cases = [
+            (L::Boolean(false), T::Boolean, "false"),
+            (L::Int(-7), T::Int, "-7"),
+            (L::Int(18_078), T::Date, "2019-07-01"),
+            (L::Int(-1), T::Date, "1969-12-31"),
+            (L::Long(i64::MIN), T::Long, "-9223372036854775808"),
+            (L::Long(30_069_000_000), T::Time, "08:21:09"),
+            (L::Long(45_296_000_001), T::Time, "12:34:56.000001"),
+            (L::Long(1_684_161_045_000_000), T::Timestamp, "2023-05-15T14:30:45"),
+            (L::Long(1_684_161_045_000_001), T::Timestamptz, "2023-05-15T14:30:45.000001Z"),
+            (L::Long(-1), T::TimestampNs, "1969-12-31T23:59:59.999999999"),
+            (L::Long(1), T::TimestamptzNs, "1970-01-01T00:00:00.000000001Z"),
+            (L::Float(4.56.into()), T::Float, "4.56"),
+            (L::Double((-0.0).into()), T::Double, "-0.0"),
+            (L::Double(f64::NEG_INFINITY.into()), T::Double, "-inf"),
+            (L::String("a=b/ü".into()), T::String, "a=b/ü"),
+            (L::Int128(-12_345_678_901_234_567_890_123), decimal, "-0.12345678901234567890123"),
+        ];
+        for (value, of, text) in cases {
+            let constant = constant(Some(&value), &of).unwrap();
+            assert_eq!(constant.text.as_deref(), Some(text));
+            let data_type = type_to_arrow_type(&Type::Primitive(of.clone())).unwrap();
+            let expected = array(&value, &of).unwrap();
+            assert_eq!(&constant.array(&data_type).unwrap(), &expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_no_text() {
+        let bytes = PrimitiveLiteral::Binary(vec![0xAA, 0xBB, 0xCC]);
+        let fixed = constant(Some(&bytes), &PrimitiveType::Fixed(3)).unwrap();
+        assert_eq!(fixed.text.as_deref(), Some("aabbcc"));
+        let array = fixed.array(&DataType::FixedSizeBinary(3)).unwrap();
+        let array = array.as_any().downcast_ref::<arrow::array::FixedSizeBinaryArray>().unwrap();
+        assert_eq!(array.value(0), [0xAA, 0xBB, 0xCC]);
+        assert!(fixed.array(&DataType::FixedSizeBinary(4)).is_err());
+        let uuid = constant(Some(&PrimitiveLiteral::UInt128(1)), &PrimitiveType::Uuid).unwrap();
+        assert_eq!(uuid.text.as_deref(), Some("00000000-0000-0000-0000-000000000001"));
+        assert_eq!(uuid.bytes.as_deref(), Some(&1u128.to_be_bytes()[..]));
+    }
+}

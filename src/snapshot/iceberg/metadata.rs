@@ -265,10 +265,12 @@ fn check_fields(of: &Value, schema: i64, read: &HashSet<(i64, i64)>) -> Result<(
             let name = field.get("name").and_then(Value::as_str).unwrap_or_default();
             return Err(Refusal::Unsupported(format!("the initial default of column `{name}`")));
         }
-        check_fields(field.get("type").unwrap_or(&Value::Null), schema, read)?;
+        if let Some(inner) = field.get("type") {
+            check_fields(inner, schema, read)?;
+        }
     }
-    for part in ["element", "value"] {
-        check_fields(of.get(part).unwrap_or(&Value::Null), schema, read)?;
+    for inner in ["element", "value"].iter().filter_map(|part| of.get(part)) {
+        check_fields(inner, schema, read)?;
     }
     Ok(())
 }

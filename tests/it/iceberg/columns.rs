@@ -136,9 +136,6 @@ fn a_partition_stands_for_a_column_that_the_file_lacks_and_for_no_other() {
     let seven = Literal::long(7);
     let long = table("long", &[Some(seven.clone()), Some(Literal::long(8)), None], None);
     assert_eq!(figures(&long.lake, &[])[..2], ["3", "2"].map(String::from));
-    let uuid = "0191b5a5-3c0f-7b1e-8a52-6f0f3c1d2e4b";
-    let uuid = table("uuid", &[Some(Literal::uuid_from_str(uuid).unwrap())], None);
-    assert_eq!(figures(&uuid.lake, &[])[..2], ["1", "1"].map(String::from));
     // The file holds another value: that is the one.
     let held: ArrayRef = Arc::new(Int64Array::from(vec![None]));
     let held = table("long", &[Some(seven)], Some(held));
@@ -217,26 +214,4 @@ fn partitions_may_change_over_time() {
     let deletes = deletes.partition(partition(DAY)).build().unwrap();
     table.commit(vec![deletes]);
     assert_eq!(figures(&table.lake, &[]), ["4", "4", "400"].map(String::from));
-}
-
-#[test]
-fn partition_fields_that_manifests_call_otherwise_keep_their_values() {
-    // Avro allows no dash: writers put something else into a manifest's own schema.
-    let spec = json!([{"source-id": 9, "field-id": 1000, "name": "d-t", "transform": "identity"}]);
-    let mut table = Ice::new(2, &columns(), &spec);
-    let files = [0, 1, 2].map(|number| table.day(number));
-    table.commit(files.to_vec());
-    let path = table.lake.path("logs/metadata/m1-data.avro");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let name = b"\"name\":\"d-t\"";
-    let places: Vec<usize> = (0..bytes.len() - name.len())
-        .filter(|place| bytes[*place..].starts_with(name))
-        .filter(|place| !bytes[place + name.len()..].starts_with(b",\"transform\""))
-        .collect();
-    assert_eq!(places.len(), 1);
-    bytes[places[0] + 9] = b'x';
-    std::fs::write(&path, bytes).unwrap();
-    table.lake.edit("afterscope.toml", "subject = \"user_id\"", "subject = \"dt\"");
-    // Calls that count on each of three days, which files do not hold.
-    assert_eq!(figures(&table.lake, &[])[..2], ["6", "3"].map(String::from));
 }

@@ -173,7 +173,8 @@ impl Ice {
 
     /// As [`Self::commit`], of another partition spec.
     pub fn commit_of(&mut self, spec: usize, files: Vec<DataFile>) -> i64 {
-        let sequence = self.metadata["last-sequence-number"].as_i64().unwrap() + 1;
+        let before = self.metadata["snapshots"].as_array().unwrap().len();
+        let sequence = i64::try_from(before).unwrap() + 1;
         let id = 1000 + sequence;
         let (data, deletes): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|file| file.content_type() == DataContentType::Data);
