@@ -155,7 +155,8 @@ fn other_programs_count_the_same_live_rows() {
         ("positions", &["chdb", "pyiceberg"][..], 5),
         ("vectors", &["pyiceberg"], 4),
         ("equality", &["chdb"], 6),
-        ("equality everywhere", &["chdb"], 4),
+        // ClickHouse does not know equality deletes of a spec without partitions.
+        ("equality everywhere", &[], 4),
     ] {
         let table = with_deletes(kind);
         let folder = table.lake.path("logs");
