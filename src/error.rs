@@ -155,6 +155,7 @@ impl Error {
             Self::Report(ReportError::Temporary { .. }) => ExitCode::Transient,
             Self::Report(_) => ExitCode::Bug,
             Self::Publish(PublishError::Store(e)) | Self::Store(e) => of_store(e.kind),
+            Self::Publish(PublishError::Damaged { .. }) => ExitCode::Input,
             Self::Publish(_) => ExitCode::User,
             Self::Verify(VerifyError::Store(e) | VerifyError::Publish(PublishError::Store(e))) => {
                 of_store(e.kind)

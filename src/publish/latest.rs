@@ -50,11 +50,10 @@ fn later(current: &Latest, as_of: Moment) -> bool {
 pub fn point(store: &Store, run_id: &str, as_of: Moment) -> Result<(), PublishError> {
     let path = Publisher::manifest_path(run_id);
     let Some((manifest, _)) = store.read(&path)? else {
-        return Err(PublishError::Damaged {
-            object: store.shown(&path),
-            reason: "is gone since it was written".into(),
-        });
+        return Err(damaged(store, &path, "is gone since it was written"));
     };
+    // What came back is what the pointer will vouch for.
+    Manifest::parse(&manifest).map_err(|e| damaged(store, &path, &e))?;
     let ours = Latest {
         run_id: run_id.to_string(),
         as_of: as_of.to_rfc3339(),
@@ -132,21 +131,25 @@ fn settle(store: &Store) -> Result<(), PublishError> {
     )))
 }
 
+fn damaged(store: &Store, object: &str, what: &str) -> PublishError {
+    let next = "run again: what does not hold is written anew";
+    PublishError::Damaged { object: store.shown(object), reason: format!("{what}\n{next}") }
+}
+
 fn copy_tables(store: &Store, latest: &Latest) -> Result<(), PublishError> {
-    let damaged = |object: &str, reason: String| PublishError::Damaged {
-        object: store.shown(object),
-        reason,
-    };
     let Some((bytes, _)) = store.read(&latest.manifest)? else {
-        return Err(damaged(&latest.manifest, "is gone".into()));
+        return Err(damaged(store, &latest.manifest, "is gone"));
     };
-    let manifest = Manifest::parse(&bytes).map_err(|e| damaged(&latest.manifest, e))?;
+    let manifest = Manifest::parse(&bytes).map_err(|e| damaged(store, &latest.manifest, &e))?;
     let mut names = Vec::new();
     for output in manifest.outputs.iter().filter(|o| o.path.ends_with(".parquet")) {
         let path = format!("{}/{}", Publisher::run_path(&latest.run_id), output.path);
         let Some((bytes, _)) = store.read(&path)? else {
-            return Err(damaged(&path, "is gone".into()));
+            return Err(damaged(store, &path, "is gone"));
         };
+        if sha256(&bytes) != output.sha256 {
+            return Err(damaged(store, &path, "its SHA-256 is not the one in its manifest"));
+        }
         let name = output.path.rsplit('/').next().unwrap_or_default();
         let target = format!("{FOLDER}/{name}");
         store.replace(&target, bytes)?;

@@ -185,8 +185,8 @@ fn a_published_count_of_rows_that_is_not_the_sum_is_named() {
     let csv = fs::read_to_string(&path).unwrap();
     // Rows in metadata, of the day with two.
     let forged = csv.replace(
-        "source_day,access,2019-07-02,,1,,,,,0,2,",
-        "source_day,access,2019-07-02,,1,,,,,0,3,",
+        "source_day,access,2019-07-02,,1,,1,,,0,2,",
+        "source_day,access,2019-07-02,,1,,1,,,0,3,",
     );
     assert_ne!(csv, forged);
     fs::write(&path, forged).unwrap();

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::shapes::shapes;
-use crate::lake::{Lake, Outcome, assert_same, run_args, skipped};
+use crate::lake::{Call, Lake, Outcome, assert_same, call, run_args, skipped};
 use crate::stores::servers::python;
 
 /// Every page of every file with checksums in turn, one byte of it: a run ends, or never read the page.
@@ -68,6 +68,30 @@ fn a_byte_changed_in_any_page_with_a_checksum_keeps_rows_back() {
             }
         }
         assert_eq!(unseen, 0, "{}", shape.name);
+    }
+}
+
+#[test]
+fn files_whose_pages_have_no_checksums_are_counted_where_their_rows_matter() {
+    let Some(shapes) = shapes() else { return };
+    let lake = Lake::standard();
+    for shape in &shapes {
+        fs::write(lake.path(&format!("logs/{}.parquet", shape.name)), &shape.bytes).unwrap();
+    }
+    // Of a scope that nobody asked for: nothing of it matters, and pages of it may or may not be read.
+    let other = Call { scope: "email".into(), ..call("2019-07-02T08:00:00Z", "app-1", 9) };
+    lake.log("logs/outside.parquet", &[other]);
+    let checked = shapes.iter().filter(|shape| shape.has_checksums()).count();
+    let (read, unverified) = (3 + shapes.len() + 1, 3 + shapes.len() - checked);
+    assert!(checked > 3 && unverified > 3, "{checked}, {unverified}");
+    let expected = [read.to_string(), unverified.to_string()];
+    // Read, read again from the ledger, and read without leaving anything out.
+    for (as_of, more) in
+        [("2019-08-31", "-v"), ("2019-08-30", "-v"), ("2019-08-29", "--no-pruning")]
+    {
+        let coverage = lake.publishes(&["--as-of", as_of, more]).table("coverage");
+        let row = coverage.row(&[("grain", "all")], &["files_read", "files_unverified"]);
+        assert_eq!(row, expected, "{as_of}");
     }
 }
 
