@@ -119,6 +119,9 @@ fn render(of: &Inspection) -> Result<String, std::fmt::Error> {
     line("rows", number(of.rows))?;
     line("rows deleted", number(of.rows_deleted))?;
     line("files with deleted rows", number(of.files_with_deletes))?;
+    if of.files_of_other_size > 0 {
+        line("files of another size", number(of.files_of_other_size))?;
+    }
     let mut list = |name: &str, values: Vec<String>| {
         if values.is_empty() { Ok(()) } else { writeln!(out, "  {name:<28}{}", values.join(", ")) }
     };

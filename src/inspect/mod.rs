@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::memory::default_limit;
 use crate::moment::Zone;
 use crate::scan::{Progress, ScanError, WholeFile};
-use crate::snapshot::{self, Origin, Snapshot, SnapshotFile, TableField};
+use crate::snapshot::{self, Origin, Sizes, Snapshot, SnapshotFile, TableField};
 use crate::store::{Io, StoreUrl};
 use crate::threads::in_threads;
 
@@ -86,6 +86,8 @@ pub struct Inspection {
     pub rows: u64,
     pub rows_deleted: u64,
     pub files_with_deletes: u64,
+    /// Files whose size is not what the table says: they were replaced. A run refuses them.
+    pub files_of_other_size: u64,
     pub columns: Vec<ColumnSeen>,
     pub partitions: Vec<PartitionSeen>,
     /// Compression of columns.
@@ -140,7 +142,10 @@ impl Inspected {
             let reason = "holds plain files, which have no versions\nleave out --version and --timestamp, or name the folder of a table";
             Error::argument(shown.clone(), reason)
         })?;
-        let snapshot = snapshot::take(&Origin { name: &shown, url: &url, kept: &kept }, io)?;
+        let snapshot = snapshot::take(
+            &Origin { name: &shown, url: &url, kept: &kept, sizes: Sizes::Tell },
+            io,
+        )?;
         let seen = look(&snapshot, progress)?;
         let fields = match &snapshot.table {
             Some(table) => table.schema.fields.clone(),
@@ -177,6 +182,7 @@ impl Inspected {
             rows: sum(|seen| seen.rows).saturating_sub(deleted),
             rows_deleted: deleted,
             files_with_deletes: seen.iter().filter(|seen| seen.deleted > 0).count() as u64,
+            files_of_other_size: files.iter().filter(|f| f.other_size.is_some()).count() as u64,
             columns: self.shape.fields.iter().map(|field| self.column(field)).collect(),
             partitions: partitions(files),
             codecs: seen.iter().flat_map(|seen| seen.codecs.iter().cloned()).collect(),

@@ -28,11 +28,21 @@ pub struct Origin<'a> {
     pub name: &'a str,
     pub url: &'a StoreUrl,
     pub kept: &'a Kept,
+    pub sizes: Sizes,
+}
+
+/// What it means where a file of a table has not the size that the table tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sizes {
+    /// It was replaced: what counts on it is refused.
+    Hold,
+    /// It is told.
+    Tell,
 }
 
 impl<'a> From<&'a SourcePlan> for Origin<'a> {
     fn from(of: &'a SourcePlan) -> Self {
-        Self { name: &of.name, url: &of.url, kept: &of.kept }
+        Self { name: &of.name, url: &of.url, kept: &of.kept, sizes: Sizes::Hold }
     }
 }
 
@@ -67,13 +77,15 @@ pub struct SnapshotFile {
     pub deletes: Option<Deletes>,
     /// How many rows it has, where a table says so.
     pub rows: Option<u64>,
+    /// The size that the table tells, where it is not that of the file.
+    pub other_size: Option<u64>,
 }
 
 impl SnapshotFile {
     /// A plain file: the partition values are those of its folders.
     pub fn new(path: String, pin: Pin) -> Self {
         let partitions = listing::partitions(&path);
-        Self { path, pin, partitions, deletes: None, rows: None }
+        Self { path, pin, partitions, deletes: None, rows: None, other_size: None }
     }
 }
 
@@ -214,7 +226,7 @@ impl VersionOf<'_> {
                 format!("is not there any more; {} removes files of older versions", self.remover);
             return Err(self.gone(store.shown(path), reason));
         };
-        if pin.size != size {
+        if pin.size != size && self.source.sizes == Sizes::Hold {
             let reason = format!("has {} bytes, and {size} by the table's log", pin.size);
             return Err(self.gone(store.shown(path), reason));
         }

@@ -52,9 +52,10 @@ SOUND = {"parquet/bad_data/ARROW-GH-43605.parquet"}
 ABOUT = """# Conformance
 
 What `afterscope inspect` gives of tables and files that others made: the public test data of Delta Lake's
-kernel, of DuckDB's Iceberg extension and of Apache Parquet. Rows are compared one by one, whatever their order, with the types that Arrow gives them; a table that the
-program does not read is refused by name, never in part. `make conformance` writes this page, with
-`AFTERSCOPE_CORPORA` naming the folder that holds the tables; a test holds it.
+kernel, of DuckDB's Iceberg extension and of Apache Parquet. Rows are compared one by one, whatever their
+order, with the types that Arrow gives them; a table that the program does not read is refused by name, never
+in part. `make conformance` writes this page, with `AFTERSCOPE_CORPORA` naming the folder that holds the
+tables; a test holds it.
 
 | table | features | outcome | compared with |
 |---|---|---|---|
@@ -279,7 +280,10 @@ def iceberg(report, program, corpora, only):
         differs = difference(rows, wanted) if wanted is not None else None
         if differs:
             report.fail(name, differs)
-        report.add(name, ", ".join(seen["features"]), f"{rows.num_rows} rows", beside)
+        outcome = f"{rows.num_rows} rows"
+        if seen["files_of_other_size"]:
+            outcome += f", {seen['files_of_other_size']} files of another size than the table says: a run refuses it"
+        report.add(name, ", ".join(seen["features"]), outcome, beside)
 
 
 def parquet(report, program, corpora, only):

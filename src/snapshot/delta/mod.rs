@@ -277,6 +277,7 @@ fn pinned(
     let mut files = Vec::with_capacity(logged.len());
     for file in logged {
         let pin = of.pin(&there, store, &file.path, file.size)?;
+        let size = pin.size;
         let pin = Pin { deletes: file.deletes.as_ref().map(|d| d.id.clone()), ..pin };
         files.push(SnapshotFile {
             path: file.path,
@@ -284,6 +285,7 @@ fn pinned(
             partitions: file.partitions,
             deletes: file.deletes,
             rows: file.rows,
+            other_size: Some(file.size).filter(|told| *told != size),
         });
     }
     Ok(files)

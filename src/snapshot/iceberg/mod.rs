@@ -151,6 +151,7 @@ fn file(
     let store = manifests.store;
     let path = manifests.path(&entry.address)?;
     let pin = of.pin(there, store, &path, entry.size)?;
+    let size = pin.size;
     let pinned = Pinned { store: store.clone(), path, pin };
     let deletes = deletes.of(entry, &pinned)?;
     let Pinned { path, pin, .. } = pinned;
@@ -160,6 +161,7 @@ fn file(
         partitions: partitions(entry, schema)?,
         deletes,
         rows: Some(entry.rows),
+        other_size: Some(entry.size).filter(|told| *told != size),
     })
 }
 
