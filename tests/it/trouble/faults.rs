@@ -12,6 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use super::share;
 use crate::lake::{Lake, Outcome, run_args};
 use crate::seaweed::{self, Seaweed};
 use crate::storage::Moto;
@@ -254,7 +255,7 @@ fn seed() -> u64 {
 #[ignore = "slow"]
 fn each_fault_at_each_request_is_survived_or_named() {
     let Some(troubled) = Troubled::by_moto() else { return };
-    let cases = troubled.at_each(1);
+    let cases = troubled.at_each(share());
     // Services of their own, as many as one waits for another.
     let parts =
         [0, 1, 2].map(|part| -> Vec<_> { cases.iter().skip(part).step_by(3).cloned().collect() });
@@ -269,12 +270,12 @@ fn each_fault_at_each_request_is_survived_or_named() {
 #[ignore = "slow"]
 fn each_fault_at_some_requests_to_seaweedfs_is_survived_or_named() {
     let Some(troubled) = Troubled::by_seaweedfs() else { return };
-    troubled.survives_all(troubled.at_each(7));
+    troubled.survives_all(troubled.at_each(7 * share()));
 }
 
 #[test]
 #[ignore = "slow"]
 fn faults_at_random_are_survived_or_named() {
     let Some(troubled) = Troubled::by_moto() else { return };
-    troubled.survives_all(at_random(200, seed()));
+    troubled.survives_all(at_random(200 / share() as u64, seed()));
 }

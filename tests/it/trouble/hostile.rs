@@ -21,6 +21,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::runtime::Runtime;
 
 use super::shapes::{Shape, shapes};
+use super::share;
 use crate::lake::{Lake, assert_same};
 
 /// `afterscope inspect --rows all`, in this process.
@@ -301,7 +302,7 @@ fn mutated_files_are_read_as_they_were_or_refused() {
 #[ignore = "slow"]
 fn many_mutated_files_are_read_as_they_were_or_refused() {
     let name = "trouble::hostile::many_mutated_files_are_read_as_they_were_or_refused";
-    confined(name, 100_000, read_mutated);
+    confined(name, 100_000 / share() as u32, read_mutated);
 }
 
 #[test]
@@ -314,5 +315,5 @@ fn runs_over_mutated_files_end_with_a_name() {
 #[ignore = "slow"]
 fn many_runs_over_mutated_files_end_with_a_name() {
     let name = "trouble::hostile::many_runs_over_mutated_files_end_with_a_name";
-    confined(name, 2_000, run_mutated);
+    confined(name, 2_000 / share() as u32, run_mutated);
 }

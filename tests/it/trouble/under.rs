@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::faults::Troubled;
+use super::share;
 use crate::lake::{Outcome, call, signal};
 
 /// How long a request is held, in seconds: what happens meanwhile takes much less.
@@ -108,7 +109,7 @@ fn ended_at_each_write(name: &str, code: i32) {
         troubled.is_whole(&place).unwrap_or_else(|what| panic!("write {writes}: {what}"));
         let clean = troubled.run(&place).succeeds();
         troubled.is_done(&place, &clean).unwrap_or_else(|what| panic!("write {writes}: {what}"));
-        writes += 1;
+        writes += share();
     }
     assert!(writes > 30, "{writes}");
 }
