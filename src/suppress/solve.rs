@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows tables: figures are numbers, sums say that a parent is made of its children.
 
+use std::collections::HashSet;
+
 use super::linear;
 
 /// A figure, by the order in which figures were told.
@@ -200,13 +202,18 @@ impl<'a> Solver<'a> {
         let mut rounds = 0;
         while let Some(found) = together.as_ref().filter(|found| !found.is_empty()) {
             rounds += 1;
+            let mut masks_more = false;
             for figure in found {
                 for _ in 0..rounds {
-                    if let Some(more) = self.beside(*figure) {
-                        self.mask(more);
-                        self.look();
-                    }
+                    let Some(more) = self.beside(*figure) else { break };
+                    self.mask(more);
+                    self.look();
+                    masks_more = true;
                 }
+            }
+            if !masks_more {
+                together = None;
+                break;
             }
             together = self.given_back(&mut left);
         }
@@ -252,18 +259,31 @@ impl<'a> Solver<'a> {
     }
 
     /// What more to hide, so that a figure is not given back: the smallest child that stands beside it in a
-    /// sum, else a parent.
+    /// sum, else a parent. Where all of these are hidden, those that stand beside them, and so on: what gives a
+    /// figure back may lie further away. Where none is told, nothing is given back.
     fn beside(&self, figure: Figure) -> Option<Figure> {
-        let of = |lists: &Lists| -> Vec<Sum> {
-            let numbers = lists.items.get(lists.range(figure)).unwrap_or_default();
-            numbers.iter().filter_map(|number| at(&self.of.sums, *number)).copied().collect()
-        };
-        let sums = || of(&self.child_of).into_iter().chain(of(&self.parent_of));
-        let told = |figure: &Figure| !self.is_masked(*figure);
-        let by_value = |figure: &Figure| (self.of.value(*figure), *figure);
-        let children = sums().flat_map(|sum| self.members(&sum)).copied().filter(told);
-        let parents = sums().map(|sum| sum.parent).filter(told);
-        children.min_by_key(by_value).or_else(|| parents.min_by_key(by_value))
+        let mut seen = HashSet::from([figure]);
+        let mut layer = vec![figure];
+        while !layer.is_empty() {
+            let of = |lists: &Lists, figure: &Figure| -> Vec<Sum> {
+                let numbers = lists.items.get(lists.range(*figure)).unwrap_or_default();
+                numbers.iter().filter_map(|number| at(&self.of.sums, *number)).copied().collect()
+            };
+            let both =
+                |figure| of(&self.child_of, figure).into_iter().chain(of(&self.parent_of, figure));
+            let sums: Vec<Sum> = layer.iter().flat_map(both).collect();
+            let told = |figure: &Figure| !self.is_masked(*figure);
+            let by_value = |figure: &Figure| (self.of.value(*figure), *figure);
+            let children = || sums.iter().flat_map(|sum| self.members(sum)).copied();
+            let parents = || sums.iter().map(|sum| sum.parent);
+            let least = children().filter(told).min_by_key(by_value);
+            let found = least.or_else(|| parents().filter(told).min_by_key(by_value));
+            if found.is_some() {
+                return found;
+            }
+            layer = children().chain(parents()).filter(|figure| seen.insert(*figure)).collect();
+        }
+        None
     }
 
     fn is_small(&self, value: i64) -> bool {
