@@ -42,7 +42,7 @@ pub fn parse_range(text: &str) -> Option<(i64, i64)> {
 /// Reads a secret that must be hard to guess by reference.
 ///
 /// # Errors
-/// As [`referenced`], and where it is short.
+/// As `referenced`, and where it is short.
 pub fn secret(
     what: &str,
     reference: &str,
