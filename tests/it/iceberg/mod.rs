@@ -41,10 +41,16 @@ fn a_table_gives_the_tables_of_its_files() {
         fs::rename(written, plain.path(path)).unwrap();
     }
     fs::remove_dir(plain.path("logs/data")).unwrap();
-    let expected = plain.publishes(&[]).bytes();
+    // The table alone tells what it was before; that stands in `coverage`.
+    let tables = |lake: &Lake| {
+        let mut tables = lake.publishes(&[]).bytes();
+        tables.retain(|name, _| !name.starts_with("coverage"));
+        tables
+    };
+    let expected = tables(&plain);
     for format in 1..=3 {
         let table = Ice::standard(format);
         partitioned(&table.lake);
-        assert_same(&expected, &table.lake.publishes(&[]).bytes());
+        assert_same(&expected, &tables(&table.lake));
     }
 }

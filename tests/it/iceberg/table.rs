@@ -190,6 +190,7 @@ impl Ice {
         let at = moment(sequence);
         self.metadata["last-sequence-number"] = if format == 1 { 0 } else { sequence }.into();
         self.metadata["last-updated-ms"] = at.into();
+        let parent = self.metadata["current-snapshot-id"].as_i64().filter(|id| *id > 0);
         self.metadata["current-snapshot-id"] = id.into();
         self.metadata["refs"]["main"] = json!({"snapshot-id": id, "type": "branch"});
         let mut snapshot = json!({
@@ -197,6 +198,9 @@ impl Ice {
             "manifest-list": list, "summary": {"operation": "append"},
             "schema-id": self.metadata["current-schema-id"],
         });
+        if let Some(parent) = parent {
+            snapshot["parent-snapshot-id"] = parent.into();
+        }
         if format == 3 {
             snapshot["first-row-id"] = 0.into();
             snapshot["added-rows"] = 0.into();

@@ -39,7 +39,44 @@ fn a_snapshot_is_named_by_id_time_or_reference_and_told() {
         serde_json::from_str(&text[..end]).unwrap_or_else(|_| serde_json::from_str(&text).unwrap())
     };
     let told = manifest(&["--set", "source.0.ref=audit"])["sources"][0]["table"].clone();
-    assert_eq!(told, json!({"format": "iceberg", "version": 1002, "features": ["format-v2"]}));
+    assert_eq!(
+        told,
+        json!({
+            "format": "iceberg", "version": 1002, "features": ["format-v2"],
+            "history": {
+                "first_version": 1001, "known_from": "2019-08-01T00:00:00Z", "changes": [],
+            },
+        })
+    );
+}
+
+#[test]
+fn what_snapshots_took_out_is_told() {
+    let mut table = Ice::standard(2);
+    let history = |table: &Ice, args: &[&str]| -> Vec<String> {
+        let published = table.lake.publishes(args);
+        let coverage = published.table("coverage");
+        let names = ["history_versions", "history_files_removed", "history_rows_removed"];
+        let row = coverage.row(&[("source", "(all)")], &names);
+        row.into_iter().map(str::to_string).collect()
+    };
+    assert_eq!(history(&table, &[]), ["0", "0", "0"]);
+    // The second deleted three rows of a file and two by their positions; the third only wrote rows anew.
+    table.metadata["snapshots"][1]["summary"] = json!({
+        "operation": "overwrite", "deleted-data-files": "1", "deleted-records": "3",
+        "added-position-deletes": "2",
+    });
+    table.metadata["snapshots"][2]["summary"] =
+        json!({"operation": "replace", "deleted-data-files": "7", "deleted-records": "70"});
+    table.save();
+    assert_eq!(history(&table, &[]), ["1", "1", "5"]);
+    assert_eq!(history(&table, &["--set", "source.0.snapshot=1001"]), ["0", "0", "0"]);
+    // How many rows an equality delete is about nobody tells.
+    table.metadata["snapshots"][1]["summary"]["added-equality-deletes"] = "1".into();
+    // The first was current once and is no ancestor: what it had was rolled back.
+    table.metadata["snapshots"][1].as_object_mut().unwrap().remove("parent-snapshot-id");
+    table.save();
+    assert_eq!(history(&table, &[]), ["2", "1", "null"]);
 }
 
 #[test]
