@@ -1,6 +1,7 @@
 //! Measures to impact tables: frames that already hold every grain, and one SQL query for each
 //! table.
 
+mod coverage;
 mod frame_specs;
 mod frames;
 mod header;
@@ -21,11 +22,11 @@ use crate::exposure::Exposure;
 use crate::moment::{Moment, Zone};
 use crate::registry::Registry;
 
-pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
-pub use frames::{
-    DayCoverage, HistoryCoverage, Periods, Report, SinceReport, SourceCoverage,
-    build as build_frames, coverage_pct, csv_cell, escaped, is_formula,
+pub use coverage::{
+    DayCoverage, HistoryCoverage, Periods, SinceReport, SourceCoverage, coverage_pct,
 };
+pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
+pub use frames::{Report, build as build_frames, csv_cell, escaped, is_formula};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile, parquet_properties};
 pub use policy_frames::ChangeRow;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::frames::{Builder, Names, Report, SourceCoverage, escaped};
+use super::coverage::SourceCoverage;
+use super::frames::{Builder, Names, Report, escaped};
 use crate::exposure::{Cell, Grain, Residents, Term, Window};
 use crate::moment::{DAY_MICROS, Moment, Zone};
 use crate::people::Residence;

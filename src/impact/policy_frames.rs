@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::frames::{Builder, DayCoverage, Names, Report, escaped, percent, periods_since};
+use super::coverage::{DayCoverage, percent, periods_since};
+use super::frames::{Builder, Names, Report, escaped};
 use crate::exposure::{CellKey, Grain, Measures, Term, Window};
 use crate::moment::Moment;
 use crate::registry::{Attestation, Grant, Registry};
