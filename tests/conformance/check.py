@@ -10,14 +10,17 @@ or the file is another.
 """
 
 import argparse
-import difflib
+import dataclasses
 import decimal
+import difflib
+import itertools
 import json
 import math
 import pathlib
 import subprocess
 import sys
 import tempfile
+import typing
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -218,94 +221,97 @@ class Report:
         self.failures.append(f"{table}: {why}")
 
 
-def refused(report, table, source, corpora, problem):
-    code, errors = problem
-    told = shown(errors, source, corpora)
-    if code not in (1, 3) or not errors.startswith("error: "):
-        report.fail(table, f"exit code {code}: {errors}")
-    report.add(table, "", f"refused (exit {code}): {told}", "")
+@dataclasses.dataclass
+class Case:
+    """A table or file, and what its rows are compared with."""
+
+    name: str
+    source: pathlib.Path
+    # Gives the rows and who says so, or no rows and why there are none.
+    beside: typing.Callable
+    # A time zone to read it with.
+    zone: str | None = None
+    # Whether it may be refused for another reason than a feature that is unsupported.
+    may_be_damaged: bool = False
+    # Whether its rows must not be read.
+    is_damaged: bool = False
+    # Whether it is a table, which has features.
+    is_table: bool = True
 
 
-def delta(report, program, corpora, only):
+def other(reader, *args):
+    """Another reader's rows, and its name."""
+    by, name = reader
+    rows, why = by(*args)
+    return rows, name if rows is not None else f"{name} gives none: {cell(why)}"
+
+
+DELTALAKE = (by_deltalake, "deltalake")
+PYICEBERG = (by_pyiceberg, "pyiceberg")
+PYARROW = (by_pyarrow, "Arrow for Python")
+
+
+def delta(corpora):
     for folder in ("delta_golden", "delta", "delta_more"):
         for log in sorted((corpora / folder).rglob("_delta_log")):
             source = log.parent
             name = str(source.relative_to(corpora)).removesuffix("/delta")
-            place = corpora / name
-            if only not in name:
-                continue
-            zone = ZONES.get(name)
-            rows, problem = program.rows(source, *(["--zone", zone] if zone else []))
-            if problem:
-                refused(report, name, source, corpora, problem)
-                if "unsupported" not in problem[1] and folder == "delta_golden":
-                    report.fail(name, problem[1])
-                continue
-            seen = program.look(source)
-            features = ", ".join(seen["features"])
-            outcome = f"{rows.num_rows} rows"
-            if seen["rows"] != rows.num_rows:
-                report.fail(name, f"{seen['rows']} rows are counted and {rows.num_rows} written")
-            if folder == "delta_golden":
-                wanted, beside = expected(place / "expected"), "`expected` of the corpus"
+            is_golden = folder == "delta_golden"
+            if is_golden:
+                beside = lambda place=corpora / name: (expected(place / "expected"), "`expected` of the corpus")
             else:
-                wanted, why = by_deltalake(source)
-                beside = "deltalake" if wanted is not None else f"deltalake gives none: {cell(why)}"
-            differs = difference(rows, wanted) if wanted is not None else None
-            if differs:
-                report.fail(name, differs)
-            if zone:
-                outcome += f", with --zone {zone}"
-            report.add(name, features, outcome, beside)
+                beside = lambda source=source: other(DELTALAKE, source)
+            # Some of the others have no whole log.
+            yield Case(name, source, beside, zone=ZONES.get(name), may_be_damaged=not is_golden)
 
 
-def iceberg(report, program, corpora, only):
+def iceberg(corpora):
     """Tables by their folders."""
     for folder in sorted((corpora / "iceberg").rglob("metadata")):
         source = folder.parent
-        name = str(source.relative_to(corpora))
-        if only not in name:
-            continue
-        rows, problem = program.rows(source)
-        if problem:
-            refused(report, name, source, corpora, problem)
-            if "unsupported" not in problem[1]:
-                report.fail(name, problem[1])
-            continue
-        seen = program.look(source)
         # Versions count up, as numbers of the same length or shorter.
         files = [file for file in folder.glob("*.metadata.json") if not file.name.startswith(".")]
-        wanted, why = by_pyiceberg(source, max(files, key=lambda file: file.name))
-        beside = "pyiceberg" if wanted is not None else f"pyiceberg gives none: {cell(why)}"
-        differs = difference(rows, wanted) if wanted is not None else None
-        if differs:
-            report.fail(name, differs)
-        outcome = f"{rows.num_rows} rows"
-        if seen["files_of_other_size"]:
-            outcome += f", {seen['files_of_other_size']} files of another size than the table says: a run refuses it"
-        report.add(name, ", ".join(seen["features"]), outcome, beside)
+        newest = max(files, key=lambda file: file.name)
+        beside = lambda source=source, newest=newest: other(PYICEBERG, source, newest)
+        yield Case(str(source.relative_to(corpora)), source, beside)
 
 
-def parquet(report, program, corpora, only):
+def parquet(corpora):
     """Single files: what is whole reads, and what is damaged or encrypted is refused by name."""
     for source in sorted((corpora / "parquet").rglob("*.parquet*")):
         name = str(source.relative_to(corpora))
-        if only not in name:
-            continue
-        rows, problem = program.rows(source)
-        if problem:
-            refused(report, name, source, corpora, problem)
-            continue
-        if "bad_data" in name and name not in SOUND:
-            report.fail(name, f"damaged, and {rows.num_rows} rows are read")
-        wanted, why = by_pyarrow(source)
-        beside = "Arrow for Python" if wanted is not None else f"Arrow for Python gives none: {cell(why)}"
-        if name in KNOWN:
-            wanted, beside = KNOWN[name]
-        differs = difference(rows, wanted) if wanted is not None else None
-        if differs:
-            report.fail(name, differs)
-        report.add(name, "", f"{rows.num_rows} rows", beside)
+        beside = lambda name=name, source=source: KNOWN.get(name) or other(PYARROW, source)
+        is_damaged = "bad_data" in name and name not in SOUND
+        yield Case(name, source, beside, may_be_damaged=True, is_damaged=is_damaged, is_table=False)
+
+
+def check(report, program, corpora, case):
+    rows, problem = program.rows(case.source, *(["--zone", case.zone] if case.zone else []))
+    if problem:
+        code, errors = problem
+        if code not in (1, 3) or not errors.startswith("error: "):
+            report.fail(case.name, f"exit code {code}: {errors}")
+        elif not case.may_be_damaged and "unsupported" not in errors:
+            report.fail(case.name, errors)
+        report.add(case.name, "", f"refused (exit {code}): {shown(errors, case.source, corpora)}", "")
+        return
+    if case.is_damaged:
+        report.fail(case.name, f"damaged, and {rows.num_rows} rows are read")
+    features, outcome = "", f"{rows.num_rows} rows"
+    if case.is_table:
+        seen = program.look(case.source)
+        features = ", ".join(seen["features"])
+        if not seen["files_of_other_size"] and seen["rows"] != rows.num_rows:
+            report.fail(case.name, f"{seen['rows']} rows are counted and {rows.num_rows} written")
+        if seen["files_of_other_size"]:
+            outcome += f", {seen['files_of_other_size']} files of another size than the table says: a run refuses it"
+    if case.zone:
+        outcome += f", with --zone {case.zone}"
+    wanted, beside = case.beside()
+    differs = difference(rows, wanted) if wanted is not None else None
+    if differs:
+        report.fail(case.name, differs)
+    report.add(case.name, features, outcome, beside)
 
 
 def main():
@@ -317,8 +323,10 @@ def main():
     arguments.add_argument("--only", default="")
     options = arguments.parse_args()
     report = Report()
-    for kind in (delta, iceberg, parquet):
-        kind(report, Program(options.program), options.corpora.resolve(), options.only)
+    program, corpora = Program(options.program), options.corpora.resolve()
+    for case in itertools.chain(delta(corpora), iceberg(corpora), parquet(corpora)):
+        if options.only in case.name:
+            check(report, program, corpora, case)
     text = ABOUT + "".join("| " + " | ".join(line) + " |\n" for line in report.lines)
     if options.write:
         options.write.write_text(text)
