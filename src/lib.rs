@@ -31,6 +31,7 @@ pub mod verify;
 pub mod pipeline;
 
 pub mod cli;
+pub mod effort;
 pub mod error;
 pub mod hidden;
 pub mod inspect;

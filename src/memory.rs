@@ -21,6 +21,14 @@ fn available() -> Option<u64> {
     }
 }
 
+/// The most memory that this process had so far, in bytes; `None` where the system does not tell.
+pub fn peak_of_process() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
+
 /// The parts of a memory limit, in bytes. What each stage may hold follows from the limit alone, so
 /// that a run can say beforehand whether it fits.
 #[derive(Clone, Copy, Debug)]

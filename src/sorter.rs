@@ -222,6 +222,15 @@ impl<R: Record> Sorted<R> {
         Self { runs: Vec::new(), partitions: 1 << partition_bits }
     }
 
+    /// Bytes in temporary files.
+    pub fn spilled(&self) -> u64 {
+        let of = |run: &Run<R>| match run {
+            Run::Memory(..) => 0,
+            Run::File(_, partitions) => partitions.last().map_or(0, |range| range.end),
+        };
+        self.runs.iter().map(of).sum()
+    }
+
     /// The records of one partition in order.
     ///
     /// # Errors

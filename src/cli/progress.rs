@@ -63,6 +63,7 @@ impl Shown {
 
 impl Observer for Shown {
     fn stage(&self, name: &str) {
+        self.progress.effort.stage(name);
         self.clear();
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = (0, 0, 0);
         if self.wants_bar() {
@@ -77,6 +78,7 @@ impl Observer for Shown {
     }
 
     fn scanning(&self, source: &str, files: u64, bytes: u64, reused: u64) {
+        self.progress.effort.stage("reading logs");
         self.clear();
         let text = format!(
             "source {source}: {} files to read ({}), {} in the ledger already",
@@ -122,6 +124,7 @@ pub fn watch(shown: &Arc<Shown>, runtime: &tokio::runtime::Handle) -> tokio::tas
     runtime.spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
+            shown.progress.effort.see_memory();
             shown.tick();
         }
     })

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use serde::Serialize;
+
 use super::args::{Global, LogFormat, RunArgs};
 use super::progress::{Shown, on_signals, watch};
 use super::{Failure, print_line, terminal};
 use crate::config::{self, RunPlan};
+use crate::effort::Told;
 use crate::error::{Error, ExitCode};
 use crate::pipeline::{self, Summary};
 use crate::publish::Publisher;
@@ -44,14 +47,78 @@ impl Drop for Runtime {
 pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
     let plan = config::load(&args.place.config, &args.overrides())?;
     let runtime = Runtime::new()?;
-    let summary = watched(&runtime, global, |progress, shown| {
-        pipeline::run(&plan, &runtime.io, progress, shown)
+    let (summary, effort) = watched(&runtime, global, |progress, shown| {
+        let summary = pipeline::run(&plan, &runtime.io, progress, shown)?;
+        let effort = progress.effort.told(progress.read(), plan.memory_limit, plan.threads);
+        Ok((summary, effort))
     })?;
     if !global.quiet && global.log_format == LogFormat::Text {
         findings(&plan, &runtime.io, &summary)?;
     }
     traffic(&runtime.io, global);
-    print_line(&summary)
+    if global.verbose > 0 {
+        took(&effort, global);
+    }
+    print_line(&Line { summary, effort })
+}
+
+/// The last line of stdout.
+#[derive(Serialize)]
+struct Line {
+    #[serde(flatten)]
+    summary: Summary,
+    effort: Told,
+}
+
+/// Says what the run took.
+fn took(effort: &Told, global: &Global) {
+    let number = |count: u64| terminal::number(count);
+    let bytes = terminal::bytes;
+    let seconds = |seconds: f64| format!("{seconds:.2} s");
+    let stages = effort
+        .stages
+        .iter()
+        .map(|(name, took)| format!("{name} {}", seconds(took.as_f64().unwrap_or_default())));
+    let stages: Vec<String> = stages.collect();
+    let threads = &effort.threads;
+    let parts = [
+        ("waiting for reads", threads.reading),
+        ("decoding", threads.decoding),
+        ("sorting", threads.sorting),
+        ("counting", threads.counting),
+        ("tables", threads.tables),
+    ];
+    let parts: Vec<String> =
+        parts.iter().map(|(name, took)| format!("{name} {}", seconds(*took))).collect();
+    let bound = effort.bound_by.map(|part| format!("; bound by {part}")).unwrap_or_default();
+    let read = &effort.read;
+    let rate = effort.rows_per_second.map_or_else(String::new, |rate| {
+        // A rate is a whole number.
+        format!(", {} rows a second", number(rate as u64))
+    });
+    let peak = effort.memory.system_peak.map_or_else(|| "unknown".into(), bytes);
+    for text in [
+        format!("took {}: {}", seconds(effort.seconds), stages.join(", ")),
+        format!("{} threads: {}{bound}", threads.count, parts.join(", ")),
+        format!(
+            "read {} files, {}, {} rows{rate}; {} pages decoded to {}; {} rows matched; {} files in the ledger already; {} spilled",
+            number(read.files),
+            bytes(read.bytes),
+            number(read.rows),
+            number(effort.pages_decoded),
+            bytes(effort.bytes_decoded),
+            number(read.matched),
+            number(effort.files_reused),
+            bytes(effort.bytes_spilled)
+        ),
+        format!(
+            "memory: {peak} at most by the system, {} by the allocator, {} allowed",
+            bytes(effort.memory.allocator_peak),
+            bytes(effort.memory.limit)
+        ),
+    ] {
+        terminal::info(&text, global);
+    }
 }
 
 /// Says what was asked of services over the network. It depends on what was tried again and on what the

@@ -194,6 +194,13 @@ pub struct SortedGroups {
     pub kind: Option<IdKind>,
 }
 
+impl SortedGroups {
+    /// Bytes in temporary files.
+    pub fn spilled(&self) -> u64 {
+        self.small.spilled() + self.events.spilled() + self.names.spilled()
+    }
+}
+
 /// Events of both sizes in the order of (group, person).
 struct Events<'a> {
     small: Ordered<'a, SmallRecord>,

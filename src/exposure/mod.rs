@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+use crate::effort::{Effort, Part};
 use crate::key::{IdKind, Keyer};
 use crate::ledger::pack::PersonColumn;
 use crate::ledger::{Input, KeyRange, LedgerError, Merge, Names, OpenPack};
@@ -105,6 +106,7 @@ pub struct Settings<'a> {
     /// For temporary files, which have no names there.
     pub temp: &'a Path,
     pub stop: &'a AtomicBool,
+    pub effort: &'a Effort,
 }
 
 /// Bits of the key that make a partition of the second pass.
@@ -166,7 +168,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let people = AtomicU64::new(0);
     let packs = sources.iter().map(|s| s.packs.len()).sum();
     let (threads, rows) = settings.budget.merging(packs, settings.threads);
-    let counted = in_threads::<_, ExposureError>(threads.min(jobs.len().max(1)), |_| {
+    let counting = |_| {
         let projections = Projections {
             groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
             actors: actors.iter().map(|differ| differ.then(actor_sorter)).collect(),
@@ -188,6 +190,9 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         }
         let returned = counter.returned(&names);
         Ok((counter.tally, counter.projections, returned))
+    };
+    let counted = in_threads::<_, ExposureError>(threads.min(jobs.len().max(1)), |number| {
+        settings.effort.timed(Part::Counting, || counting(number))
     })?;
 
     let mut tally: Option<Tally> = None;
@@ -219,6 +224,9 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
             }
         }
     }
+    let spilled = groups.iter().map(SortedGroups::spilled).sum::<u64>()
+        + actor_runs.iter().map(Sorted::spilled).sum::<u64>();
+    settings.effort.spilled.fetch_add(spilled, Ordering::Relaxed);
     let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut leaves = LeafTable::default();
     for (number, leaf) in (0..).zip(&policy.leaves) {
@@ -374,7 +382,7 @@ fn count_groups(
         .collect();
     let next = AtomicUsize::new(0);
     let limit = settings.budget.reads(settings.threads);
-    let parts = in_threads::<_, ExposureError>(settings.threads, |_| {
+    let counting = |_| {
         let reads = GroupReads::new(policy.leaves.len(), limit);
         let mut counter =
             GroupCounter::new(leaves, cells, scopes, settings.groups_limit, settings.keyer, reads);
@@ -391,6 +399,9 @@ fn count_groups(
             counter.partition(sorted, *partition, *space, members)?;
         }
         Ok((counter.groups, counter.top, counter.reads))
+    };
+    let parts = in_threads::<_, ExposureError>(settings.threads, |number| {
+        settings.effort.timed(Part::Counting, || counting(number))
     })?;
     let mut counts = vec![[0; Window::COUNT]; cells];
     let mut top = TopGroups::new(settings.groups_limit, scopes);

@@ -14,7 +14,6 @@ use super::{IdRule, MadeFrom, PeopleError, Workshop};
 use crate::key::Key;
 use crate::ledger::LedgerError;
 use crate::sorter::{Ordered, Record, SortError, Sorted, Sorter, decode_key, encode_key};
-use crate::threads::in_threads;
 
 /// Bits of the key that make a partition of a sort.
 const PARTITION_BITS: u32 = 6;
@@ -160,7 +159,7 @@ fn sort(
     let opened = Opened::open(input, &COLUMNS)?;
     let temp: Arc<std::path::Path> = shop.temp.into();
     let next = AtomicUsize::new(0);
-    let work = |_| -> Result<(Sorter<ByGroup>, Met), PeopleError> {
+    let work = || -> Result<(Sorter<ByGroup>, Met), PeopleError> {
         let mut sorter = Sorter::new(temp.clone(), shop.sort_buffer, PARTITION_BITS);
         let mut met = Met::default();
         while let Some(part) = opened.parts.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -198,7 +197,7 @@ fn sort(
         }
         Ok((sorter, met))
     };
-    let parts = in_threads(shop.threads, work)?;
+    let parts = shop.sort(work)?;
     let (mut sorted, mut all) = (Sorted::new(PARTITION_BITS), Met::default());
     for (sorter, met) in parts {
         sorter.finish(&mut sorted);
@@ -207,6 +206,7 @@ fn sort(
         all.empty += met.empty;
         all.rows += met.rows;
     }
+    shop.effort.spilled.fetch_add(sorted.spilled(), Ordering::Relaxed);
     Ok((sorted, all))
 }
 

@@ -19,12 +19,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::effort::{Effort, Part};
 use crate::key::{IdKind, KEY_FORMAT, Keyer, hex};
 use crate::ledger::LedgerError;
 use crate::ledger::shelf::Shelf;
 use crate::moment::{Moment, Zone};
 use crate::sorter::SortError;
 use crate::store::Pin;
+use crate::threads::in_threads;
 
 pub use input::{Input, InputFile, list};
 pub use members::{
@@ -81,6 +83,7 @@ pub struct Workshop<'a> {
     /// Whether packs that are not there yet are made.
     pub makes: bool,
     pub stop: &'a AtomicBool,
+    pub effort: &'a Effort,
 }
 
 impl Workshop<'_> {
@@ -88,6 +91,17 @@ impl Workshop<'_> {
     /// [`PeopleError::Interrupted`] where somebody asked for it.
     fn go_on(&self) -> Result<(), PeopleError> {
         if self.stop.load(Ordering::Relaxed) { Err(PeopleError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Sorts on all threads.
+    ///
+    /// # Errors
+    /// What `work` says.
+    fn sort<T: Send>(
+        &self,
+        work: impl Fn() -> Result<T, PeopleError> + Sync,
+    ) -> Result<Vec<T>, PeopleError> {
+        in_threads(self.threads, |_| self.effort.timed(Part::Sorting, &work))
     }
 
     /// # Errors

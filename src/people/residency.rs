@@ -16,7 +16,6 @@ use super::{IdRule, MadeFrom, PeopleError, Workshop};
 use crate::key::Key;
 use crate::ledger::LedgerError;
 use crate::sorter::{Record, Sorted, Sorter, decode_key, encode_key};
-use crate::threads::in_threads;
 
 const PARTITION_BITS: u32 = 6;
 
@@ -204,7 +203,7 @@ fn make(
     let temp: Arc<std::path::Path> = shop.temp.into();
     let next = AtomicUsize::new(0);
     let codes = Codes::default();
-    let work = |_| -> Result<(Sorter<Entry>, bool, bool), PeopleError> {
+    let work = || -> Result<(Sorter<Entry>, bool, bool), PeopleError> {
         let mut sorter = Sorter::new(temp.clone(), shop.sort_buffer, PARTITION_BITS);
         let (mut low, mut dated) = (false, false);
         let mut own: HashMap<Residence, u32> = HashMap::new();
@@ -249,13 +248,14 @@ fn make(
         }
         Ok((sorter, low, dated))
     };
-    let parts = in_threads(shop.threads, work)?;
+    let parts = shop.sort(work)?;
     let (mut sorted, mut low, mut dated) = (Sorted::new(PARTITION_BITS), false, false);
     for (sorter, has_low, is_dated) in parts {
         sorter.finish(&mut sorted);
         low |= has_low;
         dated |= is_dated;
     }
+    shop.effort.spilled.fetch_add(sorted.spilled(), Ordering::Relaxed);
     // Threads met residences in any order; the pack does not show it.
     let mut residences: Vec<(Residence, u32)> =
         codes.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();

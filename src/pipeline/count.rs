@@ -120,6 +120,7 @@ impl Opened {
             threads: plan.threads,
             temp: &self.temp,
             stop: &progress.stop,
+            effort: &progress.effort,
         }
     }
 

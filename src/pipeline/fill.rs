@@ -52,6 +52,7 @@ fn fill_ledger(
         let mut selection = source.wanted.select(&packs);
         let mut unreadable = Vec::new();
         let reused = source.wanted.files.len() - selection.missing.len();
+        progress.effort.reused.fetch_add(reused as u64, Ordering::Relaxed);
         if selection.missing.is_empty() {
             observer.scanning(&source.plan.name, 0, 0, reused as u64);
         } else {

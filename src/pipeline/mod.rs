@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::changes::Tables;
 use crate::config::RunPlan;
+use crate::effort::Part;
 use crate::error::Error;
 use crate::impact::Table;
 use crate::publish::{Publisher, Standing};
@@ -156,7 +157,9 @@ fn run_prepared(
     check_rejects(plan, &prepared, &counted.filled, &counted.exposure)?;
     observer.stage("writing tables");
     let earlier = Earlier { followed, steps, changes };
-    finish(plan, &prepared, &publisher, counted, earlier, observer)
+    progress
+        .effort
+        .timed(Part::Tables, || finish(plan, &prepared, &publisher, counted, earlier, observer))
 }
 
 /// What came before a report.

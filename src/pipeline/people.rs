@@ -48,6 +48,7 @@ pub fn people_of(
         threads: plan.threads,
         makes: !ledger.is_read_only(),
         stop: &progress.stop,
+        effort: &progress.effort,
     };
     let mut people = People::default();
     let mut tables = Vec::new();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::datatypes::DataType;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use super::batch::AccessBatch;
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
-use super::engine::{Fetch, KEPT_ROW};
+use super::engine::{Fetch, KEPT_ROW, Progress};
 use super::events::EventBuilder;
 use super::file::{Footer, OpenFile, Opened};
 use super::mapping::moments;
@@ -72,6 +73,7 @@ pub(super) struct Selected {
 pub(super) struct Decoder {
     context: Arc<ScanContext>,
     endpoints: EndpointCache,
+    progress: Arc<Progress>,
     /// Bytes that one row group may take.
     rest: u64,
     /// Of them, what the step at hand takes whatever its pages hold.
@@ -79,8 +81,8 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub fn new(context: Arc<ScanContext>, rest: u64) -> Self {
-        Self { context, endpoints: EndpointCache::default(), rest, taken: 0 }
+    pub fn new(context: Arc<ScanContext>, rest: u64, progress: Arc<Progress>) -> Self {
+        Self { context, endpoints: EndpointCache::default(), progress, rest, taken: 0 }
     }
 
     /// Runs a step that takes `taken` bytes beside what its pages hold.
@@ -132,7 +134,11 @@ impl Decoder {
         let footer = file.footer()?;
         let Some(details) = footer.group(group) else { return Ok(()) };
         let room = (self.taken, self.rest);
-        footer.learn_unchecked(group, file.check_pages(details, leaves, fetched, room)?);
+        let headers = file.check_pages(details, leaves, fetched, room)?;
+        footer.learn_unchecked(group, headers.unchecked);
+        let effort = &self.progress.effort;
+        effort.pages.fetch_add(headers.pages, Ordering::Relaxed);
+        effort.decoded.fetch_add(headers.all_bytes, Ordering::Relaxed);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use super::decode::{Decoder, Selected, Step};
 use super::file::{OpenFile, TAIL};
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord, prune};
+use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -29,8 +30,23 @@ pub struct Progress {
     pub done: AtomicU64,
     pub requests: AtomicU64,
     pub matched: AtomicU64,
+    /// What it takes.
+    pub effort: Effort,
     /// Set from outside to stop soon.
     pub stop: AtomicBool,
+}
+
+impl Progress {
+    /// What was read so far.
+    pub fn read(&self) -> Read {
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Read {
+            files: now(&self.files),
+            bytes: now(&self.bytes),
+            rows: now(&self.rows),
+            matched: now(&self.matched),
+        }
+    }
 }
 
 /// A file that could not be read.
@@ -225,20 +241,23 @@ impl Engine<'_> {
     }
 
     fn work<S: Sink>(&self, sink: &mut S) -> Result<(), ScanError> {
-        let mut decoder = Decoder::new(self.job.context.clone(), self.budget.rest);
+        let mut decoder =
+            Decoder::new(self.job.context.clone(), self.budget.rest, self.progress.clone());
         loop {
-            let Some(ready) = self.next()? else { break };
+            let effort = &self.progress.effort;
+            let Some(ready) = effort.timed(Part::Reading, || self.next())? else { break };
             let file = ready.fetch.file.clone();
             let weight = ready.weight();
             if ready.held + weight > self.budget.rest {
                 return Err(too_large(&file, ready.held + weight));
             }
             let taken = ready.held + ready.rows();
-            let done =
-                guarded(|| decoder.run(ready.fetch, ready.bytes, taken)).unwrap_or_else(|what| {
-                    let reason = format!("decoding it stopped at something impossible ({what})");
-                    Err(ScanError::Unreadable { file: file.shown.clone(), reason })
-                });
+            let done = effort
+                .timed(Part::Decoding, || guarded(|| decoder.run(ready.fetch, ready.bytes, taken)));
+            let done = done.unwrap_or_else(|what| {
+                let reason = format!("decoding it stopped at something impossible ({what})");
+                Err(ScanError::Unreadable { file: file.shown.clone(), reason })
+            });
             let mut fetches = Vec::new();
             let mut finished = 0;
             match done {
@@ -250,7 +269,7 @@ impl Engine<'_> {
                         self.progress.done.fetch_add(share, Ordering::Relaxed);
                         self.progress.matched.fetch_add(unit.kept, Ordering::Relaxed);
                         if !file.is_abandoned() {
-                            sink.take(file.index, unit, batch)?;
+                            effort.timed(Part::Sorting, || sink.take(file.index, unit, batch))?;
                         }
                         finished += 1;
                     }
@@ -266,7 +285,7 @@ impl Engine<'_> {
             }
             self.done(ready.held, weight, fetches, closed);
         }
-        sink.finish()
+        self.progress.effort.timed(Part::Sorting, || sink.finish())
     }
 
     fn abandon(&self, file: &OpenFile, error: &ScanError) {

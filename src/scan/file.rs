@@ -17,7 +17,7 @@ use super::decode::Step;
 use super::deleted::Deleted;
 use super::engine::Fetch;
 use super::events::Columns;
-use super::headers;
+use super::headers::{self, Headers};
 use super::prune;
 use super::ranges::Fetched;
 use super::thrift::walk;
@@ -381,7 +381,7 @@ impl OpenFile {
         leaves: &[usize],
         fetched: &Fetched,
         (taken, rest): (u64, u64),
-    ) -> Result<bool, ScanError> {
+    ) -> Result<Headers, ScanError> {
         let room = rest.saturating_sub(taken);
         let headers =
             headers::look(group, leaves, fetched, room).map_err(|e| self.unreadable(&e))?;
@@ -392,7 +392,7 @@ impl OpenFile {
                 needed: needed.div_ceil(1_000_000),
             });
         }
-        Ok(headers.unchecked)
+        Ok(headers)
     }
 
     pub fn unreadable(&self, error: &impl std::fmt::Display) -> ScanError {

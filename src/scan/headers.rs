@@ -33,6 +33,10 @@ pub(super) struct Headers {
     pub bytes: u64,
     /// Whether a page has no checksum.
     pub unchecked: bool,
+    /// How many pages there are.
+    pub pages: u64,
+    /// Bytes of all of them, decompressed.
+    pub all_bytes: u64,
 }
 
 /// Looks at all pages of the columns that were fetched. Where a page does not say what it will take
@@ -56,6 +60,8 @@ pub(super) fn look(
             own.map_err(|what| format!("column `{}`: {what}", column.column_path().string()))?;
         sum.bytes = sum.bytes.saturating_add(own.bytes);
         sum.unchecked |= own.unchecked;
+        sum.pages += own.pages;
+        sum.all_bytes = sum.all_bytes.saturating_add(own.all_bytes);
     }
     Ok(sum)
 }
@@ -70,7 +76,8 @@ impl Column<'_> {
         let (start, length) = self.chunk.byte_range();
         let end = start.saturating_add(length);
         let values = u64::try_from(self.chunk.num_values()).unwrap_or(0);
-        let (mut dictionary, mut largest, mut unchecked, mut seen) = (0, 0, false, 0u64);
+        let mut headers = Headers::default();
+        let (mut dictionary, mut largest, mut seen) = (0, 0, 0u64);
         for (from, part) in fetched.parts.iter().filter(|(from, _)| (start..end).contains(from)) {
             let inside = usize::try_from(end - from).unwrap_or(usize::MAX).min(part.len());
             let mut rest = part.slice(..inside);
@@ -82,7 +89,9 @@ impl Column<'_> {
                 let body = header.body(&rest)?;
                 self.check(&header, &body)?;
                 rest = rest.slice(header.length + body.len()..);
-                unchecked |= !header.checked && header.kind != Kind::Other;
+                headers.unchecked |= !header.checked && header.kind != Kind::Other;
+                headers.pages += 1;
+                headers.all_bytes = headers.all_bytes.saturating_add(header.uncompressed);
                 match header.kind {
                     Kind::Dictionary => dictionary = header.uncompressed,
                     Kind::Data => {
@@ -98,7 +107,8 @@ impl Column<'_> {
                 }
             }
         }
-        Ok(Headers { bytes: dictionary.saturating_add(largest), unchecked })
+        headers.bytes = dictionary.saturating_add(largest);
+        Ok(headers)
     }
 
     /// Whether a page takes what its header says.

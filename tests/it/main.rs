@@ -11,6 +11,7 @@ mod bad_input;
 mod commands;
 mod delta;
 mod docs_are_true;
+mod growth;
 mod iceberg;
 mod inspect;
 mod kill;

@@ -19,7 +19,7 @@ fn a_run_prints_one_line_of_json_and_all_else_goes_to_stderr() {
     assert!(outcome.stdout.ends_with("}\n"));
     assert!(outcome.stderr.contains("read_members"), "{}", outcome.stderr);
     let line = outcome.json();
-    assert_eq!(keys(&line), ["run_id", "verdict", "tables", "totals", "reused"]);
+    assert_eq!(keys(&line), ["run_id", "verdict", "tables", "totals", "reused", "effort"]);
     let totals = &line["totals"];
     assert_eq!(keys(totals), ["requests_allowed", "subjects_observed", "groups", "apps"]);
     let figures: Vec<u64> =
