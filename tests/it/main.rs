@@ -22,6 +22,7 @@ mod published;
 mod repeats;
 mod reports;
 mod sample_data;
+mod same_answer;
 mod seaweed;
 mod silence;
 mod storage;
