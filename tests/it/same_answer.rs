@@ -228,5 +228,5 @@ fn other_programs_read_the_same_rows_in_the_committed_tables() {
     let output = Command::new(python).arg(script).arg(committed("")).output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(told.lines().count(), 4, "{told}");
+    assert_eq!(told.lines().count(), 3, "{told}");
 }
