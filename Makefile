@@ -63,8 +63,12 @@ lint: ## Formatting and clippy
 
 .PHONY: sample
 sample: build $(VENV)/ready ## Write data-samples anew, with the tables that the oracle expects
-	rm -rf data-samples/groups-2019
+	rm -rf data-samples/groups-2019 data-samples/groups-2019-delta data-samples/groups-2019-iceberg
 	$(BIN) sample groups-2019 data-samples/groups-2019 --rows 20000
+	for format in delta iceberg; do \
+	  $(BIN) sample groups-2019 data-samples/groups-2019-$$format --rows 20000 --format $$format \
+	    --registry ../groups-2019; \
+	done
 	$(PY) tests/oracle/check.py --config data-samples/groups-2019/afterscope.toml \
 	  --as-of 2019-11-06T00:00:00Z --write-expected data-samples/groups-2019/expected
 
@@ -89,6 +93,10 @@ bench: build ## Time the job beside DuckDB, Polars and chDB (AFTERSCOPE_BENCH na
 .PHONY: bench-people
 bench-people: build ## Time 200 million memberships and 50 million residences on 20 million rows
 	benches/people.sh $(BIN)
+
+.PHONY: bench-latency
+bench-latency: build $(VENV)/ready-slow ## Time a run on disk and in S3 20 ms away (AFTERSCOPE_TOOLS names the fault proxy)
+	AFTERSCOPE_PYTHON=$(abspath $(PY)) benches/latency.sh $(BIN)
 
 .PHONY: clean
 clean: ## Remove what these targets made

@@ -151,7 +151,8 @@ line of JSON: rows, files (log files read again), url, hashed.")]
     /// Make a sample lake with its configuration and its true answers.
     #[command(after_help = "Examples:
   afterscope sample groups-2019 demo
-  afterscope sample groups-2019 demo --rows 10000000")]
+  afterscope sample groups-2019 demo --rows 10000000
+  afterscope sample groups-2019 demo --format delta     a table with rows that were deleted")]
     Sample(SampleArgs),
 
     /// Print the configuration's JSON Schema, or the columns of all tables or frames.
@@ -449,6 +450,24 @@ pub struct SampleArgs {
     /// Rows of log, about.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000_000))]
     pub rows: u64,
+    /// What the log is written as.
+    #[arg(long, value_enum, default_value_t = SampleFormat::Parquet)]
+    pub format: SampleFormat,
+    /// The folder that holds the registry of the same sample, as the configuration is to name it: log and
+    /// configuration are written, and nothing else.
+    #[arg(long, value_name = "FOLDER")]
+    pub registry: Option<String>,
+}
+
+/// What a sample's log is written as. The rows that are there to be read are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SampleFormat {
+    /// One file a day.
+    Parquet,
+    /// A Delta table with deleted rows, a checkpoint, and commits after it.
+    Delta,
+    /// An Iceberg table with rows deleted by place and by id.
+    Iceberg,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,16 +1,22 @@
 //! `afterscope sample`.
 
-use super::args::SampleArgs;
+use super::args::{SampleArgs, SampleFormat};
 use super::terminal::number;
 use super::{Failure, print_bytes};
-use crate::sample;
+use crate::sample::{self, Format, Wanted};
 
 pub fn run(args: &SampleArgs) -> Result<(), Failure> {
-    let made = sample::groups_2019(&args.out, args.rows)?;
+    let format = match args.format {
+        SampleFormat::Parquet => Format::Parquet,
+        SampleFormat::Delta => Format::Delta,
+        SampleFormat::Iceberg => Format::Iceberg,
+    };
+    let (out, registry) = (args.out.clone(), args.registry.clone());
+    let made = sample::groups_2019(&Wanted { out, rows: args.rows, format, registry })?;
     let text = format!(
-        "{} rows in {} files\nafterscope run --config {}/afterscope.toml --as-of {}\n",
+        "{} rows in {} days\nafterscope run --config {}/afterscope.toml --as-of {}\n",
         number(made.rows),
-        made.files,
+        made.days,
         args.out.display(),
         made.as_of
     );

@@ -5,21 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int16Array, Int64Array, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use arrow::record_batch::RecordBatch;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
-
+use super::delta::Delta;
+use super::history::Lake;
+use super::iceberg::Iceberg;
+use super::plain::Plain;
+use super::rows::Row;
 use super::standing::{self, Standing};
 use super::truth::{App, Call, Facts, Granted, Promise, Scope, Truth};
-use super::{Made, SampleError, answers, people};
+use super::{Failed, Format, Made, SampleError, Wanted, answers, people, unwritten, write};
 use crate::key::mix;
-use crate::moment::{DAY_MICROS, Moment, day_to_date};
+use crate::moment::{DAY_MICROS, Moment};
 
 const AS_OF: &str = "2019-11-06T00:00:00Z";
 const RESTRICTED: &str = "2018-04-04T00:00:00Z";
@@ -33,6 +29,9 @@ const CLOCKS: [(&str, &str); 2] =
     [("discovered", "2019-10-31T16:00:00Z"), ("aware", "2019-11-01T09:00:00Z")];
 /// 2019-07-10: the log of this day was lost.
 const LOST_DAY: i64 = 18_087;
+/// 2019-02-04: where the log is a table, what was written of the days up to here was put right before the
+/// next day was written.
+const HALF: i64 = 17_931;
 
 const SCOPES: [(&str, &str); 4] = [
     ("groups_access_member_info", "name;profile_picture"),
@@ -81,44 +80,104 @@ fn grace_of(number: usize) -> Option<&'static str> {
     }
 }
 
-/// Makes the lake below `out`.
+/// Makes the lake.
 ///
 /// # Errors
 /// A folder that is not empty, and files that cannot be written.
-pub fn groups_2019(out: &Path, rows: u64) -> Result<Made, SampleError> {
-    let failed = |path: &Path, e: &dyn std::fmt::Display| SampleError::Write {
-        object: path.display().to_string(),
-        reason: e.to_string(),
-    };
+pub fn groups_2019(wanted: &Wanted) -> Result<Made, SampleError> {
+    let out = &wanted.out;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(SampleError::NotEmpty { folder: out.display().to_string() });
     }
+    make(wanted).map_err(|error| match error.downcast::<SampleError>() {
+        Ok(named) => *named,
+        Err(other) => unwritten(out, &other),
+    })
+}
+
+fn make(wanted: &Wanted) -> Result<Made, Failed> {
+    let Wanted { out, rows, format, registry } = wanted;
     let uses = plan(rows / 8);
     let used: u64 = uses.iter().map(|u| u.calls).sum();
     // One use in 200 is written a second time.
     let noise = rows.saturating_sub(used + used / 200);
     let mut truth = Truth::new(facts());
-    let (mut written, mut files) = (0, 0);
+    let logs = out.join("logs");
+    let mut lake: Box<dyn Lake> = match format {
+        Format::Parquet => Box::new(Plain { root: logs }),
+        Format::Delta => Box::new(Delta::new(logs, FIRST_DAY)?),
+        Format::Iceberg => Box::new(Iceberg::new(logs, FIRST_DAY)?),
+    };
+    let (mut written, mut days) = (0, 0);
     for day in (FIRST_DAY..END_DAY).filter(|day| *day != LOST_DAY) {
-        let mut batch = Rows::default();
+        let mut calls = Vec::new();
         for (number, of) in uses.iter().enumerate() {
-            add_use(&mut batch, &mut truth, number as u64, of, day);
+            add_use(&mut calls, &mut truth, number as u64, of, day);
         }
-        add_noise(&mut batch, &mut truth, day, noise);
-        let folder = out.join(format!("logs/dt={}", day_to_date(day)));
-        fs::create_dir_all(&folder).map_err(|e| failed(&folder, &e))?;
-        let path = folder.join("part-0.parquet");
-        files += 1;
-        written += batch.write(&path).map_err(|e| failed(&path, &e))?;
+        add_noise(&mut calls, &mut truth, day, noise);
+        calls.sort();
+        days += 1;
+        written += calls.len() as u64;
+        lake.day(day, calls, strangers(day))?;
+        if day == HALF {
+            lake.turn()?;
+        }
     }
-    for (name, text) in registry() {
-        let path = out.join(name);
-        fs::write(&path, text).map_err(|e| failed(&path, &e))?;
+    lake.turn()?;
+    write(&out.join("afterscope.toml"), configuration(*format, registry.as_deref()))?;
+    if registry.is_none() {
+        for (name, text) in self::registry() {
+            write(&out.join(name), text)?;
+        }
+        let memberships = out.join("memberships.parquet");
+        people::write(out, truth.people()).map_err(|e| unwritten(&memberships, &e))?;
+        write(&out.join("truth.json"), answers::render(&truth, written, *format))?;
     }
-    people::write(out, truth.people()).map_err(|e| failed(&out.join("memberships.parquet"), &e))?;
-    let path = out.join("truth.json");
-    fs::write(&path, answers::render(&truth, written)).map_err(|e| failed(&path, &e))?;
-    Ok(Made { rows: written, files, as_of: AS_OF.into() })
+    Ok(Made { rows: written, days, as_of: AS_OF.into() })
+}
+
+/// The configuration, with the log's format, and the registry's files in another folder where one is named.
+fn configuration(format: Format, registry: Option<&str>) -> String {
+    let text = include_str!("groups_2019.toml");
+    let name = match format {
+        Format::Parquet => "parquet",
+        Format::Delta => "delta",
+        Format::Iceberg => "iceberg",
+    };
+    let text = text.replace("format = \"parquet\"", &format!("format = \"{name}\""));
+    let Some(folder) = registry else { return text };
+    let text = text.replace("truth.json beside this file", &format!("{folder}/truth.json"));
+    let is_file = |line: &str| line.ends_with(".csv\"") || line.ends_with(".parquet\"");
+    text.lines()
+        .map(|line| match line.split_once(" = \"") {
+            Some((key, file)) if is_file(line) => format!("{key} = \"{folder}/{file}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect()
+}
+
+/// Calls that were never made, of people who do not exist: where the log is a table they are written and
+/// taken out again. Counted, each of them would change the answer.
+fn strangers(day: i64) -> Vec<Row> {
+    let scope = SCOPES.first().map_or("", |(name, _)| *name);
+    let strangers = (0..3).map(|number| {
+        let person = 900_000_000 + day * 10 + number;
+        let call = Call {
+            scope,
+            app: &app_id(3),
+            micros: day * DAY_MICROS + (number + 1) * DAY_MICROS / 4,
+            person: Some(person),
+            group: Some(people::group_of(person)),
+            bytes: 1_000_000,
+            allowed: true,
+            in_grace: false,
+            in_brownout: false,
+            after_revocation: false,
+            after_attestation: false,
+        };
+        Row::of(&call, &format!("stranger-{person}"))
+    });
+    strangers.collect()
 }
 
 /// Who uses what, when, and whom it reaches; `calls` in all, about.
@@ -184,7 +243,7 @@ fn within(stretches: &[(i64, i64)], micros: i64) -> bool {
     stretches.iter().any(|(from, to)| *from <= micros && micros < *to)
 }
 
-fn add_use(batch: &mut Rows, truth: &mut Truth, number: u64, of: &Use, day: i64) {
+fn add_use(rows: &mut Vec<Row>, truth: &mut Truth, number: u64, of: &Use, day: i64) {
     let Some((scope, _)) = SCOPES.get(of.scope) else { return };
     for call in calls_on(of, day) {
         let hash = mix(number << 40 | call);
@@ -207,17 +266,17 @@ fn add_use(batch: &mut Rows, truth: &mut Truth, number: u64, of: &Use, day: i64)
         };
         truth.count(&made, day);
         let id = format!("{hash:016x}{number:04x}");
-        batch.push(&made, &id);
+        rows.push(Row::of(&made, &id));
         // The collector delivers some events twice.
         if call % 200 == 50 {
-            batch.push(&made, &id);
+            rows.push(Row::of(&made, &id));
             truth.repeat(day);
         }
     }
 }
 
 /// Calls of scopes that are not restricted.
-fn add_noise(batch: &mut Rows, truth: &mut Truth, day: i64, rows: u64) {
+fn add_noise(calls: &mut Vec<Row>, truth: &mut Truth, day: i64, rows: u64) {
     let days = (END_DAY - FIRST_DAY).unsigned_abs();
     let at = (day - FIRST_DAY).unsigned_abs();
     for call in rows * at / days..rows * (at + 1) / days {
@@ -240,7 +299,7 @@ fn add_noise(batch: &mut Rows, truth: &mut Truth, day: i64, rows: u64) {
             after_revocation: false,
             after_attestation: false,
         };
-        batch.push(&made, &format!("{hash:016x}ffff"));
+        calls.push(Row::of(&made, &format!("{hash:016x}ffff")));
         truth.outside(day);
     }
 }
@@ -331,89 +390,5 @@ fn registry() -> Vec<(&'static str, String)> {
         ("attestations.csv", standing::attestations(app_id, &names)),
         ("extensions.csv", extensions),
         ("thresholds.csv", people::thresholds()),
-        ("afterscope.toml", include_str!("groups_2019.toml").to_string()),
     ]
-}
-
-/// Rows of one file.
-#[derive(Default)]
-struct Rows {
-    rows: Vec<Row>,
-}
-
-/// Sorted by time, as logs are.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Row {
-    micros: i64,
-    id: String,
-    app: String,
-    person: Option<i64>,
-    group: Option<i64>,
-    scope: String,
-    status: i16,
-    bytes: i64,
-}
-
-impl Rows {
-    fn push(&mut self, call: &Call<'_>, id: &str) {
-        self.rows.push(Row {
-            micros: call.micros,
-            id: id.to_string(),
-            app: call.app.to_string(),
-            person: call.person,
-            group: call.group,
-            scope: call.scope.to_string(),
-            status: if call.allowed { 200 } else { 403 },
-            bytes: call.bytes,
-        });
-    }
-
-    fn write(mut self, path: &Path) -> Result<u64, Box<dyn std::error::Error>> {
-        self.rows.sort();
-        let rows = &self.rows;
-        let time = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|r| r.micros));
-        let columns: Vec<(&str, ArrayRef, bool)> = vec![
-            ("event_time", Arc::new(time.with_timezone("UTC")), false),
-            (
-                "request_id",
-                Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.id))),
-                false,
-            ),
-            ("app_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.app))), false),
-            ("user_id", Arc::new(Int64Array::from_iter(rows.iter().map(|r| r.person))), true),
-            ("group_id", Arc::new(Int64Array::from_iter(rows.iter().map(|r| r.group))), true),
-            (
-                "scope",
-                Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.scope))),
-                false,
-            ),
-            (
-                "status",
-                Arc::new(Int16Array::from_iter_values(rows.iter().map(|r| r.status))),
-                false,
-            ),
-            ("bytes", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.bytes))), false),
-        ];
-        let fields: Vec<Field> = columns
-            .iter()
-            .map(|(name, array, nullable)| {
-                let data_type = match *name {
-                    "event_time" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-                    _ => array.data_type().clone(),
-                };
-                Field::new(*name, data_type, *nullable)
-            })
-            .collect();
-        let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_created_by("afterscope sample".into())
-            .build();
-        let file = fs::File::create(path)?;
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
-        writer.write(&batch)?;
-        writer.close()?;
-        Ok(batch.num_rows() as u64)
-    }
 }

@@ -89,6 +89,11 @@ impl Fetch {
     fn bytes(&self) -> u64 {
         self.ranges.iter().map(|r| r.end - r.start).sum()
     }
+
+    /// Whether it is the last of its row group.
+    fn is_last(&self) -> bool {
+        self.step.rank() + 1 == Step::RANKS
+    }
 }
 
 struct Ready {
@@ -121,6 +126,8 @@ struct State {
     fetches: [VecDeque<Fetch>; Step::RANKS],
     ready: [VecDeque<Ready>; Step::RANKS],
     next_file: usize,
+    /// Row groups that are known to match and are not being decoded yet.
+    matching: usize,
     /// Files opened and not finished with.
     active: usize,
     held: u64,
@@ -148,6 +155,8 @@ struct Engine<'a> {
     to_open: Vec<usize>,
     budget: &'a Budget,
     max_active: usize,
+    /// So many row groups may be known to match before they are read.
+    max_matching: usize,
     allow_incomplete: bool,
     progress: Arc<Progress>,
     shared: Arc<Shared>,
@@ -179,11 +188,13 @@ pub fn scan<S: Sink>(
     progress: &Arc<Progress>,
 ) -> Result<ScanOutcome, ScanError> {
     let shared = Arc::new(Shared::default());
+    let near = sinks.len() * 2 + 8;
     let engine = Engine {
         job,
         to_open: leave_out(job, sinks, progress)?,
         budget,
-        max_active: sinks.len() * 2 + 8,
+        max_active: if job.store.local_root().is_some() { near } else { far(near, budget) },
+        max_matching: sinks.len() + 4,
         allow_incomplete,
         progress: progress.clone(),
         shared: shared.clone(),
@@ -208,6 +219,14 @@ pub fn scan<S: Sink>(
         Some(error) => Err(error),
         None => Ok(std::mem::take(&mut state.outcome)),
     }
+}
+
+/// How many files may be open at once where each answer takes its time: of small ones many, as far as what
+/// their footers take (some MB where there are many columns) has room.
+fn far(near: usize, budget: &Budget) -> usize {
+    const FOOTER: u64 = 4 << 20;
+    const MOST: usize = 64;
+    usize::try_from(budget.rest / FOOTER).unwrap_or(MOST).min(MOST).max(near)
 }
 
 /// Accounts for files that need not be opened; gives the places of the others.
@@ -326,12 +345,22 @@ impl Engine<'_> {
         }
     }
 
-    /// The next ready work that fits beside what is being decoded; where nothing is, any fits.
+    /// The next ready work that fits beside what is being decoded; where nothing is, any fits. Later steps
+    /// first, unless storage would soon have nothing to do: then those that lead to more fetches.
     fn fitting(&self, state: &mut State) -> Option<Ready> {
         let (alone, decoding) = (state.busy == 0, state.decoding);
         let fits = |ready: &Ready| alone || decoding + ready.weight() <= self.budget.decode;
-        let queue = state.ready.iter_mut().rev().find(|queue| queue.front().is_some_and(fits))?;
-        queue.pop_front()
+        let is_idling = state.held < self.budget.prefetch / 2
+            && state.fetches.iter().all(VecDeque::is_empty)
+            && state.matching < self.max_matching;
+        let mut queues: Vec<_> = state.ready.iter_mut().rev().collect();
+        if is_idling {
+            queues.rotate_left(1);
+        }
+        let queue = queues.into_iter().find(|queue| queue.front().is_some_and(fits))?;
+        let ready = queue.pop_front()?;
+        state.matching -= usize::from(ready.fetch.is_last());
+        Some(ready)
     }
 
     fn done(&self, held: u64, weight: u64, fetches: Vec<Fetch>, closed: bool) {
@@ -343,8 +372,8 @@ impl Engine<'_> {
             state.active = state.active.saturating_sub(1);
         }
         for fetch in fetches {
-            let rank = fetch.step.rank();
-            if let Some(queue) = state.fetches.get_mut(rank) {
+            state.matching += usize::from(fetch.is_last());
+            if let Some(queue) = state.fetches.get_mut(fetch.step.rank()) {
                 queue.push_back(fetch);
             }
         }
@@ -354,31 +383,9 @@ impl Engine<'_> {
 
     /// Starts fetches while the budget lasts; one may always run, however large.
     fn pump(&self, state: &mut State) {
-        loop {
-            let alone = state.in_flight == 0 && state.held == 0;
-            let room = |held: u64| alone || state.held + held <= self.budget.prefetch;
-            let waiting = state.fetches.iter().rev().find_map(VecDeque::front);
-            let fetch = match waiting {
-                Some(next) if next.file.is_abandoned() || room(next.bytes()) => {
-                    match state.fetches.iter_mut().rev().find_map(VecDeque::pop_front) {
-                        Some(fetch) => fetch,
-                        None => return,
-                    }
-                }
-                Some(_) => return,
-                None => {
-                    if state.active >= self.max_active || !room(TAIL) {
-                        return;
-                    }
-                    let Some(index) = self.to_open.get(state.next_file).copied() else { return };
-                    let Some(file) = self.job.files.get(index) else { return };
-                    let open = OpenFile::new(index, file, &self.job.store);
-                    state.next_file += 1;
-                    state.active += 1;
-                    OpenFile::first_fetch(Arc::new(open))
-                }
-            };
+        while let Some(fetch) = self.next_fetch(state) {
             if fetch.file.is_abandoned() {
+                state.matching -= usize::from(fetch.is_last());
                 continue;
             }
             let held = fetch.bytes();
@@ -393,6 +400,31 @@ impl Engine<'_> {
             self.progress.requests.fetch_add(1, Ordering::Relaxed);
             self.spawn(fetch, held);
         }
+    }
+
+    /// The next fetch that there is room for: of a later step before an earlier one's, of a file that is begun
+    /// before a new one. One that has to wait is passed by those of earlier steps, which are small: what they
+    /// find is known by the time there is room for it, however far the store is.
+    fn next_fetch(&self, state: &mut State) -> Option<Fetch> {
+        let (alone, held) = (state.in_flight == 0 && state.held == 0, state.held);
+        let room = |bytes: u64| alone || held + bytes <= self.budget.prefetch;
+        for queue in state.fetches.iter_mut().rev() {
+            let Some(next) = queue.front() else { continue };
+            if next.file.is_abandoned() || room(next.bytes()) {
+                return queue.pop_front();
+            }
+            if state.matching >= self.max_matching {
+                return None;
+            }
+        }
+        if state.active >= self.max_active || !room(TAIL) {
+            return None;
+        }
+        let index = self.to_open.get(state.next_file).copied()?;
+        let open = OpenFile::new(index, self.job.files.get(index)?, &self.job.store);
+        state.next_file += 1;
+        state.active += 1;
+        Some(OpenFile::first_fetch(Arc::new(open)))
     }
 
     fn spawn(&self, fetch: Fetch, held: u64) {
@@ -414,6 +446,7 @@ impl Engine<'_> {
                 }
                 Err(error) if error.kind == StoreErrorKind::Denied && allow_incomplete => {
                     state.held = state.held.saturating_sub(held);
+                    state.matching -= usize::from(fetch.is_last());
                     state.give_up(&file, error.to_string());
                 }
                 Err(error) => {

@@ -110,6 +110,15 @@ fn the_readmes_configuration_and_commands_work_as_they_stand() {
         .filter(|line| line.starts_with("afterscope "))
         .map(|line| line.split(" # ").next().unwrap())
         .collect();
+    let (samples, commands): (Vec<&str>, Vec<&str>) =
+        commands.into_iter().partition(|line| line.contains("data-samples/"));
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/data-samples/");
+    let sample = |line: &str| typed(&lake, &line.replace("data-samples/", here));
+    assert_eq!(samples.len(), 2, "{samples:?}");
+    // What `expected/` of the plain sample says.
+    assert_eq!(sample(samples[0]).json()["totals"]["requests_allowed"], 2249);
+    let seen = sample(samples[1]).stdout;
+    assert!(seen.contains("position-deletes") && seen.contains("equality-deletes"), "{seen}");
     assert_eq!(commands.len(), 6, "{commands:?}");
     typed(&lake, commands[0]);
     let outcome = typed(&lake, commands[1]);

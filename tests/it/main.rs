@@ -22,6 +22,7 @@ mod proof;
 mod published;
 mod repeats;
 mod reports;
+mod same_answer;
 mod sample_data;
 mod seaweed;
 mod silence;

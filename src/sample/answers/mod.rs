@@ -11,6 +11,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::Format;
 use super::truth::{Cell, Facts, FileRows, Measures, Truth};
 use crate::moment::{Moment, day_to_date};
 
@@ -39,14 +40,14 @@ fn coverage_pct(facts: &Facts, first: i64) -> f64 {
 }
 
 /// The file's text: one line for each row.
-pub fn render(truth: &Truth, rows: u64) -> String {
+pub fn render(truth: &Truth, rows: u64, format: Format) -> String {
     // Writing to a String cannot fail.
     let mut out = String::from("{\n  \"story\": {");
     for (i, (name, value)) in story(truth, rows).iter().enumerate() {
         let _ = write!(out, "{}\n    \"{name}\": {value}", if i == 0 { "" } else { "," });
     }
     out.push_str("\n  },\n  \"tables\": {");
-    for (i, Known { table, rows }) in tables(truth).iter().enumerate() {
+    for (i, Known { table, rows }) in tables(truth, format).iter().enumerate() {
         let columns: Vec<&str> =
             rows.first().into_iter().flatten().map(|(column, _)| *column).collect();
         let _ = write!(
@@ -90,9 +91,10 @@ fn story(truth: &Truth, rows: u64) -> Row {
     ]
 }
 
-fn tables(truth: &Truth) -> Vec<Known> {
+/// What `coverage` says of files and deleted rows is known of plain files alone.
+fn tables(truth: &Truth, format: Format) -> Vec<Known> {
     let known = |table, rows| Known { table, rows };
-    vec![
+    let mut tables = vec![
         known("scope_summary", exposure::scope_summary(truth)),
         known("app_scope_exposure", exposure::app_scope_exposure(truth)),
         known("developer_exposure", exposure::developer_exposure(truth)),
@@ -105,7 +107,9 @@ fn tables(truth: &Truth) -> Vec<Known> {
         known("deadlines", policy::deadlines(&truth.facts)),
         known("findings", policy::findings(truth)),
         known("thresholds", places::thresholds(truth)),
-    ]
+    ];
+    tables.retain(|known| format == Format::Parquet || known.table != "coverage");
+    tables
 }
 
 /// Scopes, and what all of them together are called.

@@ -2,6 +2,7 @@
 
 mod checks;
 mod ends;
+mod far;
 mod lost;
 pub mod servers;
 mod settings;
