@@ -3,6 +3,7 @@
 //! A snapshot is taken once, before anything is read; every later read carries the pin that it
 //! recorded, so a file that changes under the run is noticed and named.
 
+mod bounds;
 mod delta;
 mod iceberg;
 mod listing;
@@ -13,9 +14,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::{Format, Kept, SourcePlan};
+use crate::config::{ColumnSource, Format, Kept, SourcePlan};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
+pub use bounds::{Clock, TimeBounds};
 pub use table::{
     Change, Constant, Deletes, DeletesError, History, Partition, Removed, Table, TableField,
     TableRecord, TableSchema,
@@ -29,6 +31,8 @@ pub struct Origin<'a> {
     pub url: &'a StoreUrl,
     pub kept: &'a Kept,
     pub sizes: Sizes,
+    /// The column of event times, where it is one column and somebody asks for its bounds.
+    pub time: Option<&'a str>,
 }
 
 /// What it means where a file of a table has not the size that the table tells.
@@ -42,7 +46,11 @@ pub enum Sizes {
 
 impl<'a> From<&'a SourcePlan> for Origin<'a> {
     fn from(of: &'a SourcePlan) -> Self {
-        Self { name: &of.name, url: &of.url, kept: &of.kept, sizes: Sizes::Hold }
+        let time = match &of.mapping.time.source {
+            ColumnSource::Path(path) => Some(path.as_str()),
+            _ => None,
+        };
+        Self { name: &of.name, url: &of.url, kept: &of.kept, sizes: Sizes::Hold, time }
     }
 }
 
@@ -77,6 +85,8 @@ pub struct SnapshotFile {
     pub deletes: Option<Deletes>,
     /// How many rows it has, where a table says so.
     pub rows: Option<u64>,
+    /// Between which its event times lie, where a table says so.
+    pub times: Option<TimeBounds>,
     /// The size that the table tells, where it is not that of the file.
     pub other_size: Option<u64>,
 }
@@ -85,7 +95,7 @@ impl SnapshotFile {
     /// A plain file: the partition values are those of its folders.
     pub fn new(path: String, pin: Pin) -> Self {
         let partitions = listing::partitions(&path);
-        Self { path, pin, partitions, deletes: None, rows: None, other_size: None }
+        Self { path, pin, partitions, deletes: None, rows: None, times: None, other_size: None }
     }
 }
 

@@ -6,6 +6,7 @@
 mod address;
 mod engine;
 mod history;
+mod statistics;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,10 +23,11 @@ use roaring::RoaringTreemap;
 use url::Url;
 
 use self::engine::Engine;
+use self::statistics::{Statistics, TimeColumn};
 use super::table::{
     Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableSchema,
 };
-use super::{Origin, Snapshot, SnapshotError, SnapshotFile, VersionOf, there};
+use super::{Origin, Snapshot, SnapshotError, SnapshotFile, TimeBounds, VersionOf, there};
 use crate::config::At;
 use crate::store::{Io, Pin, Store};
 
@@ -42,7 +44,7 @@ pub fn take(source: &Origin<'_>, at: &At, io: &Io) -> Result<Snapshot, SnapshotE
     let of = |error: Error| refused(source, at, &engine, &error);
     let version = version(at, &engine).map_err(of)?;
     let number = version.version();
-    let (table, listed) = read(version, &engine).map_err(of)?;
+    let (table, listed) = read(version, source.time, &engine).map_err(of)?;
     let files = pinned(source, &store, number, listed)?;
     Ok(Snapshot { store, files, ignored: 0, table: Some(Arc::new(table)) })
 }
@@ -75,9 +77,14 @@ struct Logged {
     deletes: Option<Deletes>,
     /// Those in the file, the deleted ones among them, where the log says.
     rows: Option<u64>,
+    times: Option<TimeBounds>,
 }
 
-fn read(version: Arc<Version>, engine: &Engine) -> DeltaResult<(Table, Vec<Logged>)> {
+fn read(
+    version: Arc<Version>,
+    time: Option<&str>,
+    engine: &Engine,
+) -> DeltaResult<(Table, Vec<Logged>)> {
     let configuration = version.table_configuration();
     let mode = configuration.column_mapping_mode();
     let schema = version.schema();
@@ -110,11 +117,17 @@ fn read(version: Arc<Version>, engine: &Engine) -> DeltaResult<(Table, Vec<Logge
         features: features.iter().map(ToString::to_string).collect(),
         history: history.map_err(|error| engine.failed(error))?,
     };
+    let time = time.and_then(|name| table.schema.fields.iter().find(|field| field.name == name));
+    let time = time.and_then(TimeColumn::of);
     let mut files = Vec::new();
-    let scan = version.scan_builder().without_row_transforms().build()?;
-    for part in scan.scan_metadata(engine)? {
+    let scan = version.scan_builder().without_row_transforms();
+    let scan = match &time {
+        Some(time) => scan.with_stats(time.wanted()),
+        None => scan,
+    };
+    for part in scan.build()?.scan_metadata(engine)? {
         let rows = engine::batch(part?.scan_files.apply_selection_vector()?)?;
-        logged(&rows, &partitions, engine, &mut files)?;
+        logged(&rows, &partitions, time.as_ref(), engine, &mut files)?;
     }
     files.sort_by(|a: &Logged, b| a.path.cmp(&b.path));
     Ok((table, files))
@@ -175,6 +188,7 @@ fn children(of: &DataType, mode: ColumnMappingMode) -> DeltaResult<Vec<TableFiel
 fn logged(
     rows: &RecordBatch,
     partitions: &[PartitionColumn],
+    time: Option<&TimeColumn>,
     engine: &Engine,
     files: &mut Vec<Logged>,
 ) -> DeltaResult<()> {
@@ -185,7 +199,7 @@ fn logged(
     let (paths, sizes) = (column(&rows, "path")?, column(&rows, "size")?);
     let paths = paths.as_string_opt::<i32>().ok_or_else(|| lacks("path"))?.clone();
     let sizes = sizes.as_primitive_opt::<Int64Type>().ok_or_else(|| lacks("size"))?.clone();
-    let stats = rows.column_by_name("stats").and_then(|stats| stats.as_string_opt::<i32>());
+    let statistics = Statistics::of(&rows, time);
     let vectors = column(&rows, "deletionVector")?;
     let vectors = vectors.as_struct_opt().ok_or_else(|| lacks("deletionVector"))?;
     let constants = column(&rows, "fileConstantValues")?;
@@ -209,9 +223,8 @@ fn logged(
             size: u64::try_from(sizes.value(row)).unwrap_or(0),
             partitions: partitions.collect(),
             deletes: deletes(vectors, row, engine)?,
-            rows: stats.as_ref().filter(|stats| stats.is_valid(row)).and_then(|stats| {
-                serde_json::from_str::<history::Stats>(stats.value(row)).ok()?.num_records
-            }),
+            rows: statistics.rows(row),
+            times: statistics.times(row),
         });
     }
     Ok(())
@@ -285,6 +298,7 @@ fn pinned(
             partitions: file.partitions,
             deletes: file.deletes,
             rows: file.rows,
+            times: file.times,
             other_size: Some(file.size).filter(|told| *told != size),
         });
     }

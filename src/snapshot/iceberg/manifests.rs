@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use ::iceberg::spec::{
-    DataContentType, DataFileFormat, Datum, Literal, Manifest, ManifestEntry, ManifestFile,
-    ManifestList, ManifestStatus, PartitionField, PrimitiveLiteral, SnapshotRef, StructType,
-    TableMetadata, Transform, Type,
+    DataContentType, DataFile, DataFileFormat, Datum, Literal, Manifest, ManifestEntry,
+    ManifestFile, ManifestList, ManifestStatus, PartitionField, PrimitiveLiteral, PrimitiveType,
+    SnapshotRef, StructType, TableMetadata, Transform, Type,
 };
 use bytes::Bytes;
 
@@ -13,7 +13,8 @@ use super::columns::constant;
 use super::partitions::{Values, by_number};
 use super::place::Location;
 use super::refusal::Refusal;
-use crate::snapshot::Constant;
+use crate::moment::EpochUnit;
+use crate::snapshot::{Clock, Constant, TimeBounds};
 use crate::store::Store;
 
 /// Number of the column of a position delete file that names data files.
@@ -42,6 +43,8 @@ pub struct Entry {
     pub blob: Option<(u64, u64)>,
     /// Of position deletes: least and greatest address of a data file.
     pub addresses: Option<(String, String)>,
+    /// Of data: between which the event times lie.
+    pub times: Option<TimeBounds>,
 }
 
 /// Two files have equal keys where they are of the same partition of the same spec.
@@ -56,6 +59,8 @@ pub struct Manifests<'a> {
     pub store: &'a Store,
     pub location: &'a Location,
     pub table: &'a TableMetadata,
+    /// Number of the column of event times, where somebody asks for its bounds.
+    pub time: Option<i32>,
 }
 
 impl Manifests<'_> {
@@ -182,9 +187,35 @@ impl Manifests<'_> {
             referenced: data.referenced_data_file(),
             blob: number(data.content_offset()).zip(number(data.content_size_in_bytes())),
             addresses: bound(data.lower_bounds()).zip(bound(data.upper_bounds())),
+            times: self.time.and_then(|column| times(data, column)),
             address,
         })
     }
+}
+
+/// Bounds of the time column; `None` where values may be null, or are no times that a table counts.
+fn times(data: &DataFile, column: i32) -> Option<TimeBounds> {
+    if data.null_value_counts().get(&column) != Some(&0) {
+        return None;
+    }
+    let (least, greatest) = (data.lower_bounds().get(&column)?, data.upper_bounds().get(&column)?);
+    let value = |of: &Datum| match of.literal() {
+        PrimitiveLiteral::Int(value) => Some(i64::from(*value)),
+        PrimitiveLiteral::Long(value) => Some(*value),
+        _ => None,
+    };
+    // As the file has the column: the table may have widened it since.
+    let clock = |of: &Datum| match of.data_type() {
+        PrimitiveType::Timestamptz => Some(Clock::Utc(EpochUnit::Micros)),
+        PrimitiveType::TimestamptzNs => Some(Clock::Utc(EpochUnit::Nanos)),
+        PrimitiveType::Timestamp => Some(Clock::Wall(EpochUnit::Micros)),
+        PrimitiveType::TimestampNs => Some(Clock::Wall(EpochUnit::Nanos)),
+        PrimitiveType::Int | PrimitiveType::Long => Some(Clock::Number),
+        _ => None,
+    };
+    let one = clock(least)?;
+    (clock(greatest) == Some(one)).then_some(())?;
+    TimeBounds::new(one, value(least)?, value(greatest)?)
 }
 
 /// The partition values of an entry.

@@ -90,7 +90,9 @@ fn snapshot(
     })?;
     let names = Names::of(table)?;
     let location = Location::new(table.location());
-    let manifests = Manifests { store: &store, location: &location, table };
+    let time = source.time.and_then(|name| schema.as_struct().field_by_name(name));
+    let time = time.map(|field| field.id);
+    let manifests = Manifests { store: &store, location: &location, table, time };
     let entries = manifests.entries(&chosen)?;
     let features = features(metadata, &entries);
     let (data, deletes): (Vec<_>, Vec<_>) =
@@ -161,6 +163,7 @@ fn file(
         partitions: partitions(entry, schema)?,
         deletes,
         rows: Some(entry.rows),
+        times: entry.times,
         other_size: Some(entry.size).filter(|told| *told != size),
     })
 }
