@@ -32,6 +32,7 @@ pub mod pipeline;
 
 pub mod cli;
 pub mod error;
+pub mod fetched;
 pub mod hidden;
 pub mod inspect;
 pub mod key;

@@ -20,7 +20,7 @@ use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 pub use bounds::{Clock, TimeBounds};
 pub use table::{
     Change, Constant, Deletes, DeletesError, History, Partition, Removed, Table, TableField,
-    TableRecord, TableSchema,
+    TableFiles, TableRecord, TableSchema,
 };
 
 /// Where a log lies, and what is read of it.
@@ -33,6 +33,8 @@ pub struct Origin<'a> {
     pub sizes: Sizes,
     /// The column of event times, where it is one column and somebody asks for its bounds.
     pub time: Option<&'a str>,
+    /// Bytes that what is read of delete files may take, together.
+    pub deletes: u64,
 }
 
 /// What it means where a file of a table has not the size that the table tells.
@@ -44,13 +46,14 @@ pub enum Sizes {
     Tell,
 }
 
-impl<'a> From<&'a SourcePlan> for Origin<'a> {
-    fn from(of: &'a SourcePlan) -> Self {
+impl<'a> Origin<'a> {
+    /// Of a source, `deletes` bytes of whose delete files may be held.
+    pub fn of(of: &'a SourcePlan, deletes: u64) -> Self {
         let time = match &of.mapping.time.source {
             ColumnSource::Path(path) => Some(path.as_str()),
             _ => None,
         };
-        Self { name: &of.name, url: &of.url, kept: &of.kept, sizes: Sizes::Hold, time }
+        Self { name: &of.name, url: &of.url, kept: &of.kept, sizes: Sizes::Hold, time, deletes }
     }
 }
 
@@ -223,6 +226,20 @@ impl VersionOf<'_> {
         }
     }
 
+    /// The version of a file that is there now, whatever its size.
+    fn found<'p>(
+        &self,
+        there: &'p HashMap<String, Pin>,
+        store: &Store,
+        path: &str,
+    ) -> Result<&'p Pin, SnapshotError> {
+        there.get(path).ok_or_else(|| {
+            let reason =
+                format!("is not there any more; {} removes files of older versions", self.remover);
+            self.gone(store.shown(path), reason)
+        })
+    }
+
     /// The version of a file that is there now. Tables know sizes, and no tags.
     fn pin(
         &self,
@@ -231,11 +248,7 @@ impl VersionOf<'_> {
         path: &str,
         size: u64,
     ) -> Result<Pin, SnapshotError> {
-        let Some(pin) = there.get(path) else {
-            let reason =
-                format!("is not there any more; {} removes files of older versions", self.remover);
-            return Err(self.gone(store.shown(path), reason));
-        };
+        let pin = self.found(there, store, path)?;
         if pin.size != size && self.source.sizes == Sizes::Hold {
             let reason = format!("has {} bytes, and {size} by the table's log", pin.size);
             return Err(self.gone(store.shown(path), reason));

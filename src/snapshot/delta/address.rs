@@ -9,6 +9,9 @@ use crate::snapshot::listing::percent_decoded;
 /// should know.
 pub const ROOT: &str = "table://root/";
 
+/// Says which checkpoint is the newest: it is written anew with each, and nothing depends on it.
+pub const HINT: &str = "_delta_log/_last_checkpoint";
+
 /// # Errors
 /// A path that cannot be part of an address.
 pub fn url_of(path: &str) -> DeltaResult<Url> {

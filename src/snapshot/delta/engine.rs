@@ -1,8 +1,9 @@
 //! What the Delta kernel asks of an engine: listing and reading by this program's own stores, so that
 //! credentials, errors and pins have one place.
 
+use std::collections::BTreeMap;
 use std::io::{BufReader, Cursor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use delta_kernel::arrow::json::ReaderBuilder;
@@ -25,7 +26,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use url::Url;
 
 use super::address;
-use crate::store::{Store, StoreError};
+use crate::store::{Pin, Store, StoreError};
 
 /// The kernel's view of one table's folder. It reads and never writes.
 #[derive(Clone, Debug)]
@@ -39,15 +40,30 @@ struct Folder {
     /// The last failure of storage: the kernel passes errors on as texts, which do not say what kind of
     /// failure it was.
     failure: Mutex<Option<StoreError>>,
+    /// Files that were read, in which version.
+    read: Mutex<BTreeMap<String, Pin>>,
+    /// Files of which only one version may be read.
+    held: Mutex<BTreeMap<String, Pin>>,
 }
 
 impl Engine {
     pub fn new(store: Store) -> Self {
-        Self { folder: Arc::new(Folder { store, failure: Mutex::new(None) }) }
+        let [read, held] = [Mutex::default(), Mutex::default()];
+        Self { folder: Arc::new(Folder { store, failure: Mutex::new(None), read, held }) }
     }
 
     pub fn store(&self) -> &Store {
         &self.folder.store
+    }
+
+    /// From now on only these versions of files are read.
+    pub fn hold(&self, files: &BTreeMap<String, Pin>) {
+        lock(&self.folder.held).extend(files.iter().map(|(path, pin)| (path.clone(), pin.clone())));
+    }
+
+    /// Files that were read since this was asked last.
+    pub fn files_read(&self) -> BTreeMap<String, Pin> {
+        std::mem::take(&mut lock(&self.folder.read))
     }
 
     /// Keeps a failure of storage, and makes it one of the kernel.
@@ -57,7 +73,7 @@ impl Engine {
 
     /// The storage failure behind the last error, where there is one.
     pub fn failure(&self) -> Option<StoreError> {
-        self.folder.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.folder.failure).take()
     }
 }
 
@@ -79,18 +95,37 @@ impl delta_kernel::Engine for Engine {
 impl Folder {
     fn failed(&self, error: StoreError) -> Error {
         let text = error.to_string();
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *lock(&self.failure) = Some(error);
         Error::generic(text)
     }
 
     fn whole(&self, url: &Url) -> DeltaResult<Bytes> {
         let path = address::path_of(url)?;
+        let held = lock(&self.held).get(&path).cloned();
+        if let Some(pin) = held {
+            return self.pinned(&path, &pin);
+        }
         match self.store.read(&path) {
-            Ok(Some((bytes, _))) => Ok(bytes),
+            Ok(Some((bytes, pin))) => {
+                lock(&self.read).insert(path, pin);
+                Ok(bytes)
+            }
             Ok(None) => Err(Error::file_not_found(self.store.shown(&path))),
             Err(error) => Err(self.failed(error)),
         }
     }
+
+    /// All of the version that is held.
+    fn pinned(&self, path: &str, pin: &Pin) -> DeltaResult<Bytes> {
+        let whole = 0..pin.size;
+        let read = self.store.read_ranges(path, pin, std::slice::from_ref(&whole));
+        let parts = self.store.io().wait(read).map_err(|e| self.failed(e))?;
+        Ok(parts.into_iter().next().unwrap_or_default())
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reads_only() -> Error {

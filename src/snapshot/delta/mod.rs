@@ -8,7 +8,7 @@ mod engine;
 mod history;
 mod statistics;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, StructArray};
@@ -25,7 +25,7 @@ use url::Url;
 use self::engine::Engine;
 use self::statistics::{Statistics, TimeColumn};
 use super::table::{
-    Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableSchema,
+    Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableFiles, TableSchema,
 };
 use super::{Origin, Snapshot, SnapshotError, SnapshotFile, TimeBounds, VersionOf, there};
 use crate::config::At;
@@ -44,8 +44,12 @@ pub fn take(source: &Origin<'_>, at: &At, io: &Io) -> Result<Snapshot, SnapshotE
     let of = |error: Error| refused(source, at, &engine, &error);
     let version = version(at, &engine).map_err(of)?;
     let number = version.version();
-    let (table, listed) = read(version, source.time, &engine).map_err(of)?;
-    let files = pinned(source, &store, number, listed)?;
+    let (mut table, listed) = read(version, source.time, &engine).map_err(of)?;
+    let metadata = engine.files_read().into_iter().filter(|(path, _)| *path != address::HINT);
+    table.files.metadata = metadata.collect();
+    let (files, deletes) = pinned(source, &store, number, listed)?;
+    engine.hold(&deletes);
+    table.files.deletes = deletes;
     Ok(Snapshot { store, files, ignored: 0, table: Some(Arc::new(table)) })
 }
 
@@ -64,6 +68,8 @@ fn version(at: &At, engine: &Engine) -> DeltaResult<Arc<Version>> {
             if found.version == latest.version() {
                 return Ok(latest);
             }
+            // What was read of later versions is no part of this one.
+            engine.files_read();
             Version::builder_for(address::ROOT).at_version(found.version).build(engine)
         }
     }
@@ -75,6 +81,8 @@ struct Logged {
     size: u64,
     partitions: Vec<Partition>,
     deletes: Option<Deletes>,
+    /// Where they are told, if not in the log itself.
+    vector: Option<String>,
     /// Those in the file, the deleted ones among them, where the log says.
     rows: Option<u64>,
     times: Option<TimeBounds>,
@@ -116,6 +124,7 @@ fn read(
         schema: TableSchema { fields: columns },
         features: features.iter().map(ToString::to_string).collect(),
         history: history.map_err(|error| engine.failed(error))?,
+        files: TableFiles::default(),
     };
     let time = time.and_then(|name| table.schema.fields.iter().find(|field| field.name == name));
     let time = time.and_then(TimeColumn::of);
@@ -218,11 +227,13 @@ fn logged(
         }
         let partitions =
             partitions.iter().map(|column| column.partition(|name| given.get(name).cloned()));
+        let (deletes, vector) = deletes(vectors, row, engine)?.unzip();
         files.push(Logged {
             path: address::path_in_log(paths.value(row))?,
             size: u64::try_from(sizes.value(row)).unwrap_or(0),
             partitions: partitions.collect(),
-            deletes: deletes(vectors, row, engine)?,
+            deletes,
+            vector: vector.flatten(),
             rows: statistics.rows(row),
             times: statistics.times(row),
         });
@@ -230,7 +241,12 @@ fn logged(
     Ok(())
 }
 
-fn deletes(of: &StructArray, row: usize, engine: &Engine) -> DeltaResult<Option<Deletes>> {
+/// Deleted rows of a file, and where they are told, if not in the log itself.
+fn deletes(
+    of: &StructArray,
+    row: usize,
+    engine: &Engine,
+) -> DeltaResult<Option<(Deletes, Option<String>)>> {
     let text = |name: &str| -> Option<String> {
         let array = of.column_by_name(name)?.as_string_opt::<i32>()?;
         (!of.is_null(row) && !array.is_null(row)).then(|| array.value(row).to_string())
@@ -254,8 +270,10 @@ fn deletes(of: &StructArray, row: usize, engine: &Engine) -> DeltaResult<Option<
     )?;
     let rows = u64::try_from(descriptor.cardinality).map_err(|_| broken())?;
     let id = descriptor.unique_id();
+    let url = descriptor.absolute_path(&Url::parse(address::ROOT)?)?;
+    let vector = url.as_ref().map(address::path_of).transpose()?;
     let source = Arc::new(Vector { descriptor, engine: engine.clone() });
-    Ok(Some(Deletes { id, rows: Some(rows), source }))
+    Ok(Some((Deletes { id, rows: Some(rows), source }, vector)))
 }
 
 /// A deletion vector of one file.
@@ -276,19 +294,24 @@ impl DeletesSource for Vector {
     }
 }
 
-/// Gives each file the version that is there now.
+/// Gives each file the version that is there now; and so those of deletion vectors.
 fn pinned(
     source: &Origin<'_>,
     store: &Store,
     version: u64,
     logged: Vec<Logged>,
-) -> Result<Vec<SnapshotFile>, SnapshotError> {
+) -> Result<(Vec<SnapshotFile>, BTreeMap<String, Pin>), SnapshotError> {
     let there = there(source, store)?;
     let version = format!("version {version}");
     let of = VersionOf { source, format: "Delta", version, remover: "VACUUM" };
     of.refuse_twice(store, logged.iter().map(|file| file.path.as_str()))?;
     let mut files = Vec::with_capacity(logged.len());
+    let mut vectors = BTreeMap::new();
     for file in logged {
+        if let Some(vector) = file.vector {
+            let pin = of.found(&there, store, &vector)?.clone();
+            vectors.insert(vector, pin);
+        }
         let pin = of.pin(&there, store, &file.path, file.size)?;
         let size = pin.size;
         let pin = Pin { deletes: file.deletes.as_ref().map(|d| d.id.clone()), ..pin };
@@ -302,7 +325,7 @@ fn pinned(
             other_size: Some(file.size).filter(|told| *told != size),
         });
     }
-    Ok(files)
+    Ok((files, vectors))
 }
 
 /// What the kernel says, sorted.

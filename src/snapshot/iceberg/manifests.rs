@@ -1,6 +1,7 @@
 //! A snapshot's files, as its manifests list them.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 use ::iceberg::spec::{
     DataContentType, DataFile, DataFileFormat, Datum, Literal, Manifest, ManifestEntry,
@@ -10,12 +11,13 @@ use ::iceberg::spec::{
 use bytes::Bytes;
 
 use super::columns::constant;
+use super::metadata::Metadata;
 use super::partitions::{Values, by_number};
 use super::place::Location;
 use super::refusal::Refusal;
 use crate::moment::EpochUnit;
 use crate::snapshot::{Clock, Constant, TimeBounds};
-use crate::store::Store;
+use crate::store::{Pin, Store};
 
 /// Number of the column of a position delete file that names data files.
 pub const FILE_PATH_ID: i32 = 2_147_483_546;
@@ -60,10 +62,27 @@ pub struct Manifests<'a> {
     pub location: &'a Location,
     pub table: &'a TableMetadata,
     /// Number of the column of event times, where somebody asks for its bounds.
-    pub time: Option<i32>,
+    time: Option<i32>,
+    /// Files that were read, in which version.
+    read: RefCell<BTreeMap<String, Pin>>,
 }
 
-impl Manifests<'_> {
+impl<'a> Manifests<'a> {
+    pub fn new(
+        store: &'a Store,
+        location: &'a Location,
+        table: &'a TableMetadata,
+        time: Option<i32>,
+    ) -> Self {
+        Self { store, location, table, time, read: RefCell::default() }
+    }
+
+    /// Manifests and lists that were read, and the metadata file that led to them.
+    pub fn files_read(&self, metadata: &Metadata) -> BTreeMap<String, Pin> {
+        let (path, pin) = metadata.file.clone();
+        self.read.borrow().clone().into_iter().chain([(path, pin)]).collect()
+    }
+
     /// All live files of a snapshot.
     ///
     /// # Errors
@@ -98,7 +117,10 @@ impl Manifests<'_> {
     fn bytes(&self, address: &str) -> Result<Bytes, Refusal> {
         let path = self.path(address)?;
         match self.store.read(&path)? {
-            Some((bytes, _)) => Ok(bytes),
+            Some((bytes, pin)) => {
+                self.read.borrow_mut().insert(path, pin);
+                Ok(bytes)
+            }
             None => Err(Refusal::Gone {
                 file: self.store.shown(&path),
                 reason: "is not there any more; expiring snapshots removes files of older ones"

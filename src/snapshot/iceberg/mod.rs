@@ -8,6 +8,7 @@ mod catalog;
 mod columns;
 mod deletes;
 mod equality;
+mod held;
 mod history;
 mod manifests;
 mod metadata;
@@ -16,6 +17,8 @@ mod place;
 mod positions;
 mod refusal;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod vectors;
 mod version;
 
@@ -32,7 +35,9 @@ use self::place::Location;
 use self::refusal::Refusal;
 use self::rows::Pinned;
 use super::listing::is_metadata;
-use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, VersionOf, there};
+use super::{
+    Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles, VersionOf, there,
+};
 use crate::config::{IcebergPlan, SnapshotAt};
 use crate::store::{Io, Pin, Store, StoreError, StoreUrl};
 
@@ -92,7 +97,7 @@ fn snapshot(
     let location = Location::new(table.location());
     let time = source.time.and_then(|name| schema.as_struct().field_by_name(name));
     let time = time.map(|field| field.id);
-    let manifests = Manifests { store: &store, location: &location, table, time };
+    let manifests = Manifests::new(&store, &location, table, time);
     let entries = manifests.entries(&chosen)?;
     let features = features(metadata, &entries);
     let (data, deletes): (Vec<_>, Vec<_>) =
@@ -104,7 +109,7 @@ fn snapshot(
         version: format!("snapshot {id}"),
         remover: "expiring snapshots",
     };
-    let plan = Plan::new(&manifests, &of, &there, &schema, &names, deletes)?;
+    let plan = Plan::new(&manifests, &of, &there, &schema, &names, (&data, deletes))?;
     let mut files = Vec::with_capacity(data.len());
     for entry in &data {
         files.push(file(entry, &manifests, &of, &there, &schema, &plan)?);
@@ -117,6 +122,7 @@ fn snapshot(
         schema: table_schema(&schema, &names)?,
         features,
         history: history::of(table, &chosen),
+        files: TableFiles { deletes: plan.files(), metadata: manifests.files_read(metadata) },
     };
     Ok(Snapshot { store: store.clone(), files, ignored: 0, table: Some(Arc::new(table)) })
 }

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
-use parquet::file::reader::{ChunkReader, Length};
 
+use crate::fetched::Fetched;
 use crate::snapshot::DeletesError;
 use crate::store::{Pin, Store};
 
@@ -122,7 +122,7 @@ impl Opened<'_> {
         let file = self.file;
         let bytes = file.store.io().wait(file.store.read_ranges(&file.path, &file.pin, &ranges))?;
         let starts = ranges.iter().map(|range| range.start);
-        let chunks = Chunks { size: file.pin.size, parts: starts.zip(bytes).collect() };
+        let chunks = Fetched { size: file.pin.size, parts: starts.zip(bytes).collect() };
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone())
                 .with_row_groups(vec![group])
@@ -131,49 +131,5 @@ impl Opened<'_> {
                 .build()
                 .map_err(|e| file.damaged(e))?;
         Ok(reader.map(move |batch| batch.map_err(|e| file.damaged(e))))
-    }
-}
-
-/// Column chunks that were fetched.
-struct Chunks {
-    size: u64,
-    /// Offset and bytes.
-    parts: Vec<(u64, Bytes)>,
-}
-
-impl Chunks {
-    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
-        let found = self.parts.iter().find_map(|(offset, bytes)| {
-            let at = usize::try_from(start.checked_sub(*offset)?).ok()?;
-            (at < bytes.len()).then(|| bytes.slice(at..))
-        });
-        found.ok_or_else(|| ParquetError::EOF(format!("byte {start} lies outside its column")))
-    }
-}
-
-impl Length for Chunks {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Chunks {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(self.from(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if length == 0 {
-            return Ok(Bytes::new());
-        }
-        let bytes = self.from(start)?;
-        if bytes.len() < length {
-            return Err(ParquetError::EOF(format!(
-                "{length} bytes at {start} reach past their column"
-            )));
-        }
-        Ok(bytes.slice(..length))
     }
 }
