@@ -7,6 +7,7 @@ mod bounds;
 mod delta;
 mod iceberg;
 mod listing;
+mod rows;
 mod table;
 
 use std::collections::HashMap;

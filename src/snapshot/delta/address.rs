@@ -30,7 +30,9 @@ pub fn path_of(url: &Url) -> DeltaResult<String> {
     let below = url.as_str().strip_prefix(ROOT);
     below
         .map(percent_decoded)
-        .ok_or_else(|| Error::unsupported(format!("files outside of the table's folder ({url})")))
+        .ok_or_else(|| Error::unsupported(format!(
+                "files outside of the table's folder, as shallow clones have them ({url}); a deep clone has its own"
+            )))
 }
 
 /// The path of a file as the table's log writes it: an address below the folder, parts of which are

@@ -29,6 +29,7 @@ use super::table::{
 };
 use super::{Origin, Snapshot, SnapshotError, SnapshotFile, TimeBounds, VersionOf, there};
 use crate::config::At;
+use crate::key::hex;
 use crate::store::{Io, Pin, Store};
 
 /// The files of the version that the plan names.
@@ -308,24 +309,32 @@ fn pinned(
     let mut files = Vec::with_capacity(logged.len());
     let mut vectors = BTreeMap::new();
     for file in logged {
-        if let Some(vector) = file.vector {
+        let mut deletes = file.deletes;
+        if let (Some(vector), Some(deletes)) = (file.vector, &mut deletes) {
             let pin = of.found(&there, store, &vector)?.clone();
+            deletes.id = format!("{} of {}", deletes.id, short_hash(&pin));
             vectors.insert(vector, pin);
         }
         let pin = of.pin(&there, store, &file.path, file.size)?;
         let size = pin.size;
-        let pin = Pin { deletes: file.deletes.as_ref().map(|d| d.id.clone()), ..pin };
+        let pin = Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin };
         files.push(SnapshotFile {
             path: file.path,
             pin,
             partitions: file.partitions,
-            deletes: file.deletes,
+            deletes,
             rows: file.rows,
             times: file.times,
             other_size: Some(file.size).filter(|told| *told != size),
         });
     }
     Ok((files, vectors))
+}
+
+/// Of a file's size and tag: the same name may stand for another vector.
+fn short_hash(pin: &Pin) -> String {
+    let text = format!("{} {}", pin.size, pin.e_tag.as_deref().unwrap_or_default());
+    hex(blake3::hash(text.as_bytes()).as_bytes().get(..8).unwrap_or_default())
 }
 
 /// What the kernel says, sorted.

@@ -13,7 +13,7 @@ use arrow::row::{RowConverter, SortField};
 use roaring::RoaringTreemap;
 
 use super::held::{Once, Room, Share};
-use super::rows::{Opened, Pinned};
+use crate::snapshot::rows::{Opened, Pinned};
 use crate::snapshot::{Constant, DeletesError, TableField};
 
 /// What a held value takes beside its own bytes.
@@ -152,7 +152,7 @@ pub fn add(
     }
     // They do not fit together: part by part, and the data file is read once for each.
     let (most, _turn) = room.part();
-    let mut part = Values { converter: group.converter(data.file)?, newest: HashMap::new() };
+    let mut part = Values { converter: group.converter(&data.file)?, newest: HashMap::new() };
     let mut bytes = 0;
     for (sequence, file) in &group.files {
         if *sequence <= comparison.sequence {
@@ -176,7 +176,7 @@ pub fn add(
 fn mark(
     values: &Values,
     comparison: &Comparison,
-    data: &Opened<'_>,
+    data: &Opened,
     rows: &mut RoaringTreemap,
 ) -> Result<(), DeletesError> {
     if values.newest.is_empty() {
@@ -191,9 +191,9 @@ fn mark(
             let batch = batch?;
             let found: Vec<ArrayRef> = columns
                 .iter()
-                .map(|column| match value(&column.way, &batch, data.file)? {
+                .map(|column| match value(&column.way, &batch, &data.file)? {
                     Some(value) => Ok(value),
-                    None => absent(column, batch.num_rows(), data.file),
+                    None => absent(column, batch.num_rows(), &data.file),
                 })
                 .collect::<Result<_, DeletesError>>()?;
             let encoded =
@@ -212,7 +212,7 @@ fn mark(
 }
 
 /// The places of the file's columns that are read.
-fn roots<'a>(file: &Opened<'_>, ways: impl Iterator<Item = &'a Vec<TableField>>) -> Vec<usize> {
+fn roots<'a>(file: &Opened, ways: impl Iterator<Item = &'a Vec<TableField>>) -> Vec<usize> {
     let fields = file.schema().fields();
     let found = ways.filter_map(|way| {
         let field = way.first()?.find(fields)?;

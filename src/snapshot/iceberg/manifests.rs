@@ -108,7 +108,7 @@ impl<'a> Manifests<'a> {
     pub fn path(&self, address: &str) -> Result<String, Refusal> {
         self.location.below(address).ok_or_else(|| {
             Refusal::Unsupported(format!(
-                "files outside of the table's location {} ({address})",
+                "files outside of the table's location {} ({address}); copy or rewrite them into it",
                 self.table.location()
             ))
         })

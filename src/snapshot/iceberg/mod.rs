@@ -16,7 +16,6 @@ mod partitions;
 mod place;
 mod positions;
 mod refusal;
-mod rows;
 #[cfg(test)]
 mod tests;
 mod vectors;
@@ -33,8 +32,8 @@ use self::manifests::{Entry, Manifests};
 use self::metadata::Metadata;
 use self::place::Location;
 use self::refusal::Refusal;
-use self::rows::Pinned;
 use super::listing::is_metadata;
+use super::rows::Pinned;
 use super::{
     Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles, VersionOf, there,
 };

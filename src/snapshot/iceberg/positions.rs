@@ -11,7 +11,7 @@ use roaring::RoaringTreemap;
 
 use super::held::{Once, Room, Share};
 use super::manifests::FILE_PATH_ID;
-use super::rows::{Opened, Pinned};
+use crate::snapshot::rows::{Opened, Pinned};
 use crate::snapshot::{DeletesError, TableField};
 
 /// Number of the column that holds rows' places.
@@ -106,7 +106,7 @@ impl Positions {
 }
 
 /// Where a column of a position delete file stands.
-fn column(opened: &Opened<'_>, name: &str, id: i32) -> Result<usize, DeletesError> {
+fn column(opened: &Opened, name: &str, id: i32) -> Result<usize, DeletesError> {
     let wanted = TableField {
         name: name.into(),
         physical: vec![name.into()],
@@ -121,7 +121,7 @@ fn column(opened: &Opened<'_>, name: &str, id: i32) -> Result<usize, DeletesErro
 }
 
 /// Rows are sorted by data file: most row groups speak of few.
-fn may_name(group: &RowGroupMetaData, opened: &Opened<'_>, root: usize, address: &str) -> bool {
+fn may_name(group: &RowGroupMetaData, opened: &Opened, root: usize, address: &str) -> bool {
     let schema = opened.metadata.parquet_schema();
     let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root);
     let column = leaf.and_then(|leaf| group.columns().get(leaf));

@@ -12,8 +12,8 @@ use roaring::RoaringTreemap;
 use super::equality::{self, Column, Comparison, Group};
 use super::held::Room;
 use super::positions::Positions;
-use super::rows::Pinned;
 use crate::config::raw;
+use crate::snapshot::rows::Pinned;
 use crate::snapshot::{DeletesError, TableField};
 use crate::store::{Io, Store, StoreUrl};
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use arrow::json::ReaderBuilder;
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use serde_json::{Value, json};
 
 use super::{
@@ -191,8 +192,9 @@ fn statistics_that_a_file_contradicts_are_not_believed() {
     assert_eq!(requests(&lake, &[]), "6");
 }
 
-/// A checkpoint of version 1 with statistics in columns, none as text; the commits before it are gone.
-fn checkpoint(lake: &Lake, actions: &[Value]) {
+/// A checkpoint of version 1 with statistics in columns, none as text, and row groups of so many actions; the
+/// commits before it are gone.
+fn checkpoint(lake: &Lake, actions: &[Value], in_group: usize) {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     let long = |name: &str| Field::new(name, DataType::Int64, true);
     let group = |name: &str, parts: Vec<Field>| {
@@ -242,10 +244,15 @@ fn checkpoint(lake: &Lake, actions: &[Value]) {
         group("add", added),
     ]));
     let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
-    let mut rows = ReaderBuilder::new(schema.clone()).build(Cursor::new(lines.join("\n"))).unwrap();
+    let rows = ReaderBuilder::new(schema.clone()).build(Cursor::new(lines.join("\n"))).unwrap();
     let path = lake.path("logs/_delta_log/00000000000000000001.checkpoint.parquet");
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), schema, None).unwrap();
-    writer.write(&rows.next().unwrap().unwrap()).unwrap();
+    let properties =
+        WriterProperties::builder().set_max_row_group_row_count(Some(in_group)).build();
+    let file = File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).unwrap();
+    for batch in rows {
+        writer.write(&batch.unwrap()).unwrap();
+    }
     writer.close().unwrap();
     std::fs::remove_file(lake.path("logs/_delta_log/00000000000000000000.json")).unwrap();
 }
@@ -262,10 +269,26 @@ fn statistics_in_a_checkpoint_s_columns_serve_as_well() {
     let mut old = add(&lake, "old.parquet", "2019-07-01", "dt");
     old["add"]["stats_parsed"] = statistics("2019-01-01T00:00:00Z", "2019-01-02T00:00:00Z");
     actions.push(old);
-    checkpoint(&lake, &actions);
+    checkpoint(&lake, &actions, 2);
     assert_eq!(coverage(&lake), ["4", "15", "0", "8", "6"]);
     // A commit after it has them as text.
     let newer = statistics("2019-01-03T00:00:00Z", "2019-01-04T00:00:00Z");
     commit(&lake, 2, &[closed(&lake, "newer.parquet", &newer)]);
     assert_eq!(coverage(&lake), ["5", "22", "0", "15", "6"]);
+}
+
+#[test]
+#[ignore = "slow: 20,000 files"]
+fn a_large_checkpoint_is_read_row_group_by_row_group() {
+    let lake = table();
+    let mut actions = vec![protocol(&[]), metadata(&schema(|_| json!({})), &json!({}))];
+    for number in 0..20_000 {
+        let path = format!("old-{number}.parquet");
+        lake.write(&format!("logs/{path}"), "no Parquet file");
+        let mut old = add(&lake, &path, "2019-07-01", "dt");
+        old["add"]["stats_parsed"] = statistics("2019-01-01T00:00:00Z", "2019-01-02T00:00:00Z");
+        actions.push(old);
+    }
+    checkpoint(&lake, &actions, 1_000);
+    assert_eq!(coverage(&lake), ["20000", "140000", "0", "140000", "0"]);
 }
