@@ -21,6 +21,9 @@ use crate::snapshot::table::DeletesSource;
 use crate::snapshot::{Deletes, DeletesError, VersionOf};
 use crate::store::Pin;
 
+/// A partition (none: all of them), and the numbers of the columns that are compared.
+type ComparedIn = (Option<PartitionKey>, Vec<i32>);
+
 /// The deletes of a snapshot.
 pub struct Plan<'a> {
     manifests: &'a Manifests<'a>,
@@ -39,7 +42,7 @@ pub struct Plan<'a> {
     oldest: HashMap<Option<PartitionKey>, i64>,
     /// What is shared by the data files that it counts for: by path, and by partition and columns.
     shared_positions: RefCell<HashMap<String, Arc<Positions>>>,
-    shared_values: RefCell<HashMap<(Option<PartitionKey>, Vec<i32>), Arc<Group>>>,
+    shared_values: RefCell<HashMap<ComparedIn, Arc<Group>>>,
     room: Arc<Room>,
     /// Files that count for some data file.
     files: RefCell<BTreeMap<String, Pin>>,
