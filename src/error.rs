@@ -177,6 +177,7 @@ fn of_scan(error: &ScanError) -> ExitCode {
         ScanError::Unreadable { .. }
         | ScanError::PeopleGone { .. }
         | ScanError::OutsidePartition { .. }
+        | ScanError::OutsideStatistics { .. }
         | ScanError::BadId { .. }
         | ScanError::BadJson { .. } => ExitCode::Input,
         ScanError::MissingColumn { .. }

@@ -33,6 +33,7 @@ pub mod pipeline;
 pub mod cli;
 pub mod effort;
 pub mod error;
+pub mod fetched;
 pub mod hidden;
 pub mod inspect;
 pub mod key;

@@ -37,6 +37,8 @@ pub struct Budget {
     pub prefetch: u64,
     /// What the row groups in decoding may take together, beside their fetched bytes.
     pub decode: u64,
+    /// What a table's delete files may hold while its data files are read.
+    pub deletes: u64,
     /// Rows of one pack in the making, per thread.
     pub pack_buffer: u64,
     /// Keys that wait to be sorted (groups, actors), per thread.
@@ -94,10 +96,12 @@ impl Budget {
         let decode = (rest / 4).clamp(8 * MIB, 512 * MIB);
         // Fetched bytes lie in buffers, and as many may wait to be used again. A pack takes two and a
         // half times its rows while it is sorted and written.
-        let packs = rest.saturating_sub(prefetch * 2 + decode);
+        let deletes = (rest / 8).clamp(4 * MIB, 256 * MIB);
+        let packs = rest.saturating_sub(prefetch * 2 + decode + deletes);
         Some(Self {
             prefetch,
             decode,
+            deletes,
             pack_buffer: (packs / threads / 5 * 2).clamp(2 * MIB, 96 * MIB),
             sort_buffer: (rest / 2 / threads).clamp(2 * MIB, 384 * MIB),
             merge: rest / 3,
@@ -177,6 +181,7 @@ mod tests {
             };
             let scanning = budget.prefetch * 2
                 + budget.decode
+                + budget.deletes
                 + budget.pack_buffer / 2 * 5 * threads as u64;
             prop_assert!(BASE + scanning <= limit * MIB, "{budget:?}");
             prop_assert!(budget.sort_buffer * threads as u64 + budget.merge <= limit * MIB);

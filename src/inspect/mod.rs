@@ -143,7 +143,14 @@ impl Inspected {
             Error::argument(shown.clone(), reason)
         })?;
         let snapshot = snapshot::take(
-            &Origin { name: &shown, url: &url, kept: &kept, sizes: Sizes::Tell },
+            &Origin {
+                name: &shown,
+                url: &url,
+                kept: &kept,
+                sizes: Sizes::Tell,
+                time: None,
+                deletes: default_limit() / 8,
+            },
             io,
         )?;
         let seen = look(&snapshot, progress)?;

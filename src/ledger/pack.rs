@@ -161,8 +161,16 @@ impl PackFooter {
         let mut units: Vec<(&str, &Pin, u32)> =
             self.units.iter().map(|u| (u.file.as_str(), &u.pin, u.record.row_group)).collect();
         units.sort_by(|a, b| (a.0, a.2).cmp(&(b.0, b.2)));
-        let identity = serde_json::to_vec(&(&self.lineage, &self.asked, units, merged))
-            .map_err(|e| LedgerError::Internal { what: e.to_string() })?;
+        let identity = (&self.lineage, &self.asked, units, merged);
+        // Of a file that was not opened the table may tell another story later.
+        let mut told: Vec<_> = self.units.iter().filter(|u| u.record.unopened).collect();
+        told.sort_by(|a, b| a.file.cmp(&b.file));
+        let told: Vec<_> = told.iter().map(|u| &u.record).collect();
+        let identity = match told.as_slice() {
+            [] => serde_json::to_vec(&identity),
+            told => serde_json::to_vec(&(identity, told)),
+        };
+        let identity = identity.map_err(|e| LedgerError::Internal { what: e.to_string() })?;
         let hash = blake3::hash(&identity);
         Ok(format!("{}.parquet", hex(hash.as_bytes().get(..16).unwrap_or_default())))
     }

@@ -11,11 +11,11 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::LedgerError;
+use crate::fetched::Fetched;
 use crate::key::hex;
 use crate::store::{Pin, Store, StoreErrorKind, Upload};
 
@@ -344,54 +344,11 @@ impl Groups {
         if Some(&checksum(&bytes)) != self.checksums.get(group) {
             return Err(self.damaged(format!("row group {group} does not match its checksum")));
         }
-        let chunk = GroupBytes::new(self.size, range.start, bytes);
+        let chunk = Fetched { size: self.size, parts: vec![(range.start, bytes)] };
         ParquetRecordBatchReaderBuilder::new_with_metadata(chunk, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_batch_size(rows)
             .build()
             .map_err(|e| self.damaged(e))
-    }
-}
-
-/// One row group's bytes, as a file.
-pub struct GroupBytes {
-    size: u64,
-    start: u64,
-    bytes: Bytes,
-}
-
-impl GroupBytes {
-    /// `bytes` from `start` on of a file of `size` bytes.
-    pub fn new(size: u64, start: u64, bytes: Bytes) -> Self {
-        Self { size, start, bytes }
-    }
-}
-
-impl Length for GroupBytes {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for GroupBytes {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let at = start.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
-        match at {
-            Some(at) if at <= self.bytes.len() => Ok(bytes::Buf::reader(self.bytes.slice(at..))),
-            _ => Err(ParquetError::EOF(format!("byte {start} lies outside the row group"))),
-        }
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let bytes = start
-            .checked_sub(self.start)
-            .and_then(|at| usize::try_from(at).ok())
-            .filter(|at| at.checked_add(length).is_some_and(|end| end <= self.bytes.len()))
-            .map(|at| self.bytes.slice(at..at + length));
-        bytes.ok_or_else(|| {
-            ParquetError::EOF(format!("{length} bytes at {start} lie outside the row group"))
-        })
     }
 }

@@ -220,6 +220,9 @@ pub struct Wanted {
     pub asked: Asked,
     /// Address and pin, in the order of the snapshot.
     pub files: Vec<(String, Pin)>,
+    /// What the table tells of files that need not be opened, by their place in `files`: a pack that knows
+    /// another story of one does not serve it. `None` where nobody knows what the table told.
+    pub unopened: Option<HashMap<usize, UnitRecord>>,
 }
 
 /// Which packs serve which row groups.
@@ -240,7 +243,14 @@ impl Wanted {
     pub fn select(&self, packs: &[Pack]) -> Selection {
         let by_address: HashMap<(&str, &Pin), usize> =
             self.files.iter().enumerate().map(|(i, (a, p))| ((a.as_str(), p), i)).collect();
-        let file_of = |unit: &PackUnit| by_address.get(&(unit.file.as_str(), &unit.pin)).copied();
+        let is_told = |file: &usize, record: &UnitRecord| match &self.unopened {
+            Some(told) if record.unopened => told.get(file) == Some(record),
+            _ => true,
+        };
+        let file_of = |unit: &PackUnit| {
+            let file = by_address.get(&(unit.file.as_str(), &unit.pin)).copied();
+            file.filter(|file| is_told(file, &unit.record))
+        };
         let mut serving: Vec<&Pack> = packs
             .iter()
             .filter(|p| p.footer.lineage == self.lineage && p.footer.asked.serves(&self.asked))

@@ -12,9 +12,10 @@ use parquet::arrow::arrow_reader::{
 
 use super::PeopleError;
 use super::ids::Bad;
+use crate::fetched::Fetched;
 use crate::key::IdKind;
 use crate::ledger::LedgerError;
-use crate::ledger::shelf::{GroupBytes, Shelf, group_bytes};
+use crate::ledger::shelf::{Shelf, group_bytes};
 use crate::sorter::SortError;
 use crate::store::{Io, Pin, StoreErrorKind, StoreUrl};
 
@@ -205,7 +206,7 @@ impl<'a> Opened<'a> {
         let bytes =
             self.reading(part.file, file.shelf.read(&file.name, &file.pin, range.clone()))?;
         let mask = ProjectionMask::columns(metadata.parquet_schema(), columns.iter().copied());
-        let chunk = GroupBytes::new(file.pin.size, range.start, bytes);
+        let chunk = Fetched { size: file.pin.size, parts: vec![(range.start, bytes)] };
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunk, metadata.clone())
             .with_row_groups(vec![part.group])
             .with_projection(mask)

@@ -15,6 +15,8 @@ use crate::moment::day_to_date;
 use crate::publish::sha256;
 use crate::registry::{is_country, is_subdivision};
 use crate::scan::Pruned;
+use crate::snapshot::TableFiles;
+use crate::store::Pin;
 use crate::suppress::Suppressed;
 
 /// Figures of the `(all)` row, as tables show them.
@@ -338,6 +340,22 @@ fn files(source: &Source<'_>, filled: &Filled) -> Vec<Value> {
     each.collect()
 }
 
+/// Files of deletes and of metadata, pinned as files of data are.
+fn table_files(source: &Source<'_>, files: &TableFiles) -> Value {
+    let list = |of: &BTreeMap<String, Pin>| -> Vec<Value> {
+        let each = of.iter().map(|(path, pin)| {
+            json!({
+                "url": source.shown(path),
+                "bytes": pin.size,
+                "e_tag": pin.e_tag,
+                "version": pin.version,
+            })
+        });
+        each.collect()
+    };
+    json!({ "deletes": list(&files.deletes), "metadata": list(&files.metadata) })
+}
+
 fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverage) -> Value {
     let mut pruned = Pruned::default();
     let (mut rows, mut not_matched, mut before, mut terms) = (0, 0, 0, exposure::Terms::default());
@@ -362,6 +380,7 @@ fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverag
         "lineage": source.wanted.lineage,
         "reading": source.reading,
         "table": source.snapshot.table.as_ref().map(|table| table.record()),
+        "table_files": source.snapshot.table.as_ref().map(|table| table_files(source, &table.files)),
         "hidden_files_passed_over": source.snapshot.ignored,
         "unreadable": filled
             .unreadable

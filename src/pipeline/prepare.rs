@@ -1,5 +1,6 @@
 //! Everything that is looked up before a log is read: registry, queries, snapshots, the run's name.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,8 @@ use crate::people::{self, Input};
 use crate::publish::sha256;
 use crate::registry::{self, Registry, RegistryFile};
 use crate::scan::endpoint::EndpointTable;
-use crate::scan::{Asked, AskedScope, ScanContext, partition_day};
-use crate::snapshot::{self, Partition, Snapshot, SnapshotFile};
+use crate::scan::{Asked, AskedScope, ScanContext, left_out, partition_day};
+use crate::snapshot::{self, Origin, Partition, Snapshot, SnapshotFile};
 use crate::store::{Io, Pin, StoreUrl};
 
 /// One source, listed and compared with the ledger.
@@ -171,7 +172,7 @@ pub fn prepare_with<'a>(
     let mut sources = Vec::with_capacity(plan.sources.len());
     for source in &plan.sources {
         registry.check_folding(source)?;
-        let snapshot = snapshot::take(&source.into(), io)?;
+        let snapshot = snapshot::take(&Origin::of(source, budget.deletes), io)?;
         let context = ScanContext {
             source: source.name.clone(),
             mapping: source.mapping.clone(),
@@ -204,6 +205,14 @@ pub fn prepare_with<'a>(
                 .iter()
                 .map(|f| (snapshot.store.shown(&f.path), f.pin.clone()))
                 .collect(),
+            unopened: Some(
+                snapshot
+                    .files
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(i, file)| Some((i, left_out(&context, file)?)))
+                    .collect(),
+            ),
         };
         let reading = Reading::of(source);
         sources.push(Source {
@@ -242,6 +251,9 @@ fn identity(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &
         .iter()
         .map(|s| (&s.plan.name, &s.wanted.lineage, s.snapshot.table.as_ref().map(|t| &t.history)))
         .collect();
+    // What the table tells of a file stands for the file where it is not opened.
+    let unopened: Vec<BTreeMap<_, _>> =
+        sources.iter().map(|s| s.wanted.unopened.iter().flatten().collect()).collect();
     let queries: Vec<_> = user.iter().map(|q| (&q.table, &q.sql)).collect();
     let identity = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -249,6 +261,7 @@ fn identity(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &
         "document": document,
         "inputs": inputs,
         "tables": tables,
+        "unopened": unopened,
         "registry": registry.files,
         "queries": queries,
         "key": plan.keyer.key_id(),

@@ -20,9 +20,10 @@ use super::file::{Footer, OpenFile, Opened};
 use super::mapping::moments;
 use super::pages::{FlatColumn, FlatReader};
 use super::prune;
-use super::ranges::{Fetched, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
+use super::ranges::{byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
 use super::{ScanContext, ScanError, UnitRecord};
+use crate::fetched::Fetched;
 use crate::memory::Budget;
 use crate::moment::Moment;
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::decode::{Decoder, Selected, Step};
 use super::file::{OpenFile, TAIL};
-use super::{AccessBatch, ScanError, ScanJob, UnitRecord, prune};
+use super::{AccessBatch, ScanError, ScanJob, UnitRecord, left_out};
 use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;
 use crate::store::{StoreError, StoreErrorKind};
@@ -237,7 +237,7 @@ fn leave_out<S: Sink>(
 ) -> Result<Vec<usize>, ScanError> {
     let mut to_open = Vec::with_capacity(job.files.len());
     for (index, file) in job.files.iter().enumerate() {
-        let unit = prune::left_out(&job.context, file);
+        let unit = left_out(&job.context, file);
         let Some((unit, sink)) = unit.zip(sinks.first_mut()) else {
             to_open.push(index);
             continue;

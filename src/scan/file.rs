@@ -19,12 +19,13 @@ use super::engine::Fetch;
 use super::events::Columns;
 use super::headers::{self, Headers};
 use super::prune;
-use super::ranges::Fetched;
 use super::thrift::walk;
 use super::types::{arrow_metadata, with_dictionaries};
+use super::unopened::Times;
 use super::{ScanContext, ScanError};
 use crate::config::ColumnPlan;
 use crate::config::raw::Encoding;
+use crate::fetched::Fetched;
 use crate::memory::Budget;
 use crate::moment::{EpochUnit, Moment};
 use crate::snapshot::{SnapshotFile, TableSchema};
@@ -277,6 +278,35 @@ impl OpenFile {
         }
     }
 
+    /// What the table tells of the file's times must hold: other files are left out by it. Where rows are
+    /// deleted it may tell of the others alone.
+    fn check_times(
+        &self,
+        plan: &ColumnPlan,
+        metadata: &ParquetMetaData,
+        leaf: usize,
+        unit: EpochUnit,
+    ) -> Result<(), ScanError> {
+        let told = self.file.times.as_ref().filter(|_| self.file.deletes.is_none());
+        let Some(told) = told.and_then(|bounds| Times::of(bounds, plan)) else { return Ok(()) };
+        let with_rows = metadata.row_groups().iter().filter(|group| group.num_rows() > 0);
+        let extremes = with_rows.filter_map(|group| prune::time_extremes(group, leaf, unit));
+        for (least, greatest) in extremes {
+            if !told.hold(least, greatest) {
+                let [from, to] = told.shown();
+                return Err(ScanError::OutsideStatistics {
+                    file: self.shown.clone(),
+                    column: plan.source.shown(),
+                    from,
+                    to,
+                    least: least.to_rfc3339(),
+                    greatest: greatest.to_rfc3339(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn bind(
         &self,
         context: &ScanContext,
@@ -329,6 +359,9 @@ impl OpenFile {
         let leaf = columns.time.single_leaf();
         let unit = leaf.and_then(|leaf| prune::time_unit(parquet, leaf, &columns.time.plan));
         let time = leaf.zip(unit);
+        if let Some((leaf, unit)) = time.filter(|_| context.pruning) {
+            self.check_times(&columns.time.plan, parquet, leaf, unit)?;
+        }
         let days: Vec<GroupDays> = parquet
             .row_groups()
             .iter()

@@ -11,8 +11,8 @@ use flate2::read::MultiGzDecoder;
 use parquet::basic::Compression;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
-use super::ranges::Fetched;
 use super::thrift::{Leaf, walk};
+use crate::fetched::Fetched;
 
 /// What of a DEFLATE stream comes out for a byte that went in: at most so many.
 const LARGEST_DEFLATE: u64 = 1032;

@@ -22,6 +22,7 @@ mod ranges;
 mod scopes;
 mod thrift;
 mod types;
+mod unopened;
 mod whole;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use engine::{Progress, ScanOutcome, Sink, Unreadable, scan};
 pub use mapping::epoch_unit;
 pub use person_ids::PersonIds;
 pub use prune::{Pruned, partition_day};
+pub use unopened::left_out;
 pub use whole::WholeFile;
 
 /// What a scan looks for.
@@ -134,6 +136,9 @@ pub struct UnitRecord {
     /// Whether a page that was read has no checksum: damage in it need not be seen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unchecked: bool,
+    /// Whether the file was left out by what its table tells of it, and not opened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unopened: bool,
     /// Days of the row group's times, as ranges; empty where neither partition nor statistics show
     /// them and nobody asked.
     pub days: Vec<(i64, i64)>,
@@ -217,6 +222,18 @@ pub enum ScanError {
         first: String,
         from: String,
         to: String,
+    },
+
+    #[error(
+        "{file}: the table's statistics say that times in column `{column}` lie from {from} to {to}; the file's own say from {least} to {greatest}\nfiles are left out by what the table tells, so it must be true: let the table's writer compute its statistics anew, or run with --no-pruning, which does not use them"
+    )]
+    OutsideStatistics {
+        file: String,
+        column: String,
+        from: String,
+        to: String,
+        least: String,
+        greatest: String,
     },
 
     #[error("{file}: partition_time: {reason}")]

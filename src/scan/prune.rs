@@ -12,10 +12,10 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, ScanContext, UnitRecord};
+use super::Asked;
 use crate::config::{ColumnPlan, PartitionTimePlan, TimeFormat};
 use crate::moment::{DAY_MICROS, EpochUnit, Moment, Zone};
-use crate::snapshot::{Partition, SnapshotFile};
+use crate::snapshot::Partition;
 
 /// Rows that were not read, by what showed that they cannot match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,33 +92,6 @@ pub fn partition_day(
         return Ok(None);
     }
     Ok(partition_bound(plan, partitions)?.map(|bound| bound.start.plus_micros(plan.slack).day()))
-}
-
-/// The account of a file that the table says enough of to be left out unread: its partition lies before
-/// every day that is kept, and how many rows it has is told.
-pub fn left_out(context: &ScanContext, file: &SnapshotFile) -> Option<UnitRecord> {
-    let plan = context.partition_time.as_ref().filter(|_| context.pruning)?;
-    let rows = file.rows.filter(|rows| *rows > 0)?;
-    let deleted = match &file.deletes {
-        Some(deletes) => deletes.rows?,
-        None => 0,
-    };
-    let bound = partition_bound(plan, &file.partitions).ok()??;
-    let file_day = partition_day(plan, &file.partitions).ok()?;
-    let is_before = last_day(&bound) < context.asked.first_day;
-    // Where every day with a row must be known, a partition of several days is read for them.
-    let is_known = file_day.is_some() || !context.all_days;
-    (is_before && is_known).then(|| UnitRecord {
-        of: 1,
-        rows,
-        deleted,
-        pruned: Pruned { partition: rows.saturating_sub(deleted), ..Default::default() },
-        file_day,
-        first_day: Some(bound.start.day()),
-        last_day: Some(last_day(&bound)),
-        days: file_day.map(|day| (day, day)).into_iter().collect(),
-        ..Default::default()
-    })
 }
 
 /// How the statistics of a time column are to be read; `None` where they say nothing about moments

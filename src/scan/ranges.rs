@@ -1,18 +1,16 @@
-//! Which bytes hold the wanted rows, and readers over bytes that were fetched.
+//! Which bytes hold the wanted rows, and readers over them.
 
 use std::ops::Range;
 
-use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
 };
-use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::reader::{ChunkReader, Length};
 
 use super::ScanError;
 use super::file::{Footer, OpenFile};
+use crate::fetched::Fetched;
 
 /// Runs of rows shorter than this on average are decoded whole and filtered; longer ones are skipped
 /// to. Measured with 2 % of the rows matching at random (runs of 25: skipping is a quarter cheaper) and
@@ -115,61 +113,4 @@ pub(super) fn open_reader(
         builder = builder.with_row_selection(selection).with_row_selection_policy(policy);
     }
     builder.build().map_err(|e| file.unreadable(&e))
-}
-
-/// The parts of a file that were fetched.
-#[derive(Clone)]
-pub(super) struct Fetched {
-    pub size: u64,
-    /// Offset and bytes.
-    pub parts: Vec<(u64, Bytes)>,
-}
-
-impl Length for Fetched {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl Fetched {
-    /// Whether the columns are here from their first byte to their last.
-    pub fn holds_all(&self, group: &RowGroupMetaData, leaves: &[usize]) -> bool {
-        leaves.iter().filter_map(|leaf| group.columns().get(*leaf)).all(|column| {
-            let (start, length) = column.byte_range();
-            self.parts.iter().any(|(from, bytes)| {
-                *from <= start && start.saturating_add(length) <= from + bytes.len() as u64
-            })
-        })
-    }
-
-    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
-        self.parts
-            .iter()
-            .find_map(|(offset, bytes)| {
-                let at = usize::try_from(start.checked_sub(*offset)?).ok()?;
-                (at < bytes.len()).then(|| bytes.slice(at..))
-            })
-            .ok_or_else(|| ParquetError::EOF(format!("byte {start} belongs to no mapped column")))
-    }
-}
-
-impl ChunkReader for Fetched {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(self.from(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if length == 0 {
-            return Ok(Bytes::new());
-        }
-        let bytes = self.from(start)?;
-        if bytes.len() < length {
-            return Err(ParquetError::EOF(format!(
-                "{length} bytes from {start} reach past their column"
-            )));
-        }
-        Ok(bytes.slice(..length))
-    }
 }

@@ -3,9 +3,11 @@
 //! A snapshot is taken once, before anything is read; every later read carries the pin that it
 //! recorded, so a file that changes under the run is noticed and named.
 
+mod bounds;
 mod delta;
 mod iceberg;
 mod listing;
+mod rows;
 mod table;
 
 use std::collections::HashMap;
@@ -13,12 +15,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::{Format, Kept, SourcePlan};
+use crate::config::{ColumnSource, Format, Kept, SourcePlan};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
+pub use bounds::{Clock, TimeBounds};
 pub use table::{
     Change, Constant, Deletes, DeletesError, History, Partition, Removed, Table, TableField,
-    TableRecord, TableSchema,
+    TableFiles, TableRecord, TableSchema,
 };
 
 /// Where a log lies, and what is read of it.
@@ -29,6 +32,10 @@ pub struct Origin<'a> {
     pub url: &'a StoreUrl,
     pub kept: &'a Kept,
     pub sizes: Sizes,
+    /// The column of event times, where it is one column and somebody asks for its bounds.
+    pub time: Option<&'a str>,
+    /// Bytes that what is read of delete files may take, together.
+    pub deletes: u64,
 }
 
 /// What it means where a file of a table has not the size that the table tells.
@@ -40,9 +47,14 @@ pub enum Sizes {
     Tell,
 }
 
-impl<'a> From<&'a SourcePlan> for Origin<'a> {
-    fn from(of: &'a SourcePlan) -> Self {
-        Self { name: &of.name, url: &of.url, kept: &of.kept, sizes: Sizes::Hold }
+impl<'a> Origin<'a> {
+    /// Of a source, `deletes` bytes of whose delete files may be held.
+    pub fn of(of: &'a SourcePlan, deletes: u64) -> Self {
+        let time = match &of.mapping.time.source {
+            ColumnSource::Path(path) => Some(path.as_str()),
+            _ => None,
+        };
+        Self { name: &of.name, url: &of.url, kept: &of.kept, sizes: Sizes::Hold, time, deletes }
     }
 }
 
@@ -77,6 +89,8 @@ pub struct SnapshotFile {
     pub deletes: Option<Deletes>,
     /// How many rows it has, where a table says so.
     pub rows: Option<u64>,
+    /// Between which its event times lie, where a table says so.
+    pub times: Option<TimeBounds>,
     /// The size that the table tells, where it is not that of the file.
     pub other_size: Option<u64>,
 }
@@ -85,7 +99,7 @@ impl SnapshotFile {
     /// A plain file: the partition values are those of its folders.
     pub fn new(path: String, pin: Pin) -> Self {
         let partitions = listing::partitions(&path);
-        Self { path, pin, partitions, deletes: None, rows: None, other_size: None }
+        Self { path, pin, partitions, deletes: None, rows: None, times: None, other_size: None }
     }
 }
 
@@ -213,6 +227,20 @@ impl VersionOf<'_> {
         }
     }
 
+    /// The version of a file that is there now, whatever its size.
+    fn found<'p>(
+        &self,
+        there: &'p HashMap<String, Pin>,
+        store: &Store,
+        path: &str,
+    ) -> Result<&'p Pin, SnapshotError> {
+        there.get(path).ok_or_else(|| {
+            let reason =
+                format!("is not there any more; {} removes files of older versions", self.remover);
+            self.gone(store.shown(path), reason)
+        })
+    }
+
     /// The version of a file that is there now. Tables know sizes, and no tags.
     fn pin(
         &self,
@@ -221,11 +249,7 @@ impl VersionOf<'_> {
         path: &str,
         size: u64,
     ) -> Result<Pin, SnapshotError> {
-        let Some(pin) = there.get(path) else {
-            let reason =
-                format!("is not there any more; {} removes files of older versions", self.remover);
-            return Err(self.gone(store.shown(path), reason));
-        };
+        let pin = self.found(there, store, path)?;
         if pin.size != size && self.source.sizes == Sizes::Hold {
             let reason = format!("has {} bytes, and {size} by the table's log", pin.size);
             return Err(self.gone(store.shown(path), reason));

@@ -1,5 +1,6 @@
 //! What a table format says about the files of a source: its columns, and which rows are gone.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::moment::{Moment, wall_time};
-use crate::store::StoreError;
+use crate::store::{Pin, StoreError};
 
 /// One version of a table.
 #[derive(Clone, Debug)]
@@ -26,6 +27,16 @@ pub struct Table {
     /// What readers of the table must know, by the format's own names.
     pub features: Vec<String>,
     pub history: History,
+    pub files: TableFiles,
+}
+
+/// Files beside those of data that a version was read from, by their paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableFiles {
+    /// That say which rows are deleted.
+    pub deletes: BTreeMap<String, Pin>,
+    /// That say which files there are. Tables remove old ones.
+    pub metadata: BTreeMap<String, Pin>,
 }
 
 /// What is known of a table's versions up to the one that is read.

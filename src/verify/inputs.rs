@@ -20,8 +20,23 @@ pub struct InputsReport {
     pub missing: u64,
 }
 
-/// Compares every input file's size, ETag and version with those of the manifest, and every registry
-/// file's hash. No log file is read.
+/// What is listed of a source.
+struct Listed<'a> {
+    /// For messages.
+    what: &'a str,
+    files: Vec<&'a Value>,
+    /// Whether the run cannot be made again without them.
+    needed: bool,
+}
+
+impl<'a> Listed<'a> {
+    fn of(what: &'a str, of: Option<&'a Value>, key: &str, needed: bool) -> Self {
+        Self { what, files: of.into_iter().flat_map(|of| array(of, key)).collect(), needed }
+    }
+}
+
+/// Compares every input file's size, ETag and version with those of the manifest, so those of a table's
+/// deletes and metadata, and every registry file's hash. No log file is read.
 ///
 /// # Errors
 /// Storage failures. What differs stands in the report.
@@ -31,7 +46,13 @@ pub fn check_inputs(manifest: &Manifest, io: &Io, report: &mut Report) -> Result
     let mut found = InputsReport::default();
     for (index, source) in array(details, "sources").enumerate() {
         let store = store_options(&written, &["source", &index.to_string(), "store"]);
-        check_source(source, &store, io, report, &mut found)?;
+        let table = source.get("table_files");
+        let all = [
+            Listed::of("", Some(source), "files", true),
+            Listed::of("deletes in ", table, "deletes", true),
+            Listed::of("metadata in ", table, "metadata", false),
+        ];
+        check_source(source, &all, &store, io, report, &mut found)?;
     }
     let store = store_options(&written, &["registry", "store"]);
     for file in array(details, "registry") {
@@ -61,6 +82,7 @@ fn store_options(written: &Value, path: &[&str]) -> raw::Store {
 
 fn check_source(
     source: &Value,
+    all: &[Listed<'_>],
     options: &raw::Store,
     io: &Io,
     report: &mut Report,
@@ -68,32 +90,37 @@ fn check_source(
 ) -> Result<(), VerifyError> {
     let name = text(source, "name");
     // One listing for each folder: a request for each file would take hours where there are many.
-    let mut by_folder: BTreeMap<String, Vec<(String, &Value)>> = BTreeMap::new();
+    let mut by_folder: BTreeMap<String, Vec<(String, &Value, &Listed<'_>)>> = BTreeMap::new();
     let top = text(source, "url");
-    let urls: Vec<&Value> = array(source, "files").collect();
-    for file in urls {
+    for (listed, file) in all.iter().flat_map(|of| of.files.iter().map(move |file| (of, *file))) {
         let url = text(file, "url");
         let folder = common(top, url);
         let below = url.get(folder.len()..).unwrap_or_default().trim_start_matches('/');
-        by_folder.entry(folder.to_string()).or_default().push((below.to_string(), file));
+        by_folder.entry(folder.to_string()).or_default().push((below.to_string(), file, listed));
     }
     for (folder, files) in by_folder {
         let store = open(&folder, options, io)?;
-        let files: Vec<(String, &Value)> = match &store {
-            Some(store) => {
-                files.into_iter().map(|(below, file)| (store.unshown(&below), file)).collect()
-            }
-            None => files,
-        };
-        let now = listing(store.as_ref(), &files)?;
-        for (below, file) in files {
-            found.files += 1;
+        let mut files = files;
+        if let Some(store) = &store {
+            files.iter_mut().for_each(|(below, _, _)| *below = store.unshown(below));
+        }
+        let now = listing(store.as_ref(), files.iter().map(|(below, _, _)| below))?;
+        for (below, file, listed) in files {
+            let what = listed.what;
             let url = text(file, "url");
             let Some(pin) = now.get(&below) else {
-                found.missing += 1;
-                report.differs(format!("source `{name}`: {url} is missing"));
+                if listed.needed {
+                    found.files += 1;
+                    found.missing += 1;
+                    report.differs(format!("source `{name}`: {what}{url} is missing"));
+                } else {
+                    report.warnings.push(format!(
+                        "source `{name}`: {what}{url} is not there any more; tables remove old ones"
+                    ));
+                }
                 continue;
             };
+            found.files += 1;
             let mut difference = difference_of(file, pin);
             if let (Some(_), Some(store)) = (&difference, &store)
                 && let Some(pin) = store.head(&below)?
@@ -105,7 +132,8 @@ fn check_source(
                 None => found.unchanged += 1,
                 Some(difference) => {
                     found.changed += 1;
-                    report.differs(format!("source `{name}`: {url} was changed: {difference}"));
+                    report
+                        .differs(format!("source `{name}`: {what}{url} was changed: {difference}"));
                 }
             }
         }
@@ -122,13 +150,13 @@ fn common<'a>(source: &str, file: &'a str) -> &'a str {
     file.get(..end).unwrap_or_default()
 }
 
-fn listing(
+fn listing<'a>(
     store: Option<&Store>,
-    files: &[(String, &Value)],
+    files: impl Iterator<Item = &'a String>,
 ) -> Result<HashMap<String, Pin>, VerifyError> {
     let Some(store) = store else { return Ok(HashMap::new()) };
     if store.files_by_name() {
-        let pins = files.iter().map(|(below, _)| Ok((below.clone(), store.head(below)?)));
+        let pins = files.map(|below| Ok((below.clone(), store.head(below)?)));
         let pins: Vec<(String, Option<Pin>)> = pins.collect::<Result<_, VerifyError>>()?;
         return Ok(pins.into_iter().filter_map(|(below, pin)| Some((below, pin?))).collect());
     }

@@ -1,5 +1,8 @@
 //! Delta tables as sources: one version of the table, its deleted rows, its columns under other names.
 
+pub mod inputs;
+mod statistics;
+
 use std::fs;
 use std::sync::Arc;
 
@@ -240,6 +243,16 @@ fn files_of_days_before_every_restriction_are_not_opened_where_the_log_tells_the
     lake.run(&["--state", "another-ledger"]).fails(3, &says);
 }
 
+fn base_85(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 85] =
+        b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+    let digits = |four: &[u8]| -> [u8; 5] {
+        let number = u32::from_be_bytes(four.try_into().unwrap());
+        [4, 3, 2, 1, 0].map(|place| DIGITS[(number / 85u32.pow(place) % 85) as usize])
+    };
+    String::from_utf8(bytes.chunks(4).flat_map(digits).collect()).unwrap()
+}
+
 /// Magic, and bitmaps in their portable form; as text of base 85.
 fn inline_vector(rows: &[u64]) -> Value {
     let mut bytes = 1_681_511_377u32.to_le_bytes().to_vec();
@@ -247,15 +260,8 @@ fn inline_vector(rows: &[u64]) -> Value {
     bitmap.serialize_into(&mut bytes).unwrap();
     let size = bytes.len();
     bytes.resize(size.next_multiple_of(4), 0);
-    const DIGITS: &[u8; 85] =
-        b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-    let digits = |four: &[u8]| -> [u8; 5] {
-        let number = u32::from_be_bytes(four.try_into().unwrap());
-        [4, 3, 2, 1, 0].map(|place| DIGITS[(number / 85u32.pow(place) % 85) as usize])
-    };
-    let text: Vec<u8> = bytes.chunks(4).flat_map(digits).collect();
     json!({
-        "storageType": "i", "pathOrInlineDv": String::from_utf8(text).unwrap(),
+        "storageType": "i", "pathOrInlineDv": base_85(&bytes),
         "sizeInBytes": size, "cardinality": rows.len(),
     })
 }
@@ -383,7 +389,8 @@ fn what_cannot_be_read_is_named() {
             "modificationTime": 0, "dataChange": true,
         }})],
     );
-    lake.refuses(&[], 1, &["unsupported", "outside of the table's folder", "s3://elsewhere"]);
+    let says = ["unsupported", "outside of the table's folder", "s3://elsewhere/x.parquet"];
+    lake.refuses(&[], 1, &[&says[..], &["a deep clone"]].concat());
     let lake = Lake::standard();
     lake.edit("afterscope.toml", "url = \"logs/\"\n", "url = \"logs/\"\nformat = \"delta\"\n");
     lake.refuses(&[], 1, &["Delta table", "logs"]);

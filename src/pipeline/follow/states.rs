@@ -328,8 +328,12 @@ fn state_of<'a>(
         (None, false) => return None,
     };
     let asked = &source.wanted.asked;
-    let wanted =
-        |lineage: &Lineage, files| Wanted { lineage: lineage.clone(), asked: asked.clone(), files };
+    let wanted = |lineage: &Lineage, files| Wanted {
+        lineage: lineage.clone(),
+        asked: asked.clone(),
+        files,
+        unopened: None,
+    };
     let (old, mut new) = (wanted(read_then, old), wanted(current, new));
     let selection = new.select(packs).joined(old.select(packs), new.files.len());
     if !selection.missing.is_empty() {

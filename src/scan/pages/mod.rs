@@ -31,7 +31,8 @@ use levels::{Valid, levels};
 use source::Pages;
 
 use super::prune;
-use super::ranges::{BATCH_ROWS, Fetched};
+use super::ranges::BATCH_ROWS;
+use crate::fetched::Fetched;
 
 type Result<T> = std::result::Result<T, ParquetError>;
 

@@ -17,7 +17,7 @@ use parquet::file::reader::SerializedPageReader;
 use zstd::bulk::Decompressor;
 
 use super::{Result, index, not_flat};
-use crate::scan::ranges::Fetched;
+use crate::fetched::Fetched;
 
 /// Bytes of a page at most: its header holds 31 bits of them.
 const LARGEST: usize = i32::MAX as usize;

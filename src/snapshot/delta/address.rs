@@ -9,6 +9,9 @@ use crate::snapshot::listing::percent_decoded;
 /// should know.
 pub const ROOT: &str = "table://root/";
 
+/// Says which checkpoint is the newest: it is written anew with each, and nothing depends on it.
+pub const HINT: &str = "_delta_log/_last_checkpoint";
+
 /// # Errors
 /// A path that cannot be part of an address.
 pub fn url_of(path: &str) -> DeltaResult<Url> {
@@ -27,7 +30,9 @@ pub fn path_of(url: &Url) -> DeltaResult<String> {
     let below = url.as_str().strip_prefix(ROOT);
     below
         .map(percent_decoded)
-        .ok_or_else(|| Error::unsupported(format!("files outside of the table's folder ({url})")))
+        .ok_or_else(|| Error::unsupported(format!(
+                "files outside of the table's folder, as shallow clones have them ({url}); a deep clone has its own"
+            )))
 }
 
 /// The path of a file as the table's log writes it: an address below the folder, parts of which are

@@ -1,8 +1,9 @@
 //! What the Delta kernel asks of an engine: listing and reading by this program's own stores, so that
 //! credentials, errors and pins have one place.
 
+use std::collections::BTreeMap;
 use std::io::{BufReader, Cursor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use delta_kernel::arrow::json::ReaderBuilder;
@@ -21,11 +22,13 @@ use delta_kernel::{
     EvaluationHandler, FileDataReadResultIterator, FileMeta, FileSize, FileSlice, JsonHandler,
     ParquetFooter, ParquetHandler, PredicateRef, StorageHandler,
 };
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::ProjectionMask;
 use url::Url;
 
 use super::address;
-use crate::store::{Store, StoreError};
+use crate::snapshot::DeletesError;
+use crate::snapshot::rows::{Opened, Pinned};
+use crate::store::{Pin, Store, StoreError};
 
 /// The kernel's view of one table's folder. It reads and never writes.
 #[derive(Clone, Debug)]
@@ -33,21 +36,36 @@ pub struct Engine {
     folder: Arc<Folder>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Folder {
     store: Store,
     /// The last failure of storage: the kernel passes errors on as texts, which do not say what kind of
     /// failure it was.
-    failure: Mutex<Option<StoreError>>,
+    failure: Arc<Mutex<Option<StoreError>>>,
+    /// Files that were read, in which version.
+    read: Arc<Mutex<BTreeMap<String, Pin>>>,
+    /// Files of which only one version may be read.
+    held: Arc<Mutex<BTreeMap<String, Pin>>>,
 }
 
 impl Engine {
     pub fn new(store: Store) -> Self {
-        Self { folder: Arc::new(Folder { store, failure: Mutex::new(None) }) }
+        let (failure, read, held) = Default::default();
+        Self { folder: Arc::new(Folder { store, failure, read, held }) }
     }
 
     pub fn store(&self) -> &Store {
         &self.folder.store
+    }
+
+    /// From now on only these versions of files are read.
+    pub fn hold(&self, files: &BTreeMap<String, Pin>) {
+        lock(&self.folder.held).extend(files.iter().map(|(path, pin)| (path.clone(), pin.clone())));
+    }
+
+    /// Files that were read since this was asked last.
+    pub fn files_read(&self) -> BTreeMap<String, Pin> {
+        std::mem::take(&mut lock(&self.folder.read))
     }
 
     /// Keeps a failure of storage, and makes it one of the kernel.
@@ -57,7 +75,7 @@ impl Engine {
 
     /// The storage failure behind the last error, where there is one.
     pub fn failure(&self) -> Option<StoreError> {
-        self.folder.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.folder.failure).take()
     }
 }
 
@@ -79,18 +97,80 @@ impl delta_kernel::Engine for Engine {
 impl Folder {
     fn failed(&self, error: StoreError) -> Error {
         let text = error.to_string();
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *lock(&self.failure) = Some(error);
         Error::generic(text)
     }
 
     fn whole(&self, url: &Url) -> DeltaResult<Bytes> {
         let path = address::path_of(url)?;
+        let held = lock(&self.held).get(&path).cloned();
+        if let Some(pin) = held {
+            return self.pinned(&path, &pin);
+        }
         match self.store.read(&path) {
-            Ok(Some((bytes, _))) => Ok(bytes),
+            Ok(Some((bytes, pin))) => {
+                lock(&self.read).insert(path, pin);
+                Ok(bytes)
+            }
             Ok(None) => Err(Error::file_not_found(self.store.shown(&path))),
             Err(error) => Err(self.failed(error)),
         }
     }
+
+    /// A checkpoint with its footer read, in the version that is there now.
+    fn open(&self, url: &Url) -> DeltaResult<Opened> {
+        let path = address::path_of(url)?;
+        let pin = match self.store.head(&path) {
+            Ok(Some(pin)) => pin,
+            Ok(None) => return Err(Error::file_not_found(self.store.shown(&path))),
+            Err(error) => return Err(self.failed(error)),
+        };
+        lock(&self.read).insert(path.clone(), pin.clone());
+        let file = Pinned { store: self.store.clone(), path, pin };
+        file.open_as(reader_options()).map_err(|e| self.unreadable(e))
+    }
+
+    fn unreadable(&self, error: DeletesError) -> Error {
+        match error {
+            DeletesError::Store(error) => self.failed(error),
+            other => Error::generic(other.to_string()),
+        }
+    }
+
+    /// All of the version that is held.
+    fn pinned(&self, path: &str, pin: &Pin) -> DeltaResult<Bytes> {
+        let whole = 0..pin.size;
+        let read = self.store.read_ranges(path, pin, std::slice::from_ref(&whole));
+        let parts = self.store.io().wait(read).map_err(|e| self.failed(e))?;
+        Ok(parts.into_iter().next().unwrap_or_default())
+    }
+}
+
+/// Batches of one file after the other; none is opened before it is asked for.
+fn one_by_one<B>(
+    files: &[FileMeta],
+    open: impl Fn(&FileMeta) -> DeltaResult<B> + Send + 'static,
+) -> FileDataReadResultIterator
+where
+    B: Iterator<Item = DeltaResult<Box<dyn EngineData>>> + Send + 'static,
+{
+    let files = files.to_vec();
+    Box::new(files.into_iter().flat_map(move |file| all_or_error(open(&file))))
+}
+
+/// What is in `found`, or the error alone.
+fn all_or_error<T, E>(
+    found: Result<impl Iterator<Item = Result<T, E>>, E>,
+) -> impl Iterator<Item = Result<T, E>> {
+    let (batches, error) = match found {
+        Ok(batches) => (Some(batches), None),
+        Err(error) => (None, Some(Err(error))),
+    };
+    batches.into_iter().flatten().chain(error)
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reads_only() -> Error {
@@ -175,21 +255,20 @@ impl JsonHandler for Folder {
         schema: SchemaRef,
         _: Option<PredicateRef>,
     ) -> DeltaResult<FileDataReadResultIterator> {
-        let mut batches = Vec::new();
-        for file in files {
-            let bytes = self.whole(&file.location)?;
+        let folder = self.clone();
+        Ok(one_by_one(files, move |file| {
+            let bytes = folder.whole(&file.location)?;
             let arrow = Arc::new(json_arrow_schema(&schema)?);
             let order = build_json_reorder_indices(&schema)?;
             let location = file.location.to_string();
             let reader = ReaderBuilder::new(arrow)
                 .with_coerce_primitive(true)
                 .build(BufReader::new(Cursor::new(bytes)))?;
-            batches.push(reader.map(move |batch| {
+            Ok(reader.map(move |batch| {
                 let data = fixup_json_read(batch?, &order, &location)?;
                 Ok(Box::new(data) as Box<dyn EngineData>)
-            }));
-        }
-        Ok(Box::new(batches.into_iter().flatten()))
+            }))
+        }))
     }
 
     fn write_json_file(
@@ -209,26 +288,27 @@ impl ParquetHandler for Folder {
         schema: SchemaRef,
         _: Option<PredicateRef>,
     ) -> DeltaResult<FileDataReadResultIterator> {
-        let mut batches = Vec::new();
-        for file in files {
-            let bytes = self.whole(&file.location)?;
-            let metadata = ArrowReaderMetadata::load(&bytes, reader_options())?;
-            let (order, mask) = parquet_read_plan(&schema, &metadata)?;
+        let folder = self.clone();
+        Ok(one_by_one(files, move |file| {
+            let opened = Arc::new(folder.open(&file.location)?);
+            let (order, mask) = parquet_read_plan(&schema, &opened.metadata)?;
+            let mask = mask.unwrap_or_else(ProjectionMask::all);
+            let parquet = opened.metadata.metadata();
             let mut rows = ordering_needs_row_indexes(&order)
-                .then(|| RowIndexBuilder::new(metadata.metadata().row_groups()).build())
+                .then(|| RowIndexBuilder::new(parquet.row_groups()).build())
                 .transpose()?;
-            let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
-            if let Some(mask) = mask {
-                builder = builder.with_projection(mask);
-            }
             let (location, schema) = (file.location.to_string(), schema.clone());
-            batches.push(builder.build()?.map(move |batch| {
+            let (of, folder) = (opened.clone(), folder.clone());
+            // One row group after the other: a checkpoint may be larger than memory.
+            let batches = (0..opened.groups())
+                .flat_map(move |group| all_or_error(of.masked(group, mask.clone())));
+            Ok(batches.map(move |batch| {
+                let batch = batch.map_err(|e| folder.unreadable(e))?;
                 let at = Some(location.as_str());
-                let data = fixup_parquet_read(batch?, &order, rows.as_mut(), at, Some(&schema))?;
+                let data = fixup_parquet_read(batch, &order, rows.as_mut(), at, Some(&schema))?;
                 Ok(Box::new(data) as Box<dyn EngineData>)
-            }));
-        }
-        Ok(Box::new(batches.into_iter().flatten()))
+            }))
+        }))
     }
 
     fn write_parquet_file(
@@ -240,9 +320,8 @@ impl ParquetHandler for Folder {
     }
 
     fn read_parquet_footer(&self, file: &FileMeta) -> DeltaResult<ParquetFooter> {
-        let bytes = self.whole(&file.location)?;
-        let metadata = ArrowReaderMetadata::load(&bytes, reader_options())?;
-        let schema = Arc::new(StructType::try_from_arrow(metadata.schema().as_ref())?);
+        let opened = self.open(&file.location)?;
+        let schema = Arc::new(StructType::try_from_arrow(opened.schema().as_ref())?);
         Ok(ParquetFooter { schema })
     }
 }

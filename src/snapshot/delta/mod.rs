@@ -6,8 +6,9 @@
 mod address;
 mod engine;
 mod history;
+mod statistics;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, StructArray};
@@ -22,11 +23,13 @@ use roaring::RoaringTreemap;
 use url::Url;
 
 use self::engine::Engine;
+use self::statistics::{Statistics, TimeColumn};
 use super::table::{
-    Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableSchema,
+    Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableFiles, TableSchema,
 };
-use super::{Origin, Snapshot, SnapshotError, SnapshotFile, VersionOf, there};
+use super::{Origin, Snapshot, SnapshotError, SnapshotFile, TimeBounds, VersionOf, there};
 use crate::config::At;
+use crate::key::hex;
 use crate::store::{Io, Pin, Store};
 
 /// The files of the version that the plan names.
@@ -42,8 +45,12 @@ pub fn take(source: &Origin<'_>, at: &At, io: &Io) -> Result<Snapshot, SnapshotE
     let of = |error: Error| refused(source, at, &engine, &error);
     let version = version(at, &engine).map_err(of)?;
     let number = version.version();
-    let (table, listed) = read(version, &engine).map_err(of)?;
-    let files = pinned(source, &store, number, listed)?;
+    let (mut table, listed) = read(version, source.time, &engine).map_err(of)?;
+    let metadata = engine.files_read().into_iter().filter(|(path, _)| *path != address::HINT);
+    table.files.metadata = metadata.collect();
+    let (files, deletes) = pinned(source, &store, number, listed)?;
+    engine.hold(&deletes);
+    table.files.deletes = deletes;
     Ok(Snapshot { store, files, ignored: 0, table: Some(Arc::new(table)) })
 }
 
@@ -62,6 +69,8 @@ fn version(at: &At, engine: &Engine) -> DeltaResult<Arc<Version>> {
             if found.version == latest.version() {
                 return Ok(latest);
             }
+            // What was read of later versions is no part of this one.
+            engine.files_read();
             Version::builder_for(address::ROOT).at_version(found.version).build(engine)
         }
     }
@@ -73,11 +82,18 @@ struct Logged {
     size: u64,
     partitions: Vec<Partition>,
     deletes: Option<Deletes>,
+    /// Where they are told, if not in the log itself.
+    vector: Option<String>,
     /// Those in the file, the deleted ones among them, where the log says.
     rows: Option<u64>,
+    times: Option<TimeBounds>,
 }
 
-fn read(version: Arc<Version>, engine: &Engine) -> DeltaResult<(Table, Vec<Logged>)> {
+fn read(
+    version: Arc<Version>,
+    time: Option<&str>,
+    engine: &Engine,
+) -> DeltaResult<(Table, Vec<Logged>)> {
     let configuration = version.table_configuration();
     let mode = configuration.column_mapping_mode();
     let schema = version.schema();
@@ -109,12 +125,19 @@ fn read(version: Arc<Version>, engine: &Engine) -> DeltaResult<(Table, Vec<Logge
         schema: TableSchema { fields: columns },
         features: features.iter().map(ToString::to_string).collect(),
         history: history.map_err(|error| engine.failed(error))?,
+        files: TableFiles::default(),
     };
+    let time = time.and_then(|name| table.schema.fields.iter().find(|field| field.name == name));
+    let time = time.and_then(TimeColumn::of);
     let mut files = Vec::new();
-    let scan = version.scan_builder().without_row_transforms().build()?;
-    for part in scan.scan_metadata(engine)? {
+    let scan = version.scan_builder().without_row_transforms();
+    let scan = match &time {
+        Some(time) => scan.with_stats(time.wanted()),
+        None => scan,
+    };
+    for part in scan.build()?.scan_metadata(engine)? {
         let rows = engine::batch(part?.scan_files.apply_selection_vector()?)?;
-        logged(&rows, &partitions, engine, &mut files)?;
+        logged(&rows, &partitions, time.as_ref(), engine, &mut files)?;
     }
     files.sort_by(|a: &Logged, b| a.path.cmp(&b.path));
     Ok((table, files))
@@ -175,6 +198,7 @@ fn children(of: &DataType, mode: ColumnMappingMode) -> DeltaResult<Vec<TableFiel
 fn logged(
     rows: &RecordBatch,
     partitions: &[PartitionColumn],
+    time: Option<&TimeColumn>,
     engine: &Engine,
     files: &mut Vec<Logged>,
 ) -> DeltaResult<()> {
@@ -185,7 +209,7 @@ fn logged(
     let (paths, sizes) = (column(&rows, "path")?, column(&rows, "size")?);
     let paths = paths.as_string_opt::<i32>().ok_or_else(|| lacks("path"))?.clone();
     let sizes = sizes.as_primitive_opt::<Int64Type>().ok_or_else(|| lacks("size"))?.clone();
-    let stats = rows.column_by_name("stats").and_then(|stats| stats.as_string_opt::<i32>());
+    let statistics = Statistics::of(&rows, time);
     let vectors = column(&rows, "deletionVector")?;
     let vectors = vectors.as_struct_opt().ok_or_else(|| lacks("deletionVector"))?;
     let constants = column(&rows, "fileConstantValues")?;
@@ -204,20 +228,26 @@ fn logged(
         }
         let partitions =
             partitions.iter().map(|column| column.partition(|name| given.get(name).cloned()));
+        let (deletes, vector) = deletes(vectors, row, engine)?.unzip();
         files.push(Logged {
             path: address::path_in_log(paths.value(row))?,
             size: u64::try_from(sizes.value(row)).unwrap_or(0),
             partitions: partitions.collect(),
-            deletes: deletes(vectors, row, engine)?,
-            rows: stats.as_ref().filter(|stats| stats.is_valid(row)).and_then(|stats| {
-                serde_json::from_str::<history::Stats>(stats.value(row)).ok()?.num_records
-            }),
+            deletes,
+            vector: vector.flatten(),
+            rows: statistics.rows(row),
+            times: statistics.times(row),
         });
     }
     Ok(())
 }
 
-fn deletes(of: &StructArray, row: usize, engine: &Engine) -> DeltaResult<Option<Deletes>> {
+/// Deleted rows of a file, and where they are told, if not in the log itself.
+fn deletes(
+    of: &StructArray,
+    row: usize,
+    engine: &Engine,
+) -> DeltaResult<Option<(Deletes, Option<String>)>> {
     let text = |name: &str| -> Option<String> {
         let array = of.column_by_name(name)?.as_string_opt::<i32>()?;
         (!of.is_null(row) && !array.is_null(row)).then(|| array.value(row).to_string())
@@ -241,8 +271,10 @@ fn deletes(of: &StructArray, row: usize, engine: &Engine) -> DeltaResult<Option<
     )?;
     let rows = u64::try_from(descriptor.cardinality).map_err(|_| broken())?;
     let id = descriptor.unique_id();
+    let url = descriptor.absolute_path(&Url::parse(address::ROOT)?)?;
+    let vector = url.as_ref().map(address::path_of).transpose()?;
     let source = Arc::new(Vector { descriptor, engine: engine.clone() });
-    Ok(Some(Deletes { id, rows: Some(rows), source }))
+    Ok(Some((Deletes { id, rows: Some(rows), source }, vector)))
 }
 
 /// A deletion vector of one file.
@@ -263,32 +295,46 @@ impl DeletesSource for Vector {
     }
 }
 
-/// Gives each file the version that is there now.
+/// Gives each file the version that is there now; and so those of deletion vectors.
 fn pinned(
     source: &Origin<'_>,
     store: &Store,
     version: u64,
     logged: Vec<Logged>,
-) -> Result<Vec<SnapshotFile>, SnapshotError> {
+) -> Result<(Vec<SnapshotFile>, BTreeMap<String, Pin>), SnapshotError> {
     let there = there(source, store)?;
     let version = format!("version {version}");
     let of = VersionOf { source, format: "Delta", version, remover: "VACUUM" };
     of.refuse_twice(store, logged.iter().map(|file| file.path.as_str()))?;
     let mut files = Vec::with_capacity(logged.len());
+    let mut vectors = BTreeMap::new();
     for file in logged {
+        let mut deletes = file.deletes;
+        if let (Some(vector), Some(deletes)) = (file.vector, &mut deletes) {
+            let pin = of.found(&there, store, &vector)?.clone();
+            deletes.id = format!("{} of {}", deletes.id, short_hash(&pin));
+            vectors.insert(vector, pin);
+        }
         let pin = of.pin(&there, store, &file.path, file.size)?;
         let size = pin.size;
-        let pin = Pin { deletes: file.deletes.as_ref().map(|d| d.id.clone()), ..pin };
+        let pin = Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin };
         files.push(SnapshotFile {
             path: file.path,
             pin,
             partitions: file.partitions,
-            deletes: file.deletes,
+            deletes,
             rows: file.rows,
+            times: file.times,
             other_size: Some(file.size).filter(|told| *told != size),
         });
     }
-    Ok(files)
+    Ok((files, vectors))
+}
+
+/// Of a file's size and tag: the same name may stand for another vector.
+fn short_hash(pin: &Pin) -> String {
+    let text = format!("{} {}", pin.size, pin.e_tag.as_deref().unwrap_or_default());
+    hex(blake3::hash(text.as_bytes()).as_bytes().get(..8).unwrap_or_default())
 }
 
 /// What the kernel says, sorted.

@@ -1,6 +1,7 @@
 //! Which deletes count for which data file.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ::iceberg::spec::{DataContentType, DataFileFormat, NestedFieldRef, Schema, Type};
@@ -8,15 +9,20 @@ use roaring::RoaringTreemap;
 use serde_json::json;
 
 use super::columns::{Names, table_field};
-use super::equality::{self, Column, Comparison};
+use super::equality::{self, Column, Comparison, Group};
+use super::held::Room;
 use super::manifests::{Entry, Manifests, PartitionKey};
+use super::positions::Positions;
 use super::refusal::Refusal;
-use super::rows::Pinned;
-use super::{positions, vectors};
+use super::vectors;
 use crate::key::hex;
+use crate::snapshot::rows::Pinned;
 use crate::snapshot::table::DeletesSource;
 use crate::snapshot::{Deletes, DeletesError, VersionOf};
 use crate::store::Pin;
+
+/// A partition (none: all of them), and the numbers of the columns that are compared.
+type ComparedIn = (Option<PartitionKey>, Vec<i32>);
 
 /// The deletes of a snapshot.
 pub struct Plan<'a> {
@@ -30,13 +36,20 @@ pub struct Plan<'a> {
     /// That speak of one data file.
     positions_of: HashMap<String, Vec<Entry>>,
     positions_in: HashMap<PartitionKey, Vec<Entry>>,
-    equality_in: HashMap<PartitionKey, Vec<Entry>>,
-    /// Those of a spec without partitions count everywhere.
-    equality: Vec<Entry>,
+    /// By the columns that they compare. Those of a spec without partitions count everywhere.
+    equality_in: HashMap<Option<PartitionKey>, BTreeMap<Vec<i32>, Vec<Entry>>>,
+    /// The least sequence number of the data files that deletes of a partition may count for.
+    oldest: HashMap<Option<PartitionKey>, i64>,
+    /// What is shared by the data files that it counts for: by path, and by partition and columns.
+    shared_positions: RefCell<HashMap<String, Arc<Positions>>>,
+    shared_values: RefCell<HashMap<ComparedIn, Arc<Group>>>,
+    room: Arc<Room>,
+    /// Files that count for some data file.
+    files: RefCell<BTreeMap<String, Pin>>,
 }
 
 impl<'a> Plan<'a> {
-    /// Sorts a snapshot's delete files.
+    /// Sorts the delete files of a snapshot of some data files.
     ///
     /// # Errors
     /// Formats that are not read, and files that do not say what they speak of.
@@ -46,7 +59,7 @@ impl<'a> Plan<'a> {
         there: &'a HashMap<String, Pin>,
         schema: &'a Schema,
         names: &'a Names,
-        deletes: Vec<Entry>,
+        (data, deletes): (&[Entry], Vec<Entry>),
     ) -> Result<Self, Refusal> {
         let mut plan = Self {
             manifests,
@@ -58,8 +71,18 @@ impl<'a> Plan<'a> {
             positions_of: HashMap::new(),
             positions_in: HashMap::new(),
             equality_in: HashMap::new(),
-            equality: Vec::new(),
+            oldest: HashMap::new(),
+            shared_positions: RefCell::default(),
+            shared_values: RefCell::default(),
+            room: Arc::new(Room::new(of.source.deletes)),
+            files: RefCell::default(),
         };
+        for entry in data {
+            for partition in [Some(entry.partition.clone()), None] {
+                let oldest = plan.oldest.entry(partition).or_insert(i64::MAX);
+                *oldest = entry.sequence.min(*oldest);
+            }
+        }
         for entry in deletes {
             plan.add(entry)?;
         }
@@ -96,11 +119,20 @@ impl<'a> Plan<'a> {
                 let spec = spec.ok_or_else(|| {
                     Refusal::Table(format!("{} is of an unknown partition spec", entry.address))
                 })?;
-                if spec.is_unpartitioned() {
-                    self.equality.push(entry);
-                } else {
-                    let key = entry.partition.clone();
-                    self.equality_in.entry(key).or_default().push(entry);
+                let mut ids = entry.equality_ids.clone();
+                ids.sort_unstable();
+                ids.dedup();
+                if ids.is_empty() {
+                    let address = &entry.address;
+                    return Err(Refusal::Table(format!(
+                        "{address} does not say which columns it compares"
+                    )));
+                }
+                let key = (!spec.is_unpartitioned()).then(|| entry.partition.clone());
+                // Older than all data that they could count for: nobody needs them.
+                if self.oldest.get(&key).is_some_and(|oldest| entry.sequence > *oldest) {
+                    let by_columns = self.equality_in.entry(key).or_default();
+                    by_columns.entry(ids).or_default().push(entry);
                 }
             }
             (_, format) => {
@@ -109,6 +141,11 @@ impl<'a> Plan<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Delete files that count for the data files asked for so far.
+    pub fn files(&self) -> BTreeMap<String, Pin> {
+        self.files.borrow().clone()
     }
 
     /// What is deleted of a data file.
@@ -125,10 +162,10 @@ impl<'a> Plan<'a> {
             for entry in near.chain(own) {
                 if entry.sequence >= data.sequence && may_name(entry, &data.address) {
                     self.check_partition(entry, data)?;
-                    positions.push(self.pinned(entry)?);
+                    positions.push(self.positions(entry)?);
                 }
             }
-            positions.sort_by(|a, b| a.path.cmp(&b.path));
+            positions.sort_by(|a, b| a.file.path.cmp(&b.file.path));
         }
         let comparisons = self.comparisons_of(data)?;
         if vector.is_none() && positions.is_empty() && comparisons.is_empty() {
@@ -142,6 +179,7 @@ impl<'a> Plan<'a> {
             vector: vector.and_then(|(file, entry)| Some((file, entry.blob?))),
             positions,
             comparisons,
+            room: self.room.clone(),
         };
         Ok(Some(Deletes { id: source.id(), rows, source: Arc::new(source) }))
     }
@@ -170,32 +208,41 @@ impl<'a> Plan<'a> {
         )))
     }
 
+    fn positions(&self, entry: &Entry) -> Result<Arc<Positions>, Refusal> {
+        let file = self.pinned(entry)?;
+        let mut shared = self.shared_positions.borrow_mut();
+        let own = shared.entry(file.path.clone());
+        Ok(own.or_insert_with(|| Arc::new(Positions::new(file))).clone())
+    }
+
     /// Equality deletes that are newer than a data file, by the columns that they compare.
     fn comparisons_of(&self, data: &Entry) -> Result<Vec<Comparison>, Refusal> {
-        let near = self.equality_in.get(&data.partition).into_iter().flatten();
-        let newer = near.chain(&self.equality).filter(|entry| entry.sequence > data.sequence);
-        let mut by_columns: HashMap<Vec<i32>, Vec<Pinned>> = HashMap::new();
-        for entry in newer {
-            let mut ids = entry.equality_ids.clone();
-            ids.sort_unstable();
-            ids.dedup();
-            if ids.is_empty() {
-                let address = &entry.address;
-                return Err(Refusal::Table(format!(
-                    "{address} does not say which columns it compares"
-                )));
+        let mut comparisons = Vec::new();
+        for partition in [Some(data.partition.clone()), None] {
+            for (ids, entries) in self.equality_in.get(&partition).into_iter().flatten() {
+                if !entries.iter().any(|entry| entry.sequence > data.sequence) {
+                    continue;
+                }
+                let columns: Vec<Column> =
+                    ids.iter().map(|id| self.column(*id, data)).collect::<Result<_, _>>()?;
+                let key = (partition.clone(), ids.clone());
+                let known = self.shared_values.borrow().get(&key).cloned();
+                let group = match known {
+                    Some(group) => group,
+                    None => Arc::new(self.group(&columns, entries)?),
+                };
+                self.shared_values.borrow_mut().insert(key, group.clone());
+                comparisons.push(Comparison { group, columns, sequence: data.sequence });
             }
-            by_columns.entry(ids).or_default().push(self.pinned(entry)?);
-        }
-        let mut sorted: Vec<(Vec<i32>, Vec<Pinned>)> = by_columns.into_iter().collect();
-        sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut comparisons = Vec::with_capacity(sorted.len());
-        for (ids, mut files) in sorted {
-            files.sort_by(|a, b| a.path.cmp(&b.path));
-            let columns = ids.iter().map(|id| self.column(*id, data)).collect::<Result<_, _>>()?;
-            comparisons.push(Comparison { columns, files });
         }
         Ok(comparisons)
+    }
+
+    fn group(&self, columns: &[Column], entries: &[Entry]) -> Result<Group, Refusal> {
+        let files = entries.iter().map(|entry| Ok((entry.sequence, self.pinned(entry)?)));
+        let mut files: Vec<(i64, Pinned)> = files.collect::<Result<_, Refusal>>()?;
+        files.sort_by(|a, b| a.1.path.cmp(&b.1.path));
+        Ok(Group::new(columns.iter().map(|column| column.way.clone()).collect(), files))
     }
 
     /// A compared column, which the table may have dropped since.
@@ -226,6 +273,7 @@ impl<'a> Plan<'a> {
         let store = self.manifests.store;
         let path = self.manifests.path(&entry.address)?;
         let pin = self.of.pin(self.there, store, &path, entry.size)?;
+        self.files.borrow_mut().insert(path.clone(), pin.clone());
         Ok(Pinned { store: store.clone(), path, pin })
     }
 }
@@ -258,15 +306,16 @@ struct Sources {
     /// The data file as position deletes name it.
     address: String,
     vector: Option<(Pinned, (u64, u64))>,
-    positions: Vec<Pinned>,
+    positions: Vec<Arc<Positions>>,
     comparisons: Vec<Comparison>,
+    room: Arc<Room>,
 }
 
 impl Sources {
     /// Names the deletes: which files, in which version, and what is compared.
     fn id(&self) -> String {
         let file = |file: &Pinned| json!([file.path, file.pin]);
-        let files = |of: &[Pinned]| of.iter().map(file).collect::<Vec<_>>();
+        let positions: Vec<_> = self.positions.iter().map(|of| file(&of.file)).collect();
         let vector = self.vector.as_ref().map(|(of, blob)| json!([file(of), blob.0, blob.1]));
         let comparisons: Vec<_> = self
             .comparisons
@@ -276,10 +325,11 @@ impl Sources {
                     let way: Vec<_> = column.way.iter().map(|field| field.as_json()).collect();
                     json!([way, column.constant.as_ref().map(|constant| &constant.text)])
                 });
-                json!([columns.collect::<Vec<_>>(), files(&comparison.files)])
+                let files: Vec<_> = comparison.files().map(file).collect();
+                json!([columns.collect::<Vec<_>>(), files])
             })
             .collect();
-        let all = json!([vector, self.address, files(&self.positions), comparisons]).to_string();
+        let all = json!([vector, self.address, positions, comparisons]).to_string();
         hex(blake3::hash(all.as_bytes()).as_bytes().get(..16).unwrap_or_default())
     }
 }
@@ -291,10 +341,10 @@ impl DeletesSource for Sources {
             vectors::add(file, *blob, &mut rows)?;
         }
         for file in &self.positions {
-            positions::add(file, &self.address, &mut rows)?;
+            file.add(&self.address, &self.room, &mut rows)?;
         }
         for comparison in &self.comparisons {
-            equality::add(comparison, &self.data, &mut rows)?;
+            equality::add(comparison, &self.data, &self.room, &mut rows)?;
         }
         Ok(rows)
     }

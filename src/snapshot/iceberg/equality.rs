@@ -1,6 +1,6 @@
 //! Equality deletes: files of values; rows of older data files that have them are gone.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,21 +12,46 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
 use roaring::RoaringTreemap;
 
-use super::rows::{Opened, Pinned};
+use super::held::{Once, Room, Share};
+use crate::snapshot::rows::{Opened, Pinned};
 use crate::snapshot::{Constant, DeletesError, TableField};
 
-/// Bytes of values that are held at once. The data file is read once for each such part of the deletes.
-const HELD: usize = 64 << 20;
-
 /// What a held value takes beside its own bytes.
-const OVERHEAD: usize = 48;
+const OVERHEAD: u64 = 80;
 
-/// Values that are compared with the rows of one data file.
+/// Delete files that compare the same columns, and count for data files of the same partition (or of all).
+#[derive(Debug)]
+pub struct Group {
+    /// The ways to the columns.
+    pub ways: Vec<Vec<TableField>>,
+    /// With their sequence numbers, sorted by path.
+    pub files: Vec<(i64, Pinned)>,
+    held: Once<Values>,
+}
+
+/// Deleted values, each with the greatest sequence number of a file that deletes it: it is deleted in all data
+/// that is older.
+#[derive(Debug)]
+struct Values {
+    converter: RowConverter,
+    newest: HashMap<Box<[u8]>, i64>,
+}
+
+/// What is compared with the rows of one data file.
 #[derive(Clone, Debug)]
 pub struct Comparison {
+    pub group: Arc<Group>,
     pub columns: Vec<Column>,
-    /// Delete files that count for the data file.
-    pub files: Vec<Pinned>,
+    /// Sequence number of the data file.
+    pub sequence: i64,
+}
+
+impl Comparison {
+    /// Delete files that are newer than the data file.
+    pub fn files(&self) -> impl Iterator<Item = &Pinned> {
+        let newer = self.group.files.iter().filter(|(sequence, _)| *sequence > self.sequence);
+        newer.map(|(_, file)| file)
+    }
 }
 
 /// A column that is compared.
@@ -38,10 +63,75 @@ pub struct Column {
     pub constant: Option<Constant>,
 }
 
-impl Column {
-    fn data_type(&self) -> &DataType {
-        self.way.last().map_or(&DataType::Null, |field| &field.data_type)
+fn data_type(way: &[TableField]) -> &DataType {
+    way.last().map_or(&DataType::Null, |field| &field.data_type)
+}
+
+impl Group {
+    pub fn new(ways: Vec<Vec<TableField>>, files: Vec<(i64, Pinned)>) -> Self {
+        Self { ways, files, held: Once::default() }
     }
+
+    fn converter(&self, file: &Pinned) -> Result<RowConverter, DeletesError> {
+        let types = self.ways.iter().map(|way| SortField::new(data_type(way).clone()));
+        RowConverter::new(types.collect()).map_err(|e| file.damaged(e))
+    }
+
+    /// All values; `None` where they do not fit.
+    fn all(&self, share: &mut Share<'_>) -> Result<Option<Values>, DeletesError> {
+        let Some((_, first)) = self.files.first() else { return Ok(None) };
+        let mut all = Values { converter: self.converter(first)?, newest: HashMap::new() };
+        for (sequence, file) in &self.files {
+            let newest = &mut all.newest;
+            let take = |value: &[u8]| Ok(share.grow(hold(newest, value, *sequence)));
+            if !self.each(file, &all.converter, take)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(all))
+    }
+
+    /// Hands on the values of a file until `take` says `false`; whether it got to the end.
+    fn each(
+        &self,
+        file: &Pinned,
+        converter: &RowConverter,
+        mut take: impl FnMut(&[u8]) -> Result<bool, DeletesError>,
+    ) -> Result<bool, DeletesError> {
+        let opened = file.open()?;
+        let roots = roots(&opened, self.ways.iter());
+        for group in 0..opened.groups() {
+            for batch in opened.read(group, &roots)? {
+                let batch = batch?;
+                let found: Vec<ArrayRef> = self
+                    .ways
+                    .iter()
+                    .map(|way| {
+                        let name = way.last().map_or("", |field| field.name.as_str());
+                        let value = value(way, &batch, file)?;
+                        value.ok_or_else(|| file.damaged(format!("it has no column `{name}`")))
+                    })
+                    .collect::<Result<_, _>>()?;
+                let encoded = converter.convert_columns(&found).map_err(|e| file.damaged(e))?;
+                for value in encoded.iter() {
+                    if !take(value.as_ref())? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Gives the bytes that a value takes more.
+fn hold(newest: &mut HashMap<Box<[u8]>, i64>, value: &[u8], sequence: i64) -> u64 {
+    if let Some(known) = newest.get_mut(value) {
+        *known = sequence.max(*known);
+        return 0;
+    }
+    newest.insert(value.into(), sequence);
+    value.len() as u64 + OVERHEAD
 }
 
 /// Adds the rows of `data` whose values are deleted. Null equals null; a number that is none equals any
@@ -52,75 +142,48 @@ impl Column {
 pub fn add(
     comparison: &Comparison,
     data: &Pinned,
+    room: &Room,
     rows: &mut RoaringTreemap,
 ) -> Result<(), DeletesError> {
-    let columns = &comparison.columns;
-    let types = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    let converter = RowConverter::new(types).map_err(|e| data.damaged(e))?;
+    let group = &comparison.group;
     let data = data.open()?;
-    let mut held = Held::default();
-    for file in &comparison.files {
-        let opened = file.open()?;
-        let roots = roots(&opened, columns);
-        for group in 0..opened.groups() {
-            for batch in opened.read(group, &roots)? {
-                let batch = batch?;
-                let found: Vec<ArrayRef> = columns
-                    .iter()
-                    .map(|column| {
-                        let value = value(column, &batch, file)?;
-                        let name = column.way.last().map_or("", |field| field.name.as_str());
-                        value.ok_or_else(|| file.damaged(format!("it has no column `{name}`")))
-                    })
-                    .collect::<Result<_, _>>()?;
-                held.add(&converter, &found, file)?;
-                if held.bytes > HELD {
-                    mark(&held, &converter, columns, &data, rows)?;
-                    held = Held::default();
-                }
-            }
-        }
+    if let Some(held) = group.held.get(room, |share| group.all(share))? {
+        return mark(&held, comparison, &data, rows);
     }
-    mark(&held, &converter, columns, &data, rows)
-}
-
-#[derive(Default)]
-struct Held {
-    values: HashSet<Box<[u8]>>,
-    bytes: usize,
-}
-
-impl Held {
-    fn add(
-        &mut self,
-        converter: &RowConverter,
-        columns: &[ArrayRef],
-        file: &Pinned,
-    ) -> Result<(), DeletesError> {
-        let encoded = converter.convert_columns(columns).map_err(|e| file.damaged(e))?;
-        for value in encoded.iter() {
-            let value: Box<[u8]> = value.as_ref().into();
-            let size = value.len() + OVERHEAD;
-            if self.values.insert(value) {
-                self.bytes += size;
-            }
+    // They do not fit together: part by part, and the data file is read once for each.
+    let (most, _turn) = room.part();
+    let mut part = Values { converter: group.converter(&data.file)?, newest: HashMap::new() };
+    let mut bytes = 0;
+    for (sequence, file) in &group.files {
+        if *sequence <= comparison.sequence {
+            continue;
         }
-        Ok(())
+        let converter = group.converter(file)?;
+        group.each(file, &converter, |value| {
+            bytes += hold(&mut part.newest, value, *sequence);
+            if bytes > most {
+                mark(&part, comparison, &data, rows)?;
+                part.newest = HashMap::new();
+                bytes = 0;
+            }
+            Ok(true)
+        })?;
     }
+    mark(&part, comparison, &data, rows)
 }
 
 /// Adds the rows of the data file whose values are held.
 fn mark(
-    held: &Held,
-    converter: &RowConverter,
-    columns: &[Column],
-    data: &Opened<'_>,
+    values: &Values,
+    comparison: &Comparison,
+    data: &Opened,
     rows: &mut RoaringTreemap,
 ) -> Result<(), DeletesError> {
-    if held.values.is_empty() {
+    if values.newest.is_empty() {
         return Ok(());
     }
-    let roots = roots(data, columns);
+    let columns = &comparison.columns;
+    let roots = roots(data, columns.iter().map(|column| &column.way));
     let mut first = 0u64;
     for group in 0..data.groups() {
         let mut at = first;
@@ -128,14 +191,16 @@ fn mark(
             let batch = batch?;
             let found: Vec<ArrayRef> = columns
                 .iter()
-                .map(|column| match value(column, &batch, data.file)? {
+                .map(|column| match value(&column.way, &batch, &data.file)? {
                     Some(value) => Ok(value),
-                    None => absent(column, batch.num_rows(), data.file),
+                    None => absent(column, batch.num_rows(), &data.file),
                 })
                 .collect::<Result<_, DeletesError>>()?;
-            let encoded = converter.convert_columns(&found).map_err(|e| data.file.damaged(e))?;
+            let encoded =
+                values.converter.convert_columns(&found).map_err(|e| data.file.damaged(e))?;
             for (row, value) in encoded.iter().enumerate() {
-                if held.values.contains(value.as_ref()) {
+                let newest = values.newest.get(value.as_ref());
+                if newest.is_some_and(|newest| *newest > comparison.sequence) {
                     rows.insert(at + row as u64);
                 }
             }
@@ -147,10 +212,10 @@ fn mark(
 }
 
 /// The places of the file's columns that are read.
-fn roots(file: &Opened<'_>, columns: &[Column]) -> Vec<usize> {
+fn roots<'a>(file: &Opened, ways: impl Iterator<Item = &'a Vec<TableField>>) -> Vec<usize> {
     let fields = file.schema().fields();
-    let found = columns.iter().filter_map(|column| {
-        let field = column.way.first()?.find(fields)?;
+    let found = ways.filter_map(|way| {
+        let field = way.first()?.find(fields)?;
         file.schema().index_of(field.name()).ok()
     });
     found.collect()
@@ -158,13 +223,13 @@ fn roots(file: &Opened<'_>, columns: &[Column]) -> Vec<usize> {
 
 /// A column's values, of the table's type; `None` where the file does not have it.
 fn value(
-    column: &Column,
+    way: &[TableField],
     batch: &RecordBatch,
     file: &Pinned,
 ) -> Result<Option<ArrayRef>, DeletesError> {
     let mut within = StructArray::from(batch.clone());
     let mut nulls: Option<NullBuffer> = None;
-    let (last, structs) = match column.way.split_last() {
+    let (last, structs) = match way.split_last() {
         Some((last, structs)) => (last, structs),
         None => return Ok(None),
     };
@@ -200,7 +265,7 @@ fn value(
 
 /// What stands for a column that the data file does not hold.
 fn absent(column: &Column, rows: usize, file: &Pinned) -> Result<ArrayRef, DeletesError> {
-    let of = column.data_type();
+    let of = data_type(&column.way);
     let constant = match column.way.as_slice() {
         [own] => column.constant.as_ref().or(own.default.as_ref()),
         _ => column.constant.as_ref(),

@@ -1,20 +1,23 @@
 //! A snapshot's files, as its manifests list them.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 use ::iceberg::spec::{
-    DataContentType, DataFileFormat, Datum, Literal, Manifest, ManifestEntry, ManifestFile,
-    ManifestList, ManifestStatus, PartitionField, PrimitiveLiteral, SnapshotRef, StructType,
-    TableMetadata, Transform, Type,
+    DataContentType, DataFile, DataFileFormat, Datum, Literal, Manifest, ManifestEntry,
+    ManifestFile, ManifestList, ManifestStatus, PartitionField, PrimitiveLiteral, PrimitiveType,
+    SnapshotRef, StructType, TableMetadata, Transform, Type,
 };
 use bytes::Bytes;
 
 use super::columns::constant;
+use super::metadata::Metadata;
 use super::partitions::{Values, by_number};
 use super::place::Location;
 use super::refusal::Refusal;
-use crate::snapshot::Constant;
-use crate::store::Store;
+use crate::moment::EpochUnit;
+use crate::snapshot::{Clock, Constant, TimeBounds};
+use crate::store::{Pin, Store};
 
 /// Number of the column of a position delete file that names data files.
 pub const FILE_PATH_ID: i32 = 2_147_483_546;
@@ -42,6 +45,8 @@ pub struct Entry {
     pub blob: Option<(u64, u64)>,
     /// Of position deletes: least and greatest address of a data file.
     pub addresses: Option<(String, String)>,
+    /// Of data: between which the event times lie.
+    pub times: Option<TimeBounds>,
 }
 
 /// Two files have equal keys where they are of the same partition of the same spec.
@@ -56,9 +61,28 @@ pub struct Manifests<'a> {
     pub store: &'a Store,
     pub location: &'a Location,
     pub table: &'a TableMetadata,
+    /// Number of the column of event times, where somebody asks for its bounds.
+    time: Option<i32>,
+    /// Files that were read, in which version.
+    read: RefCell<BTreeMap<String, Pin>>,
 }
 
-impl Manifests<'_> {
+impl<'a> Manifests<'a> {
+    pub fn new(
+        store: &'a Store,
+        location: &'a Location,
+        table: &'a TableMetadata,
+        time: Option<i32>,
+    ) -> Self {
+        Self { store, location, table, time, read: RefCell::default() }
+    }
+
+    /// Manifests and lists that were read, and the metadata file that led to them.
+    pub fn files_read(&self, metadata: &Metadata) -> BTreeMap<String, Pin> {
+        let (path, pin) = metadata.file.clone();
+        self.read.borrow().clone().into_iter().chain([(path, pin)]).collect()
+    }
+
     /// All live files of a snapshot.
     ///
     /// # Errors
@@ -84,7 +108,7 @@ impl Manifests<'_> {
     pub fn path(&self, address: &str) -> Result<String, Refusal> {
         self.location.below(address).ok_or_else(|| {
             Refusal::Unsupported(format!(
-                "files outside of the table's location {} ({address})",
+                "files outside of the table's location {} ({address}); copy or rewrite them into it",
                 self.table.location()
             ))
         })
@@ -93,7 +117,10 @@ impl Manifests<'_> {
     fn bytes(&self, address: &str) -> Result<Bytes, Refusal> {
         let path = self.path(address)?;
         match self.store.read(&path)? {
-            Some((bytes, _)) => Ok(bytes),
+            Some((bytes, pin)) => {
+                self.read.borrow_mut().insert(path, pin);
+                Ok(bytes)
+            }
             None => Err(Refusal::Gone {
                 file: self.store.shown(&path),
                 reason: "is not there any more; expiring snapshots removes files of older ones"
@@ -182,9 +209,35 @@ impl Manifests<'_> {
             referenced: data.referenced_data_file(),
             blob: number(data.content_offset()).zip(number(data.content_size_in_bytes())),
             addresses: bound(data.lower_bounds()).zip(bound(data.upper_bounds())),
+            times: self.time.and_then(|column| times(data, column)),
             address,
         })
     }
+}
+
+/// Bounds of the time column; `None` where values may be null, or are no times that a table counts.
+fn times(data: &DataFile, column: i32) -> Option<TimeBounds> {
+    if data.null_value_counts().get(&column) != Some(&0) {
+        return None;
+    }
+    let (least, greatest) = (data.lower_bounds().get(&column)?, data.upper_bounds().get(&column)?);
+    let value = |of: &Datum| match of.literal() {
+        PrimitiveLiteral::Int(value) => Some(i64::from(*value)),
+        PrimitiveLiteral::Long(value) => Some(*value),
+        _ => None,
+    };
+    // As the file has the column: the table may have widened it since.
+    let clock = |of: &Datum| match of.data_type() {
+        PrimitiveType::Timestamptz => Some(Clock::Utc(EpochUnit::Micros)),
+        PrimitiveType::TimestamptzNs => Some(Clock::Utc(EpochUnit::Nanos)),
+        PrimitiveType::Timestamp => Some(Clock::Wall(EpochUnit::Micros)),
+        PrimitiveType::TimestampNs => Some(Clock::Wall(EpochUnit::Nanos)),
+        PrimitiveType::Int | PrimitiveType::Long => Some(Clock::Number),
+        _ => None,
+    };
+    let one = clock(least)?;
+    (clock(greatest) == Some(one)).then_some(())?;
+    TimeBounds::new(one, value(least)?, value(greatest)?)
 }
 
 /// The partition values of an entry.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use crate::snapshot::listing::is_metadata;
-use crate::store::Store;
+use crate::store::{Pin, Store};
 
 /// The folder of metadata files below a table's.
 pub const FOLDER: &str = "metadata";
@@ -22,6 +22,8 @@ pub struct Metadata {
     pub table: TableMetadata,
     /// As it is written: the crate leaves out what it does not know.
     pub written: Value,
+    /// Its path, and the version that was read.
+    pub file: (String, Pin),
 }
 
 /// The metadata file that a folder's version hint names, else the newest by its number; a path below the
@@ -126,7 +128,7 @@ fn latest(names: &[String]) -> Result<String, String> {
 /// # Errors
 /// What this program does not know, by name; what is no metadata.
 pub fn read(store: &Store, path: &str) -> Result<Metadata, Refusal> {
-    let Some((bytes, _)) = store.read(path)? else {
+    let Some((bytes, pin)) = store.read(path)? else {
         let reason = "is not there".to_string();
         return Err(Refusal::Gone { file: store.shown(path), reason });
     };
@@ -144,7 +146,7 @@ pub fn read(store: &Store, path: &str) -> Result<Metadata, Refusal> {
     check(&written)?;
     let table: TableMetadata = serde_json::from_slice(&text).map_err(|e| bad(&e))?;
     check_defaults(&written, &table)?;
-    Ok(Metadata { table, written })
+    Ok(Metadata { table, written, file: (path.to_string(), pin) })
 }
 
 /// Refuses what the crate would leave out or misread.

@@ -8,6 +8,7 @@ mod catalog;
 mod columns;
 mod deletes;
 mod equality;
+mod held;
 mod history;
 mod manifests;
 mod metadata;
@@ -15,7 +16,8 @@ mod partitions;
 mod place;
 mod positions;
 mod refusal;
-mod rows;
+#[cfg(test)]
+mod tests;
 mod vectors;
 mod version;
 
@@ -30,9 +32,11 @@ use self::manifests::{Entry, Manifests};
 use self::metadata::Metadata;
 use self::place::Location;
 use self::refusal::Refusal;
-use self::rows::Pinned;
 use super::listing::is_metadata;
-use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, VersionOf, there};
+use super::rows::Pinned;
+use super::{
+    Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles, VersionOf, there,
+};
 use crate::config::{IcebergPlan, SnapshotAt};
 use crate::store::{Io, Pin, Store, StoreError, StoreUrl};
 
@@ -90,7 +94,9 @@ fn snapshot(
     })?;
     let names = Names::of(table)?;
     let location = Location::new(table.location());
-    let manifests = Manifests { store: &store, location: &location, table };
+    let time = source.time.and_then(|name| schema.as_struct().field_by_name(name));
+    let time = time.map(|field| field.id);
+    let manifests = Manifests::new(&store, &location, table, time);
     let entries = manifests.entries(&chosen)?;
     let features = features(metadata, &entries);
     let (data, deletes): (Vec<_>, Vec<_>) =
@@ -102,7 +108,7 @@ fn snapshot(
         version: format!("snapshot {id}"),
         remover: "expiring snapshots",
     };
-    let plan = Plan::new(&manifests, &of, &there, &schema, &names, deletes)?;
+    let plan = Plan::new(&manifests, &of, &there, &schema, &names, (&data, deletes))?;
     let mut files = Vec::with_capacity(data.len());
     for entry in &data {
         files.push(file(entry, &manifests, &of, &there, &schema, &plan)?);
@@ -115,6 +121,7 @@ fn snapshot(
         schema: table_schema(&schema, &names)?,
         features,
         history: history::of(table, &chosen),
+        files: TableFiles { deletes: plan.files(), metadata: manifests.files_read(metadata) },
     };
     Ok(Snapshot { store: store.clone(), files, ignored: 0, table: Some(Arc::new(table)) })
 }
@@ -161,6 +168,7 @@ fn file(
         partitions: partitions(entry, schema)?,
         deletes,
         rows: Some(entry.rows),
+        times: entry.times,
         other_size: Some(entry.size).filter(|told| *told != size),
     })
 }

@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use roaring::RoaringTreemap;
 
-use super::rows::Pinned;
 use crate::snapshot::DeletesError;
+use crate::snapshot::rows::Pinned;
 
 /// What a vector begins with, after its length.
 const MAGIC: [u8; 4] = [0xD1, 0xD3, 0x39, 0x64];

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::table::{Column, DAY, Ice, by_day, calls_of, columns, partition, schema};
 use super::{figures, requests};
+use crate::delta::inputs::differs;
 use crate::lake::{call, standard_days};
 
 fn persons(of: &[Option<i64>]) -> Vec<Column> {
@@ -300,4 +301,40 @@ fn what_deletes_are_made_of_is_part_of_what_is_read() {
     let file = file.partition(partition(DAY)).build().unwrap();
     table.commit(vec![file]);
     assert_eq!(plan(&table), Some(1));
+}
+
+#[test]
+fn delete_files_and_metadata_are_inputs() {
+    let mut table = Ice::standard(2);
+    let day = table.day(0);
+    let positions = table.positions("data/positions.parquet", &day, &[0]);
+    let mut equal = table.equals("data/equal.parquet", persons(&[Some(1)]));
+    let equal = equal.partition(partition(DAY + 1)).build().unwrap();
+    table.commit(vec![positions, equal]);
+    assert_eq!(requests(&table.lake, &[]), "4");
+    let verify = || table.lake.afterscope(&["verify", "out", "--inputs"]);
+    // Three files of data, two of deletes, the metadata, a list and five manifests, two files of the registry.
+    let told = verify().succeeds().json();
+    assert_eq!(
+        told["inputs"],
+        json!({"files": 13, "unchanged": 13, "changed": 0, "missing": 0}),
+        "{told}"
+    );
+    for (path, says) in [
+        ("data/positions.parquet", "deletes in"),
+        ("data/equal.parquet", "deletes in"),
+        ("metadata/m4-deletes.avro", "metadata in"),
+    ] {
+        let path = table.lake.path("logs").join(path);
+        let kept = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&kept[..], b" "].concat()).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        differs(&verify(), &[says, name, "was changed: it has"]);
+        std::fs::remove_file(&path).unwrap();
+        match says {
+            "deletes in" => differs(&verify(), &[says, name, "is missing"]),
+            _ => assert!(!verify().json()["warnings"].as_array().unwrap().is_empty()),
+        }
+        std::fs::write(&path, kept).unwrap();
+    }
 }

@@ -4,6 +4,7 @@ mod catalog;
 mod columns;
 mod deletes;
 mod others;
+mod statistics;
 mod table;
 mod versions;
 

@@ -1,18 +1,18 @@
-//! Rows of a table's Parquet files, a few columns of them, read for what is deleted.
+//! Rows of a table's own Parquet files, a few columns of them: deletes, and what checkpoints list.
 
 use std::ops::Range;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
-use parquet::file::reader::{ChunkReader, Length};
 
+use crate::fetched::Fetched;
 use crate::snapshot::DeletesError;
 use crate::store::{Pin, Store};
 
@@ -53,7 +53,15 @@ impl Pinned {
     ///
     /// # Errors
     /// Storage failures, and what is no Parquet.
-    pub fn open(&self) -> Result<Opened<'_>, DeletesError> {
+    pub fn open(&self) -> Result<Opened, DeletesError> {
+        self.open_as(ArrowReaderOptions::new().with_skip_arrow_metadata(true))
+    }
+
+    /// The same, with columns of the types that `options` make of them.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as(&self, options: ArrowReaderOptions) -> Result<Opened, DeletesError> {
         let size = self.pin.size;
         let mut from = size.saturating_sub(TAIL);
         let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
@@ -72,20 +80,19 @@ impl Pinned {
             }
         }
         let metadata = reader.finish().map_err(|e| self.damaged(e))?;
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata =
             ArrowReaderMetadata::try_new(metadata.into(), options).map_err(|e| self.damaged(e))?;
-        Ok(Opened { file: self, metadata })
+        Ok(Opened { file: self.clone(), metadata })
     }
 }
 
 /// A file whose footer was read.
-pub struct Opened<'a> {
-    pub file: &'a Pinned,
+pub struct Opened {
+    pub file: Pinned,
     pub metadata: ArrowReaderMetadata,
 }
 
-impl Opened<'_> {
+impl Opened {
     pub fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
     }
@@ -107,8 +114,20 @@ impl Opened<'_> {
         &self,
         group: usize,
         roots: &[usize],
-    ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>>, DeletesError> {
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots.iter().copied());
+        self.masked(group, mask)
+    }
+
+    /// The same of a part of the columns.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn masked(
+        &self,
+        group: usize,
+        mask: ProjectionMask,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
         let details = self.metadata.metadata().row_groups().get(group);
         let columns = details.map(|group| group.columns()).unwrap_or_default();
         let ranges: Vec<Range<u64>> = columns
@@ -119,10 +138,10 @@ impl Opened<'_> {
             .map(|(start, length)| start..start.saturating_add(length))
             .filter(|range| !range.is_empty())
             .collect();
-        let file = self.file;
+        let file = self.file.clone();
         let bytes = file.store.io().wait(file.store.read_ranges(&file.path, &file.pin, &ranges))?;
         let starts = ranges.iter().map(|range| range.start);
-        let chunks = Chunks { size: file.pin.size, parts: starts.zip(bytes).collect() };
+        let chunks = Fetched { size: file.pin.size, parts: starts.zip(bytes).collect() };
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone())
                 .with_row_groups(vec![group])
@@ -131,49 +150,5 @@ impl Opened<'_> {
                 .build()
                 .map_err(|e| file.damaged(e))?;
         Ok(reader.map(move |batch| batch.map_err(|e| file.damaged(e))))
-    }
-}
-
-/// Column chunks that were fetched.
-struct Chunks {
-    size: u64,
-    /// Offset and bytes.
-    parts: Vec<(u64, Bytes)>,
-}
-
-impl Chunks {
-    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
-        let found = self.parts.iter().find_map(|(offset, bytes)| {
-            let at = usize::try_from(start.checked_sub(*offset)?).ok()?;
-            (at < bytes.len()).then(|| bytes.slice(at..))
-        });
-        found.ok_or_else(|| ParquetError::EOF(format!("byte {start} lies outside its column")))
-    }
-}
-
-impl Length for Chunks {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Chunks {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(self.from(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if length == 0 {
-            return Ok(Bytes::new());
-        }
-        let bytes = self.from(start)?;
-        if bytes.len() < length {
-            return Err(ParquetError::EOF(format!(
-                "{length} bytes at {start} reach past their column"
-            )));
-        }
-        Ok(bytes.slice(..length))
     }
 }

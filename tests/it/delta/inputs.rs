@@ -1,0 +1,75 @@
+//! What a run pins beside data files, and what `verify --inputs` says of it.
+
+use std::fs;
+
+use roaring::RoaringTreemap;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{add, base_85, commit, protocol, remove, requests, table};
+use crate::lake::{Lake, Outcome};
+
+/// Writes a file with one deletion vector; gives its name, and what the log says of it.
+fn vector(lake: &Lake, rows: &[u64]) -> (String, Value) {
+    let uuid = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+    let mut body = 1_681_511_377u32.to_le_bytes().to_vec();
+    let bitmap: RoaringTreemap = rows.iter().copied().collect();
+    bitmap.serialize_into(&mut body).unwrap();
+    let (size, sum) = (u32::try_from(body.len()).unwrap(), crc32fast::hash(&body));
+    let name = format!("deletion_vector_{uuid}.bin");
+    let bytes = [&[1][..], &size.to_be_bytes(), &body, &sum.to_be_bytes()].concat();
+    fs::write(lake.path("logs").join(&name), bytes).unwrap();
+    let descriptor = json!({
+        "storageType": "u", "pathOrInlineDv": base_85(uuid.as_bytes()), "offset": 1,
+        "sizeInBytes": size, "cardinality": rows.len(),
+    });
+    (name, descriptor)
+}
+
+/// Writes a file anew: the same bytes, another version.
+fn touch(lake: &Lake, path: &str) {
+    let path = lake.path(path);
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(path.with_extension("other"), &bytes).unwrap();
+    fs::rename(path.with_extension("other"), &path).unwrap();
+}
+
+/// Expects every text somewhere among the differences.
+pub fn differs(outcome: &Outcome, says: &[&str]) {
+    assert_eq!(outcome.code, 3, "{outcome:#?}");
+    let found = outcome.json()["differences"].to_string();
+    for text in says {
+        assert!(found.contains(text), "nothing says {text:?} in\n{found}");
+    }
+}
+
+#[test]
+fn deletion_vectors_and_the_log_are_inputs() {
+    let lake = table();
+    let (name, descriptor) = vector(&lake, &[0, 3]);
+    let mut with = add(&lake, "part-0.parquet", "2019-07-01", "dt");
+    with["add"]["deletionVector"] = descriptor;
+    commit(&lake, 2, &[protocol(&["deletionVectors"]), remove("part-0.parquet"), with]);
+    assert_eq!(requests(&lake, &[]), "4");
+    let verify = || lake.afterscope(&["verify", "out", "--inputs"]);
+    // Three files of data, a vector, three commits, two files of the registry.
+    let inputs = json!({"files": 9, "unchanged": 9, "changed": 0, "missing": 0});
+    assert_eq!(verify().succeeds().json()["inputs"], inputs);
+    let vector = format!("logs/{name}");
+    touch(&lake, &vector);
+    differs(&verify(), &["deletes in", &name, "was changed"]);
+    let kept = fs::read(lake.path(&vector)).unwrap();
+    fs::remove_file(lake.path(&vector)).unwrap();
+    differs(&verify(), &["deletes in", &name, "is missing"]);
+    // A version without all of its files is none, whatever the ledger holds.
+    lake.run(&[]).fails(3, &["version 2 of the Delta table", &name, "VACUUM"]);
+    fs::write(lake.path(&vector), kept).unwrap();
+    lake.publishes(&[]);
+    touch(&lake, "logs/_delta_log/00000000000000000001.json");
+    differs(&verify(), &["metadata in", "00000000000000000001.json was changed"]);
+    // A log forgets what a checkpoint holds since.
+    fs::remove_file(lake.path("logs/_delta_log/00000000000000000001.json")).unwrap();
+    let told = verify().succeeds().json();
+    assert!(told["warnings"][0].as_str().unwrap().contains("is not there any more"), "{told}");
+}
