@@ -10,9 +10,10 @@ linked                      a first run on the needle lake with ten links to eve
                             rows (event ids are not mapped: every row counts), beside one without
 
 LAKES is the folder where lakes are kept. AFTERSCOPE_BENCH names the folder with gen.py, peers.py and
-compare.py; AFTERSCOPE_BENCH_RUNS is the number of rounds (3), AFTERSCOPE_BENCH_DAYS the days of 833,334 rows of
-needle and flood (120, 60), AFTERSCOPE_BENCH_ROWS the rows of a shape (files: 100 M; wide and list: 20 M),
-AFTERSCOPE_BENCH_LINKS the links to a day (10), AFTERSCOPE_BENCH_PEERS the peers (duckdb,polars,chdb).
+compare.py. AFTERSCOPE_BENCH_RUNS is the number of rounds (3), AFTERSCOPE_BENCH_PEERS the peers
+(duckdb,polars,chdb), AFTERSCOPE_BENCH_DAYS the days of 833,334 rows of needle and flood (120, 60),
+AFTERSCOPE_BENCH_ROWS the rows of a shape (files: 100 M; wide and list: 20 M), AFTERSCOPE_BENCH_SETS the sets of
+scopes that an app of the list lake has (any), AFTERSCOPE_BENCH_LINKS the links to a day (10).
 
 In each round all programs run in turn. Printed are medians of CPU and wall seconds and of peak memory, the
 ratios of the best peer's CPU and the best peer's wall to ours, and what is asked: floor and target of the CPU
@@ -169,7 +170,8 @@ class Bench:
 
     def shape(self, shape: str) -> None:
         rows = int(os.environ.get("AFTERSCOPE_BENCH_ROWS", ROWS[shape]))
-        lake = self.lakes / f"{shape}-{rows // 1_000_000}"
+        sets = os.environ.get("AFTERSCOPE_BENCH_SETS") if shape == "list" else None
+        lake = self.lakes / f"{shape}-{rows // 1_000_000}{f'-{sets}' if sets else ''}"
         if not (lake / "apps.csv").exists():
             subprocess.run([sys.executable, BENCHES / "shapes.py", "make", shape, lake, "--rows", str(rows)], check=True)
         configure(lake, means="exercised" if shape == "list" else None, **COLUMNS.get(shape, {}))

@@ -8,7 +8,8 @@ files  the needle lake (2 % restricted) in files of 10,000 rows, a hundred to a 
 wide   the needle lake with 200 Parquet columns: the seven that are asked for (event_time, client.app_id,
        actor.user_id, target.group_id, auth.scope, request.status, request.bytes) lie beside long texts, maps,
        lists of structs and 13 sections of 13 columns, whose values are the same every day
-list   a column `scopes` that lists three of 50 restricted scopes in every row, and no other scope
+list   a column `scopes` that lists three of 50 restricted scopes in every row, and no other scope: any three, so
+       that an app calls with any of 19,600 sets; or, where AFTERSCOPE_BENCH_SETS is a number, with that many sets
 
 Rows, days and ids come from gen.py, in the folder that AFTERSCOPE_BENCH names; SHAPE files is asked by the
 peers.py that lies there. `ask` prints one line of JSON as peers.py does: engine, rows of the answer, total
@@ -98,18 +99,29 @@ def write_list(rng, table, folder: Path) -> None:
     import numpy as np
     import pyarrow as pa
 
-    # Three different scopes: steps from one to the next add up to less than a whole round.
     rows = table.num_rows
-    first = rng.integers(0, 50, rows)
-    second = first + 1 + rng.integers(0, 24, rows)
-    third = second + 1 + rng.integers(0, 24, rows)
-    picks = np.stack([first, second, third], axis=1).reshape(-1) % 50
+    sets = int(os.environ.get("AFTERSCOPE_BENCH_SETS", 0))
+    if sets:
+        apps = table.column("app_id").combine_chunks().indices.to_numpy()
+        picks = threes(np.random.default_rng(3), gen.APPS * sets)[apps * sets + rng.integers(0, sets, rows)]
+    else:
+        picks = threes(rng, rows)
     scopes = pa.ListArray.from_arrays(pa.array(np.arange(0, 3 * rows + 1, 3, dtype=np.int32)),
-                                      pa.array(SCOPES).take(pa.array(picks)))
+                                      pa.array(SCOPES).take(pa.array(picks.reshape(-1))))
     where = table.schema.get_field_index("scope")
     table = plain(table).set_column(where, "scopes", scopes)
     texts = ["app_id", "scopes.list.element", "endpoint", "ip", "user_agent", "status"]
     write(table, folder / "part-0.parquet", use_dictionary=texts)
+
+
+def threes(rng, count: int):
+    """Rows of three different scopes: steps from one to the next add up to less than a whole round."""
+    import numpy as np
+
+    first = rng.integers(0, 50, count)
+    second = first + 1 + rng.integers(0, 24, count)
+    third = second + 1 + rng.integers(0, 24, count)
+    return np.stack([first, second, third], axis=1) % 50
 
 
 class Wide:
