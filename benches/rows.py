@@ -63,6 +63,8 @@ class Row:
         self.answers: dict[str, list] = {}
 
     def add(self, program: str, figure, answer) -> None:
+        wall, cpu, peak = figure
+        print(f"  {self.name}: {program} cpu {cpu:.2f} s, wall {wall:.2f} s, {peak:.0f} MB", file=sys.stderr)
         self.figures.setdefault(program, []).append(figure)
         if self.answers.setdefault(program, answer) != answer:
             sys.exit(f"{self.name}: {program} gave {answer} after {self.answers[program]}")
