@@ -6,14 +6,15 @@
 again-needle, again-flood   runs after the first, on the lakes of side-by-side.sh: one new day after the others;
                             nothing new; every restriction a day later; a grace; another as_of
 files, wide, list           first runs on the lakes of shapes.py
-linked                      a first run on the needle lake with ten links to every day file, so ten times its
-                            rows (event ids are not mapped: every row counts), beside one without
+linked                      a first run on ten sources of one namespace, each a folder of links to the files of the
+                            needle lake, so ten times its rows (event ids are not mapped: every row counts),
+                            beside one such source. (Two links to a file within a source are refused.)
 
 LAKES is the folder where lakes are kept. AFTERSCOPE_BENCH names the folder with gen.py, peers.py and
 compare.py. AFTERSCOPE_BENCH_RUNS is the number of rounds (3), AFTERSCOPE_BENCH_PEERS the peers
 (duckdb,polars,chdb), AFTERSCOPE_BENCH_DAYS the days of 833,334 rows of needle and flood (120, 60),
 AFTERSCOPE_BENCH_ROWS the rows of a shape (files: 100 M; wide and list: 20 M), AFTERSCOPE_BENCH_SETS the sets of
-scopes that an app of the list lake has (any), AFTERSCOPE_BENCH_LINKS the links to a day (10).
+scopes that an app of the list lake has (any), AFTERSCOPE_BENCH_LINKS the links to a file (10).
 
 In each round all programs run in turn. Printed are medians of CPU and wall seconds and of peak memory, the
 ratios of the best peer's CPU and the best peer's wall to ours, and what is asked: floor and target of the CPU
@@ -144,8 +145,8 @@ class Bench:
         first, day, nothing = (Row(f"{name}: {x}") for x in ("first run, a day less", "one new day", "nothing new"))
         policy = [Row(f"{name}: {x}", f"{name}: later, grace, as_of")
                   for x in ("restrictions a day later", "a grace", "another as_of")]
-        link(whole, lake, 1)
-        link(whole, later, 1)
+        link(whole, lake)
+        link(whole, later)
         (later / "scopes.csv").write_text((whole / "scopes.csv").read_text().replace("-07-01T", "-07-02T"))
         shutil.copy(later / "scopes.csv", lake / "later.csv")
         (lake / "extensions.csv").write_text(extensions(lake))
@@ -186,36 +187,44 @@ class Bench:
 
     def linked(self) -> None:
         links = int(os.environ.get("AFTERSCOPE_BENCH_LINKS", 10))
-        whole = self.generated("needle")
-        once, many = self.lakes / "linked-1", self.lakes / f"linked-{links}"
-        rows = Row("needle, once"), Row(f"needle, {links} links to every day")
-        for lake, count in ((once, 1), (many, links)):
-            link(whole, lake, count)
-            configure(lake)
+        whole, lake = self.generated("needle"), self.lakes / "linked"
+        counts, rows = (1, links), (Row("needle, once"), Row(f"needle, {links} links to every file"))
+        for i in range(links):
+            link(whole, lake / f"copy-{i}")
+        for name in ("scopes.csv", "apps.csv"):
+            shutil.copy(whole / name, lake)
+        for count in counts:
+            (lake / f"linked-{count}.toml").write_text(sources(count))
         for _ in self.rounds():
-            for lake, row in zip((once, many), rows):
+            for count, row in zip(counts, rows):
                 shutil.rmtree(lake / "state", ignore_errors=True)
-                self.ours(lake, row)
+                self.ours(lake, row, config=f"linked-{count}.toml")
         for row in rows:
             row.print()
         one, all_ = (row.median("ours") for row in rows)
         print(f"  cpu {all_[1] / one[1]:.2f} times, wall {all_[0] / one[0]:.2f} times that of one link; asked: cpu at "
               f"most {1.05 * links:.2f} ({'met' if all_[1] <= 1.05 * links * one[1] else 'MISSED'}), peak 512 MB "
               f"({'met' if all_[2] <= 512 else 'MISSED'})")
-        shutil.rmtree(once)
-        shutil.rmtree(many)
+        shutil.rmtree(lake)
 
 
-def link(whole: Path, lake: Path, count: int) -> None:
-    """A lake of `count` links to every file of another."""
+def link(whole: Path, lake: Path) -> None:
+    """A lake of links to the files of another."""
     shutil.rmtree(lake, ignore_errors=True)
     for file in whole.glob("logs/*/*.parquet"):
         folder = lake / "logs" / file.parent.name
         folder.mkdir(parents=True, exist_ok=True)
-        for i in range(count):
-            os.link(file, folder / f"{file.stem}-{i}.parquet")
+        os.link(file, folder / file.name)
     for name in ("scopes.csv", "apps.csv"):
         shutil.copy(whole / name, lake)
+
+
+def sources(count: int) -> str:
+    """The configuration of side-by-side.sh with its source `count` times, in folders of their own."""
+    head, rest = (BENCHES / "afterscope.toml").read_text().split("[registry]")
+    again = [head.replace('name = "access"', f'name = "access-{i}"').replace('"logs/"', f'"copy-{i}/logs/"')
+             + '[source.namespaces]\nperson = "people"\ngroup = "groups"\n\n' for i in range(count)]
+    return "".join(again) + "[registry]" + rest
 
 
 def extensions(lake: Path) -> str:
