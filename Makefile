@@ -90,6 +90,14 @@ man: build ## Man pages in target/man
 bench: build ## Time the job beside DuckDB, Polars and chDB (AFTERSCOPE_BENCH names the harness)
 	benches/side-by-side.sh $(BIN)
 
+.PHONY: bench-again
+bench-again: build ## Time runs after the first: a new day, nothing new, other dates, another as_of
+	benches/side-by-side.sh $(BIN) again-needle again-flood
+
+.PHONY: bench-shapes
+bench-shapes: build ## Time 10,000 files, 200 nested columns, a list of scopes, and a lake of links of 1,000 M rows
+	benches/side-by-side.sh $(BIN) files wide list linked
+
 .PHONY: bench-people
 bench-people: build ## Time 200 million memberships and 50 million residences on 20 million rows
 	benches/people.sh $(BIN)

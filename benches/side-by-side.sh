@@ -6,6 +6,9 @@
 # The configuration maps the columns that the peers' question reads, and no others.
 # Prints seconds, CPU seconds and peak memory of each, and the ratios; the totals must be equal.
 #
+# And, by rows.py, runs after the first (again-needle, again-flood), lakes of other shapes (files, wide, list)
+# and a needle lake of many links to each file (linked).
+#
 #   benches/side-by-side.sh PROGRAM [LAKE…]
 #
 # AFTERSCOPE_BENCH names the folder with the lake generator (gen.py), the peers (peers.py) and the
@@ -31,6 +34,10 @@ declare -A share=([needle]=0.02 [rare]=0.00001 [flood]=0.6)
 declare -A days=([needle]=120 [rare]=120 [flood]=60)
 for lake in "${@:-needle rare flood}"; do
   for name in $lake; do
+    if [ -z "${share[$name]:-}" ]; then
+      "$venv/bin/python" benches/rows.py "$program" "$lakes" "$name"
+      continue
+    fi
     n=${AFTERSCOPE_BENCH_DAYS:-${days[$name]}}
     folder="$lakes/$name-$n"
     if [ ! -e "$folder/apps.csv" ]; then
