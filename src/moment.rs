@@ -133,21 +133,26 @@ impl Moment {
             out.push_str(&self.to_rfc3339());
             return;
         };
-        // A table has many moments: digits are put down one by one, without a formatter.
-        let mut digits = |number: u32, count: u32, after: char| {
-            for place in (0..count).rev() {
-                let digit = number / 10u32.pow(place) % 10;
-                out.push(char::from_digit(digit, 10).unwrap_or('0'));
+        // A table has many moments: digits are put in their places, without a formatter.
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let mut put = |end: usize, mut number: u32| {
+            for place in text.iter_mut().take(end).rev() {
+                if number == 0 {
+                    break;
+                }
+                // A digit is less than 256.
+                *place = b'0' + (number % 10) as u8;
+                number /= 10;
             }
-            out.push(after);
         };
-        digits(at.year().unsigned_abs(), 4, '-');
-        digits(at.month(), 2, '-');
-        digits(at.day(), 2, 'T');
-        digits(at.hour(), 2, ':');
-        digits(at.minute(), 2, ':');
-        digits(at.second(), 2, '.');
-        digits(at.timestamp_subsec_micros(), 6, 'Z');
+        put(4, at.year().unsigned_abs());
+        put(7, at.month());
+        put(10, at.day());
+        put(13, at.hour());
+        put(16, at.minute());
+        put(19, at.second());
+        put(26, at.timestamp_subsec_micros());
+        out.push_str(std::str::from_utf8(&text).unwrap_or_default());
     }
 
     /// `20191106T000000Z`, with a fraction where there is one: for names of folders.
@@ -277,6 +282,20 @@ mod tests {
     fn moments_before_the_epoch_floor_to_the_day_before() {
         let at = Moment::from_epoch(-1, EpochUnit::Nanos).unwrap();
         assert_eq!((at.micros, at.nanos, at.day()), (-1, 999, -1));
+    }
+
+    #[test]
+    fn six_digits_are_those_of_chrono() {
+        // The first and last microseconds of years that have four digits, and some between.
+        let ends =
+            [-62_167_219_200_000_000, -1, 0, 9, 1_572_998_379_459_342, 253_402_300_799_999_999];
+        let steps = (0..2_000).map(|i| i * 126_230_400_017_003 - 62_167_219_200_000_000);
+        for micros in ends.into_iter().chain(steps) {
+            let mut text = String::new();
+            Moment::from_micros(micros).write_rfc3339_micros(&mut text);
+            let theirs = DateTime::<Utc>::from_timestamp_micros(micros).unwrap();
+            assert_eq!(text, theirs.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
+        }
     }
 
     #[test]

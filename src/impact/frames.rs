@@ -44,11 +44,9 @@ pub fn escaped(id: &str) -> Cow<'_, str> {
 
 /// Whether a spreadsheet would evaluate the text.
 pub fn is_formula(text: &str) -> bool {
-    // A negative number is evaluated to itself.
-    if text.parse::<i128>().is_ok() && !text.starts_with('+') {
-        return false;
-    }
     text.trim_start_matches([' ', '\u{a0}']).starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
+        // A negative number is evaluated to itself.
+        && (text.starts_with('+') || text.parse::<i128>().is_err())
 }
 
 /// A text as a cell of a CSV file: what a spreadsheet would evaluate, also behind blanks, has a quote mark in

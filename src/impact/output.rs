@@ -1,5 +1,6 @@
 //! Query results as files: Parquet and CSV, the same bytes for the same rows.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as Pol
 
 use super::header::{ColumnSpec, ColumnType, TableSpec};
 use super::{ImpactError, frames};
-use crate::moment::Moment;
+use crate::moment::{Moment, day_to_date};
 
 /// A finished table.
 #[derive(Clone, Debug)]
@@ -267,12 +268,11 @@ impl Table {
                 .write_record(names.fields().iter().map(|f| f.name()))
                 .map_err(|e| failed(e.to_string()))?;
         }
-        let mut cell = String::new();
+        let mut room = Room::default();
         for row in 0..self.batch.num_rows() {
             for column in &cells {
-                cell.clear();
-                column.write(row, &mut cell).map_err(|e| failed(e.to_string()))?;
-                writer.write_field(&cell).map_err(|e| failed(e.to_string()))?;
+                let cell = column.cell(row, &mut room).map_err(|e| failed(e.to_string()))?;
+                writer.write_field(cell).map_err(|e| failed(e.to_string()))?;
             }
             writer.write_record(None::<&[u8]>).map_err(|e| failed(e.to_string()))?;
         }
@@ -309,11 +309,22 @@ pub fn parquet_properties(schema: &Schema) -> WriterProperties {
     properties.build()
 }
 
+/// Where a cell is written, again and again.
+#[derive(Default)]
+struct Room {
+    digits: itoa::Buffer,
+    text: String,
+    /// The day that was written last: tables by day have a day in many rows.
+    day: Option<i32>,
+    date: String,
+}
+
 /// A column as cells of a CSV file; nulls are empty.
 enum Cells<'a> {
     Texts(&'a StringArray),
     Ints(&'a Int64Array),
     Times(&'a TimestampMicrosecondArray),
+    Dates(&'a Date32Array),
     Other(ArrayFormatter<'a>),
 }
 
@@ -326,6 +337,8 @@ impl<'a> Cells<'a> {
             Self::Ints(ints)
         } else if let Some(times) = any.downcast_ref() {
             Self::Times(times)
+        } else if let Some(dates) = any.downcast_ref() {
+            Self::Dates(dates)
         } else {
             static EMPTY_NULLS: FormatOptions<'static> = FormatOptions::new();
             Self::Other(ArrayFormatter::try_new(array.as_ref(), &EMPTY_NULLS)?)
@@ -333,18 +346,37 @@ impl<'a> Cells<'a> {
     }
 
     /// Times in RFC 3339 with six digits; texts as [`frames::csv_cell`] has them.
-    fn write(&self, row: usize, out: &mut String) -> Result<(), std::fmt::Error> {
-        match self {
-            Self::Texts(texts) if texts.is_valid(row) => {
-                out.push_str(&frames::csv_cell(texts.value(row)));
+    fn cell<'b>(&'b self, row: usize, room: &'b mut Room) -> Result<&'b [u8], std::fmt::Error> {
+        Ok(match self {
+            Self::Texts(texts) if texts.is_valid(row) => match frames::csv_cell(texts.value(row)) {
+                Cow::Borrowed(text) => text.as_bytes(),
+                Cow::Owned(text) => {
+                    room.text = text;
+                    room.text.as_bytes()
+                }
+            },
+            Self::Ints(ints) if ints.is_valid(row) => {
+                room.digits.format(ints.value(row)).as_bytes()
             }
-            Self::Ints(ints) if ints.is_valid(row) => write!(out, "{}", ints.value(row))?,
             Self::Times(times) if times.is_valid(row) => {
-                Moment::from_micros(times.value(row)).write_rfc3339_micros(out);
+                room.text.clear();
+                Moment::from_micros(times.value(row)).write_rfc3339_micros(&mut room.text);
+                room.text.as_bytes()
             }
-            Self::Other(cells) => write!(out, "{}", cells.value(row))?,
-            _ => {}
-        }
-        Ok(())
+            Self::Dates(dates) if dates.is_valid(row) => {
+                let day = dates.value(row);
+                if room.day != Some(day) {
+                    room.day = Some(day);
+                    room.date = day_to_date(day.into());
+                }
+                room.date.as_bytes()
+            }
+            Self::Other(cells) => {
+                room.text.clear();
+                write!(room.text, "{}", cells.value(row))?;
+                room.text.as_bytes()
+            }
+            _ => &[],
+        })
     }
 }
