@@ -11,13 +11,13 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::ScanError;
 use super::deleted::Deleted;
-use super::engine::guarded;
 use super::file::{FooterRead, OpenFile, TAIL};
 use super::ranges::Fetched;
 use super::types::arrow_metadata;
 use crate::memory::{Budget, default_limit};
 use crate::snapshot::{SnapshotFile, TableSchema};
 use crate::store::Store;
+use crate::threads::guarded;
 
 /// Rows of a batch: few, as they may be wide.
 const ROWS: usize = 4 << 10;

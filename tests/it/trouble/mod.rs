@@ -1,6 +1,7 @@
 //! Services that fail, and files that lie.
 
 mod faults;
+mod full;
 mod hostile;
 mod pages;
 mod shapes;
