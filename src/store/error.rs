@@ -74,6 +74,10 @@ impl StoreError {
             let kind = StoreErrorKind::NotFound;
             return Self { kind, object, reason: format!("the {what} does not exist") };
         }
+        if whole.contains("RequestTimeTooSkewed") || reason.contains("RequestTimeTooSkewed") {
+            let reason = format!("{reason}\nset the clock of this machine right");
+            return Self { kind: StoreErrorKind::Denied, object, reason };
+        }
         let kind = match error {
             OsError::NotFound { .. } => StoreErrorKind::NotFound,
             OsError::AlreadyExists { .. } => StoreErrorKind::Conflict,
