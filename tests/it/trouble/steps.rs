@@ -27,7 +27,7 @@ fn traced(lake: &Lake, log: &str, options: &[&str]) -> Outcome {
 fn steps(log: &Path) -> Vec<String> {
     let text = fs::read_to_string(log).unwrap();
     // `linkat(AT_FDCWD, "from", AT_FDCWD, "to", 0) = 0`.
-    text.lines().filter_map(|line| Some(line.rsplitn(3, '"').nth(1)?.to_string())).collect()
+    text.lines().filter_map(|line| Some(line.rsplit('"').nth(1)?.to_string())).collect()
 }
 
 fn ended_at_each_step(name: &str, code: i32) {
