@@ -15,7 +15,7 @@ use crate::sample::SampleError;
 use crate::scan::ScanError;
 use crate::snapshot::SnapshotError;
 use crate::sorter::SortError;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind, is_full};
 use crate::verify::VerifyError;
 
 /// Any failure of a run. Its text says what, which object, which numbers, and what to do.
@@ -76,6 +76,10 @@ pub enum Error {
     #[error("{folder}: {reason}")]
     Folder { folder: String, reason: String },
 
+    /// No space is left.
+    #[error("{place}: {reason}")]
+    Full { place: String, reason: String },
+
     #[error("interrupted; run the same command again to go on from here")]
     Interrupted,
 }
@@ -110,6 +114,20 @@ impl Error {
     /// An argument that cannot be used.
     pub fn argument(argument: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Argument { argument: argument.into(), reason: reason.into() }
+    }
+
+    /// A place that cannot be written to: for good, or until there is room.
+    pub fn unwritable(
+        place: impl Into<String>,
+        reason: impl Into<String>,
+        error: &std::io::Error,
+    ) -> Self {
+        let (place, reason) = (place.into(), reason.into());
+        if is_full(error) {
+            Self::Full { place, reason }
+        } else {
+            Self::Folder { folder: place, reason }
+        }
     }
 
     pub fn exit_code(&self) -> ExitCode {
@@ -155,6 +173,7 @@ impl Error {
             Self::Report(ReportError::Temporary { .. }) => ExitCode::Transient,
             Self::Report(_) => ExitCode::Bug,
             Self::Publish(PublishError::Store(e)) | Self::Store(e) => of_store(e.kind),
+            Self::Full { .. } => ExitCode::Transient,
             Self::Publish(PublishError::Damaged { .. }) => ExitCode::Input,
             Self::Publish(_) => ExitCode::User,
             Self::Verify(VerifyError::Store(e) | VerifyError::Publish(PublishError::Store(e))) => {
@@ -196,7 +215,7 @@ fn of_scan(error: &ScanError) -> ExitCode {
 
 fn of_sort(error: &SortError) -> ExitCode {
     match error {
-        SortError::Spill { .. } => ExitCode::Transient,
+        SortError::Spill { .. } | SortError::Run { .. } => ExitCode::Transient,
         SortError::Record => ExitCode::Bug,
     }
 }

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, IntoInnerError, Read, Write};
 use std::iter::Peekable;
 use std::ops::{Range, RangeInclusive};
 use std::os::unix::fs::FileExt;
@@ -27,6 +27,11 @@ pub enum SortError {
         "{folder}: temporary files cannot be written or read: {error}\nfree some space, or name another folder with run.temp_dir"
     )]
     Spill { folder: String, error: std::io::Error },
+
+    #[error(
+        "{folder}: a temporary file of {bytes} bytes cannot be written: {error}\nfree as much for each of such files, or name another folder with run.temp_dir"
+    )]
+    Run { folder: String, bytes: u64, error: std::io::Error },
 
     #[error("a sorted record cannot be read back\nthis is a bug in afterscope; please report it")]
     Record,
@@ -153,26 +158,45 @@ impl<R: Record> Sorter<R> {
     }
 
     fn spill(&mut self) -> Result<(), SortError> {
-        let folder = self.folder.clone();
-        let failed = |error| SortError::Spill { folder: folder.display().to_string(), error };
-        let file = tempfile::tempfile_in(&folder).map_err(failed)?;
-        let mut writer = BufWriter::with_capacity(1 << 20, file);
-        let mut bytes = Vec::new();
-        let mut at = 0;
-        let mut partitions = Vec::new();
-        for range in self.sort() {
-            let from = at;
-            for record in self.buffer.get(range).unwrap_or_default() {
-                bytes.clear();
-                record.encode(&mut bytes);
-                at += frame(&bytes, &mut writer).map_err(failed)?;
-            }
-            partitions.push(from..at);
-        }
-        let file = writer.into_inner().map_err(|e| failed(e.into_error()))?;
+        let ranges = self.sort();
+        let (file, partitions) = self.write(&ranges).map_err(|error| SortError::Run {
+            folder: self.folder.display().to_string(),
+            bytes: self.framed(),
+            error,
+        })?;
         self.buffer.clear();
         self.runs.push(Run::File(file, partitions));
         Ok(())
+    }
+
+    /// Writes the sorted buffer, of which each partition has a range, to a file.
+    fn write(&self, ranges: &[Range<usize>]) -> std::io::Result<(File, Vec<Range<u64>>)> {
+        let file = tempfile::tempfile_in(&self.folder)?;
+        let mut writer = BufWriter::with_capacity(1 << 20, file);
+        let mut bytes = Vec::new();
+        let mut at = 0;
+        let mut partitions = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let from = at;
+            for record in self.buffer.get(range.clone()).unwrap_or_default() {
+                bytes.clear();
+                record.encode(&mut bytes);
+                at += frame(&bytes, &mut writer)?;
+            }
+            partitions.push(from..at);
+        }
+        Ok((writer.into_inner().map_err(IntoInnerError::into_error)?, partitions))
+    }
+
+    /// Bytes of a file that holds the buffer.
+    fn framed(&self) -> u64 {
+        let mut bytes = Vec::new();
+        let lengths = self.buffer.iter().map(|record| {
+            bytes.clear();
+            record.encode(&mut bytes);
+            frame(&bytes, &mut std::io::sink()).unwrap_or(0)
+        });
+        lengths.sum()
     }
 
     /// Ends the collection: what is left in the buffer stays in memory.

@@ -17,3 +17,12 @@ pub fn in_threads<T: Send, E: Send>(
             .collect()
     })
 }
+
+/// Runs `work`; what it says when it panics. Libraries take some things for impossible that are not: a
+/// contradiction in a damaged file, a disk that is full. What was met must be named all the same.
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+    })
+}

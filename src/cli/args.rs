@@ -369,8 +369,16 @@ pub struct DiffArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
-    /// A file, a folder, a glob or a table: a path or an address.
-    pub source: String,
+    /// A file, a folder, a glob or a table: a path or an address. With --config, the name of a source;
+    /// it may be left out where there is one.
+    #[arg(required_unless_present = "config")]
+    pub source: Option<String>,
+    /// Look at a source of this configuration, and show what its mapping makes of the columns.
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["version", "timestamp"])]
+    pub config: Option<PathBuf>,
+    /// Memory that reading rows may take: 512MB, 2GiB. Default: a quarter of the machine's.
+    #[arg(long, value_name = "SIZE")]
+    pub memory_limit: Option<String>,
     /// The version of the table. Default: the latest.
     #[arg(long, value_name = "N", conflicts_with = "timestamp")]
     pub version: Option<u64>,

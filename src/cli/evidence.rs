@@ -25,9 +25,9 @@ pub fn run(args: &EvidenceArgs, global: &Global) -> Result<(), Failure> {
     let text = evidence.render();
     match &args.out {
         None => print_bytes(text.as_bytes()),
-        Some(path) => Ok(std::fs::write(path, text).map_err(|e| Error::Folder {
-            folder: path.display().to_string(),
-            reason: format!("the evidence cannot be written there: {e}"),
+        Some(path) => Ok(std::fs::write(path, text).map_err(|e| {
+            let reason = format!("the evidence cannot be written there: {e}");
+            Error::unwritable(path.display().to_string(), reason, &e)
         })?),
     }
 }

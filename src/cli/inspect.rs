@@ -9,9 +9,10 @@ use super::args::{Global, InspectArgs, RowLimit};
 use super::run::{Runtime, watched};
 use super::terminal::{self, bytes, number, tame};
 use super::{Failure, print_bytes, print_json};
-use crate::config::{At, raw};
+use crate::config::{self, At, Overrides, SourcePlan, raw};
 use crate::error::Error;
-use crate::inspect::{Inspected, Inspection, Pipe, RowFormat};
+use crate::inspect::{Inspected, Inspection, Pipe, Place, RowFormat};
+use crate::memory::{self, Budget};
 use crate::moment::{Moment, Zone};
 use crate::scan::Progress;
 use crate::store::StoreUrl;
@@ -26,11 +27,20 @@ pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
         (None, None) => At::Latest,
     };
     let format = row_format(args)?;
-    let url = StoreUrl::parse(&args.source, Path::new("."), &raw::Store::default())
-        .map_err(|reason| Error::argument("SOURCE", reason))?;
+    let limit = memory_limit(args)?;
+    let place = match &args.config {
+        Some(config) => Ok(Place::of_source(&source(config, args)?)),
+        None => Err(StoreUrl::parse(
+            args.source.as_deref().unwrap_or_default(),
+            Path::new("."),
+            &raw::Store::default(),
+        )
+        .map_err(|reason| Error::argument("SOURCE", reason))?),
+    };
     let runtime = Runtime::new()?;
     let (inspection, written) = watched(&runtime, global, |progress, _| {
-        let inspected = Inspected::open(url, at, args.zone, &runtime.io, progress)?;
+        let place = place.or_else(|url| Place::detect(url, at, &runtime.io))?;
+        let inspected = Inspected::of(place, args.zone, &runtime.io, progress)?.within(limit);
         let written = match args.rows {
             None => None,
             Some(limit) => Some(rows(&inspected, limit, format, args.output.as_deref(), progress)?),
@@ -49,6 +59,42 @@ pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// Bytes that reading rows may take.
+fn memory_limit(args: &InspectArgs) -> Result<u64, Error> {
+    let Some(text) = &args.memory_limit else { return Ok(memory::default_limit()) };
+    let limit = config::parse_bytes(text)
+        .map_err(|reason| Error::argument(format!("--memory-limit {text}"), reason))?;
+    let megabytes = |bytes: u64| format!("{} MB", bytes.div_ceil(1_000_000));
+    match Budget::new(limit, 1) {
+        Some(_) => Ok(limit),
+        None => Err(Error::Memory {
+            limit: megabytes(limit),
+            needed: megabytes(Budget::needed(1)),
+            threads: 1,
+        }),
+    }
+}
+
+/// The source of a configuration that is meant.
+fn source(path: &Path, args: &InspectArgs) -> Result<SourcePlan, Error> {
+    // Nothing that is shown depends on the end of the report.
+    let overrides = Overrides { as_of: "1970-01-01".into(), unsigned: true, ..Default::default() };
+    let plan = config::load(path, &overrides)?;
+    let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
+    let wanted = match (args.source.as_deref(), names.as_slice()) {
+        (Some(name), _) => name,
+        (None, [one]) => one,
+        (None, _) => {
+            let reason = format!("names no source; write one of {}", names.join(", "));
+            return Err(Error::argument(format!("--config {}", path.display()), reason));
+        }
+    };
+    plan.sources.iter().find(|source| source.name == wanted).cloned().ok_or_else(|| {
+        let reason = format!("is no source of {}; it has {}", path.display(), names.join(", "));
+        Error::argument(wanted, reason)
+    })
 }
 
 /// What rows are written as.
@@ -146,6 +192,22 @@ fn render(of: &Inspection) -> Result<String, std::fmt::Error> {
             write!(out, "  ({} files lack it)", number(column.files_without))?;
         }
         writeln!(out)?;
+    }
+    if !of.mapped.is_empty() {
+        writeln!(out, "as mapped")?;
+    }
+    for mapped in &of.mapped {
+        let types: Vec<String> = match mapped.types.len() {
+            1 if mapped.files_refused == 0 => mapped.types.keys().cloned().collect(),
+            _ => {
+                mapped.types.iter().map(|(of, n)| format!("{of} ({} files)", number(*n))).collect()
+            }
+        };
+        let types = types.join("; ");
+        writeln!(out, "  {:<10}{}  {types}", mapped.role, mapped.column)?;
+        if let Some(why) = &mapped.refused {
+            writeln!(out, "  {:<10}refused in {} files: {why}", "", number(mapped.files_refused))?;
+        }
     }
     if !of.partitions.is_empty() {
         writeln!(out, "partitions")?;

@@ -85,7 +85,7 @@ fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::Folder { folder: "standard output".into(), reason: e.to_string() }.into())
+            Err(Error::unwritable("standard output", e.to_string(), &e).into())
         }
         _ => Ok(()),
     }

@@ -66,9 +66,9 @@ fn recompute(
     };
     let folder = config::load(&config, &overrides)?.temp_dir.unwrap_or_else(std::env::temp_dir);
     let made = tempfile::Builder::new().prefix("afterscope-").tempdir_in(&folder);
-    let temp = made.map_err(|e| Error::Folder {
-        folder: folder.display().to_string(),
-        reason: format!("nothing can be written there: {e}\nname another with run.temp_dir"),
+    let temp = made.map_err(|e| {
+        let reason = format!("nothing can be written there: {e}\nname another with run.temp_dir");
+        Error::unwritable(folder.display().to_string(), reason, &e)
     })?;
     let below = |name: &str| Some(temp.path().join(name).display().to_string());
     let overrides = Overrides { output: below("out"), state: below("state"), ..overrides };

@@ -25,7 +25,7 @@ pub use plan::{
     SourcePlan, StatusPlan, TimeFormat, is_run_id,
 };
 pub use raw::Format;
-pub use values::secret;
+pub use values::{parse_bytes, secret};
 
 /// What the command line adds to the file.
 #[derive(Clone, Debug, Default)]

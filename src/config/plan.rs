@@ -199,7 +199,7 @@ pub struct MappingPlan {
 
 impl MappingPlan {
     /// Every mapped column.
-    fn columns(&self) -> impl Iterator<Item = &ColumnPlan> {
+    pub fn columns(&self) -> impl Iterator<Item = &ColumnPlan> {
         let optional = [
             &self.scopes,
             &self.subject,

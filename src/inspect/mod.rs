@@ -16,11 +16,11 @@ use serde::Serialize;
 
 use self::conform::Shape;
 use self::times::Extremes;
-use crate::config::{At, Format, Kept};
+use crate::config::{At, Format, Kept, MappingPlan, SourcePlan};
 use crate::error::Error;
 use crate::memory::default_limit;
 use crate::moment::Zone;
-use crate::scan::{Progress, ScanError, WholeFile};
+use crate::scan::{MappedColumn, Progress, ScanError, WholeFile};
 use crate::snapshot::{self, Origin, Sizes, Snapshot, SnapshotFile, TableField};
 use crate::store::{Io, StoreUrl};
 use crate::threads::in_threads;
@@ -37,6 +37,7 @@ pub struct Inspected {
     snapshot: Snapshot,
     shape: Shape,
     seen: Vec<Seen>,
+    mapped: Vec<MappedSeen>,
     memory_limit: u64,
 }
 
@@ -69,6 +70,55 @@ impl Seen {
     }
 }
 
+/// What is inspected.
+pub struct Place {
+    pub url: StoreUrl,
+    pub format: Format,
+    pub kept: Kept,
+    /// The name in the configuration and how its columns are read, of a source.
+    pub source: Option<(String, MappingPlan)>,
+}
+
+impl Place {
+    /// Whatever lies at an address, at a version of it.
+    ///
+    /// # Errors
+    /// As [`snapshot::detect`]; a version of plain files.
+    pub fn detect(url: StoreUrl, at: At, io: &Io) -> Result<Self, Error> {
+        let format = snapshot::detect(&url, io).map_err(Error::from)?;
+        let kept = Kept::new(format, at).ok_or_else(|| {
+            let reason = "holds plain files, which have no versions\nleave out --version and --timestamp, or name the folder of a table";
+            Error::argument(url.to_string(), reason)
+        })?;
+        Ok(Self { url, format, kept, source: None })
+    }
+
+    /// A source of a configuration.
+    pub fn of_source(source: &SourcePlan) -> Self {
+        let format = match source.kept {
+            Kept::Files => Format::Parquet,
+            Kept::Delta(_) => Format::Delta,
+            Kept::Iceberg(_) => Format::Iceberg,
+        };
+        let mapped = Some((source.name.clone(), source.mapping.clone()));
+        Self { url: source.url.clone(), format, kept: source.kept.clone(), source: mapped }
+    }
+}
+
+/// A column of a source as its configuration maps it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct MappedSeen {
+    /// The configuration's key: time, app, subject, …
+    #[serde(rename = "as")]
+    pub role: &'static str,
+    pub column: String,
+    /// The types that its values have, and in how many files.
+    pub types: BTreeMap<String, u64>,
+    /// Files in which it cannot be read as that, and why of the first of them.
+    pub files_refused: u64,
+    pub refused: Option<String>,
+}
+
 /// What is seen, as one JSON object.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
@@ -89,6 +139,8 @@ pub struct Inspection {
     /// Files whose size is not what the table says: they were replaced. A run refuses them.
     pub files_of_other_size: u64,
     pub columns: Vec<ColumnSeen>,
+    /// What the configuration makes of them; empty where none is given.
+    pub mapped: Vec<MappedSeen>,
     pub partitions: Vec<PartitionSeen>,
     /// Compression of columns.
     pub codecs: BTreeSet<String>,
@@ -136,12 +188,16 @@ impl Inspected {
         io: &Io,
         progress: &Progress,
     ) -> Result<Self, Error> {
+        Self::of(Place::detect(url, at, io)?, zone, io, progress)
+    }
+
+    /// As [`Self::open`], of a place that is known already.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(place: Place, zone: Zone, io: &Io, progress: &Progress) -> Result<Self, Error> {
+        let Place { url, format, kept, source } = place;
         let shown = url.to_string();
-        let format = snapshot::detect(&url, io).map_err(Error::from)?;
-        let kept = Kept::new(format, at).ok_or_else(|| {
-            let reason = "holds plain files, which have no versions\nleave out --version and --timestamp, or name the folder of a table";
-            Error::argument(shown.clone(), reason)
-        })?;
         let snapshot = snapshot::take(
             &Origin {
                 name: &shown,
@@ -153,13 +209,14 @@ impl Inspected {
             },
             io,
         )?;
-        let seen = look(&snapshot, progress)?;
+        let mapping = source.as_ref().map(|(_, mapping)| mapping);
+        let (seen, mapped) = look(&snapshot, mapping, progress)?;
         let fields = match &snapshot.table {
             Some(table) => table.schema.fields.clone(),
             None => of_files(&snapshot, &seen, &shown)?,
         };
         let shape = Shape::new(fields, zone);
-        Ok(Self { url, format, snapshot, shape, seen, memory_limit: default_limit() })
+        Ok(Self { url, format, snapshot, shape, seen, mapped, memory_limit: default_limit() })
     }
 
     /// Reads rows within this limit of memory, in bytes.
@@ -191,6 +248,7 @@ impl Inspected {
             files_with_deletes: seen.iter().filter(|seen| seen.deleted > 0).count() as u64,
             files_of_other_size: files.iter().filter(|f| f.other_size.is_some()).count() as u64,
             columns: self.shape.fields.iter().map(|field| self.column(field)).collect(),
+            mapped: self.mapped.clone(),
             partitions: partitions(files),
             codecs: seen.iter().flat_map(|seen| seen.codecs.iter().cloned()).collect(),
             writers,
@@ -279,10 +337,15 @@ impl Inspected {
     }
 }
 
-/// Opens all files.
-fn look(snapshot: &Snapshot, progress: &Progress) -> Result<Vec<Seen>, Error> {
+/// Opens all files; with a mapping, sees what it makes of each.
+fn look(
+    snapshot: &Snapshot,
+    mapping: Option<&MappingPlan>,
+    progress: &Progress,
+) -> Result<(Vec<Seen>, Vec<MappedSeen>), Error> {
     let next = AtomicUsize::new(0);
-    let found: Mutex<Vec<(usize, Seen)>> = Mutex::new(Vec::with_capacity(snapshot.files.len()));
+    let found: Mutex<Vec<(usize, Seen, Vec<MappedColumn>)>> =
+        Mutex::new(Vec::with_capacity(snapshot.files.len()));
     in_threads(OPENING.min(snapshot.files.len()), |_| -> Result<(), ScanError> {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
@@ -290,14 +353,45 @@ fn look(snapshot: &Snapshot, progress: &Progress) -> Result<Vec<Seen>, Error> {
             if progress.stop.load(Ordering::Relaxed) {
                 return Err(ScanError::Interrupted);
             }
-            let seen = Seen::of(&WholeFile::open(&snapshot.store, file, snapshot.schema())?);
+            let open = WholeFile::open(&snapshot.store, file, snapshot.schema())?;
+            let of = |mapping| open.mapped(mapping, snapshot.schema());
+            let (seen, mapped) = (Seen::of(&open), mapping.map(of).unwrap_or_default());
             progress.done.fetch_add(file.pin.size, Ordering::Relaxed);
-            found.lock().unwrap_or_else(PoisonError::into_inner).push((at, seen));
+            found.lock().unwrap_or_else(PoisonError::into_inner).push((at, seen, mapped));
         }
     })?;
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    found.sort_by_key(|(at, _)| *at);
-    Ok(found.into_iter().map(|(_, seen)| seen).collect())
+    found.sort_by_key(|(at, ..)| *at);
+    let (mut all, mut mapped) = (Vec::with_capacity(found.len()), Vec::new());
+    for (_, seen, columns) in found {
+        all.push(seen);
+        add_mapped(&mut mapped, columns);
+    }
+    Ok((all, mapped))
+}
+
+/// Adds what the mapping makes of one more file.
+fn add_mapped(all: &mut Vec<MappedSeen>, of_file: Vec<MappedColumn>) {
+    for column in of_file {
+        let at = all.iter().position(|seen| seen.role == column.role).unwrap_or(all.len());
+        if at == all.len() {
+            all.push(MappedSeen {
+                role: column.role,
+                column: column.column,
+                types: BTreeMap::new(),
+                files_refused: 0,
+                refused: None,
+            });
+        }
+        let Some(seen) = all.get_mut(at) else { continue };
+        match column.found {
+            Ok(found) => *seen.types.entry(found).or_default() += 1,
+            Err(error) => {
+                seen.files_refused += 1;
+                seen.refused.get_or_insert(error.to_string());
+            }
+        }
+    }
 }
 
 /// The columns of plain files.

@@ -1,30 +1,25 @@
 //! The registry's large tables as they lie in their stores: Parquet files, pinned.
 
-use std::ops::Range;
-use std::sync::Arc;
+use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
 
 use super::PeopleError;
 use super::ids::Bad;
-use crate::fetched::Fetched;
 use crate::key::IdKind;
 use crate::ledger::LedgerError;
-use crate::ledger::shelf::{Shelf, group_bytes};
+use crate::scan::{ScanError, WholeFile};
+use crate::snapshot::SnapshotFile;
 use crate::sorter::SortError;
-use crate::store::{Io, Pin, StoreErrorKind, StoreUrl};
+use crate::store::{Io, Pin, Store, StoreErrorKind, StoreUrl};
 
 /// A file of the table.
 #[derive(Clone, Debug)]
 pub struct InputFile {
     pub url: String,
     pub pin: Pin,
-    shelf: Shelf,
+    store: Store,
     name: String,
 }
 
@@ -61,7 +56,7 @@ pub fn list(role: &'static str, url: &StoreUrl, io: &Io) -> Result<Input, People
                 files.push(InputFile {
                     url: store.shown(&listed.path),
                     pin: listed.pin,
-                    shelf: Shelf::new(store.clone(), ""),
+                    store: store.clone(),
                     name: listed.path,
                 });
             }
@@ -70,8 +65,7 @@ pub fn list(role: &'static str, url: &StoreUrl, io: &Io) -> Result<Input, People
     } else if let Some((folder, name)) = url.split_last() {
         let store = folder.open(io).map_err(|e| unusable(e.reason))?;
         if let Some(pin) = store.head(&name).map_err(LedgerError::from)? {
-            let shelf = Shelf::new(store, "");
-            files.push(InputFile { url: url.to_string(), pin, shelf, name });
+            files.push(InputFile { url: url.to_string(), pin, store, name });
         }
     }
     if files.is_empty() {
@@ -88,8 +82,9 @@ impl Input {
     /// Files that are no Parquet, or lack the column.
     pub fn kind_of(&self, column: &str) -> Result<Option<IdKind>, PeopleError> {
         let opened = Opened::open(self, &[column])?;
-        let types = opened.metadata.iter().filter_map(|(metadata, _)| {
-            Some(metadata.schema().field_with_name(column).ok()?.data_type().clone())
+        let types = opened.files.iter().filter_map(|file| {
+            let (_, field) = file.fields().find(column)?;
+            Some(field.data_type().clone())
         });
         let kinds = types.filter_map(|data_type| match data_type {
             DataType::Null => None,
@@ -123,10 +118,11 @@ pub struct Part {
     rows_before: u64,
 }
 
-/// A table with its footers read.
+/// A table with its footers read. Nothing of a file is believed that its bytes contradict, and no page
+/// is decompressed that does not fit into memory: as of logs (`scan::whole`).
 pub struct Opened<'a> {
     input: &'a Input,
-    metadata: Vec<(ArrowReaderMetadata, Vec<Range<u64>>)>,
+    files: Vec<WholeFile>,
     pub parts: Vec<Part>,
     pub rows: u64,
 }
@@ -135,19 +131,15 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// Files that are no Parquet or lack one of the columns `needed`.
     pub fn open(input: &'a Input, needed: &[&str]) -> Result<Self, PeopleError> {
-        let mut opened = Self { input, metadata: Vec::new(), parts: Vec::new(), rows: 0 };
+        let mut opened = Self { input, files: Vec::new(), parts: Vec::new(), rows: 0 };
         for (number, file) in input.files.iter().enumerate() {
-            let metadata = opened.reading(
-                number,
-                file.shelf.metadata(&file.name, &file.pin).and_then(|parquet| {
-                    ArrowReaderMetadata::try_new(Arc::new(parquet), ArrowReaderOptions::new())
-                        .map_err(|e| LedgerError::Internal { what: e.to_string() })
-                }),
-            )?;
+            let of = SnapshotFile::new(file.name.clone(), file.pin.clone());
+            let open = WholeFile::open(&file.store, &of, None);
+            let open = open.map_err(|error| opened.failed(number, error))?;
             for column in needed {
-                if metadata.schema().column_with_name(column).is_none() {
+                if open.fields().find(column).is_none() {
                     let found: Vec<&str> =
-                        metadata.schema().fields().iter().map(|f| f.name().as_str()).collect();
+                        open.fields().iter().map(|f| f.name().as_str()).collect();
                     return Err(opened.unusable(
                         number,
                         format!("it has no column `{column}`; it has {}", found.join(", ")),
@@ -155,16 +147,22 @@ impl<'a> Opened<'a> {
                 }
             }
             let mut rows_before = 0;
-            let groups = metadata.metadata().row_groups();
-            for (group, meta) in groups.iter().enumerate() {
+            for (group, meta) in open.parquet().row_groups().iter().enumerate() {
                 opened.parts.push(Part { file: number, group, rows_before });
                 rows_before += u64::try_from(meta.num_rows()).unwrap_or(0);
             }
             opened.rows += rows_before;
-            let ranges = groups.iter().map(group_bytes).collect();
-            opened.metadata.push((metadata, ranges));
+            opened.files.push(open);
         }
         Ok(opened)
+    }
+
+    /// Reads on so many threads at once, within a limit of memory in bytes: half of it is for what is sorted.
+    #[must_use]
+    pub fn within(self, memory_limit: u64, threads: usize) -> Self {
+        let sharers = u64::try_from(threads).unwrap_or(u64::MAX).max(1).saturating_mul(2);
+        let files = self.files.into_iter().map(|file| file.within(memory_limit).shared(sharers));
+        Self { files: files.collect(), ..self }
     }
 
     fn unusable(&self, file: usize, reason: String) -> PeopleError {
@@ -172,22 +170,25 @@ impl<'a> Opened<'a> {
         PeopleError::Unusable { role: self.input.role, file: url, reason }
     }
 
-    /// Says of a failure that the file was meant, not a pack.
-    fn reading<T>(&self, file: usize, result: Result<T, LedgerError>) -> Result<T, PeopleError> {
-        result.map_err(|error| match error {
-            LedgerError::Damaged { reason, .. } => self.unusable(
+    fn failed(&self, file: usize, error: ScanError) -> PeopleError {
+        match error {
+            ScanError::Unreadable { reason, .. } => self.unusable(
                 file,
                 format!("it cannot be read as Parquet, which members and residences are: {reason}"),
             ),
-            LedgerError::Internal { what } => self.unusable(file, what),
-            LedgerError::Store(e) if e.kind == StoreErrorKind::Changed => {
+            ScanError::Memory { needed, .. } => self.unusable(
+                file,
+                format!("one of its row groups needs a memory limit of {needed} MB: give more with --memory-limit, or write it in smaller row groups"),
+            ),
+            ScanError::Store(e) if e.kind == StoreErrorKind::Changed => {
                 self.unusable(file, format!("changed under the run: {}", e.reason))
             }
-            other => other.into(),
-        })
+            ScanError::Store(e) => LedgerError::Store(e).into(),
+            other => self.unusable(file, other.to_string()),
+        }
     }
 
-    /// Gives the batches of a part to `take`, with the number of rows of the file before each.
+    /// Gives the batches of a part to `take`.
     ///
     /// # Errors
     /// Files that cannot be read, and what `take` says.
@@ -197,25 +198,12 @@ impl<'a> Opened<'a> {
         columns: &[&str],
         mut take: impl FnMut(&RecordBatch) -> Result<(), Refusal>,
     ) -> Result<(), PeopleError> {
-        let (Some(file), Some((metadata, ranges))) =
-            (self.input.files.get(part.file), self.metadata.get(part.file))
+        let (Some(file), Some(open)) = (self.input.files.get(part.file), self.files.get(part.file))
         else {
             return Ok(());
         };
-        let range = ranges.get(part.group).cloned().unwrap_or(0..0);
-        let bytes =
-            self.reading(part.file, file.shelf.read(&file.name, &file.pin, range.clone()))?;
-        let mask = ProjectionMask::columns(metadata.parquet_schema(), columns.iter().copied());
-        let chunk = Fetched { size: file.pin.size, parts: vec![(range.start, bytes)] };
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunk, metadata.clone())
-            .with_row_groups(vec![part.group])
-            .with_projection(mask)
-            .with_batch_size(8192)
-            .build()
-            .map_err(|e| self.unusable(part.file, e.to_string()))?;
         let mut before = part.rows_before;
-        for batch in reader {
-            let batch = batch.map_err(|e| self.unusable(part.file, e.to_string()))?;
+        let done = open.read_columns::<Ended>(part.group, columns, |batch| {
             take(&batch).map_err(|refusal| match refusal {
                 Refusal::Row(column, bad) => PeopleError::BadValue {
                     file: file.url.clone(),
@@ -226,7 +214,30 @@ impl<'a> Opened<'a> {
                 Refusal::Sort(error) => error.into(),
             })?;
             before += batch.num_rows() as u64;
+            Ok(ControlFlow::Continue(()))
+        });
+        match done {
+            Ok(_) => Ok(()),
+            Err(Ended::Scan(error)) => Err(self.failed(part.file, error)),
+            Err(Ended::Taken(error)) => Err(error),
         }
-        Ok(())
+    }
+}
+
+/// Who ended the reading of a part: the file, or who took its rows.
+enum Ended {
+    Scan(ScanError),
+    Taken(PeopleError),
+}
+
+impl From<ScanError> for Ended {
+    fn from(error: ScanError) -> Self {
+        Self::Scan(error)
+    }
+}
+
+impl From<PeopleError> for Ended {
+    fn from(error: PeopleError) -> Self {
+        Self::Taken(error)
     }
 }

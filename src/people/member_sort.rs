@@ -156,7 +156,7 @@ fn sort(
     shop: &Workshop<'_>,
 ) -> Result<(Sorted<ByGroup>, Met), PeopleError> {
     const COLUMNS: [&str; 4] = ["group_id", "subject", "from", "to"];
-    let opened = Opened::open(input, &COLUMNS)?;
+    let opened = Opened::open(input, &COLUMNS)?.within(shop.memory_limit, shop.threads);
     let temp: Arc<std::path::Path> = shop.temp.into();
     let next = AtomicUsize::new(0);
     let work = || -> Result<(Sorter<ByGroup>, Met), PeopleError> {

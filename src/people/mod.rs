@@ -79,6 +79,8 @@ pub struct Workshop<'a> {
     pub temp: &'a Path,
     /// Bytes that each thread's sorter may hold.
     pub sort_buffer: u64,
+    /// Bytes that the run may hold.
+    pub memory_limit: u64,
     pub threads: usize,
     /// Whether packs that are not there yet are made.
     pub makes: bool,

@@ -200,6 +200,7 @@ fn make(
     name: &str,
 ) -> Result<(), PeopleError> {
     let opened = Opened::open(input, &["subject", "country"])?;
+    let opened = opened.within(shop.memory_limit, shop.threads);
     let temp: Arc<std::path::Path> = shop.temp.into();
     let next = AtomicUsize::new(0);
     let codes = Codes::default();

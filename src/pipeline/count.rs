@@ -212,11 +212,11 @@ fn spaces<'a>(names: impl Iterator<Item = &'a str> + Clone) -> (Vec<usize>, Vec<
 /// The folder for temporary files; one can be made there.
 fn temp_dir(plan: &RunPlan) -> Result<PathBuf, Error> {
     let folder = plan.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-    tempfile::tempfile_in(&folder).map_err(|error| Error::Folder {
-        folder: folder.display().to_string(),
-        reason: format!(
+    tempfile::tempfile_in(&folder).map_err(|error| {
+        let reason = format!(
             "no temporary files can be made there: {error}\nname another with run.temp_dir"
-        ),
+        );
+        Error::unwritable(folder.display().to_string(), reason, &error)
     })?;
     Ok(folder)
 }

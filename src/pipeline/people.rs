@@ -45,6 +45,7 @@ pub fn people_of(
         zone: plan.registry.zone,
         temp,
         sort_buffer: prepared.budget.sort_buffer,
+        memory_limit: plan.memory_limit,
         threads: plan.threads,
         makes: !ledger.is_read_only(),
         stop: &progress.stop,

@@ -139,7 +139,7 @@ pub fn prepare_with<'a>(
     let built_in = impact::built_in()?;
     let mut queries = impact::user_queries(&plan.queries, &built_in)?;
     impact::check(&queries)?;
-    let mut registry = registry::load(&plan.registry, plan.as_of, io)?;
+    let mut registry = registry::load(&plan.registry, plan.as_of, io, plan.memory_limit)?;
     registry.check_reported(&plan.incident)?;
     adjust(&mut registry);
     let mut list = |role: &'static str, url: &Option<StoreUrl>| -> Result<Option<Input>, Error> {

@@ -1,5 +1,7 @@
 //! `latest.json`, an atomic pointer, and `latest/`, the same tables under a stable name.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,9 @@ use crate::store::{Pin, Store, StoreError, StoreErrorKind};
 pub const POINTER: &str = "latest.json";
 pub const FOLDER: &str = "latest";
 const LOCK: &str = ".latest.lock";
+
+/// Where a local folder has what takes the place of `latest/` and `latest.json`, until all of it is there.
+const NEXT: &str = ".latest.next";
 
 /// How often a pointer that others move at the same time is tried.
 const ATTEMPTS: u32 = 64;
@@ -65,22 +70,18 @@ pub fn point(store: &Store, run_id: &str, as_of: Moment) -> Result<(), PublishEr
             // A local folder has no conditional replace; a lock file stands in. The system drops the
             // lock when its holder dies.
             let lock = root.join(LOCK);
-            let failed = |e: std::io::Error| {
-                PublishError::Store(StoreError::new(
-                    StoreErrorKind::Denied,
-                    lock.display().to_string(),
-                    e.to_string(),
-                ))
-            };
+            let failed = |e: std::io::Error| StoreError::of_io(lock.display().to_string(), &e);
             let file = std::fs::File::create(&lock).map_err(failed)?;
             file.lock().map_err(failed)?;
             let current = read(store)?;
             if current.is_some_and(|(current, _)| !later(&current, as_of)) {
                 return Ok(());
             }
-            copy_tables(store, &ours)?;
-            store.replace(POINTER, ours.render())?;
-            Ok(())
+            let next = root.join(NEXT);
+            let moved = prepare(store, &ours).and_then(|tables| take_over(root, &tables));
+            // Whatever came of it; under the lock it is nobody else's.
+            let _ = std::fs::remove_dir_all(next);
+            moved
         }
         None => point_remote(store, &ours, as_of),
     }
@@ -114,12 +115,49 @@ fn point_remote(store: &Store, ours: &Latest, as_of: Moment) -> Result<(), Publi
     )))
 }
 
+/// Writes all that is to be the latest beside it: what has no room is missed before anything is replaced.
+/// Gives the tables' names.
+fn prepare(store: &Store, latest: &Latest) -> Result<Vec<String>, PublishError> {
+    let tables = copy_tables(store, latest, NEXT)?;
+    store.replace(&format!("{NEXT}/{POINTER}"), latest.render())?;
+    Ok(tables)
+}
+
+/// Moves what was prepared into its place, the pointer last.
+fn take_over(root: &Path, tables: &[String]) -> Result<(), PublishError> {
+    let (next, folder) = (root.join(NEXT), root.join(FOLDER));
+    let failed = |place: &Path| {
+        let place = place.display().to_string();
+        move |e: std::io::Error| StoreError::of_io(place, &e)
+    };
+    std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+    for table in tables {
+        let place = folder.join(table);
+        std::fs::rename(next.join(table), &place).map_err(failed(&place))?;
+    }
+    // Tables of an earlier run that this one does not have must not be taken for its own.
+    for entry in std::fs::read_dir(&folder).map_err(failed(&folder))? {
+        let place = entry.map_err(failed(&folder))?.path();
+        let stays = tables.iter().any(|table| place == folder.join(table));
+        if !stays && place.is_file() {
+            std::fs::remove_file(&place).map_err(failed(&place))?;
+        }
+    }
+    let place = root.join(POINTER);
+    Ok(std::fs::rename(next.join(POINTER), &place).map_err(failed(&place))?)
+}
+
 /// Copies tables until they are those of the pointer: whoever writes last looks again, so that runs
 /// that publish at once leave one consistent folder.
 fn settle(store: &Store) -> Result<(), PublishError> {
     for _ in 0..ATTEMPTS {
         let Some((before, _)) = read(store)? else { return Ok(()) };
-        copy_tables(store, &before)?;
+        let names = copy_tables(store, &before, FOLDER)?;
+        for listed in store.list(FOLDER)? {
+            if !names.iter().any(|name| listed.path == format!("{FOLDER}/{name}")) {
+                store.remove(&listed.path)?;
+            }
+        }
         if read(store)?.is_some_and(|(after, _)| after == before) {
             return Ok(());
         }
@@ -136,7 +174,8 @@ fn damaged(store: &Store, object: &str, what: &str) -> PublishError {
     PublishError::Damaged { object: store.shown(object), reason: format!("{what}\n{next}") }
 }
 
-fn copy_tables(store: &Store, latest: &Latest) -> Result<(), PublishError> {
+/// Copies the tables of a run to `folder`; gives their names.
+fn copy_tables(store: &Store, latest: &Latest, folder: &str) -> Result<Vec<String>, PublishError> {
     let Some((bytes, _)) = store.read(&latest.manifest)? else {
         return Err(damaged(store, &latest.manifest, "is gone"));
     };
@@ -151,15 +190,8 @@ fn copy_tables(store: &Store, latest: &Latest) -> Result<(), PublishError> {
             return Err(damaged(store, &path, "its SHA-256 is not the one in its manifest"));
         }
         let name = output.path.rsplit('/').next().unwrap_or_default();
-        let target = format!("{FOLDER}/{name}");
-        store.replace(&target, bytes)?;
-        names.push(target);
+        store.replace(&format!("{folder}/{name}"), bytes)?;
+        names.push(name.to_string());
     }
-    // Tables of an earlier run that this one does not have must not be taken for its own.
-    for listed in store.list(FOLDER)? {
-        if !names.contains(&listed.path) {
-            store.remove(&listed.path)?;
-        }
-    }
-    Ok(())
+    Ok(names)
 }

@@ -203,17 +203,23 @@ const KNOWN: [(&str, &[&str]); 8] = [
     ("thresholds", thresholds::COLUMNS),
 ];
 
-/// Reads the registry, as it stands at `as_of`.
+/// Reads the registry, as it stands at `as_of`, within `memory_limit` bytes.
 ///
 /// # Errors
 /// The first file, line and column that cannot be used.
-pub fn load(plan: &RegistryPlan, as_of: Moment, io: &Io) -> Result<Registry, RegistryError> {
+pub fn load(
+    plan: &RegistryPlan,
+    as_of: Moment,
+    io: &Io,
+    memory_limit: u64,
+) -> Result<Registry, RegistryError> {
     let mut registry = Registry::default();
     let zone = plan.zone;
+    let reading = (io, memory_limit);
     registry.scopes =
-        files::scopes(&Table::read("scopes", &plan.scopes, io, &mut registry)?, zone)?;
+        files::scopes(&Table::read("scopes", &plan.scopes, reading, &mut registry)?, zone)?;
     let mut optional = |role: &'static str, url: &Option<StoreUrl>| {
-        url.as_ref().map(|url| Table::read(role, url, io, &mut registry)).transpose()
+        url.as_ref().map(|url| Table::read(role, url, reading, &mut registry)).transpose()
     };
     let apps = optional("apps", &plan.apps)?;
     let extensions = optional("extensions", &plan.extensions)?;

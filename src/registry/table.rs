@@ -1,18 +1,20 @@
 //! A registry file as a table of texts, CSV or Parquet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
 
 use super::{KNOWN, Registry, RegistryError, RegistryFile};
 use crate::config::shape;
 use crate::key::hex;
 use crate::moment::{Moment, Zone};
+use crate::scan::{ScanError, WholeFile};
 use crate::store::{Io, StoreError, StoreErrorKind, StoreUrl};
 
 /// Rows by key, where a repeated key must repeat its values.
@@ -70,7 +72,7 @@ impl Table {
     pub fn read(
         role: &'static str,
         url: &StoreUrl,
-        io: &Io,
+        (io, memory_limit): (&Io, u64),
         registry: &mut Registry,
     ) -> Result<Self, RegistryError> {
         let file = url.to_string();
@@ -102,7 +104,7 @@ impl Table {
         });
         let bad = |reason: String| unreadable(StoreErrorKind::Settings, reason);
         let (columns, rows) = if bytes.starts_with(b"PAR1") {
-            read_parquet(bytes).map_err(bad)?
+            read_parquet(bytes, io, memory_limit).map_err(bad)?
         } else {
             read_csv(&bytes).map_err(bad)?
         };
@@ -264,33 +266,70 @@ impl Lines<'_> {
     }
 }
 
-fn read_parquet(bytes: Bytes) -> Result<Parsed, String> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
-        .and_then(ParquetRecordBatchReaderBuilder::build)
-        .map_err(|e| e.to_string())?;
-    let mut columns = Vec::new();
+/// A file is read as one of a log: damaged ones, and those that would take more memory than they may, end here.
+fn read_parquet(bytes: Bytes, io: &Io, memory_limit: u64) -> Result<Parsed, String> {
+    let file = WholeFile::of_bytes(bytes, io).map_err(reason)?.within(memory_limit);
+    let columns = file.fields().iter().map(|field| field.name().clone()).collect();
+    let mut held = 0;
     let mut rows = Vec::new();
-    let options = FormatOptions::default();
-    for batch in reader {
-        let batch = batch.map_err(|e| e.to_string())?;
-        columns = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
-        let in_utc: Vec<ArrayRef> = batch.columns().iter().map(in_utc).collect();
-        let formatters = in_utc
-            .iter()
-            .map(|array| cell_formatter(array.as_ref(), &options))
-            .collect::<Result<Vec<_>, _>>()?;
-        for i in 0..batch.num_rows() {
-            let cells = batch
-                .columns()
-                .iter()
-                .zip(&formatters)
-                .map(|(array, f)| (!array.is_null(i)).then(|| f.value(i).to_string()))
-                .map(|cell| cell.filter(|text| !text.is_empty()))
-                .collect();
-            rows.push(Row { at: format!("row {}", rows.len() + 1), cells });
-        }
+    for group in 0..file.parquet().num_row_groups() {
+        let read = file.read::<Refused>(group, |batch| {
+            add_rows(&batch, &mut rows, (&mut held, memory_limit / 2)).map_err(Refused)?;
+            Ok(ControlFlow::Continue(()))
+        });
+        let _ = read.map_err(|Refused(reason)| reason)?;
     }
     Ok((columns, rows))
+}
+
+struct Refused(String);
+
+impl From<ScanError> for Refused {
+    fn from(error: ScanError) -> Self {
+        Self(reason(error))
+    }
+}
+
+fn reason(error: ScanError) -> String {
+    match error {
+        ScanError::Unreadable { reason, .. } => reason,
+        ScanError::Memory { needed, .. } => {
+            format!("one of its row groups needs a memory limit of {needed} MB")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Adds the rows of a batch, which may hold so many bytes with those before.
+fn add_rows(
+    batch: &RecordBatch,
+    rows: &mut Vec<Row>,
+    (held, limit): (&mut u64, u64),
+) -> Result<(), String> {
+    let options = FormatOptions::default();
+    let in_utc: Vec<ArrayRef> = batch.columns().iter().map(in_utc).collect();
+    let formatters = in_utc
+        .iter()
+        .map(|array| cell_formatter(array.as_ref(), &options))
+        .collect::<Result<Vec<_>, _>>()?;
+    for i in 0..batch.num_rows() {
+        let cells: Vec<Option<String>> = batch
+            .columns()
+            .iter()
+            .zip(&formatters)
+            .map(|(array, f)| (!array.is_null(i)).then(|| f.value(i).to_string()))
+            .map(|cell| cell.filter(|text| !text.is_empty()))
+            .collect();
+        let texts: usize = cells.iter().flatten().map(String::len).sum();
+        *held += (texts + size_of::<Row>() + size_of_val(cells.as_slice())) as u64;
+        if *held > limit {
+            return Err(format!(
+                "its values take more than {limit} bytes, which is half of the memory limit; give more with --memory-limit"
+            ));
+        }
+        rows.push(Row { at: format!("row {}", rows.len() + 1), cells });
+    }
+    Ok(())
 }
 
 /// Times of a named zone are kept in UTC; shown as such, they need no table of zones.

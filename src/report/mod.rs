@@ -43,9 +43,9 @@ pub enum ReportError {
     Workbook { sheet: String, reason: String },
 
     #[error(
-        "{XLSX}: sheet {sheet}: a temporary file cannot be written: {reason}\nname a folder with more space with run.temp_dir, or leave the workbook out with `[report] xlsx = false`"
+        "{XLSX}: sheet {sheet}: a temporary file in {folder} cannot be written: {reason}\nname a folder with more space (about 450 bytes for each row of a table) with run.temp_dir, or leave the workbook out with `[report] xlsx = false`"
     )]
-    Temporary { sheet: String, reason: String },
+    Temporary { folder: String, sheet: String, reason: String },
 }
 
 /// What reports say beside the tables.

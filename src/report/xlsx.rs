@@ -16,6 +16,7 @@ use super::text::{number, visible};
 use super::words::{LIMITS_OF_THE_WORKBOOK, left_out};
 use super::{Facts, ReportError};
 use crate::impact::{Query, Table, TableSpec, is_formula};
+use crate::threads::guarded;
 
 /// Rows of a sheet, its header among them: what Excel holds.
 const SHEET_ROWS: usize = 1_048_576;
@@ -38,6 +39,7 @@ pub struct Book {
     names: HashSet<String>,
     /// Rows of a sheet; smaller in tests only.
     limit: usize,
+    place: Place,
 }
 
 /// What the cover says of a sheet.
@@ -81,13 +83,40 @@ impl Formats {
     }
 }
 
-fn failed(sheet: &str) -> impl Fn(XlsxError) -> ReportError + '_ {
-    move |e| {
-        let (sheet, reason) = (sheet.to_string(), e.to_string());
-        match e {
-            XlsxError::IoError(_) => ReportError::Temporary { sheet, reason },
-            _ => ReportError::Workbook { sheet, reason },
+/// Where temporary files go, as it is shown.
+#[derive(Clone)]
+struct Place(String);
+
+impl Place {
+    /// What ends a sheet.
+    fn failed(&self, sheet: &str) -> impl Fn(XlsxError) -> ReportError + use<> {
+        let (folder, sheet) = (self.0.clone(), sheet.to_string());
+        move |e| {
+            let (folder, sheet, reason) = (folder.clone(), sheet.clone(), e.to_string());
+            match e {
+                XlsxError::IoError(_) | XlsxError::TempFileError(..) => {
+                    ReportError::Temporary { folder, sheet, reason }
+                }
+                _ => ReportError::Workbook { sheet, reason },
+            }
         }
+    }
+
+    /// The library takes it for impossible that a row cannot be written to its temporary file.
+    fn guard<T>(
+        &self,
+        sheet: &str,
+        work: impl FnOnce() -> Result<T, ReportError>,
+    ) -> Result<T, ReportError> {
+        guarded(work).unwrap_or_else(|reason| {
+            let (folder, sheet) = (self.0.clone(), sheet.to_string());
+            // As Rust shows an error of the system.
+            Err(if reason.contains("Os { code: ") {
+                ReportError::Temporary { folder, sheet, reason }
+            } else {
+                ReportError::Workbook { sheet, reason }
+            })
+        })
     }
 }
 
@@ -98,9 +127,9 @@ impl Book {
         let mut workbook = Workbook::new();
         // Level 6 takes a third more of the time, level 1 twice the space.
         workbook.set_zip_compression_level(3);
-        if let Some(folder) = temp_dir {
-            workbook.set_tempdir(folder).map_err(failed("Cover"))?;
-        }
+        let folder = temp_dir.map_or_else(std::env::temp_dir, Path::to_path_buf);
+        let place = Place(folder.display().to_string());
+        workbook.set_tempdir(folder).map_err(place.failed("Cover"))?;
         let mut properties = DocProperties::new()
             .set_title("Use of access scopes after their restriction")
             .set_author("afterscope")
@@ -111,20 +140,30 @@ impl Book {
             properties = properties.set_creation_datetime(&made);
         }
         workbook.set_properties(&properties);
-        workbook.add_worksheet().set_name("Cover").map_err(failed("Cover"))?;
+        workbook.add_worksheet().set_name("Cover").map_err(place.failed("Cover"))?;
         // Excel keeps the name `History` for itself.
         let names = ["cover", "history"].map(String::from).into();
         let formats = Formats::new();
-        Ok(Self { workbook, formats, sheets: Vec::new(), names, limit: SHEET_ROWS })
+        Ok(Self { workbook, formats, sheets: Vec::new(), names, limit: SHEET_ROWS, place })
     }
 
     /// Writes a table as a sheet.
     ///
     /// # Errors
-    /// [`ReportError::Workbook`].
+    /// [`ReportError::Workbook`] and [`ReportError::Temporary`].
     pub fn sheet(&mut self, table: &Table, spec: Option<&TableSpec>) -> Result<(), ReportError> {
         let name = self.name(&table.name);
-        let fail = failed(&name);
+        let place = self.place.clone();
+        place.guard(&name, || self.write_sheet(name.clone(), table, spec))
+    }
+
+    fn write_sheet(
+        &mut self,
+        name: String,
+        table: &Table,
+        spec: Option<&TableSpec>,
+    ) -> Result<(), ReportError> {
+        let fail = self.place.failed(&name);
         let batch = &table.batch;
         let sheet = self.workbook.add_worksheet_with_constant_memory().map_err(&fail)?;
         sheet.set_name(&name).map_err(&fail)?;
@@ -186,12 +225,14 @@ impl Book {
     /// The workbook's bytes.
     ///
     /// # Errors
-    /// [`ReportError::Workbook`].
+    /// [`ReportError::Workbook`] and [`ReportError::Temporary`].
     pub fn finish(mut self, facts: &Facts, queries: &[Query]) -> Result<Vec<u8>, ReportError> {
-        let fail = failed("Cover");
+        let fail = self.place.failed("Cover");
         let cover = self.workbook.worksheet_from_index(0).map_err(&fail)?;
         fill_cover(cover, &self.formats, &self.sheets, facts, queries).map_err(&fail)?;
-        self.workbook.save_to_buffer().map_err(failed("(all)"))
+        let all = "(all)";
+        let Self { workbook: mut book, place, .. } = self;
+        place.guard(all, || book.save_to_buffer().map_err(place.failed(all)))
     }
 }
 

@@ -18,6 +18,7 @@ use super::{AccessBatch, ScanError, ScanJob, UnitRecord, left_out};
 use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::threads::guarded;
 
 /// What is going on, for a progress bar. All counts only grow.
 #[derive(Debug, Default)]
@@ -464,13 +465,4 @@ impl Engine<'_> {
 fn too_large(file: &OpenFile, bytes: u64) -> ScanError {
     let needed = Budget::limit_for(bytes).div_ceil(1_000_000);
     ScanError::Memory { file: file.shown.clone(), needed }
-}
-
-/// Runs `work` over a file's bytes; what it says when it panics. The Parquet library takes some
-/// contradictions in a damaged file for impossible, and the file must be named all the same.
-pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
-    })
 }

@@ -14,6 +14,7 @@ mod engine;
 mod events;
 mod file;
 mod headers;
+mod mapped;
 mod mapping;
 mod pages;
 mod person_ids;
@@ -37,6 +38,7 @@ use crate::store::{Store, StoreError};
 
 pub use batch::AccessBatch;
 pub use engine::{Progress, ScanOutcome, Sink, Unreadable, scan};
+pub use mapped::MappedColumn;
 pub use mapping::epoch_unit;
 pub use person_ids::PersonIds;
 pub use prune::{Pruned, partition_day};

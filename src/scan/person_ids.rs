@@ -10,7 +10,7 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::columns::Bound;
-use super::engine::{DECODING, guarded};
+use super::engine::DECODING;
 use super::file::{Footer, OpenFile, Opened};
 use super::mapping::ids_with_texts;
 use super::ranges::{byte_ranges, open_reader};
@@ -19,6 +19,7 @@ use crate::fetched::Fetched;
 use crate::key::Key;
 use crate::snapshot::SnapshotFile;
 use crate::store::Store;
+use crate::threads::guarded;
 
 /// A file, and its people's column.
 pub struct PersonIds {

@@ -1,9 +1,13 @@
-//! All columns of a file, as the file has them: its rows but for those that its table has deleted.
+//! Columns of a file, as the file has them: its rows but for those that its table has deleted.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use arrow::datatypes::Fields;
+use arrow::datatypes::{Fields, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use object_store::memory::InMemory;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection,
 };
@@ -11,13 +15,13 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::ScanError;
 use super::deleted::Deleted;
-use super::engine::guarded;
 use super::file::{FooterRead, OpenFile, TAIL};
 use super::types::arrow_metadata;
 use crate::fetched::Fetched;
 use crate::memory::{Budget, default_limit};
-use crate::snapshot::{SnapshotFile, TableSchema};
-use crate::store::Store;
+use crate::snapshot::{Partition, SnapshotFile, TableSchema};
+use crate::store::{Io, Pin, Store};
+use crate::threads::guarded;
 
 /// Rows of a batch: few, as they may be wide.
 const ROWS: usize = 4 << 10;
@@ -30,6 +34,8 @@ pub struct WholeFile {
     deleted: Option<Deleted>,
     /// Bytes that one row group may take.
     rest: u64,
+    /// Who have the limit together.
+    sharers: u64,
 }
 
 impl WholeFile {
@@ -60,8 +66,20 @@ impl WholeFile {
         let deletes = file.file.deletes.as_ref();
         let deleted = deletes.map(|of| Deleted::load(&file, of, metadata.metadata()));
         let deleted = deleted.transpose()?;
-        let own = Self { file, store: store.clone(), metadata, deleted, rest: 0 };
+        let own = Self { file, store: store.clone(), metadata, deleted, rest: 0, sharers: 1 };
         Ok(own.within(default_limit()))
+    }
+
+    /// A file whose bytes are at hand.
+    ///
+    /// # Errors
+    /// Damaged files.
+    pub fn of_bytes(bytes: Bytes, io: &Io) -> Result<Self, ScanError> {
+        const NAME: &str = "file.parquet";
+        let pin = Pin { size: bytes.len() as u64, ..Default::default() };
+        let store = Store::of(Arc::new(InMemory::new()), "memory:", io);
+        store.replace(NAME, bytes)?;
+        Self::open(&store, &SnapshotFile::new(NAME.into(), pin), None)
     }
 
     /// Reads within this limit of memory, in bytes.
@@ -74,6 +92,14 @@ impl WholeFile {
     /// The address, for messages.
     pub fn shown(&self) -> &str {
         &self.file.shown
+    }
+
+    pub(super) fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    pub(super) fn partitions(&self) -> &[Partition] {
+        &self.file.file.partitions
     }
 
     pub fn fields(&self) -> &Fields {
@@ -90,6 +116,13 @@ impl WholeFile {
         self.deleted.as_ref().map_or(0, |deleted| groups.map(|group| deleted.count(group)).sum())
     }
 
+    /// Reads within a limit that so many share, who each read a row group at a time.
+    #[must_use]
+    pub fn shared(self, sharers: u64) -> Self {
+        let sharers = sharers.max(1);
+        Self { rest: self.rest / sharers, sharers, ..self }
+    }
+
     /// Hands on the rows of a row group, in their order, until `take` breaks.
     ///
     /// # Errors
@@ -97,12 +130,41 @@ impl WholeFile {
     pub fn read<E: From<ScanError>>(
         &self,
         group: usize,
+        take: impl FnMut(RecordBatch) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
+        self.read_leaves(group, |_| true, take)
+    }
+
+    /// As [`Self::read`], of these top-level columns alone; one that the file lacks is left out.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_columns<E: From<ScanError>>(
+        &self,
+        group: usize,
+        columns: &[&str],
+        take: impl FnMut(RecordBatch) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
+        self.read_leaves(group, |column| columns.contains(&column), take)
+    }
+
+    fn read_leaves<E: From<ScanError>>(
+        &self,
+        group: usize,
+        is_wanted: impl Fn(&str) -> bool,
         mut take: impl FnMut(RecordBatch) -> Result<ControlFlow<()>, E>,
     ) -> Result<ControlFlow<()>, E> {
         let details = self.parquet().row_groups().get(group).ok_or_else(|| {
             ScanError::Internal { what: format!("{} has no row group {group}", self.shown()) }
         })?;
-        let chunks = details.columns().iter().map(|column| {
+        let columns = details.columns().iter().enumerate();
+        let leaves: Vec<usize> = columns
+            .filter(|(_, column)| {
+                column.column_path().parts().first().is_some_and(|c| is_wanted(c))
+            })
+            .map(|(leaf, _)| leaf)
+            .collect();
+        let chunks = leaves.iter().filter_map(|leaf| details.columns().get(*leaf)).map(|column| {
             let (start, length) = column.byte_range();
             start..start.saturating_add(length)
         });
@@ -113,12 +175,14 @@ impl WholeFile {
         let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
         let fetched = Fetched { size: file.pin.size, parts };
         let held = ranges.iter().map(|range| range.end - range.start).sum();
-        let leaves: Vec<usize> = (0..details.num_columns()).collect();
         let mut rows = in_file(file, || {
-            file.check_pages(details, &leaves, &fetched, (held, self.rest))?;
+            let checked = file.check_pages(details, &leaves, &fetched, (held, self.rest));
+            checked.map_err(|error| self.of_all(error))?;
+            let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), leaves.clone());
             let builder =
                 ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone());
             let builder = builder.with_row_groups(vec![group]).with_batch_size(ROWS);
+            let builder = builder.with_projection(mask);
             let total = usize::try_from(details.num_rows()).unwrap_or(0);
             let live = self.deleted.as_ref().and_then(|deleted| deleted.live(group));
             let live =
@@ -145,6 +209,18 @@ impl WholeFile {
             return Err(file.unreadable(&reason).into());
         }
         Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl WholeFile {
+    /// What one of several needs is needed for each.
+    fn of_all(&self, error: ScanError) -> ScanError {
+        match error {
+            ScanError::Memory { file, needed } => {
+                ScanError::Memory { file, needed: needed.saturating_mul(self.sharers) }
+            }
+            other => other,
+        }
     }
 }
 

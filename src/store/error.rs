@@ -37,6 +37,30 @@ impl StoreError {
         Self { kind, object: object.into(), reason: reason.into() }
     }
 
+    /// A failure of this program's own local files.
+    pub fn of_io(object: impl Into<String>, error: &std::io::Error) -> Self {
+        let kind = of_io(error.kind()).unwrap_or(StoreErrorKind::Transient);
+        Self::new(kind, object, error.to_string()).with_next_step()
+    }
+
+    /// The same failure; where no space is left, with how much was to be written.
+    pub(super) fn of_bytes(mut self, bytes: u64) -> Self {
+        if self.kind == StoreErrorKind::Full {
+            let (what, next) = self.reason.split_once('\n').unwrap_or((&self.reason, ""));
+            self.reason = format!("{what}: {bytes} bytes were to be written\n{next}");
+        }
+        self
+    }
+
+    fn with_next_step(mut self) -> Self {
+        self.reason += match self.kind {
+            StoreErrorKind::Full => "\nfree some space, or name another place",
+            StoreErrorKind::Denied => "\ngive this user the rights, or name another place",
+            _ => "",
+        };
+        self
+    }
+
     /// The same failure, with what to do about it.
     pub fn hint(mut self, next_step: &str) -> Self {
         self.reason = format!("{}\n{next_step}", self.reason);
@@ -44,11 +68,15 @@ impl StoreError {
     }
 
     pub(super) fn from_os(error: &OsError, object: String) -> Self {
-        let mut reason = innermost(error);
+        let reason = innermost(error);
         let whole = error.to_string();
         if let Some(what) = no_container(&whole).or_else(|| no_container(&reason)) {
             let kind = StoreErrorKind::NotFound;
             return Self { kind, object, reason: format!("the {what} does not exist") };
+        }
+        if whole.contains("RequestTimeTooSkewed") || reason.contains("RequestTimeTooSkewed") {
+            let reason = format!("{reason}\nset the clock of this machine right");
+            return Self { kind: StoreErrorKind::Denied, object, reason };
         }
         let kind = match error {
             OsError::NotFound { .. } => StoreErrorKind::NotFound,
@@ -61,17 +89,8 @@ impl StoreError {
             | OsError::NotSupported { .. }
             | OsError::NotImplemented { .. }
             | OsError::UnknownConfigurationKey { .. } => StoreErrorKind::Settings,
-            _ => match io_kind(error) {
-                Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
-                    StoreErrorKind::Full
-                }
-                Some(
-                    std::io::ErrorKind::PermissionDenied
-                    | std::io::ErrorKind::ReadOnlyFilesystem
-                    | std::io::ErrorKind::NotADirectory
-                    | std::io::ErrorKind::IsADirectory,
-                ) => StoreErrorKind::Denied,
-                Some(std::io::ErrorKind::NotFound) => StoreErrorKind::NotFound,
+            _ => match io_kind(error).and_then(of_io) {
+                Some(kind) => kind,
                 // Listings of some services come with the status alone.
                 _ if matches!(status(&reason), Some(401 | 403)) => StoreErrorKind::Denied,
                 _ if status(&reason) == Some(404) => StoreErrorKind::NotFound,
@@ -81,15 +100,29 @@ impl StoreError {
                 _ => StoreErrorKind::Transient,
             },
         };
-        match kind {
-            StoreErrorKind::Full => reason.push_str("\nfree some space, or name another place"),
-            StoreErrorKind::Denied => {
-                reason.push_str("\ngive this user the rights, or name another place");
-            }
-            _ => {}
-        }
-        Self { kind, object, reason }
+        Self { kind, object, reason }.with_next_step()
     }
+}
+
+/// What a failure of the file system means, where it says so.
+fn of_io(kind: std::io::ErrorKind) -> Option<StoreErrorKind> {
+    use std::io::ErrorKind;
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Some(StoreErrorKind::Full)
+        }
+        ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory => Some(StoreErrorKind::Denied),
+        ErrorKind::NotFound => Some(StoreErrorKind::NotFound),
+        _ => None,
+    }
+}
+
+/// Whether there was no room.
+pub fn is_full(error: &std::io::Error) -> bool {
+    of_io(error.kind()) == Some(StoreErrorKind::Full)
 }
 
 /// The status of an answer, where a request failed by its answer.

@@ -31,7 +31,7 @@ use buffers::Buffers;
 
 use crate::moment::Moment;
 
-pub use error::{StoreError, StoreErrorKind};
+pub use error::{StoreError, StoreErrorKind, is_full};
 use service::Service;
 use traffic::Traffic;
 

@@ -42,7 +42,9 @@ impl Store {
     /// # Errors
     /// Storage failures.
     pub fn replace(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-        self.put(path, vec![bytes], PutMode::Overwrite).map_err(|e| self.error(path, &e))
+        let size = bytes.len() as u64;
+        let put = self.put(path, vec![bytes], PutMode::Overwrite);
+        put.map_err(|e| self.error(path, &e).of_bytes(size))
     }
 
     /// Replaces exactly the version `pin`; `false` where there is another by now, unless that has the very
@@ -69,7 +71,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let Err(error) = put else { return Ok(true) };
         let refused = is_refusal(&error);
-        let failure = self.error(path, &error);
+        let failure = self.error(path, &error).of_bytes(length(sent));
         let open = refused || failure.kind == StoreErrorKind::Transient;
         if !open || self.root.is_some() {
             return if refused { Ok(false) } else { Err(failure) };
@@ -84,8 +86,7 @@ impl Store {
 
     /// Whether an object has exactly these bytes.
     fn holds(&self, path: &str, parts: &[Bytes]) -> Result<bool, StoreError> {
-        let size: u64 = parts.iter().map(|part| part.len() as u64).sum();
-        if self.head(path)?.is_none_or(|pin| pin.size != size) {
+        if self.head(path)?.is_none_or(|pin| pin.size != length(parts)) {
             return Ok(false);
         }
         let Some((found, _)) = self.read(path)? else { return Ok(false) };
@@ -152,7 +153,7 @@ impl Store {
             Err(OsError::NotImplemented { .. } | OsError::NotSupported { .. }) => {
                 Err(self.unpromised(what))
             }
-            Err(error) => Err(self.error(path, &error)),
+            Err(error) => Err(self.error(path, &error).of_bytes(bytes.len() as u64)),
         }
     }
 
@@ -211,6 +212,10 @@ impl Store {
             Err(e) => Err(self.error(path, &e)),
         }
     }
+}
+
+fn length(parts: &[Bytes]) -> u64 {
+    parts.iter().map(|part| part.len() as u64).sum()
 }
 
 /// Whether a conditional write was refused because of its condition.

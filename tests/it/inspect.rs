@@ -184,3 +184,38 @@ fn public_tables_read_as_their_makers_say() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_configuration_shows_what_its_mapping_makes_of_the_columns() {
+    let lake = Lake::standard();
+    let seen = lake.afterscope(&["inspect", "--config", "afterscope.toml", "--json"]).succeeds();
+    let seen = seen.json_of_all();
+    let mapped = |role: &str| {
+        let all = seen["mapped"].as_array().unwrap();
+        all.iter().find(|m| m["as"] == role).unwrap().clone()
+    };
+    let time = mapped("time");
+    assert_eq!(time["column"], "event_time");
+    // Three files.
+    assert_eq!(time["types"].as_object().unwrap().values().next().unwrap(), 3);
+    assert_eq!((&time["files_refused"], &time["refused"]), (&0.into(), &Value::Null));
+    assert_eq!(mapped("subject")["types"], json!({ "Int64": 3 }));
+    // A text is no time, and a column that is not there is nothing.
+    lake.edit("afterscope.toml", "bytes = \"bytes\"", "bytes = \"request_id\"");
+    lake.edit("afterscope.toml", "group = \"group_id\"", "group = \"grup_id\"");
+    let text = lake.afterscope(&["inspect", "access", "--config", "afterscope.toml"]).succeeds();
+    assert!(text.stdout.contains("as mapped"), "{}", text.stdout);
+    assert!(text.stdout.contains("no column `grup_id`"), "{}", text.stdout);
+    lake.afterscope(&["inspect", "acces", "--config", "afterscope.toml"])
+        .fails(1, &["acces", "access"]);
+}
+
+#[test]
+fn rows_are_read_within_the_limit_that_is_given() {
+    let lake = Lake::standard();
+    let args = ["inspect", "logs/", "--rows", "all", "--quiet", "--memory-limit"];
+    let rows = lake.afterscope(&[&args[..], &["200MB"]].concat()).succeeds().stdout;
+    assert_eq!(rows.lines().count(), 8);
+    lake.afterscope(&[&args[..], &["1MB"]].concat()).fails(1, &["memory limit is 1 MB"]);
+    lake.afterscope(&[&args[..], &["much"]].concat()).fails(1, &["--memory-limit much"]);
+}

@@ -10,6 +10,7 @@
 mod bad_input;
 mod commands;
 mod delta;
+mod disk;
 mod docs_are_true;
 mod growth;
 mod iceberg;

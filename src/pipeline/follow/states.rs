@@ -187,7 +187,7 @@ pub fn between(
     let earlier = RunPlan { as_of: followed.as_of, ..plan.clone() };
     let mut registry = prepared.registry.clone();
     if earlier.as_of != plan.as_of {
-        registry = registry::load(&plan.registry, earlier.as_of, io)?;
+        registry = registry::load(&plan.registry, earlier.as_of, io, plan.memory_limit)?;
         registry.files.clone_from(&prepared.registry.files);
     }
     let mut between = Between::default();

@@ -167,7 +167,7 @@ fn panics_at(work: impl FnOnce()) -> Option<String> {
             usual(info);
         }));
     });
-    crate::scan::engine::guarded(work).err()?;
+    crate::threads::guarded(work).err()?;
     PANICKED.with(|panicked| panicked.borrow_mut().take())
 }
 

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::tells_what_to_do;
-use crate::lake::{Lake, skipped};
+use crate::disk::Disk;
+use crate::lake::Lake;
 
 #[test]
 fn an_output_that_is_a_file_is_named() {
@@ -98,44 +98,6 @@ fn a_damaged_pack_is_named_and_removing_it_as_told_is_all_that_is_needed() {
         fs::remove_file(pack).unwrap();
     }
     crate::lake::assert_same(&tables, &lake.publishes(&again).bytes());
-}
-
-/// A small file system in memory, gone with the test.
-struct Disk(PathBuf);
-
-impl Disk {
-    /// `None`, with the reason said, where none can be had.
-    fn mount(folder: PathBuf, options: &str) -> Option<Self> {
-        fs::create_dir_all(&folder).unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(&folder)
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(Self(folder)),
-            Ok(output) => {
-                let reason = String::from_utf8_lossy(&output.stderr).trim().to_string();
-                skipped(&format!("no small file system can be mounted: {reason}"));
-                None
-            }
-            Err(error) => {
-                skipped(&format!("no small file system can be mounted: {error}"));
-                None
-            }
-        }
-    }
-
-    fn remount(&self, options: &str) {
-        let options = format!("remount,{options}");
-        let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
 }
 
 #[test]

@@ -13,12 +13,47 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::share;
-use crate::lake::{Lake, Outcome, run_args};
+use crate::lake::{AS_OF, Lake, Outcome, run_args};
 use crate::seaweed::{self, Seaweed};
 use crate::storage::Moto;
 use crate::stores::servers::FaultProxy;
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// A run before the usual one, of the same inputs.
+pub const EARLIER: &str = "2019-08-15T00:00:00Z";
+
+/// Tables of undisturbed runs, by how the names of these begin.
+pub type Expected = BTreeMap<&'static str, Files>;
+
+pub fn expected(lake: &Lake) -> Expected {
+    let output = ["--output", "undisturbed"];
+    let earlier = lake.publishes(&[&output[..], &["--as-of", EARLIER]].concat()).bytes();
+    [("20190901T", lake.publishes(&output).bytes()), ("20190815T", earlier)].into()
+}
+
+/// Whatever stands among these files is whole: a run with a manifest has its tables, and what `latest.json`
+/// names has a manifest.
+pub fn whole(files: &Files, expected: &Expected) -> Result<(), String> {
+    let runs = files.keys().filter_map(|name| name.strip_suffix("/manifest.json"));
+    let mut whole = Vec::new();
+    for run in runs {
+        let tables = format!("{run}/tables/");
+        let tables = files.iter().filter_map(|(name, bytes)| {
+            Some((name.strip_prefix(&tables)?.to_string(), bytes.clone()))
+        });
+        let id = run.rsplit_once('/').unwrap().1;
+        let of = expected.iter().find(|(begin, _)| id.starts_with(**begin)).unwrap().1;
+        // What a killed run left half written has a name that is no table's.
+        same(of, &tables.filter(|(name, _)| !name.contains('#')).collect())?;
+        whole.push(id);
+    }
+    let Some(pointer) = files.get("out/latest.json") else { return Ok(()) };
+    let pointer: Value =
+        serde_json::from_slice(pointer).map_err(|e| format!("latest.json: {e}"))?;
+    let run = pointer["run_id"].as_str().unwrap_or_default();
+    if whole.contains(&run) { Ok(()) } else { Err(format!("latest.json names {run}")) }
+}
 
 /// What is done to one request: the proxy's rule, without where.
 fn faults() -> [(&'static str, Value); 6] {
@@ -39,7 +74,7 @@ pub struct Troubled {
     store: AmazonS3,
     credentials: (&'static str, &'static str),
     runtime: Runtime,
-    expected: Files,
+    expected: Expected,
     _service: Box<dyn Any>,
 }
 
@@ -50,7 +85,7 @@ impl Troubled {
         Self::new(port, store, ("tester", "any-secret"), Box::new(moto))
     }
 
-    fn by_seaweedfs() -> Option<Self> {
+    pub fn by_seaweedfs() -> Option<Self> {
         let seaweed = Seaweed::installed()?;
         let (port, store) = (seaweed.port(), seaweed.make_bucket("lake"));
         Self::new(port, store, (seaweed::KEY, seaweed::SECRET), Box::new(seaweed))
@@ -66,7 +101,7 @@ impl Troubled {
         let lake = Lake::standard();
         // Fewer requests.
         lake.edit("afterscope.toml", "[report]\n", "[report]\nhtml = false\nxlsx = false\n");
-        let expected = lake.publishes(&["--output", "on-disk"]).bytes();
+        let expected = expected(&lake);
         let runtime = Runtime::new().unwrap();
         for name in lake.files().into_keys().filter(|name| name.starts_with("logs/")) {
             let bytes = std::fs::read(lake.path(&name)).unwrap();
@@ -81,10 +116,14 @@ impl Troubled {
     }
 
     pub fn command(&self, place: &str) -> Command {
+        self.command_as_of(place, AS_OF)
+    }
+
+    pub fn command_as_of(&self, place: &str, as_of: &str) -> Command {
         let [output, state] = ["out", "state"].map(|of| format!("s3://lake/{place}/{of}"));
-        let args =
-            ["--set", "source.0.url=s3://lake/logs/", "--output", &output, "--state", &state];
-        let mut command = self.lake.command(&run_args(&[&args[..], &["--threads", "1"]].concat()));
+        let source = ["--set", "source.0.url=s3://lake/logs/", "--output", &output];
+        let more = ["--state", &state, "--threads", "1", "--as-of", as_of];
+        let mut command = self.lake.command(&run_args(&[&source[..], &more].concat()));
         command
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.proxy.port()))
             .env("AWS_REGION", "us-east-1")
@@ -117,32 +156,17 @@ impl Troubled {
         })
     }
 
-    /// Whatever stands there is whole: a run with a manifest has its tables, and what `latest.json` names has a
-    /// manifest.
+    /// Whatever stands there is whole.
     pub fn is_whole(&self, place: &str) -> Result<(), String> {
-        let objects = self.objects(place);
-        let runs = objects.keys().filter_map(|name| name.strip_suffix("/manifest.json"));
-        let mut whole = Vec::new();
-        for run in runs {
-            let tables = format!("{run}/tables/");
-            let tables = objects.iter().filter_map(|(name, bytes)| {
-                Some((name.strip_prefix(&tables)?.to_string(), bytes.clone()))
-            });
-            same(&self.expected, &tables.collect())?;
-            whole.push(run.rsplit_once('/').unwrap().1);
-        }
-        let Some(pointer) = objects.get("out/latest.json") else { return Ok(()) };
-        let pointer: Value =
-            serde_json::from_slice(pointer).map_err(|e| format!("latest.json: {e}"))?;
-        let run = pointer["run_id"].as_str().unwrap_or_default();
-        if whole.contains(&run) { Ok(()) } else { Err(format!("latest.json names {run}")) }
+        whole(&self.objects(place), &self.expected)
     }
 
     /// What a run that ended well has left.
     pub fn is_done(&self, place: &str, outcome: &Outcome) -> Result<(), String> {
         let id = outcome.json()["run_id"].as_str().unwrap().to_string();
-        same(&self.expected, &self.objects(&format!("{place}/out/runs/{id}/tables")))?;
-        let mut parquet = self.expected.clone();
+        let expected = &self.expected["20190901T"];
+        same(expected, &self.objects(&format!("{place}/out/runs/{id}/tables")))?;
+        let mut parquet = expected.clone();
         parquet.retain(|name, _| name.ends_with(".parquet"));
         same(&parquet, &self.objects(&format!("{place}/out/latest")))
     }
@@ -208,7 +232,7 @@ impl Troubled {
 }
 
 /// One to four faults at random for each of `runs`.
-fn at_random(runs: u64, seed: u64) -> Vec<(String, Value)> {
+pub fn at_random(runs: u64, seed: u64) -> Vec<(String, Value)> {
     eprintln!("AFTERSCOPE_SEED={seed}");
     let mut dice = seed | 1;
     let mut below = |limit: usize| {
@@ -231,7 +255,7 @@ fn at_random(runs: u64, seed: u64) -> Vec<(String, Value)> {
     (0..runs).map(|run| (format!("random-{run}"), json!(rules()))).collect()
 }
 
-fn same(wanted: &Files, found: &Files) -> Result<(), String> {
+pub fn same(wanted: &Files, found: &Files) -> Result<(), String> {
     let differs = |name: &&String| wanted.get(*name) != found.get(*name);
     let names: Vec<&String> = wanted.keys().chain(found.keys()).filter(differs).collect();
     if names.is_empty() { Ok(()) } else { Err(format!("these differ: {names:?}")) }
@@ -246,7 +270,7 @@ enum Ending {
     NotMet,
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("AFTERSCOPE_SEED").ok().and_then(|text| text.parse().ok());
     given.unwrap_or(20_191_106)
 }

@@ -20,7 +20,7 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::runtime::Runtime;
 
-use super::shapes::{Shape, shapes};
+use super::shapes::{Shape, shapes, shapes_of_people};
 use super::share;
 use crate::lake::{Lake, assert_same};
 
@@ -245,11 +245,21 @@ fn read_mutated(cases: u32, seed: u64) {
     eprintln!("{cases} files: {refused} refused, {equal} read as they were, {others} as others");
 }
 
-/// Runs over mutated files.
+/// Runs over mutated log files.
 fn run_mutated(cases: u32, seed: u64) {
+    run_over(shapes, &Lake::standard(), "logs/hostile.parquet", cases, seed);
+}
+
+/// Runs over mutated tables of people.
+fn run_mutated_people(cases: u32, seed: u64) {
+    for table in ["memberships.parquet", "residency.parquet"] {
+        run_over(shapes_of_people, &Lake::with_people(), table, cases / 2, seed);
+    }
+}
+
+fn run_over(shapes: fn() -> Option<Vec<Shape>>, lake: &Lake, mutates: &str, cases: u32, seed: u64) {
     let Some(shapes) = shapes() else { return };
-    let lake = Lake::standard();
-    let path = lake.path("logs/hostile.parquet");
+    let path = lake.path(mutates);
     let run = || {
         for folder in ["out", "state"] {
             let _ = fs::remove_dir_all(lake.path(folder));
@@ -280,7 +290,7 @@ fn run_mutated(cases: u32, seed: u64) {
             0 => {}
             // 1: a column is missing, has another type, or a row group is too large.
             1 | 3 => {
-                prop_assert!(outcome.stderr.contains("hostile.parquet"), "{name}: {outcome:#?}")
+                prop_assert!(outcome.stderr.contains(mutates), "{name}: {outcome:#?}")
             }
             _ => prop_assert!(false, "{name}: {outcome:#?}"),
         }
@@ -289,7 +299,7 @@ fn run_mutated(cases: u32, seed: u64) {
     if let Err(failure) = done {
         panic!("{failure}");
     }
-    eprintln!("{cases} files, by exit code: {:?}", codes.into_inner());
+    eprintln!("{mutates}: {cases} files, by exit code: {:?}", codes.into_inner());
 }
 
 #[test]
@@ -316,4 +326,17 @@ fn runs_over_mutated_files_end_with_a_name() {
 fn many_runs_over_mutated_files_end_with_a_name() {
     let name = "trouble::hostile::many_runs_over_mutated_files_end_with_a_name";
     confined(name, 2_000 / share() as u32, run_mutated);
+}
+
+#[test]
+fn runs_over_mutated_tables_of_people_end_with_a_name() {
+    let name = "trouble::hostile::runs_over_mutated_tables_of_people_end_with_a_name";
+    confined(name, 60, run_mutated_people);
+}
+
+#[test]
+#[ignore = "slow"]
+fn many_runs_over_mutated_tables_of_people_end_with_a_name() {
+    let name = "trouble::hostile::many_runs_over_mutated_tables_of_people_end_with_a_name";
+    confined(name, 2_000 / share() as u32, run_mutated_people);
 }

@@ -1,9 +1,14 @@
 //! Services that fail, and files that lie.
 
+mod clocks;
 mod faults;
+mod full;
+mod holes;
 mod hostile;
 mod pages;
+mod races;
 mod shapes;
+mod steps;
 mod under;
 
 /// Of the slow tests' cases one in so many is run: `AFTERSCOPE_TROUBLE`, where it is set.

@@ -1,4 +1,4 @@
-"""Small Parquet files of several shapes: shapes.py FOLDER. Those whose name says crc have page checksums."""
+"""Small Parquet files of several shapes: shapes.py FOLDER [people]. Those whose name says crc have page checksums."""
 
 import datetime
 import pathlib
@@ -35,6 +35,23 @@ def table():
     )
 
 
+def people():
+    """Memberships and residences in one."""
+    start = datetime.datetime(2019, 6, 1, tzinfo=datetime.timezone.utc)
+    rows = range(ROWS)
+    moment = pa.timestamp("us", "UTC")
+    return pa.table(
+        {
+            "group_id": pa.array([10 + i % 5 for i in rows], pa.int64()),
+            "subject": pa.array([1 + i * 7919 % 97 for i in rows], pa.int64()),
+            "from": pa.array([None if i % 3 else start + datetime.timedelta(hours=7 * i) for i in rows], moment),
+            "to": pa.array([None if i % 4 else start + datetime.timedelta(days=70 + i) for i in rows], moment),
+            "country": [["DE", "FR", "US", None][i % 4] for i in rows],
+            "as_of": pa.array([start + datetime.timedelta(minutes=i) for i in rows], moment),
+        }
+    )
+
+
 SHAPES = {
     "plain-v1-crc": dict(compression="none", use_dictionary=False, write_page_checksum=True),
     "snappy-v1-dictionary-crc": dict(compression="snappy", write_page_checksum=True),
@@ -59,11 +76,17 @@ SHAPES = {
 
 def main():
     folder = pathlib.Path(sys.argv[1])
+    rows = people() if "people" in sys.argv[2:] else table()
     for name, options in SHAPES.items():
+        encodings = options.get("column_encoding", {})
+        encodings = {column: of for column, of in encodings.items() if column in rows.column_names}
+        if "people" in sys.argv[2:] and encodings != options.get("column_encoding", {}):
+            encodings = {"from": "DELTA_BINARY_PACKED", "country": "DELTA_BYTE_ARRAY"}
+        options = {**options, **({"column_encoding": encodings} if encodings else {})}
         # Two row groups of several pages a column, and an index that says where each page lies.
         place = folder / f"{name}.parquet"
         pq.write_table(
-            table(), place, row_group_size=ROWS // 2, data_page_size=128, write_batch_size=16,
+            rows, place, row_group_size=ROWS // 2, data_page_size=128, write_batch_size=16,
             write_page_index=True, **options,
         )
 

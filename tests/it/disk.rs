@@ -1,0 +1,60 @@
+//! File systems that are soon full.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::lake::skipped;
+
+/// A small file system in memory, gone with the test.
+pub struct Disk(PathBuf);
+
+impl Disk {
+    /// `None`, with the reason said, where none can be had.
+    pub fn mount(folder: PathBuf, options: &str) -> Option<Self> {
+        fs::create_dir_all(&folder).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&folder)
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(folder)),
+            Ok(output) => {
+                let reason = String::from_utf8_lossy(&output.stderr).trim().to_string();
+                skipped(&format!("no small file system can be mounted: {reason}"));
+                None
+            }
+            Err(error) => {
+                skipped(&format!("no small file system can be mounted: {error}"));
+                None
+            }
+        }
+    }
+
+    pub fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Bytes that can still be written.
+    pub fn room(&self) -> u64 {
+        let asked = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(&self.0).output().unwrap();
+        let text = String::from_utf8(asked.stdout).unwrap();
+        text.split_whitespace().map(|number| number.parse::<u64>().unwrap()).product()
+    }
+
+    /// Leaves so much room, whatever else there is.
+    pub fn leave(&self, bytes: u64) {
+        let ballast = self.0.join("ballast");
+        let _ = fs::remove_file(&ballast);
+        let taken = self.room().checked_sub(bytes).unwrap();
+        fs::write(ballast, vec![0; usize::try_from(taken).unwrap()]).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}

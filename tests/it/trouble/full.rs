@@ -1,0 +1,195 @@
+//! Disks that are full at any moment: a run ends with the place, what it needed and what to do; the latest
+//! report stays as it was, and with room the next run gives what an undisturbed one gives.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use afterscope::config::raw;
+use afterscope::store::{Io, StoreErrorKind, StoreUrl};
+use tokio::runtime::Runtime;
+
+use super::share;
+use crate::disk::Disk;
+use crate::lake::{Lake, Outcome, assert_same, bytes_below, run_args};
+
+/// Everything that a run writes, on one disk.
+const ON_DISK: [&str; 6] =
+    ["--output", "disk/out", "--state", "disk/state", "--set", "run.temp_dir=disk/tmp"];
+
+/// All files below, but for the ballast.
+fn contents(lake: &Lake) -> BTreeMap<String, Vec<u8>> {
+    let names = lake.files().into_keys().filter(|name| name.starts_with("disk/"));
+    let names = names.filter(|name| name != "disk/ballast");
+    names.map(|name| (name.clone(), fs::read(lake.path(&name)).unwrap())).collect()
+}
+
+fn below<'a>(files: &'a BTreeMap<String, Vec<u8>>, folder: &str) -> Vec<(&'a String, &'a Vec<u8>)> {
+    files.iter().filter(|(name, _)| name.starts_with(folder)).collect()
+}
+
+/// Where the message says that there was no room.
+fn stage(outcome: &Outcome) -> &'static str {
+    let stages = [
+        ("report.xlsx", "workbook"),
+        ("disk/tmp", "temporary"),
+        ("disk/state", "ledger"),
+        (".latest.next", "latest"),
+        ("latest.lock", "latest"),
+        ("manifest.json", "manifest"),
+        ("disk/out/runs", "tables"),
+        ("disk/out", "output"),
+    ];
+    let found = stages.into_iter().find(|(says, _)| outcome.stderr.contains(says));
+    found.unwrap_or_else(|| panic!("{outcome:#?}")).1
+}
+
+/// Runs with more and more room, `step` bytes at a time, until a run succeeds; gives the stages that were
+/// short of it.
+fn with_ever_more_room(
+    lake: &Lake,
+    args: &[&str],
+    step: u64,
+) -> Option<BTreeMap<&'static str, u32>> {
+    let expected = lake.publishes(&[args, &["--output", "roomy"]].concat()).bytes();
+    let disk = Disk::mount(lake.path("disk"), "size=256m")?;
+    fs::create_dir(lake.path("disk/tmp")).unwrap();
+    let args = [args, &ON_DISK[..]].concat();
+    // The latest report, which stays until there is another.
+    lake.publishes(&[&args[..], &["--as-of", "2019-07-20"]].concat());
+    fs::remove_dir_all(lake.path("disk/state")).unwrap();
+    let before = contents(lake);
+    let mut stages = BTreeMap::new();
+    for turn in 0.. {
+        disk.leave(turn * step);
+        let outcome = lake.run(&args);
+        let after = contents(lake);
+        if outcome.code == 0 {
+            assert_same(&expected, &outcome.published().bytes());
+            let mut tables = expected;
+            tables.retain(|name, _| name.ends_with(".parquet"));
+            assert_same(&tables, &bytes_below(&lake.path("disk/out/latest")));
+            break;
+        }
+        let outcome = outcome.fails(4, &["No space left", "space"]);
+        let stage = stage(&outcome);
+        assert!(outcome.stderr.contains("bytes") || stage == "temporary", "{outcome:#?}");
+        for kept in ["disk/out/latest", "disk/out/latest.json", "disk/tmp"] {
+            assert_eq!(below(&before, kept), below(&after, kept), "{kept}: {outcome:#?}");
+        }
+        let half = |name: &&String| name.contains('#') || name.contains(".latest.next");
+        assert_eq!(after.keys().find(half), None, "{outcome:#?}");
+        *stages.entry(stage).or_insert(0) += 1;
+        // From the start, so that each turn meets the first place that is too small for it.
+        for folder in ["disk/state", "disk/out"] {
+            fs::remove_dir_all(lake.path(folder)).unwrap_or_default();
+        }
+        for (name, bytes) in &before {
+            fs::create_dir_all(lake.path(name).parent().unwrap()).unwrap();
+            fs::write(lake.path(name), bytes).unwrap();
+        }
+    }
+    eprintln!("{stages:?}");
+    Some(stages)
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_stage_leaves_the_latest_report_as_it_was() {
+    let lake = Lake::with_people();
+    let Some(stages) = with_ever_more_room(&lake, &[], 32 << 10) else { return };
+    for stage in ["ledger", "workbook", "tables", "latest"] {
+        assert!(stages.contains_key(stage), "{stage}: {stages:?}");
+    }
+}
+
+#[test]
+#[ignore = "slow"]
+fn a_disk_that_is_full_by_any_page_leaves_the_latest_report_as_it_was() {
+    let lake = Lake::with_people();
+    let Some(stages) = with_ever_more_room(&lake, &[], 4096 * share() as u64) else { return };
+    assert!(share() > 1 || stages.contains_key("manifest"), "{stages:?}");
+}
+
+/// A large object on a disk that has room for a part of it, or for all but its end.
+#[test]
+fn a_large_object_without_room_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mount(folder.path().join("disk"), "size=32m") else { return };
+    let runtime = Runtime::new().unwrap();
+    let io = Io::new(runtime.handle().clone());
+    fs::create_dir(folder.path().join("disk/out")).unwrap();
+    let address = folder.path().join("disk/out").display().to_string();
+    let url = StoreUrl::parse(&address, Path::new("/"), &raw::Store::default()).unwrap();
+    let store = url.open(&io).unwrap();
+    let bytes = vec![7; 18 << 20];
+    let mut ended = 0;
+    for room in [1, 9, 17, 20] {
+        disk.leave(room << 20);
+        let mut upload = store.upload("large").unwrap();
+        let written = bytes.chunks(1 << 20).try_for_each(|part| upload.write(part.to_vec().into()));
+        let outcome = match written {
+            Ok(()) => upload.finish(),
+            Err(error) => {
+                upload.abort();
+                Err(error)
+            }
+        };
+        let left: Vec<_> = fs::read_dir(folder.path().join("disk/out")).unwrap().collect();
+        match outcome {
+            Ok(size) => {
+                assert_eq!((room, size), (20, 18 << 20));
+                assert!(store.read("large").unwrap().unwrap().0 == bytes);
+            }
+            Err(error) => {
+                assert_eq!(error.kind, StoreErrorKind::Full, "{error}");
+                assert!(error.to_string().contains("bytes were to be written"), "{error}");
+                assert_eq!(left.len(), 0, "{left:?}");
+                ended += 1;
+            }
+        }
+    }
+    assert_eq!(ended, 3);
+}
+
+/// Enough events that they do not fit in memory while their groups are sorted.
+#[test]
+#[ignore = "slow"]
+fn a_full_disk_while_records_are_sorted_is_named_with_what_was_needed() {
+    let lake = Lake::empty();
+    lake.afterscope(&["sample", "groups-2019", "demo", "--rows", "1000000"]).succeeds();
+    let Some(disk) = Disk::mount(lake.path("disk"), "size=256m") else { return };
+    fs::create_dir(lake.path("disk/tmp")).unwrap();
+    let run = |output: &str| {
+        let mut args = vec!["run", "--config", "demo/afterscope.toml"];
+        args.extend(["--as-of", "2019-11-06", "--threads", "1", "--memory-limit", "115MB"]);
+        args.extend(["--set", "run.temp_dir=../disk/tmp", "--output", output, "--state", "state"]);
+        lake.afterscope(&args)
+    };
+    let expected = run("roomy").succeeds().published().bytes();
+    let mut met = 0;
+    for turn in 0.. {
+        disk.leave(turn * share() as u64 * (64 << 10));
+        let output = format!("out-{turn}");
+        let outcome = run(&output);
+        if outcome.code == 0 {
+            assert_same(&expected, &outcome.published().bytes());
+            break;
+        }
+        let outcome = outcome.fails(4, &["No space left", "disk/tmp", "run.temp_dir"]);
+        met += u32::from(outcome.stderr.contains("a temporary file of "));
+        assert!(fs::read_dir(lake.path("disk/tmp")).unwrap().next().is_none());
+        assert!(!lake.path(&output).join("latest.json").exists());
+    }
+    assert!(met > 0);
+}
+
+#[test]
+fn a_full_standard_output_is_no_success() {
+    let lake = Lake::standard();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = lake.command(&run_args(&[]));
+    let outcome = Outcome::of(&lake, command.stdout(Stdio::from(full)).output().unwrap());
+    outcome.fails(4, &["standard output", "No space left"]);
+    lake.publishes(&[]);
+}
