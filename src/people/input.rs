@@ -174,7 +174,7 @@ impl<'a> Opened<'a> {
         match error {
             ScanError::Unreadable { reason, .. } => self.unusable(
                 file,
-                format!("it cannot be read as Parquet, which members and residences are: {reason}"),
+                format!("it is no Parquet file, which members and residences are, or damaged: {reason}"),
             ),
             ScanError::Memory { needed, .. } => self.unusable(
                 file,

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use afterscope::config::raw;
+use afterscope::exposure::ExposureError;
+use afterscope::sorter::{Record, SortError, Sorted, Sorter};
 use afterscope::store::{Io, StoreErrorKind, StoreUrl};
 use tokio::runtime::Runtime;
 
@@ -152,36 +154,74 @@ fn a_large_object_without_room_leaves_nothing_behind() {
     assert_eq!(ended, 3);
 }
 
-/// Enough events that they do not fit in memory while their groups are sorted.
-#[test]
-#[ignore = "slow"]
-fn a_full_disk_while_records_are_sorted_is_named_with_what_was_needed() {
-    let lake = Lake::empty();
-    lake.afterscope(&["sample", "groups-2019", "demo", "--rows", "1000000"]).succeeds();
-    let Some(disk) = Disk::mount(lake.path("disk"), "size=256m") else { return };
-    fs::create_dir(lake.path("disk/tmp")).unwrap();
-    let run = |output: &str| {
-        let mut args = vec!["run", "--config", "demo/afterscope.toml"];
-        args.extend(["--as-of", "2019-11-06", "--threads", "1", "--memory-limit", "115MB"]);
-        args.extend(["--set", "run.temp_dir=../disk/tmp", "--output", output, "--state", "state"]);
-        lake.afterscope(&args)
-    };
-    let expected = run("roomy").succeeds().published().bytes();
-    let mut met = 0;
-    for turn in 0.. {
-        disk.leave(turn * share() as u64 * (64 << 10));
-        let output = format!("out-{turn}");
-        let outcome = run(&output);
-        if outcome.code == 0 {
-            assert_same(&expected, &outcome.published().bytes());
-            break;
-        }
-        let outcome = outcome.fails(4, &["No space left", "disk/tmp", "run.temp_dir"]);
-        met += u32::from(outcome.stderr.contains("a temporary file of "));
-        assert!(fs::read_dir(lake.path("disk/tmp")).unwrap().next().is_none());
-        assert!(!lake.path(&output).join("latest.json").exists());
+/// A record of sixteen bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Pair(u64, u64);
+
+impl Record for Pair {
+    fn prefix(&self) -> u64 {
+        self.0
     }
-    assert!(met > 0);
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_be_bytes());
+        out.extend_from_slice(&self.1.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (a, b) = bytes.split_first_chunk::<8>()?;
+        Some(Self(u64::from_be_bytes(*a), u64::from_be_bytes(*b.first_chunk()?)))
+    }
+}
+
+/// Sorts 40,000 records in a folder, with memory for 10,000: three files of 170,000 bytes.
+fn sort(folder: &Path) -> Result<Vec<Pair>, SortError> {
+    let mut sorter = Sorter::new(folder.into(), 160_000, 2);
+    for i in 0..40_000u64 {
+        sorter.push(Pair(i.wrapping_mul(0x9e37_79b9_7f4a_7c15), i))?;
+    }
+    let mut sorted = Sorted::new(2);
+    sorter.finish(&mut sorted);
+    let mut all = Vec::new();
+    for partition in 0..sorted.partitions {
+        let mut records = sorted.partition(partition)?;
+        while let Some(record) = records.next_record()? {
+            all.push(record);
+        }
+    }
+    Ok(all)
+}
+
+#[test]
+fn a_full_disk_while_records_are_sorted_is_named_with_what_is_needed() {
+    let roomy = tempfile::tempdir().unwrap();
+    let mut expected: Vec<Pair> =
+        (0..40_000u64).map(|i| Pair(i.wrapping_mul(0x9e37_79b9_7f4a_7c15), i)).collect();
+    expected.sort();
+    assert!(sort(roomy.path()).unwrap() == expected);
+    let Some(disk) = Disk::mount(roomy.path().join("disk"), "size=4m") else { return };
+    let folder = roomy.path().join("disk/tmp");
+    fs::create_dir(&folder).unwrap();
+    let mut ended = 0;
+    for room in (0..=640).step_by(64) {
+        disk.leave(room << 10);
+        match sort(&folder) {
+            Ok(found) => assert!(found == expected, "with {room} KiB"),
+            Err(error) => {
+                let text = error.to_string();
+                // 10,000 records of 16 bytes, each with its length in one.
+                for says in ["disk/tmp", "170000 bytes", "No space left", "run.temp_dir"] {
+                    assert!(text.contains(says), "{text}");
+                }
+                assert_eq!(
+                    afterscope::error::Error::from(ExposureError::from(error)).exit_code() as u8,
+                    4
+                );
+                ended += 1;
+            }
+        }
+        assert!(fs::read_dir(&folder).unwrap().next().is_none());
+    }
+    // Three files of 170,000 bytes fit into 512 KiB.
+    assert_eq!(ended, 8);
 }
 
 #[test]

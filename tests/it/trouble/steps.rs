@@ -23,11 +23,15 @@ fn traced(lake: &Lake, log: &str, options: &[&str]) -> Outcome {
     Outcome::of(lake, command.output().unwrap())
 }
 
-/// The names that files take, in turn.
-fn steps(log: &Path) -> Vec<String> {
+/// The names that files have and take, in turn.
+fn steps(log: &Path) -> Vec<[String; 2]> {
     let text = fs::read_to_string(log).unwrap();
     // `linkat(AT_FDCWD, "from", AT_FDCWD, "to", 0) = 0`.
-    text.lines().filter_map(|line| Some(line.rsplit('"').nth(1)?.to_string())).collect()
+    let names = |line: &str| -> Option<[String; 2]> {
+        let mut quoted = line.split('"').skip(1).step_by(2).map(str::to_string);
+        Some([quoted.next()?, quoted.next()?])
+    };
+    text.lines().filter_map(names).collect()
 }
 
 fn ended_at_each_step(name: &str, code: i32) {
@@ -40,12 +44,15 @@ fn ended_at_each_step(name: &str, code: i32) {
     traced(&lake, "steps", &[]).succeeds();
     let steps = steps(&lake.path("steps"));
     // Owners, packs and their index, tables, manifest; tables of the latest, its pointer.
-    assert!(steps.len() > 60 && steps.last().unwrap().ends_with("/out/latest.json"), "{steps:?}");
+    assert!(
+        steps.len() > 60 && steps.last().unwrap()[1].ends_with("/out/latest.json"),
+        "{steps:?}"
+    );
     let mut ended = 0;
-    for step in steps.iter().step_by(share()) {
+    for [from, step] in steps.iter().step_by(share()) {
         fs::remove_dir_all(lake.path("out")).unwrap();
-        let inject = format!("inject={STEPS}:signal={name}:when=1");
-        let outcome = traced(&lake, "log", &["-P", step, "-e", &inject]);
+        let inject = format!("inject={STEPS}:signal={name}");
+        let outcome = traced(&lake, "log", &["-P", from, "-P", step, "-e", &inject]);
         assert!([0, code].contains(&outcome.code), "{step}: {outcome:#?}");
         ended += usize::from(outcome.code == code);
         let names = lake.files().into_keys().filter(|name| name.starts_with("out/"));
@@ -60,7 +67,8 @@ fn ended_at_each_step(name: &str, code: i32) {
         assert!(!lake.path("out/.latest.next").exists(), "{step}");
     }
     eprintln!("{name}: {ended} of {} steps ended a run", steps.len().div_ceil(share()));
-    assert!(ended > 0);
+    // A stopped run may be past the last moment at which it looks.
+    assert!(ended > 0 && (name != "KILL" || ended == steps.len().div_ceil(share())), "{ended}");
 }
 
 fn without_half_written(mut files: Files) -> Files {
