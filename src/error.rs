@@ -151,9 +151,11 @@ impl Error {
             Self::Exposure(ExposureError::Ledger(e)) => of_ledger(e),
             Self::Exposure(ExposureError::Sort(e)) => of_sort(e),
             Self::Exposure(ExposureError::Overflow) => ExitCode::Input,
-            Self::Exposure(ExposureError::Memory { .. } | ExposureError::Reads { .. }) => {
-                ExitCode::User
-            }
+            Self::Exposure(
+                ExposureError::Memory { .. }
+                | ExposureError::Leaves { .. }
+                | ExposureError::Reads { .. },
+            ) => ExitCode::User,
             Self::People(e) => match e {
                 PeopleError::Ledger(e) => of_ledger(e),
                 PeopleError::Sort(e) => of_sort(e),

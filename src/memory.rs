@@ -115,16 +115,22 @@ impl Budget {
         usize::try_from(self.rest / 2 / 8).unwrap_or(usize::MAX) / threads.max(1)
     }
 
-    /// How many of `threads` may merge `packs` packs each at a time, and how many rows of each pack a
-    /// thread may decode at once.
-    pub fn merging(&self, packs: usize, threads: usize) -> (usize, usize) {
+    /// What counting `packs` packs on up to `threads` threads may hold.
+    pub fn counting(&self, packs: usize, threads: usize) -> Counting {
         let packs = u64::try_from(packs).unwrap_or(u64::MAX).max(1);
         let least = packs.saturating_mul(PACK_GROUP + 1024 * MERGED_ROW);
         let may =
             usize::try_from(self.merge / least).unwrap_or(usize::MAX).clamp(1, threads.max(1));
-        let each = self.merge / u64::try_from(may).unwrap_or(1) / packs;
-        let rows = each.saturating_sub(PACK_GROUP) / MERGED_ROW;
-        (may, usize::try_from(rows).unwrap_or(usize::MAX).clamp(1024, 4 << 10))
+        let counters = u64::try_from(may).unwrap_or(1);
+        let each = self.merge / counters / packs;
+        let rows = (each.saturating_sub(PACK_GROUP) / MERGED_ROW).clamp(1024, 4 << 10);
+        let merging = packs.saturating_mul(counters * (PACK_GROUP + rows * MERGED_ROW));
+        Counting {
+            threads: may,
+            rows: usize::try_from(rows).unwrap_or(1024),
+            merging,
+            budget: *self,
+        }
     }
 
     /// Bytes that a run is expected to reach when it keeps up to `rows` rows.
@@ -167,6 +173,32 @@ impl Budget {
     }
 }
 
+/// What a count may hold, and how many rows of each pack a thread decodes at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting {
+    pub threads: usize,
+    pub rows: usize,
+    /// Bytes of the rows that all threads have decoded.
+    merging: u64,
+    pub budget: Budget,
+}
+
+impl Counting {
+    /// The limit that leaves of so many bytes need at the least, where that is more than the one given.
+    /// Beside them records wait to be sorted: of what merging leaves, a quarter is theirs.
+    pub fn beyond_leaves(&self, bytes: u64) -> Option<u64> {
+        let needed = bytes.saturating_mul(4) / 3 + self.merging;
+        (needed > self.budget.rest).then(|| Budget::limit_for(needed))
+    }
+
+    /// Keys that wait to be sorted beside leaves of so many bytes, per thread.
+    pub fn sort_buffer(&self, leaves: u64) -> u64 {
+        let threads = u64::try_from(self.threads).unwrap_or(u64::MAX).max(1);
+        let left = self.budget.rest.saturating_sub(self.merging).saturating_sub(leaves);
+        (left / threads).clamp(2 * MIB, self.budget.sort_buffer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,8 +217,15 @@ mod tests {
                 + budget.pack_buffer / 2 * 5 * threads as u64;
             prop_assert!(BASE + scanning <= limit * MIB, "{budget:?}");
             prop_assert!(budget.sort_buffer * threads as u64 + budget.merge <= limit * MIB);
-            let (may, rows) = budget.merging(8, threads);
-            prop_assert!((1..=threads).contains(&may) && rows >= 1024);
+            let counting = budget.counting(8, threads);
+            prop_assert!((1..=threads).contains(&counting.threads) && counting.rows >= 1024);
+            prop_assert!(counting.merging <= budget.merge.max(12 * MIB));
+            let leaves = (budget.rest - counting.merging) / 4 * 3;
+            prop_assert_eq!(counting.beyond_leaves(leaves), None);
+            let more = counting.beyond_leaves(leaves + 8).unwrap_or_default();
+            prop_assert!(more + 8 > limit * MIB && more < limit * MIB + 64);
+            let sorting = counting.sort_buffer(leaves) * counting.threads as u64;
+            prop_assert!(BASE + leaves + sorting + counting.merging <= limit * MIB);
             let (few, many) = (budget.expected(threads as u64, 1_000), u64::MAX);
             prop_assert!(few <= budget.expected(threads as u64, 1_000_000));
             prop_assert!(budget.expected(threads as u64, many) <= limit * MIB / 4 * 5);

@@ -132,6 +132,31 @@ impl<R: Record> Sorter<R> {
         Ok(())
     }
 
+    /// Leaves the buffer `budget` bytes from now on, if it had more; what it holds beyond is written. In
+    /// steps of an eighth, because its records move to a smaller one.
+    ///
+    /// # Errors
+    /// Where the temporary folder cannot take a full buffer.
+    pub fn limit(&mut self, budget: u64) -> Result<(), SortError> {
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+        if budget >= self.budget - self.budget / 8 {
+            return Ok(());
+        }
+        self.budget = budget;
+        if self.held > budget && !self.buffer.is_empty() {
+            self.spill()?;
+            self.held = 0;
+        }
+        // Pages that records have stood in stay with the buffer.
+        if self.buffer.capacity() > budget / size_of::<R>() + 1 {
+            let mut smaller = Vec::new();
+            smaller.reserve_exact(self.buffer.len());
+            smaller.append(&mut self.buffer);
+            self.buffer = smaller;
+        }
+        Ok(())
+    }
+
     /// A buffer past a few megabytes gets its full size at once: memory that is not touched costs
     /// nothing, and growing by copies touches it over and over.
     #[cold]
@@ -422,6 +447,9 @@ mod tests {
                     record.resize(250 + usize::try_from(i).unwrap(), 7);
                 }
                 sorter.push(Bytes(record.clone())).unwrap();
+                if i == 300 {
+                    sorter.limit(3_000).unwrap();
+                }
                 expected.push(Bytes(record));
             }
             sorter.finish(&mut all);

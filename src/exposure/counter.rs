@@ -22,7 +22,7 @@ use super::records::{ActorRecord, GroupRecord, NOBODY};
 use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
 use crate::ledger::{Block, Merged, Names, Repeats, Row};
-use crate::memory::Budget;
+use crate::memory::Counting;
 use crate::moment::{DAY_MICROS, Moment};
 use crate::scan::batch::{NONE, Outcome, Reject};
 
@@ -158,7 +158,7 @@ impl<'a> Counter<'a> {
         units: &[usize],
         projections: Projections,
         people: &'a AtomicU64,
-        budget: Budget,
+        memory: Counting,
     ) -> Self {
         let first_restriction =
             policy.lock().unwrap_or_else(PoisonError::into_inner).first_restriction;
@@ -166,7 +166,7 @@ impl<'a> Counter<'a> {
         Self {
             first_restriction,
             spaces,
-            lookup: Lookup::new(policy, budget),
+            lookup: Lookup::new(policy, memory),
             places: Vec::new(),
             found: Vec::new(),
             stamps: Vec::new(),
@@ -264,7 +264,15 @@ impl<'a> Counter<'a> {
         for row in block.rows() {
             self.places.push(self.lookup.place(row.app(), row.set(), row.names)?);
         }
+        if self.leaf_stamps.len() < self.lookup.leaf_count() {
+            self.projections.limit(self.lookup.sort_buffer())?;
+        }
         self.leaf_stamps.resize(self.lookup.leaf_count(), NOBODY);
+        let more = self.lookup.leaf_count().saturating_sub(self.tally.sums.len());
+        if self.tally.sums.len() + more > self.tally.sums.capacity() {
+            // A quarter more, not twice as many: sums are large, and the memory limit knows of them.
+            self.tally.sums.reserve_exact(more + self.lookup.leaf_count() / 4);
+        }
         self.tally.sums.resize_with(self.lookup.leaf_count(), Sums::default);
         let mut found = std::mem::take(&mut self.found);
         found.clear();

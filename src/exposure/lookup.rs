@@ -6,15 +6,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ExposureError;
+use super::held::Held;
 use super::policy::{Leaf, LeafCells, LeafTable, MixMap, Pair, Policy, Standing};
 use crate::ledger::Names;
-use crate::memory::Budget;
+use crate::memory::Counting;
 use crate::moment::Moment;
 
 /// What one thread knows of the policy.
 pub struct Lookup<'a> {
     policy: &'a Mutex<Policy>,
-    budget: Budget,
+    memory: Counting,
+    /// What all threads together were last found to hold.
+    held: Held,
     /// Places in `known` by the codes of app and scope set.
     by_codes: MixMap<u64, Option<u32>>,
     known: Vec<Known>,
@@ -22,10 +25,11 @@ pub struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    pub fn new(policy: &'a Mutex<Policy>, budget: Budget) -> Self {
+    pub fn new(policy: &'a Mutex<Policy>, memory: Counting) -> Self {
         Self {
             policy,
-            budget,
+            memory,
+            held: Held::default(),
             by_codes: MixMap::default(),
             known: Vec::new(),
             leaves: LeafTable::default(),
@@ -37,6 +41,11 @@ impl<'a> Lookup<'a> {
         self.leaves.len()
     }
 
+    /// Bytes that are left, on each thread, to what waits to be sorted.
+    pub fn sort_buffer(&self) -> u64 {
+        self.memory.sort_buffer(self.held.bytes(self.memory.threads))
+    }
+
     /// Scopes and cells of a leaf.
     #[inline]
     pub fn cells(&self, leaf: u32) -> Option<LeafCells<'_>> {
@@ -46,7 +55,8 @@ impl<'a> Lookup<'a> {
     /// The place of the leaves of an app and a scope set; `None` where the set is empty.
     ///
     /// # Errors
-    /// [`ExposureError::Memory`] where the answer outgrows the limit.
+    /// [`ExposureError::Memory`] and [`ExposureError::Leaves`] where the answer, or what it is summed
+    /// up from, outgrows the limit.
     #[inline]
     pub fn place(
         &mut self,
@@ -76,10 +86,13 @@ impl<'a> Lookup<'a> {
         } else {
             let (pair, cells) = {
                 let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
-                (policy.pair(names.apps.name(app), set), policy.cells.len() as u64)
+                let pair = policy.pair(names.apps.name(app), set);
+                self.held = policy.held;
+                (pair, policy.cells.len() as u64)
             };
+            self.held.fits(&self.memory)?;
             // A cell has a day, nearly always.
-            if let Some(needed) = self.budget.beyond(cells, cells, 0) {
+            if let Some(needed) = self.memory.budget.beyond(cells, cells, 0) {
                 let (more, needed) = (" so far".into(), needed.div_ceil(1_000_000));
                 return Err(ExposureError::Memory { cells, more, needed });
             }

@@ -3,6 +3,7 @@
 mod counter;
 mod distinct;
 mod groups;
+mod held;
 mod home;
 mod lookup;
 mod observed;
@@ -28,7 +29,7 @@ use crate::effort::{Effort, Part};
 use crate::key::{IdKind, Keyer};
 use crate::ledger::pack::PersonColumn;
 use crate::ledger::{Input, KeyRange, LedgerError, Merge, Names, OpenPack};
-use crate::memory::Budget;
+use crate::memory::{Budget, Counting};
 use crate::scan::Asked;
 use crate::sorter::{SortError, Sorted, Sorter, partition_keys};
 use crate::threads::in_threads;
@@ -68,6 +69,11 @@ pub enum ExposureError {
         "the memory limit does not hold the answer: {cells} rows of figures{more} need at least {needed} MB\ngive more with --memory-limit, or list fewer groups with report.groups"
     )]
     Memory { cells: u64, more: String, needed: u64 },
+
+    #[error(
+        "the memory limit does not hold the sums: {pairs} pairs of an app and a set of scopes so far, with {leaves} stretches of time to sum up in each of {threads} threads, need at least {needed} MB\ngive more with --memory-limit, or count with fewer threads (--threads)"
+    )]
+    Leaves { pairs: u64, leaves: u64, threads: usize, needed: u64 },
 
     #[error(
         "the memory limit does not hold which groups were read by whom: {reads} reads of groups with members so far\ngive more with --memory-limit"
@@ -150,14 +156,14 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         .collect();
     let units: Vec<usize> = sources.iter().map(|s| s.units.len()).collect();
     let sorters = group_spaces + actors.iter().filter(|a| **a).count();
-    let sort_budget = settings.budget.sort_buffer / u64::try_from(sorters.max(1)).unwrap_or(1);
+    let sorters = u64::try_from(sorters.max(1)).unwrap_or(1);
+    let sort_budget = settings.budget.sort_buffer / sorters;
     let temp: Arc<Path> = settings.temp.into();
     let groups_sorters = || {
-        // A namespace has events of one size, nearly always; ids take little beside them.
-        let share = |of: u64| sort_budget / 8 * of;
-        let small = Sorter::new(temp.clone(), share(4), PARTITION_BITS);
-        let events = Sorter::new(temp.clone(), share(3), PARTITION_BITS);
-        let names = Sorter::new(temp.clone(), share(1), PARTITION_BITS);
+        let [small, events, names] = GroupSorters::shares(sort_budget);
+        let small = Sorter::new(temp.clone(), small, PARTITION_BITS);
+        let events = Sorter::new(temp.clone(), events, PARTITION_BITS);
+        let names = Sorter::new(temp.clone(), names, PARTITION_BITS);
         GroupSorters::new(small, events, names)
     };
     let actor_sorter = || Sorter::new(temp.clone(), sort_budget, PARTITION_BITS);
@@ -167,14 +173,14 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let next = AtomicUsize::new(0);
     let people = AtomicU64::new(0);
     let packs = sources.iter().map(|s| s.packs.len()).sum();
-    let (threads, rows) = settings.budget.merging(packs, settings.threads);
+    let memory = settings.budget.counting(packs, settings.threads);
+    let Counting { threads, rows, .. } = memory;
     let counting = |_| {
         let projections = Projections {
             groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
             actors: actors.iter().map(|differ| differ.then(actor_sorter)).collect(),
         };
-        let mut counter =
-            Counter::new(&policy, &spaces, &units, projections, &people, settings.budget);
+        let mut counter = Counter::new(&policy, &spaces, &units, projections, &people, memory);
         let mut names = Names::default();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use super::totals::add;
 use super::{ExposureError, Settings, SourceRows, plan_jobs};
 use crate::key::Key;
 use crate::ledger::{Merge, Merged, Names};
+use crate::memory::Counting;
 use crate::scan::batch::{Interner, NONE, Outcome};
 use crate::sorter::{Record, Sorted, Sorter, decode_key, encode_key};
 use crate::threads::in_threads;
@@ -157,7 +158,7 @@ pub fn list_people(
     let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
     let asked: Vec<_> = sources.iter().map(|s| s.asked.clone()).collect();
     let packs = sources.iter().map(|s| s.packs.len()).sum();
-    let (threads, rows) = settings.budget.merging(packs, settings.threads);
+    let Counting { threads, rows, .. } = settings.budget.counting(packs, settings.threads);
     let jobs = plan_jobs(sources, person_spaces, threads, None);
     let next = AtomicUsize::new(0);
     let parts = in_threads::<_, ExposureError>(threads.min(jobs.len()), |_| {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::held::Held;
 use crate::moment::Moment;
 use crate::registry::{Attestation, Grant, Registry};
 use crate::scan::batch::{NONE, ScopeSet};
@@ -411,6 +412,8 @@ pub struct Policy {
     pub cells: Vec<CellKey>,
     by_key: HashMap<CellKey, u32>,
     pub scope_names: Vec<String>,
+    /// Of pairs and leaves.
+    pub held: Held,
     /// The least of all restrictions: what lies before it is outside, whatever its scopes may be.
     pub first_restriction: Moment,
 }
@@ -426,6 +429,7 @@ impl Policy {
             idle: Vec::new(),
             cells: Vec::new(),
             by_key: HashMap::new(),
+            held: Held::default(),
         }
     }
 
@@ -447,6 +451,7 @@ impl Policy {
             leaves.push(self.number(leaf));
         }
         let pair = Arc::new(Pair { cuts, leaves });
+        self.held.pair(set, &pair);
         self.pairs.insert(key, pair.clone());
         pair
     }
@@ -461,6 +466,7 @@ impl Policy {
             return known.clone();
         }
         let numbered = (u32::try_from(self.leaves.len()).unwrap_or(NONE), Arc::new(leaf));
+        self.held.leaf(&numbered.1);
         self.leaves.push(numbered.1.clone());
         if idle {
             self.idle.push(numbered.clone());

@@ -17,6 +17,19 @@ pub struct Projections {
     pub actors: Vec<Option<Sorter<ActorRecord>>>,
 }
 
+impl Projections {
+    /// Leaves no more than `budget` bytes to what waits to be sorted, in all sorters together.
+    ///
+    /// # Errors
+    /// Temporary files that cannot be written.
+    pub fn limit(&mut self, budget: u64) -> Result<(), ExposureError> {
+        let sorters = self.groups.len() + self.actors.iter().flatten().count();
+        let share = budget / u64::try_from(sorters.max(1)).unwrap_or(1);
+        self.groups.iter_mut().try_for_each(|sorters| sorters.limit(share))?;
+        Ok(self.actors.iter_mut().flatten().try_for_each(|sorter| sorter.limit(share))?)
+    }
+}
+
 /// Events in the order of groups, and the groups' own ids where keys do not give them back.
 pub struct GroupSorters {
     /// Most events are small.
@@ -30,6 +43,20 @@ pub struct GroupSorters {
 impl GroupSorters {
     /// Groups remembered as named; above it the memory is cleared and ids are kept again.
     const NAMED: usize = 1 << 16;
+
+    /// Bytes of the three sorters, of `budget` together: a namespace has events of one size, nearly
+    /// always; ids take little beside them.
+    pub fn shares(budget: u64) -> [u64; 3] {
+        [4, 3, 1].map(|of| budget / 8 * of)
+    }
+
+    /// Leaves no more than `budget` bytes to what waits to be sorted.
+    fn limit(&mut self, budget: u64) -> Result<(), ExposureError> {
+        let [small, events, names] = Self::shares(budget);
+        self.small.limit(small)?;
+        self.events.limit(events)?;
+        Ok(self.names.limit(names)?)
+    }
 
     pub fn new(
         small: Sorter<SmallRecord>,

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::lake::{AS_OF, Lake, call, skipped};
+use crate::lake::{AS_OF, Call, Lake, call, skipped};
 
 /// Runs a program and prints, last, the most memory that it held (KiB).
 const MEASURE: &str = "import resource, subprocess, sys
@@ -54,4 +54,49 @@ fn an_answer_that_does_not_fit_is_refused_with_what_it_needs() {
     assert!(peak <= 200_000_000, "{peak} bytes");
     let (code, ..) = measured(&lake, "afterscope.toml", AS_OF, 1_000).unwrap();
     assert_eq!(code, 0);
+}
+
+/// Apps with calls of any three of forty scopes, hardly any three twice.
+fn many_sets(rows: usize) -> Lake {
+    let lake = Lake::empty();
+    let name = |i: usize| format!("scope-{i:02}");
+    let scopes: Vec<_> =
+        (0..40).map(|i| format!("{},2019-06-01T00:00:00Z,name", name(i))).collect();
+    lake.write("scopes.csv", &format!("scope,deprecated_at,data_fields\n{}\n", scopes.join("\n")));
+    let column = "scopes = { path = \"scope\", encoding = \"space\" }";
+    lake.edit("afterscope.toml", "scopes = \"scope\"", column);
+    lake.edit(
+        "afterscope.toml",
+        "[source.columns]",
+        "scopes_mean = \"exercised\"\n\n[source.columns]",
+    );
+    let sets: Vec<_> = (0..40)
+        .flat_map(|a| (0..a).flat_map(move |b| (0..b).map(move |c| [a, b, c].map(name).join(" "))))
+        .collect();
+    let calls: Vec<_> = (0..rows)
+        .map(|i| Call {
+            scope: sets[i % sets.len()].clone(),
+            ..call(
+                "2019-07-02T08:00:00Z",
+                &format!("app-{}", i / sets.len()),
+                i64::try_from(i).unwrap(),
+            )
+        })
+        .collect();
+    lake.log("logs/dt=2019-07-02/part-0.parquet", &calls);
+    lake
+}
+
+#[test]
+fn sets_of_scopes_that_do_not_fit_are_refused_with_what_they_need() {
+    let lake = many_sets(60_000);
+    let Some((code, peak, stderr)) = measured(&lake, "afterscope.toml", AS_OF, 160) else { return };
+    assert_eq!(code, 1, "{stderr}");
+    for part in ["the memory limit does not hold the sums", "pairs of an app", "--memory-limit"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    assert!(peak <= 160_000_000, "{peak} bytes");
+    let (code, peak, stderr) = measured(&lake, "afterscope.toml", AS_OF, 1_000).unwrap();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(peak <= 1_000_000_000, "{peak} bytes");
 }
