@@ -260,6 +260,11 @@ impl Bound {
         }
     }
 
+    /// Whether the column is the leaf at `path` itself, and no struct or list around it.
+    pub fn is_leaf(&self, path: &[String]) -> bool {
+        matches!(&self.expr, Expr::Path(segments) if segments.as_slice() == path)
+    }
+
     /// The value that every row has, where the file's folder or its lack of the column gives it.
     pub fn constant(&self) -> Option<Option<&str>> {
         match &self.expr {

@@ -430,6 +430,10 @@ impl Decoder {
         let Some(leaf) = bound.single_leaf().filter(|_| self.context.pruning) else {
             return Ok(None);
         };
+        let column = footer.metadata.parquet_schema().columns().get(leaf);
+        if !column.is_some_and(|column| bound.is_leaf(column.path().parts())) {
+            return Ok(None);
+        }
         let column = FlatColumn::open(&footer.metadata, group, leaf, fetched);
         let column = column.map_err(|e| file.unreadable(&e))?;
         Ok(column.filter(|c| matches!(c.data_type(), DataType::Dictionary(..))))

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema, TimeUnit};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::ScanError;
-use super::columns::Bound;
 use super::events::Columns;
 use super::file::OpenFile;
 
@@ -29,30 +28,36 @@ pub(super) fn arrow_metadata(
     let of = |options| ArrowReaderMetadata::try_new(footer.clone(), options);
     let plain = of(options()).map_err(|e| file.unreadable(&e))?;
     let columns = plain.parquet_schema().columns();
-    let mut leaves = columns.iter().map(|column| column.physical_type());
+    let leaves = columns.iter().map(|column| column.physical_type());
     if !leaves.clone().any(|leaf| leaf == PhysicalType::INT96) {
         return Ok(plain);
     }
-    let fields: Fields =
-        plain.schema().fields().iter().map(|field| in_micros(field, &mut leaves)).collect();
+    let fields = in_micros(plain.schema().fields(), leaves);
     of(options().with_schema(Arc::new(Schema::new(fields)))).map_err(|e| file.unreadable(&e))
 }
 
 /// Legacy timestamps in microseconds: as nanoseconds, which the library takes, those before 1677 and after
 /// 2262 would silently become others.
-fn in_micros(field: &FieldRef, leaves: &mut impl Iterator<Item = PhysicalType>) -> FieldRef {
-    let of = match field.data_type() {
-        DataType::Struct(parts) => {
-            DataType::Struct(parts.iter().map(|part| in_micros(part, leaves)).collect())
-        }
-        DataType::List(element) => DataType::List(in_micros(element, leaves)),
-        DataType::Map(entries, sorted) => DataType::Map(in_micros(entries, leaves), *sorted),
-        other => match leaves.next() {
-            Some(PhysicalType::INT96) => DataType::Timestamp(TimeUnit::Microsecond, None),
-            _ => other.clone(),
-        },
+fn in_micros(fields: &Fields, mut leaves: impl Iterator<Item = PhysicalType>) -> Fields {
+    with_leaves(fields, &mut |field| match leaves.next() {
+        Some(PhysicalType::INT96) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        _ => field.clone(),
+    })
+}
+
+/// The fields with other types of their leaves: `of` is asked for each, in their order.
+fn with_leaves(fields: &Fields, of: &mut dyn FnMut(&DataType) -> DataType) -> Fields {
+    fields.iter().map(|field| with_leaves_of(field, of)).collect()
+}
+
+fn with_leaves_of(field: &FieldRef, of: &mut dyn FnMut(&DataType) -> DataType) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Struct(parts) => DataType::Struct(with_leaves(parts, of)),
+        DataType::List(element) => DataType::List(with_leaves_of(element, of)),
+        DataType::Map(entries, sorted) => DataType::Map(with_leaves_of(entries, of), *sorted),
+        other => of(other),
     };
-    Arc::new(field.as_ref().clone().with_data_type(of))
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
 /// Reads app and scope columns as dictionaries where the file has them so.
@@ -64,33 +69,27 @@ pub(super) fn with_dictionaries(
     let wanted: Vec<usize> = [Some(&columns.app), columns.scopes.as_ref()]
         .into_iter()
         .flatten()
-        .filter_map(Bound::single_leaf)
-        .filter(|leaf| {
-            first.is_some_and(|g| {
-                g.columns().get(*leaf).is_some_and(|c| c.dictionary_page_offset().is_some())
+        .filter_map(|bound| Some((bound, bound.single_leaf()?)))
+        .filter(|(bound, leaf)| {
+            let chunk = first.and_then(|group| group.columns().get(*leaf));
+            chunk.is_some_and(|chunk| {
+                let column = chunk.column_descr();
+                chunk.dictionary_page_offset().is_some()
+                    && column.max_rep_level() == 0
+                    && bound.is_leaf(column.path().parts())
             })
         })
-        .filter_map(|leaf| {
-            let column = plain.parquet_schema().columns().get(leaf)?;
-            let [name] = column.path().parts() else { return None };
-            plain.schema().index_of(name).ok()
-        })
+        .map(|(_, leaf)| leaf)
         .collect();
-    let fields: Vec<Field> = plain
-        .schema()
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(i, field)| {
-            if wanted.contains(&i) && *field.data_type() == DataType::Utf8 {
-                let text =
-                    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-                Field::new(field.name(), text, field.is_nullable())
-            } else {
-                field.as_ref().clone()
-            }
-        })
-        .collect();
+    let mut leaf = 0;
+    let fields = with_leaves(plain.schema().fields(), &mut |field| {
+        let is_wanted = wanted.contains(&leaf) && *field == DataType::Utf8;
+        leaf += 1;
+        match is_wanted {
+            true => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            false => field.clone(),
+        }
+    });
     let options = options().with_schema(Arc::new(Schema::new(fields)));
     // Only a faster way to the same values: without it all is read as plain text.
     ArrowReaderMetadata::try_new(plain.metadata().clone(), options)

@@ -29,9 +29,10 @@ pub(super) struct Codes {
 }
 
 impl Codes {
-    /// Definition levels of 0 and 1, whose width stands nowhere.
-    pub(super) fn of_levels(bytes: Bytes) -> Self {
-        Self { bytes, width: 1, next: 0, run: Run::Repeated(0), from: 0, to: 0 }
+    /// Levels of `most` at most, whose width stands nowhere.
+    pub(super) fn of_levels(bytes: Bytes, most: u32) -> Self {
+        let width = index(u32::BITS - most.leading_zeros());
+        Self { bytes, width, next: 0, run: Run::Repeated(0), from: 0, to: 0 }
     }
 
     /// Codes after a byte that gives their width.
@@ -96,6 +97,17 @@ impl Codes {
         };
         let mask = (1u64 << self.width) - 1;
         usize::try_from(word >> (bit % 8) & mask).ok()
+    }
+
+    /// Which of the first `count` packed codes at `at` are `code`, a bit each.
+    pub(super) fn which_are(&self, code: u32, at: usize, count: usize) -> Option<Vec<u8>> {
+        let code = index(code);
+        let eight = |first: usize| {
+            (first..count.min(first + 8)).try_fold(0u8, |bits, number| {
+                Some(bits | u8::from(self.unpack(at, number)? == code) << (number - first))
+            })
+        };
+        (0..count).step_by(8).map(eight).collect()
     }
 
     /// Calls `take` with the place and code of those of the next `count` codes that are `sought`, and

@@ -9,46 +9,54 @@ use parquet::column::page::Page;
 use super::codes::{Codes, Run};
 use super::{Result, chunk, damaged, index, not_flat};
 
-/// Which rows of a page are null, and what follows: its values.
-pub(super) fn levels(page: &Page, optional: bool, rows: usize) -> Result<(Option<Valid>, Bytes)> {
+/// Which rows of a page are null, and what follows: its values. A value that is not null has the level
+/// `defined`; where it or a struct around it is null, it has a lower one.
+pub(super) fn levels(page: &Page, defined: u32, rows: usize) -> Result<(Option<Valid>, Bytes)> {
     let short = || damaged("the levels of a page end early");
     let slice = |bytes: &Bytes, from: usize, to: usize| {
         (from <= to && to <= bytes.len()).then(|| bytes.slice(from..to)).ok_or_else(short)
     };
     match page {
-        Page::DataPage { buf, .. } if !optional => Ok((None, buf.clone())),
+        Page::DataPage { buf, .. } if defined == 0 => Ok((None, buf.clone())),
         Page::DataPage { buf, def_level_encoding, .. } => {
             if *def_level_encoding != Encoding::RLE {
                 return Err(not_flat(format!("levels are encoded as {def_level_encoding}")));
             }
             let length = index(u32::from_le_bytes(*buf.first_chunk().ok_or_else(short)?));
             let end = length.saturating_add(4);
-            Ok((valid(slice(buf, 4, end)?, rows)?, slice(buf, end, buf.len())?))
+            Ok((valid(slice(buf, 4, end)?, defined, rows)?, slice(buf, end, buf.len())?))
         }
         Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
             let from = index(*rep_levels_byte_len);
             let end = from.saturating_add(index(*def_levels_byte_len));
             // The levels count: some writers give another number of nulls.
-            let valid = if optional { valid(slice(buf, from, end)?, rows)? } else { None };
+            let valid = match defined {
+                0 => None,
+                _ => valid(slice(buf, from, end)?, defined, rows)?,
+            };
             Ok((valid, slice(buf, end, buf.len())?))
         }
         Page::DictionaryPage { .. } => Err(damaged("a dictionary stands among the pages")),
     }
 }
 
-/// Definition levels of 0 and 1 as bits; `None` where all are 1.
-fn valid(levels: Bytes, rows: usize) -> Result<Option<Valid>> {
-    let mut levels = Codes::of_levels(levels);
+/// Definition levels as bits: which are `defined`; `None` where all are.
+fn valid(levels: Bytes, defined: u32, rows: usize) -> Result<Option<Valid>> {
+    let short = || damaged("the levels of a page end early");
+    let mut levels = Codes::of_levels(levels, defined);
     let mut bits = BooleanBufferBuilder::new(rows);
     while bits.len() < rows {
-        levels.advance().ok_or_else(|| damaged("the levels of a page end early"))?;
+        levels.advance().ok_or_else(short)?;
         let count = (levels.to - levels.from).min(rows - bits.len());
         match levels.run {
-            Run::Repeated(level) => bits.append_n(count, level == 1),
-            Run::Packed(at) => {
+            Run::Repeated(level) => bits.append_n(count, level == defined),
+            Run::Packed(at) if defined == 1 => {
                 let packed = levels.bytes.get(at..).filter(|b| b.len() * 8 >= count);
-                let packed = packed.ok_or_else(|| damaged("the levels of a page end early"))?;
-                bits.append_packed_range(0..count, packed);
+                bits.append_packed_range(0..count, packed.ok_or_else(short)?);
+            }
+            Run::Packed(at) => {
+                let packed = levels.which_are(defined, at, count).ok_or_else(short)?;
+                bits.append_packed_range(0..count, &packed);
             }
         }
     }

@@ -1,23 +1,26 @@
-//! Flat columns, read page by page at the rows that are wanted.
+//! Columns with one value a row, in structs or not, read page by page at the rows that are wanted.
 //!
 //! Parquet's Arrow reader decodes the rows between two wanted ones to pass over them, and makes arrays
 //! of dictionary codes that are looked at once. Here a page is taken as it was decompressed: values in
 //! plain encoding are read where they lie, and of bit-packed codes only those of wanted rows are
-//! unpacked. docs/performance.md has the figures. Columns of any other shape (nested, long texts,
-//! delta encodings, pages that were not fetched) go through the library's reader, and a test holds
+//! unpacked. docs/performance.md has the figures. Columns of any other shape (lists and maps, long texts,
+//! delta encodings, pages that were not fetched) go through the library's reader, and tests hold
 //! both against each other.
 
 mod codes;
 mod levels;
 mod source;
+mod structs;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_nested;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayData, ArrayRef, DictionaryArray, Int32Array, StringBuilder, make_array};
 use arrow::buffer::{Buffer, NullBuffer};
-use arrow::datatypes::{ArrowNativeType, DataType, Schema, SchemaRef};
+use arrow::datatypes::{ArrowNativeType, DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -29,6 +32,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use codes::{Codes, NARROW};
 use levels::{Valid, levels};
 use source::Pages;
+use structs::{Way, in_structs, way};
 
 use super::prune;
 use super::ranges::BATCH_ROWS;
@@ -45,10 +49,9 @@ fn not_flat(what: impl std::fmt::Display) -> ParquetError {
     ParquetError::NYI(what.to_string())
 }
 
-/// Wanted rows of flat columns, a batch at a time. [`ParquetError::NYI`] says that a page is of a kind
+/// Wanted rows of flat columns, in their structs, a batch at a time. [`ParquetError::NYI`] says that a page is of a kind
 /// that only the library reads: all rows are to be read there.
 pub(super) struct FlatReader<'a> {
-    schema: SchemaRef,
     columns: Vec<FlatColumn>,
     wanted: std::slice::Chunks<'a, u32>,
 }
@@ -66,21 +69,23 @@ impl<'a> FlatReader<'a> {
         leaves.sort_unstable();
         leaves.dedup();
         let mut columns = Vec::with_capacity(leaves.len());
-        let mut fields = Vec::with_capacity(leaves.len());
         for leaf in leaves {
             let Some(column) = FlatColumn::open(metadata, group, leaf, fetched)? else {
                 return Ok(None);
             };
-            let name = metadata.parquet_schema().column(leaf).name().to_string();
-            fields.push(metadata.schema().field_with_name(&name)?.clone());
             columns.push(column);
         }
         // Without a column nothing tells how many rows there are.
-        Ok((!columns.is_empty()).then(|| Self {
-            schema: Arc::new(Schema::new(fields)),
-            columns,
-            wanted: wanted.chunks(BATCH_ROWS),
-        }))
+        Ok((!columns.is_empty()).then(|| Self { columns, wanted: wanted.chunks(BATCH_ROWS) }))
+    }
+
+    fn read(&mut self, rows: &[u32]) -> Result<RecordBatch> {
+        let columns = self.columns.iter_mut();
+        let arrays: Result<Vec<ArrayRef>> = columns.map(|column| column.read(rows)).collect();
+        let ways = self.columns.iter().map(|column| column.way.as_slice());
+        let leaves: Vec<_> = ways.zip(arrays?).collect();
+        let (fields, arrays) = in_structs(&leaves)?;
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
     }
 }
 
@@ -89,8 +94,7 @@ impl Iterator for FlatReader<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rows = self.wanted.next()?;
-        let arrays: Result<Vec<ArrayRef>> = self.columns.iter_mut().map(|c| c.read(rows)).collect();
-        Some(arrays.and_then(|arrays| Ok(RecordBatch::try_new(self.schema.clone(), arrays)?)))
+        Some(self.read(rows))
     }
 }
 
@@ -129,8 +133,10 @@ enum Dictionary {
 pub(super) struct FlatColumn {
     pages: Pages,
     kind: Kind,
+    way: Way,
     data_type: DataType,
-    optional: bool,
+    /// The definition level of a value that is not null: how many of the fields on its way may be null.
+    defined: u32,
     dictionary: Dictionary,
     page: Option<DataPage>,
     /// The first row of the page that comes next.
@@ -153,12 +159,15 @@ impl FlatColumn {
             return Ok(None);
         };
         let Some(chunk) = details.columns().get(leaf) else { return Ok(None) };
-        let ([name], 0, 0..=1) =
-            (descriptor.path().parts(), descriptor.max_rep_level(), descriptor.max_def_level())
+        if descriptor.max_rep_level() > 0 {
+            return Ok(None);
+        }
+        let Some(way) = way(metadata.schema().fields(), leaf) else { return Ok(None) };
+        let (Some(field), Ok(defined)) = (way.last(), u32::try_from(descriptor.max_def_level()))
         else {
             return Ok(None);
         };
-        let data_type = metadata.schema().field_with_name(name)?.data_type().clone();
+        let data_type = field.data_type().clone();
         let Some(kind) = Kind::of(descriptor.physical_type(), &data_type) else { return Ok(None) };
         let codes_only = prune::only_dictionary_pages(details, leaf);
         let rows = usize::try_from(details.num_rows()).unwrap_or(0);
@@ -172,8 +181,9 @@ impl FlatColumn {
         Ok(Some(Self {
             pages: Pages::open(chunk, rows, fetched)?,
             kind,
+            way,
             data_type,
-            optional: descriptor.max_def_level() == 1,
+            defined,
             dictionary: Dictionary::None,
             page: None,
             next_row: 0,
@@ -341,7 +351,7 @@ impl FlatColumn {
         if self.next_row > self.rows {
             return Err(damaged(format!("its pages hold more than its {} rows", self.rows)));
         }
-        let (valid, values) = levels(&page, self.optional, rows)?;
+        let (valid, values) = levels(&page, self.defined, rows)?;
         let values = match page.encoding() {
             Encoding::PLAIN if self.kind != Kind::Texts => Values::Plain(values),
             Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
