@@ -15,6 +15,7 @@ mod projections;
 mod reach;
 mod reads;
 mod records;
+mod rules;
 mod tally;
 mod totals;
 mod trace;
@@ -37,8 +38,9 @@ use crate::threads::in_threads;
 
 pub use groups::{GroupRow, RestGroups};
 pub use people_list::{Choice, Entry, Facts, Listing, list_people};
-pub use policy::{CellKey, Grain, Rules, Window};
+pub use policy::{CellKey, Grain, Window};
 pub use reach::{NOWHERE, PeopleOf, Residents};
+pub use rules::Rules;
 pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 pub use trace::{Figure, Share, Shares, trace};
