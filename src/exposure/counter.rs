@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::ExposureError;
-use super::lookup::{LeafAt, Lookup};
+use super::lookup::{LeafAt, Lookup, Place};
 use super::observed::{ObservedReader, ObservedWriter};
+use super::parts::Part;
 use super::pending::{Pending, PendingEvent, Refusal};
 use super::policy::{MixHasher, Policy, Standing, WindowSet, count_windows};
 use super::projections::Projections;
-use super::records::{ActorRecord, GroupRecord, NOBODY};
+use super::records::{ActorRecord, GroupRecord, InParts, NOBODY};
 use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
 use crate::ledger::{Block, Merged, Names, Repeats, Row};
@@ -48,8 +49,10 @@ pub struct Counter<'a> {
     spaces: &'a [SourceSpaces],
     lookup: Lookup<'a>,
     /// By row of the block at hand.
-    places: Vec<Option<u32>>,
+    places: Vec<Place>,
     found: Vec<Option<LeafAt>>,
+    /// Of the event at hand, if it has any.
+    parts: Vec<Part>,
     stamps: Vec<Stamp>,
     pending: Pending,
     pub tally: Tally,
@@ -62,6 +65,8 @@ pub struct Counter<'a> {
     people: &'a AtomicU64,
     /// (day, leaf) of the person's counted events.
     visits: Vec<(i64, u32)>,
+    /// The person's counted events.
+    exposures: u64,
     /// By leaf: the last person seen there.
     leaf_stamps: Vec<u64>,
     visits_limit: usize,
@@ -169,6 +174,7 @@ impl<'a> Counter<'a> {
             lookup: Lookup::new(policy, memory),
             places: Vec::new(),
             found: Vec::new(),
+            parts: Vec::new(),
             stamps: Vec::new(),
             pending: Pending::default(),
             tally: Tally {
@@ -183,6 +189,7 @@ impl<'a> Counter<'a> {
             ordinals: 0..0,
             people,
             visits: Vec::new(),
+            exposures: 0,
             leaf_stamps: Vec::new(),
             visits_limit: 1 << 16,
             event: None,
@@ -261,27 +268,43 @@ impl<'a> Counter<'a> {
         // What is looked up for every row lies in tables. Loops that do nothing else wait for many rows
         // at once.
         self.places.clear();
+        self.lookup.begin_block();
         for row in block.rows() {
             self.places.push(self.lookup.place(row.app(), row.set(), row.names)?);
         }
-        if self.leaf_stamps.len() < self.lookup.leaf_count() {
-            self.projections.limit(self.lookup.sort_buffer())?;
-        }
-        self.leaf_stamps.resize(self.lookup.leaf_count(), NOBODY);
-        let more = self.lookup.leaf_count().saturating_sub(self.tally.sums.len());
-        if self.tally.sums.len() + more > self.tally.sums.capacity() {
-            // A quarter more, not twice as many: sums are large, and the memory limit knows of them.
-            self.tally.sums.reserve_exact(more + self.lookup.leaf_count() / 4);
-        }
-        self.tally.sums.resize_with(self.lookup.leaf_count(), Sums::default);
         let mut found = std::mem::take(&mut self.found);
         found.clear();
-        let leaves = block.rows().zip(&self.places);
-        found.extend(leaves.map(|(row, place)| Some(self.lookup.leaf((*place)?, row.at()))));
+        for (row, place) in block.rows().zip(&self.places) {
+            found.push(match place {
+                Place::Nowhere => None,
+                Place::Whole(place) => Some(self.lookup.leaf(*place, row.at())),
+                Place::InParts => {
+                    Some(self.lookup.leaf_in_parts(row.app(), row.set(), row.at())?)
+                }
+            });
+        }
+        self.make_room()?;
         for (row, leaf) in block.rows().zip(&found) {
             self.take_row(&row, *leaf)?;
         }
         self.found = found;
+        Ok(())
+    }
+
+    /// Makes room for the sums of leaves that were met first.
+    fn make_room(&mut self) -> Result<(), ExposureError> {
+        let leaves = self.lookup.leaf_count();
+        if self.leaf_stamps.len() >= leaves {
+            return Ok(());
+        }
+        self.projections.limit(self.lookup.sort_buffer())?;
+        self.leaf_stamps.resize(leaves, NOBODY);
+        let sums = &mut self.tally.sums;
+        if leaves > sums.capacity() {
+            // A quarter more, not twice as many: sums are large, and the memory limit knows of them.
+            sums.reserve_exact(leaves - sums.len() + leaves / 4);
+        }
+        sums.resize_with(leaves, Sums::default);
         Ok(())
     }
 
@@ -356,10 +379,13 @@ impl<'a> Counter<'a> {
                 }
             }
             for (place, row) in rows {
-                if let Some(place_of_leaves) = self.lookup.place(row.app, row.set, names)? {
-                    let leaf = self.lookup.leaf(place_of_leaves, row.at);
-                    self.count(place, &row, leaf)?;
-                }
+                let leaf = match self.lookup.place(row.app, row.set, names)? {
+                    Place::Nowhere => continue,
+                    Place::Whole(known) => self.lookup.leaf(known, row.at),
+                    Place::InParts => self.lookup.leaf_in_parts(row.app, row.set, row.at)?,
+                };
+                self.make_room()?;
+                self.count(place, &row, leaf)?;
             }
         }
         Ok(())
@@ -372,32 +398,13 @@ impl<'a> Counter<'a> {
         }
         let (refusal, term) = match event.outcome() {
             Outcome::Allowed if leaf.exercised => {
-                let (at, weight, nobody) = (event.at(), event.weight(), self.person.is_none());
-                let day = at.micros.div_euclid(DAY_MICROS);
-                let (bytes, records) = (event.bytes(), event.records());
-                let number = leaf.number;
-                self.pending.events.push(PendingEvent {
-                    leaf: number,
-                    nobody,
-                    only_visit: false,
-                    day,
-                    at,
-                    weight,
-                    bytes,
-                    records,
-                });
-                if !nobody {
-                    self.visit(day, number);
+                self.exposures += 1;
+                if leaf.in_parts {
+                    self.expose_parts(place, event, leaf)?;
+                } else {
+                    self.expose(event, leaf.number);
+                    self.project(place, event, leaf.number)?;
                 }
-                let fields = event.fields();
-                if fields != NONE {
-                    let key = u64::from(number) << 32 | u64::from(fields);
-                    if self.last_fields != key {
-                        self.last_fields = key;
-                        self.fields.insert(key);
-                    }
-                }
-                self.project(place, event, number)?;
                 (None, Term::Counted)
             }
             // Rule 12 asks for every scope of the row, rule 3 for those that count.
@@ -407,13 +414,80 @@ impl<'a> Counter<'a> {
             Outcome::Unknown => (Some(Refusal::Unknown), Term::Unknown),
         };
         if let Some(refusal) = refusal {
-            self.pending.refused.push((leaf.number, refusal, event.weight()));
+            if leaf.in_parts {
+                let (.., parts) = self.lookup.parts(leaf);
+                let weight = event.weight();
+                self.pending.refused.extend(parts.iter().map(|part| (part.leaf, refusal, weight)));
+            } else {
+                self.pending.refused.push((leaf.number, refusal, event.weight()));
+            }
         }
         self.term(place, term);
         if self.pending.is_full() {
             self.pending.apply(&mut self.tally.sums)?;
         }
         Ok(())
+    }
+
+    /// Adds an event to the sums of a leaf.
+    #[inline]
+    fn expose(&mut self, event: &impl Event, leaf: u32) {
+        let (at, weight, nobody) = (event.at(), event.weight(), self.person.is_none());
+        let day = at.micros.div_euclid(DAY_MICROS);
+        let (bytes, records) = (event.bytes(), event.records());
+        self.pending.events.push(PendingEvent {
+            leaf,
+            nobody,
+            only_visit: false,
+            day,
+            at,
+            weight,
+            bytes,
+            records,
+        });
+        if !nobody {
+            self.visit(day, leaf);
+        }
+        let fields = event.fields();
+        if fields != NONE {
+            let key = u64::from(leaf) << 32 | u64::from(fields);
+            if self.last_fields != key {
+                self.last_fields = key;
+                self.fields.insert(key);
+            }
+        }
+    }
+
+    /// Adds an event to the sums of its parts.
+    fn expose_parts(
+        &mut self,
+        place: u64,
+        event: &impl Event,
+        leaf: LeafAt,
+    ) -> Result<(), ExposureError> {
+        let mut parts = std::mem::take(&mut self.parts);
+        let (app, set, own) = self.lookup.parts(leaf);
+        parts.clear();
+        parts.extend_from_slice(own);
+        for part in &parts {
+            if part.exposed {
+                self.expose(event, part.leaf);
+                self.acted(event, part.leaf)?;
+            } else {
+                self.pending.refused.push((part.leaf, Refusal::HeldOnly, event.weight()));
+            }
+        }
+        self.parts = parts;
+        let Some((space, group)) = self.group(place, event)? else { return Ok(()) };
+        let Some(sorters) = self.projections.groups.get_mut(space) else { return Ok(()) };
+        let Moment { micros, nanos } = event.at();
+        sorters.push_in_parts(GroupRecord {
+            group,
+            subject: if self.person.is_none() { NOBODY } else { self.ordinal },
+            of: InParts { app, set, nanos },
+            micros,
+            weight: event.weight(),
+        })
     }
 
     #[inline]
@@ -430,7 +504,21 @@ impl<'a> Counter<'a> {
         }
     }
 
+    /// Puts an event of a leaf down for the second pass.
     fn project(&mut self, place: u64, event: &impl Event, leaf: u32) -> Result<(), ExposureError> {
+        self.acted(event, leaf)?;
+        let Some((space, group)) = self.group(place, event)? else { return Ok(()) };
+        let Some(sorters) = self.projections.groups.get_mut(space) else { return Ok(()) };
+        sorters.push(GroupRecord {
+            group,
+            subject: if self.person.is_none() { NOBODY } else { self.ordinal },
+            of: leaf,
+            micros: event.at().micros,
+            weight: event.weight(),
+        })
+    }
+
+    fn acted(&mut self, event: &impl Event, leaf: u32) -> Result<(), ExposureError> {
         if matches!(self.projections.actors.get(self.person_space), Some(Some(_)))
             && let Some(actor) = event.actor()
         {
@@ -442,19 +530,24 @@ impl<'a> Counter<'a> {
                 }
             }
         }
-        let Some(group) = event.group() else { return Ok(()) };
+        Ok(())
+    }
+
+    /// Namespace and key of the group that was read; its own id is kept.
+    #[inline]
+    fn group(
+        &mut self,
+        place: u64,
+        event: &impl Event,
+    ) -> Result<Option<(usize, Key)>, ExposureError> {
+        let Some(group) = event.group() else { return Ok(None) };
         let space = self.spaces.get(unpack(place).0).map_or(0, |s| s.group_space);
-        let Some(sorters) = self.projections.groups.get_mut(space) else { return Ok(()) };
-        if let Some(id) = event.group_id() {
+        if let Some(id) = event.group_id()
+            && let Some(sorters) = self.projections.groups.get_mut(space)
+        {
             sorters.name(group, id)?;
         }
-        sorters.push(GroupRecord {
-            group,
-            subject: if self.person.is_none() { NOBODY } else { self.ordinal },
-            leaf,
-            micros: event.at().micros,
-            weight: event.weight(),
-        })
+        Ok(Some((space, group)))
     }
 
     fn flush_actors(&mut self) -> Result<(), ExposureError> {
@@ -474,6 +567,7 @@ impl<'a> Counter<'a> {
             self.flush_actors()?;
         }
         if self.visits.is_empty() {
+            self.exposures = 0;
             return Ok(());
         }
         if let (Some(observed), Some(person)) = (&mut self.observed, self.person) {
@@ -490,6 +584,17 @@ impl<'a> Counter<'a> {
                 Some(event) => event.only_visit = true,
                 None => self.pending.people.push((*leaf, *day, true)),
             },
+            // Parts of one event: no two of them have a cell in common.
+            visits if self.exposures == 1 => {
+                let own = self.pending.events.len().checked_sub(visits.len());
+                match own.and_then(|from| self.pending.events.get_mut(from..)) {
+                    Some(events) => events.iter_mut().for_each(|event| event.only_visit = true),
+                    None => {
+                        let people = visits.iter().map(|(day, leaf)| (*leaf, *day, true));
+                        self.pending.people.extend(people);
+                    }
+                }
+            }
             [(_, first), ..] => {
                 let one_leaf = self.visits.iter().all(|visit| visit.1 == *first);
                 self.visits.sort_unstable();
@@ -498,6 +603,7 @@ impl<'a> Counter<'a> {
             }
         }
         self.visits.clear();
+        self.exposures = 0;
         Ok(())
     }
 

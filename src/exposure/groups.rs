@@ -2,11 +2,13 @@
 
 use std::cmp::Reverse;
 
-use super::ExposureError;
-use super::policy::{LeafCells, LeafScope, LeafTable, Window, WindowSet, count_windows};
+use super::parts::{Part, Parts};
+use super::policy::{LeafCells, LeafScope, LeafTable, Policy, Window, WindowSet, count_windows};
+use super::projections::{BySize, GroupSorters};
 use super::reads::{GroupReads, Reads};
-use super::records::{GroupName, GroupRecord, NOBODY, SmallRecord};
+use super::records::{GroupName, GroupRecord, InParts, NOBODY, Of, SmallRecord};
 use super::totals::add;
+use super::{ExposureError, PARTITION_BITS};
 use crate::key::{IdKind, Key, Keyer};
 use crate::moment::Moment;
 use crate::people::{GroupCursor, GroupStretches};
@@ -186,44 +188,92 @@ struct Current {
     last: i64,
 }
 
-/// Everything sorted of one group namespace.
-pub struct SortedGroups {
-    pub small: Sorted<SmallRecord>,
-    pub events: Sorted<GroupRecord>,
-    pub names: Sorted<GroupName>,
-    pub kind: Option<IdKind>,
+/// Events of one kind, sorted.
+pub struct SortedBySize<L> {
+    small: Sorted<SmallRecord<L>>,
+    large: Sorted<GroupRecord<L>>,
 }
 
-impl SortedGroups {
-    /// Bytes in temporary files.
-    pub fn spilled(&self) -> u64 {
-        self.small.spilled() + self.events.spilled() + self.names.spilled()
+impl<L: Of> SortedBySize<L> {
+    fn new() -> Self {
+        Self { small: Sorted::new(PARTITION_BITS), large: Sorted::new(PARTITION_BITS) }
+    }
+
+    fn take(&mut self, sorters: BySize<L>) {
+        sorters.small.finish(&mut self.small);
+        sorters.large.finish(&mut self.large);
+    }
+
+    fn spilled(&self) -> u64 {
+        self.small.spilled() + self.large.spilled()
     }
 }
 
-/// Events of both sizes in the order of (group, person).
-struct Events<'a> {
-    small: Ordered<'a, SmallRecord>,
-    large: Ordered<'a, GroupRecord>,
-    next_small: Option<GroupRecord>,
-    next_large: Option<GroupRecord>,
+/// Everything sorted of one group namespace.
+pub struct SortedGroups {
+    whole: SortedBySize<u32>,
+    in_parts: SortedBySize<InParts>,
+    names: Sorted<GroupName>,
+    kind: Option<IdKind>,
 }
 
-impl<'a> Events<'a> {
-    fn open(sorted: &'a SortedGroups, partition: usize) -> Result<Self, ExposureError> {
+impl SortedGroups {
+    pub fn new(kind: Option<IdKind>) -> Self {
+        let (whole, in_parts) = (SortedBySize::new(), SortedBySize::new());
+        Self { whole, in_parts, names: Sorted::new(PARTITION_BITS), kind }
+    }
+
+    /// Takes what one thread has collected.
+    pub fn take(&mut self, sorters: GroupSorters) {
+        self.whole.take(sorters.whole);
+        self.in_parts.take(sorters.in_parts);
+        sorters.names.finish(&mut self.names);
+    }
+
+    pub fn partitions(&self) -> usize {
+        self.names.partitions
+    }
+
+    /// Bytes in temporary files.
+    pub fn spilled(&self) -> u64 {
+        self.whole.spilled() + self.in_parts.spilled() + self.names.spilled()
+    }
+}
+
+/// Events of one kind and both sizes, in the order of (group, person).
+struct Stream<'a, L> {
+    small: Ordered<'a, SmallRecord<L>>,
+    large: Ordered<'a, GroupRecord<L>>,
+    next_small: Option<GroupRecord<L>>,
+    next_large: Option<GroupRecord<L>>,
+}
+
+impl<'a, L: Of> Stream<'a, L> {
+    fn open(sorted: &'a SortedBySize<L>, partition: usize) -> Result<Self, ExposureError> {
         let mut small = sorted.small.partition(partition)?;
-        let mut large = sorted.events.partition(partition)?;
+        let mut large = sorted.large.partition(partition)?;
         let next_small = small.next_record()?.map(|r| r.record());
         let next_large = large.next_record()?;
         Ok(Self { small, large, next_small, next_large })
     }
 
-    fn next(&mut self) -> Result<Option<GroupRecord>, ExposureError> {
-        let large_first = match (&self.next_small, &self.next_large) {
+    #[inline]
+    fn large_first(&self) -> bool {
+        match (&self.next_small, &self.next_large) {
             (Some(small), Some(large)) => large < small,
             (small, _) => small.is_none(),
-        };
-        if large_first {
+        }
+    }
+
+    /// Group and person of the next event.
+    #[inline]
+    fn peek(&self) -> Option<(Key, u64)> {
+        let next = if self.large_first() { &self.next_large } else { &self.next_small };
+        next.as_ref().map(|record| (record.group, record.subject))
+    }
+
+    fn next(&mut self) -> Result<Option<GroupRecord<L>>, ExposureError> {
+        if self.large_first() {
             let next = self.large.next_record()?;
             return Ok(std::mem::replace(&mut self.next_large, next));
         }
@@ -232,9 +282,63 @@ impl<'a> Events<'a> {
     }
 }
 
+/// An event of either kind.
+#[derive(Clone, Copy)]
+enum GroupEvent {
+    Whole(GroupRecord<u32>),
+    InParts(GroupRecord<InParts>),
+}
+
+impl GroupEvent {
+    fn group(&self) -> Key {
+        match self {
+            Self::Whole(record) => record.group,
+            Self::InParts(record) => record.group,
+        }
+    }
+}
+
+/// Events of both kinds in the order of (group, person).
+struct Events<'a> {
+    whole: Stream<'a, u32>,
+    in_parts: Stream<'a, InParts>,
+}
+
+impl<'a> Events<'a> {
+    fn open(sorted: &'a SortedGroups, partition: usize) -> Result<Self, ExposureError> {
+        let whole = Stream::open(&sorted.whole, partition)?;
+        Ok(Self { whole, in_parts: Stream::open(&sorted.in_parts, partition)? })
+    }
+
+    fn next(&mut self) -> Result<Option<GroupEvent>, ExposureError> {
+        let in_parts_first = match (self.in_parts.peek(), self.whole.peek()) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(in_parts), Some(whole)) => in_parts < whole,
+        };
+        Ok(if in_parts_first {
+            self.in_parts.next()?.map(GroupEvent::InParts)
+        } else {
+            self.whole.next()?.map(GroupEvent::Whole)
+        })
+    }
+}
+
+/// An event as it is counted in a leaf.
+#[derive(Clone, Copy)]
+struct Counted {
+    subject: u64,
+    micros: i64,
+    weight: i64,
+}
+
 /// Counts groups on one thread.
 pub struct GroupCounter<'a> {
     leaves: &'a LeafTable,
+    policy: &'a Policy,
+    parts: Parts,
+    /// Of the event at hand.
+    found: Vec<Part>,
     keyer: &'a Keyer,
     /// By cell.
     pub groups: Vec<[u64; Window::COUNT]>,
@@ -261,14 +365,17 @@ pub struct GroupsSeen {
 impl<'a> GroupCounter<'a> {
     pub fn new(
         leaves: &'a LeafTable,
-        cells: usize,
-        scopes: usize,
+        policy: &'a Policy,
         limit: Option<u64>,
         keyer: &'a Keyer,
         reads: GroupReads,
     ) -> Self {
+        let (cells, scopes) = (policy.cells.len(), policy.scope_names.len());
         Self {
             leaves,
+            policy,
+            parts: Parts::default(),
+            found: Vec::new(),
             keyer,
             groups: vec![[0; Window::COUNT]; cells],
             stamps: vec![(0, 0); cells],
@@ -297,14 +404,14 @@ impl<'a> GroupCounter<'a> {
         let mut events = Events::open(sorted, partition)?;
         let mut next = events.next()?;
         while let Some(first) = next {
-            let group = first.group;
+            let group = first.group();
             self.number += 1;
             self.stretches = match &mut members {
                 Some(members) => members.find(group)?.cloned(),
                 None => None,
             };
             next = Some(first);
-            while let Some(record) = next.filter(|record| record.group == group) {
+            while let Some(record) = next.filter(|record| record.group() == group) {
                 self.take(&record)?;
                 next = events.next()?;
             }
@@ -320,12 +427,42 @@ impl<'a> GroupCounter<'a> {
         Ok(())
     }
 
-    fn take(&mut self, record: &GroupRecord) -> Result<(), ExposureError> {
-        let Some(LeafCells { scopes, exposed }) = self.leaves.get(record.leaf) else {
+    fn take(&mut self, event: &GroupEvent) -> Result<(), ExposureError> {
+        match event {
+            GroupEvent::Whole(GroupRecord { of, subject, micros, weight, .. }) => {
+                self.count(*of, Counted { subject: *subject, micros: *micros, weight: *weight })
+            }
+            GroupEvent::InParts(GroupRecord { of, subject, micros, weight, .. }) => {
+                let event = Counted { subject: *subject, micros: *micros, weight: *weight };
+                self.find_parts(*of, *micros)?;
+                for at in 0..self.found.len() {
+                    let part = self.found.get(at).filter(|part| part.exposed).map(|part| part.leaf);
+                    part.map_or(Ok(()), |leaf| self.count(leaf, event))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn find_parts(&mut self, of: InParts, micros: i64) -> Result<(), ExposureError> {
+        let InParts { app, set, nanos } = of;
+        let Some(scopes) = self.policy.set(set) else {
+            return Err(ExposureError::Internal { what: format!("there is no scope set {set}") });
+        };
+        self.found.clear();
+        let mut known = self.policy;
+        self.parts.find((app, &scopes), Moment { micros, nanos }, &mut known, &mut self.found)?;
+        self.parts.learned.clear();
+        Ok(())
+    }
+
+    /// Counts an event of the group in a leaf.
+    fn count(&mut self, leaf: u32, record: Counted) -> Result<(), ExposureError> {
+        let Some(LeafCells { scopes, exposed }) = self.leaves.get(leaf) else {
             return Ok(());
         };
         if let Some(group) = &self.stretches {
-            self.reads.event(group, record.micros, record.leaf, record.subject == NOBODY);
+            self.reads.event(group, record.micros, leaf, record.subject == NOBODY);
         }
         for LeafScope { scope, app_cell } in scopes {
             let index = usize::try_from(*scope).unwrap_or(usize::MAX);

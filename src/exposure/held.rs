@@ -5,18 +5,14 @@
 //! very many pairs of app and scope set is refused early.
 
 use super::ExposureError;
+use super::parts::SetOfScopes;
 use super::policy::{Leaf, Pair};
 use super::tally::Sums;
 use crate::memory::Counting;
 use crate::moment::Moment;
-use crate::scan::batch::ScopeSet;
 
-/// A text of a few bytes, in the list or key that holds it: its place there and an allocation.
-const TEXT: usize = size_of::<String>() + 32;
-
-/// A pair's place in the tables that find it, of which up to a half is empty.
-const FOUND: usize = 2 * (size_of::<(Option<String>, ScopeSet)>() + 16);
-const FOUND_BY_CODES: usize = 40;
+/// A pair's place in the table that finds it, of which up to a half is empty.
+const FOUND: usize = 40;
 
 /// What a thread keeps of a pair to find a row's leaf, and of a leaf beside its cells and sums: stamps,
 /// where its cells stand, and a few days of every other leaf.
@@ -32,12 +28,18 @@ pub struct Held {
 }
 
 impl Held {
-    pub fn pair(&mut self, set: &ScopeSet, pair: &Pair) {
-        let texts = 1 + set.scopes.len() + set.exercised.len();
+    pub fn set(&mut self, set: &SetOfScopes) {
+        let list = size_of_val(&*set.scopes) + size_of::<SetOfScopes>() + 16;
+        self.shared += list + FOUND + size_of::<usize>();
+        // Each thread finds it by the code that it has there.
+        self.each += size_of::<(u32, usize)>();
+    }
+
+    pub fn pair(&mut self, pair: &Pair) {
         let segments = size_of::<Moment>() + size_of::<(u32, usize)>();
         self.pairs += 1;
-        self.shared += FOUND + texts * TEXT + size_of::<Pair>() + pair.leaves().len() * segments;
-        self.each += FOUND_BY_CODES + PAIR_IN_THREAD;
+        self.shared += FOUND + size_of::<Pair>() + pair.leaves().len() * segments;
+        self.each += FOUND + PAIR_IN_THREAD;
     }
 
     pub fn leaf(&mut self, leaf: &Leaf) {

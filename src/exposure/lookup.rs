@@ -3,36 +3,61 @@
 //! The policy is shared by all threads. Each keeps what it has met in tables of its own, small and in
 //! few places.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::ExposureError;
-use super::held::Held;
-use super::policy::{Leaf, LeafCells, LeafTable, MixMap, Pair, Policy, Standing};
+use super::parts::{Part, Parts, SetOfScopes, Shared};
+use super::policy::{Leaf, LeafCells, LeafTable, Leaves, MixMap, Pair, Policy, Standing};
 use crate::ledger::Names;
 use crate::memory::Counting;
 use crate::moment::Moment;
 
 /// What one thread knows of the policy.
 pub struct Lookup<'a> {
-    policy: &'a Mutex<Policy>,
-    memory: Counting,
-    /// What all threads together were last found to hold.
-    held: Held,
+    shared: Shared<'a>,
     /// Places in `known` by the codes of app and scope set.
-    by_codes: MixMap<u64, Option<u32>>,
+    by_codes: MixMap<u64, Place>,
     known: Vec<Known>,
     leaves: LeafTable,
+    /// By codes: numbers of apps that have events in parts, and of scope sets, for all threads.
+    apps: MixMap<u32, u32>,
+    sets: MixMap<u32, (u32, Arc<SetOfScopes>)>,
+    parts: Parts,
+    /// Events in parts of the block at hand, and their parts.
+    split: Vec<Split>,
+    found: Vec<Part>,
+}
+
+/// Where the leaves of an app and a scope set are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// None of the set's scopes is asked for.
+    Nowhere,
+    Whole(u32),
+    InParts,
+}
+
+/// An event in parts: numbers of its app and scope set, and where its parts stand.
+#[derive(Clone, Copy, Debug)]
+struct Split {
+    app: u32,
+    set: u32,
+    from: usize,
+    to: usize,
 }
 
 impl<'a> Lookup<'a> {
     pub fn new(policy: &'a Mutex<Policy>, memory: Counting) -> Self {
         Self {
-            policy,
-            memory,
-            held: Held::default(),
+            shared: Shared::new(policy, memory),
             by_codes: MixMap::default(),
             known: Vec::new(),
             leaves: LeafTable::default(),
+            apps: MixMap::default(),
+            sets: MixMap::default(),
+            parts: Parts::default(),
+            split: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -43,7 +68,7 @@ impl<'a> Lookup<'a> {
 
     /// Bytes that are left, on each thread, to what waits to be sorted.
     pub fn sort_buffer(&self) -> u64 {
-        self.memory.sort_buffer(self.held.bytes(self.memory.threads))
+        self.shared.sort_buffer()
     }
 
     /// Scopes and cells of a leaf.
@@ -52,57 +77,61 @@ impl<'a> Lookup<'a> {
         self.leaves.get(leaf)
     }
 
-    /// The place of the leaves of an app and a scope set; `None` where the set is empty.
+    /// Forgets the parts of earlier events.
+    pub fn begin_block(&mut self) {
+        self.split.clear();
+        self.found.clear();
+    }
+
+    /// Where the leaves of an app and a scope set are found.
     ///
     /// # Errors
-    /// [`ExposureError::Memory`] and [`ExposureError::Leaves`] where the answer, or what it is summed
-    /// up from, outgrows the limit.
+    /// As [`Shared::ask`].
     #[inline]
-    pub fn place(
-        &mut self,
-        app: u32,
-        set: u32,
-        names: &Names,
-    ) -> Result<Option<u32>, ExposureError> {
-        let codes = u64::from(app) << 32 | u64::from(set);
-        match self.by_codes.get(&codes) {
+    pub fn place(&mut self, app: u32, set: u32, names: &Names) -> Result<Place, ExposureError> {
+        match self.by_codes.get(&both(app, set)) {
             Some(place) => Ok(*place),
-            None => self.learn(codes, app, set, names),
+            None => self.place_in_parts(app, set, names),
         }
     }
 
-    #[cold]
-    fn learn(
+    /// Sets that are counted in parts may be as many as rows: no table has a place for each.
+    fn place_in_parts(
         &mut self,
-        codes: u64,
         app: u32,
         set: u32,
         names: &Names,
-    ) -> Result<Option<u32>, ExposureError> {
-        let set = usize::try_from(set).ok().and_then(|i| names.sets.sets().get(i));
-        let Some(set) = set else { return Ok(None) };
-        let place = if set.scopes.is_empty() {
-            None
+    ) -> Result<Place, ExposureError> {
+        let several = self.sets.get(&set).is_some_and(|(_, set)| set.scopes.len() > 1);
+        if several && self.apps.contains_key(&app) {
+            return Ok(Place::InParts);
+        }
+        self.learn(app, set, names)
+    }
+
+    #[cold]
+    fn learn(&mut self, app: u32, set: u32, names: &Names) -> Result<Place, ExposureError> {
+        let carried = usize::try_from(set).ok().and_then(|i| names.sets.sets().get(i));
+        let Some(carried) = carried else { return Ok(Place::Nowhere) };
+        let place = if carried.scopes.is_empty() {
+            Place::Nowhere
         } else {
-            let (pair, cells) = {
-                let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
-                let pair = policy.pair(names.apps.name(app), set);
-                self.held = policy.held;
-                (pair, policy.cells.len() as u64)
-            };
-            self.held.fits(&self.memory)?;
-            // A cell has a day, nearly always.
-            if let Some(needed) = self.memory.budget.beyond(cells, cells, 0) {
-                let (more, needed) = (" so far".into(), needed.div_ceil(1_000_000));
-                return Err(ExposureError::Memory { cells, more, needed });
+            match self.shared.ask(|policy| policy.find(names.apps.name(app), carried))? {
+                Leaves::Whole(pair) => {
+                    for (number, leaf) in pair.leaves() {
+                        self.leaves.learn(*number, leaf);
+                    }
+                    self.known.push(Known::new(pair));
+                    Place::Whole(u32::try_from(self.known.len() - 1).unwrap_or(u32::MAX))
+                }
+                Leaves::InParts { app: of, set: number, scopes } => {
+                    self.apps.insert(app, of);
+                    self.sets.insert(set, (number, scopes));
+                    return Ok(Place::InParts);
+                }
             }
-            for (number, leaf) in pair.leaves() {
-                self.leaves.learn(*number, leaf);
-            }
-            self.known.push(Known::new(pair));
-            u32::try_from(self.known.len() - 1).ok()
         };
-        self.by_codes.insert(codes, place);
+        self.by_codes.insert(both(app, set), place);
         Ok(place)
     }
 
@@ -112,34 +141,78 @@ impl<'a> Lookup<'a> {
         let known = usize::try_from(place).ok().and_then(|i| self.known.get(i));
         known.map_or(LeafAt::OUTSIDE, |known| known.at(at))
     }
+
+    /// The parts of a moment's leaf; they stay known until the next block begins.
+    ///
+    /// # Errors
+    /// As [`Shared::ask`].
+    pub fn leaf_in_parts(
+        &mut self,
+        app: u32,
+        set: u32,
+        at: Moment,
+    ) -> Result<LeafAt, ExposureError> {
+        let (Some(of), Some((number, scopes))) = (self.apps.get(&app), self.sets.get(&set)) else {
+            let what = format!("no parts are known for app {app} and scope set {set}");
+            return Err(ExposureError::Internal { what });
+        };
+        let from = self.found.len();
+        let mut leaf = self.parts.find((*of, scopes), at, &mut self.shared, &mut self.found)?;
+        leaf.number = u32::try_from(self.split.len()).unwrap_or(u32::MAX);
+        self.split.push(Split { app: *of, set: *number, from, to: self.found.len() });
+        for (number, leaf) in self.parts.learned.drain(..) {
+            self.leaves.learn(number, &leaf);
+        }
+        Ok(leaf)
+    }
+
+    /// Numbers of app and scope set, and parts, of a leaf in parts.
+    pub fn parts(&self, leaf: LeafAt) -> (u32, u32, &[Part]) {
+        let split = usize::try_from(leaf.number).ok().and_then(|i| self.split.get(i));
+        split.map_or((0, 0, &[]), |split| {
+            (split.app, split.set, self.found.get(split.from..split.to).unwrap_or_default())
+        })
+    }
+}
+
+fn both(one: u32, other: u32) -> u64 {
+    u64::from(one) << 32 | u64::from(other)
 }
 
 /// The leaf of a row, and what decides whether it counts.
 #[derive(Clone, Copy, Debug)]
 pub struct LeafAt {
+    /// Of the leaf; where it is in parts, of the event among those of the block.
     pub number: u32,
     pub standing: Standing,
     /// Whether a scope that counts is exercised, and whether any scope is.
     pub exercised: bool,
     pub exercises: bool,
+    pub in_parts: bool,
 }
 
 impl LeafAt {
-    const OUTSIDE: Self =
-        Self { number: 0, standing: Standing::Outside, exercised: false, exercises: false };
+    pub const OUTSIDE: Self = Self {
+        number: 0,
+        standing: Standing::Outside,
+        exercised: false,
+        exercises: false,
+        in_parts: false,
+    };
 
-    fn of(number: u32, leaf: &Leaf) -> Self {
+    pub fn of(number: u32, leaf: &Leaf) -> Self {
         Self {
             number,
             standing: leaf.standing,
             exercised: !leaf.scopes.is_empty(),
             exercises: leaf.exercises,
+            in_parts: false,
         }
     }
 }
 
 /// A pair, as a row needs it: in one place, without references to follow.
-struct Known {
+pub struct Known {
     /// Cuts that there are not lie at the end of time.
     cuts: [Moment; Self::CUTS],
     leaves: [LeafAt; Self::CUTS + 1],
@@ -149,9 +222,9 @@ struct Known {
 
 impl Known {
     /// `as_of`, the lookback, one restriction and one grace.
-    const CUTS: usize = 4;
+    pub const CUTS: usize = 4;
 
-    fn new(pair: Arc<Pair>) -> Self {
+    pub fn new(pair: Arc<Pair>) -> Self {
         let mut known = Self {
             cuts: [Moment::MAX; Self::CUTS],
             leaves: [LeafAt::OUTSIDE; Self::CUTS + 1],
@@ -174,7 +247,22 @@ impl Known {
         if let Some(pair) = &self.long {
             return pair.at(at).map_or(LeafAt::OUTSIDE, |(number, leaf)| LeafAt::of(number, leaf));
         }
-        let segment = self.cuts.iter().filter(|cut| **cut <= at).count();
+        self.leaf(self.segment(at))
+    }
+
+    /// The pair, where it has more cuts than fit beside.
+    pub fn long(&self) -> Option<&Pair> {
+        self.long.as_deref()
+    }
+
+    /// Number of the segment that holds a moment.
+    #[inline]
+    pub fn segment(&self, at: Moment) -> usize {
+        self.cuts.iter().filter(|cut| **cut <= at).count()
+    }
+
+    #[inline]
+    pub fn leaf(&self, segment: usize) -> LeafAt {
         self.leaves.get(segment).copied().unwrap_or(LeafAt::OUTSIDE)
     }
 }

@@ -7,6 +7,7 @@ mod held;
 mod home;
 mod lookup;
 mod observed;
+mod parts;
 mod pending;
 mod people_list;
 mod policy;
@@ -14,6 +15,7 @@ mod projections;
 mod reach;
 mod reads;
 mod records;
+mod rules;
 mod tally;
 mod totals;
 mod trace;
@@ -36,8 +38,9 @@ use crate::threads::in_threads;
 
 pub use groups::{GroupRow, RestGroups};
 pub use people_list::{Choice, Entry, Facts, Listing, list_people};
-pub use policy::{CellKey, Grain, Rules, Window};
+pub use policy::{CellKey, Grain, Window};
 pub use reach::{NOWHERE, PeopleOf, Residents};
+pub use rules::Rules;
 pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 pub use trace::{Figure, Share, Shares, trace};
@@ -159,13 +162,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let sorters = u64::try_from(sorters.max(1)).unwrap_or(1);
     let sort_budget = settings.budget.sort_buffer / sorters;
     let temp: Arc<Path> = settings.temp.into();
-    let groups_sorters = || {
-        let [small, events, names] = GroupSorters::shares(sort_budget);
-        let small = Sorter::new(temp.clone(), small, PARTITION_BITS);
-        let events = Sorter::new(temp.clone(), events, PARTITION_BITS);
-        let names = Sorter::new(temp.clone(), names, PARTITION_BITS);
-        GroupSorters::new(small, events, names)
-    };
+    let groups_sorters = || GroupSorters::new(&temp, sort_budget);
     let actor_sorter = || Sorter::new(temp.clone(), sort_budget, PARTITION_BITS);
 
     let observed: Vec<Mutex<Option<ObservedReader>>> =
@@ -203,12 +200,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
 
     let mut tally: Option<Tally> = None;
     let mut groups: Vec<SortedGroups> = (0..group_spaces)
-        .map(|space| SortedGroups {
-            small: Sorted::new(PARTITION_BITS),
-            events: Sorted::new(PARTITION_BITS),
-            names: Sorted::new(PARTITION_BITS),
-            kind: settings.group_kinds.get(space).copied().flatten(),
-        })
+        .map(|space| SortedGroups::new(settings.group_kinds.get(space).copied().flatten()))
         .collect();
     let mut actor_runs: Vec<Sorted<ActorRecord>> =
         actors.iter().map(|_| Sorted::new(PARTITION_BITS)).collect();
@@ -220,9 +212,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
             None => tally = Some(part),
         }
         for (all, sorters) in groups.iter_mut().zip(projections.groups) {
-            sorters.small.finish(&mut all.small);
-            sorters.events.finish(&mut all.events);
-            sorters.names.finish(&mut all.names);
+            all.take(sorters);
         }
         for (all, sorter) in actor_runs.iter_mut().zip(projections.actors) {
             if let Some(sorter) = sorter {
@@ -384,14 +374,14 @@ fn count_groups(
     let jobs: Vec<(usize, usize)> = groups
         .iter()
         .enumerate()
-        .flat_map(|(space, sorted)| (0..sorted.events.partitions).map(move |p| (space, p)))
+        .flat_map(|(space, sorted)| (0..sorted.partitions()).map(move |p| (space, p)))
         .collect();
     let next = AtomicUsize::new(0);
     let limit = settings.budget.reads(settings.threads);
     let counting = |_| {
         let reads = GroupReads::new(policy.leaves.len(), limit);
         let mut counter =
-            GroupCounter::new(leaves, cells, scopes, settings.groups_limit, settings.keyer, reads);
+            GroupCounter::new(leaves, policy, settings.groups_limit, settings.keyer, reads);
         while let Some((space, partition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);

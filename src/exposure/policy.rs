@@ -4,14 +4,15 @@
 //! changes (restriction, grace end, lookback, `as_of`). Between two cuts all is constant, so a row
 //! needs one search among a few cuts, and all else is known beforehand for that *leaf*.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::held::Held;
+use super::parts::{PromisePart, ScopeUse, SetOfScopes, index_of, is_exercised};
+use super::rules::{Promise, Rules};
 use crate::moment::Moment;
-use crate::registry::{Attestation, Grant, Registry};
-use crate::scan::batch::{NONE, ScopeSet};
+use crate::scan::batch::{Interner, NONE, ScopeSet};
 
 /// A stretch of time that matters for an app and a scope (docs/counting.md, rule 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +145,24 @@ pub struct Leaf {
     pub exercises: bool,
 }
 
+impl Leaf {
+    fn new(standing: Standing, exercises: bool) -> Self {
+        Self {
+            standing,
+            exposed: Vec::new(),
+            held_only: Vec::new(),
+            refused: Vec::new(),
+            scopes: Vec::new(),
+            exercises,
+        }
+    }
+
+    /// Of a leaf of one scope: its windows.
+    pub fn windows(&self) -> WindowSet {
+        self.refused.first().map_or(0, |(_, windows)| *windows)
+    }
+}
+
 /// An exercised scope of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeafScope {
@@ -251,161 +270,50 @@ impl std::hash::Hasher for MixHasher {
 
 pub type MixMap<K, V> = HashMap<K, V, std::hash::BuildHasherDefault<MixHasher>>;
 
-/// A half-open stretch of time.
-type Stretch = (Moment, Moment);
+/// Sets of several scopes of which each app has leaves of their own, as they are met: events of the
+/// others are summed up in parts.
+const WHOLE_SETS: u32 = 16;
 
-/// A promise of deletion that was given, and when.
-#[derive(Clone, Debug)]
-struct Promise {
-    promise: Attestation,
-    at: Moment,
+/// Leaves of an app and a scope set, as they are looked up.
+pub enum Leaves {
+    Whole(Arc<Pair>),
+    /// Numbers of app and scope set, and the set.
+    InParts {
+        app: u32,
+        set: u32,
+        scopes: Arc<SetOfScopes>,
+    },
 }
 
-impl Promise {
-    fn covers(&self, scope: &str) -> bool {
-        self.promise.covers(scope)
-    }
+/// Parts by what they are parts of.
+#[derive(Debug, Default)]
+struct PartTables {
+    /// By app and [`ScopeUse`].
+    scopes: MixMap<u64, Arc<Pair>>,
+    /// By app, and the windows of exercised scopes and of all.
+    without_scope: HashMap<(u32, WindowSet, WindowSet), (u32, Arc<Leaf>)>,
+    /// By app.
+    promises: MixMap<u32, Arc<[PromisePart]>>,
 }
 
-/// When an app's grant was taken back and no other held: after each grant that ended, until the next
-/// (docs/counting.md, rule 1).
-fn revoked(grants: &[Grant]) -> Vec<Stretch> {
-    let mut held: Vec<Stretch> = grants
-        .iter()
-        .map(|g| (g.granted_at.unwrap_or(Moment::MIN), g.revoked_at.unwrap_or(Moment::MAX)))
-        .collect();
-    held.sort_unstable();
-    let mut without: Vec<Stretch> = Vec::new();
-    let mut end = None;
-    for (from, to) in held {
-        if let Some(end) = end.filter(|end| *end < from) {
-            without.push((end, from));
-        }
-        end = end.max(Some(to));
-    }
-    without.extend(end.filter(|end| *end < Moment::MAX).map(|end| (end, Moment::MAX)));
-    without
-}
-
-/// The registry's dates by name.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    pub as_of: Moment,
-    pub lookback_from: Moment,
-    pub restricted: BTreeMap<String, Moment>,
-    pub grace: BTreeMap<(String, String), Moment>,
-    pub developers: BTreeMap<String, Option<String>>,
-    /// By app and scope.
-    revoked: BTreeMap<(String, String), Vec<Stretch>>,
-    /// By scope; an app of `None` is every app.
-    brownouts: BTreeMap<String, Vec<(Option<String>, Stretch)>>,
-    /// By app; those given before `as_of`.
-    promises: BTreeMap<String, Vec<Promise>>,
-}
-
-impl Rules {
-    pub fn new(registry: &Registry, as_of: Moment, lookback_days: u32) -> Self {
-        let back = i64::from(lookback_days).saturating_mul(crate::moment::DAY_MICROS);
-        let mut brownouts: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        for b in registry.brownouts.iter().flatten() {
-            brownouts.entry(b.scope.clone()).or_default().push((b.app.clone(), (b.from, b.to)));
-        }
-        let mut promises: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        for a in registry.attestations.iter().flatten() {
-            if let Some(at) = a.attested_at.filter(|at| *at < as_of) {
-                let promise = Promise { promise: a.clone(), at };
-                promises.entry(a.app.clone()).or_default().push(promise);
-            }
-        }
-        let grants = registry.grants.iter().flatten();
-        Self {
-            as_of,
-            lookback_from: as_of.plus_micros(-back),
-            restricted: registry.scopes.iter().map(|(n, s)| (n.clone(), s.restricted_at)).collect(),
-            grace: registry.grace.clone(),
-            developers: registry
-                .apps
-                .iter()
-                .map(|(id, app)| (id.clone(), app.developer_id.clone()))
-                .collect(),
-            revoked: grants
-                .filter(|((_, scope), _)| registry.scopes.contains_key(scope))
-                .map(|(key, grants)| (key.clone(), revoked(grants)))
-                .collect(),
-            brownouts,
-            promises,
-        }
-    }
-
-    fn brownouts<'a>(
-        &'a self,
-        app: Option<&'a str>,
-        scope: &str,
-    ) -> impl Iterator<Item = Stretch> + 'a {
-        let all = self.brownouts.get(scope).into_iter().flatten();
-        all.filter(move |(of, _)| of.is_none() || of.as_deref() == app).map(|(_, stretch)| *stretch)
-    }
-
-    fn promises(&self, app: Option<&str>) -> &[Promise] {
-        app.and_then(|app| self.promises.get(app)).map_or(&[], Vec::as_slice)
-    }
-
-    fn revoked(&self, app: Option<&str>, scope: &str) -> &[Stretch] {
-        let key = app.map(|app| (app.to_string(), scope.to_string()));
-        key.and_then(|key| self.revoked.get(&key)).map_or(&[], Vec::as_slice)
-    }
-
-    /// The windows of (app, scope) that hold `at`; empty outside [restricted_at, as_of).
-    fn windows(&self, app: Option<&str>, scope: &str, at: Moment) -> WindowSet {
-        let Some(restricted) = self.restricted.get(scope) else { return 0 };
-        if at < *restricted || at >= self.as_of {
-            return 0;
-        }
-        let grace = app.and_then(|app| self.grace.get(&(app.to_string(), scope.to_string())));
-        let mut windows = Window::AfterRestriction.bit();
-        windows |= match grace {
-            Some(until) if at < *until => Window::InGrace.bit(),
-            _ => Window::AfterGrace.bit(),
-        };
-        let within = |stretch: Stretch| stretch.0 <= at && at < stretch.1;
-        for (window, holds) in [
-            (Window::Lookback, at >= self.lookback_from),
-            (Window::InBrownout, self.brownouts(app, scope).any(within)),
-            (Window::AfterRevocation, self.revoked(app, scope).iter().copied().any(within)),
-            (
-                Window::AfterAttestation,
-                self.promises(app).iter().any(|promise| promise.covers(scope) && promise.at <= at),
-            ),
-        ] {
-            if holds {
-                windows |= window.bit();
-            }
-        }
-        windows
-    }
-
-    fn cuts(&self, app: Option<&str>, set: &ScopeSet) -> Vec<Moment> {
-        let mut cuts = vec![self.as_of, self.lookback_from];
-        for scope in &set.scopes {
-            cuts.extend(self.restricted.get(scope));
-            cuts.extend(app.and_then(|app| self.grace.get(&(app.to_string(), scope.clone()))));
-            let stretches =
-                self.brownouts(app, scope).chain(self.revoked(app, scope).iter().copied());
-            cuts.extend(stretches.flat_map(|(from, to)| [from, to]));
-            let promises = self.promises(app).iter().filter(|promise| promise.covers(scope));
-            cuts.extend(promises.map(|promise| promise.at));
-        }
-        cuts.sort_unstable();
-        cuts.dedup();
-        cuts
-    }
+/// Two numbers as one.
+fn both(one: u32, other: u32) -> u64 {
+    u64::from(one) << 32 | u64::from(other)
 }
 
 /// Leaves and cells, made as they are met; one for all threads, so that their numbers agree.
 #[derive(Debug)]
 pub struct Policy {
     rules: Rules,
-    pairs: HashMap<(Option<String>, ScopeSet), Arc<Pair>>,
+    /// Names of apps by number.
+    apps: Interner,
+    sets: HashMap<Arc<SetOfScopes>, u32>,
+    by_number: Vec<Arc<SetOfScopes>>,
+    /// By numbers of app and scope set.
+    pairs: MixMap<u64, Arc<Pair>>,
+    /// By app: sets of several scopes that have a leaf of their own.
+    whole: MixMap<u32, u32>,
+    parts: PartTables,
     pub leaves: Vec<Arc<Leaf>>,
     /// Those of them that lie outside or after `as_of`.
     idle: Vec<(u32, Arc<Leaf>)>,
@@ -424,7 +332,12 @@ impl Policy {
             scope_names: rules.restricted.keys().cloned().collect(),
             first_restriction: rules.restricted.values().min().copied().unwrap_or(Moment::MAX),
             rules,
-            pairs: HashMap::new(),
+            apps: Interner::default(),
+            sets: HashMap::new(),
+            by_number: Vec::new(),
+            pairs: MixMap::default(),
+            whole: MixMap::default(),
+            parts: PartTables::default(),
             leaves: Vec::new(),
             idle: Vec::new(),
             cells: Vec::new(),
@@ -433,13 +346,67 @@ impl Policy {
         }
     }
 
+    /// Numbers of an app and a scope set.
+    pub(super) fn numbers(&mut self, app: Option<&str>, set: &ScopeSet) -> (u32, u32) {
+        let app = app.map_or(NONE, |app| self.apps.code(app));
+        let index = |scope| self.scope_names.binary_search(scope).ok();
+        let used = |scope| u32::from(set.exercised.contains(scope));
+        let scopes = set.scopes.iter().filter_map(|scope| {
+            let index = u32::try_from(index(scope)?).unwrap_or(NONE >> 1);
+            Some(index << 1 | used(scope))
+        });
+        let set = SetOfScopes { scopes: scopes.collect(), exercises: !set.exercised.is_empty() };
+        if let Some(number) = self.sets.get(&set) {
+            return (app, *number);
+        }
+        let number = u32::try_from(self.by_number.len()).unwrap_or(NONE);
+        let set = Arc::new(set);
+        self.held.set(&set);
+        self.by_number.push(set.clone());
+        self.sets.insert(set, number);
+        (app, number)
+    }
+
+    /// The scope set of a number.
+    pub fn set(&self, number: u32) -> Option<Arc<SetOfScopes>> {
+        self.by_number.get(usize::try_from(number).ok()?).cloned()
+    }
+
+    /// The leaves of an app and a scope set; in parts, where the app has called with very many sets.
+    pub fn find(&mut self, app: Option<&str>, set: &ScopeSet) -> Leaves {
+        let (of, number) = self.numbers(app, set);
+        let several = set.scopes.len() > 1;
+        let known = self.pairs.contains_key(&both(of, number));
+        if several && !known {
+            let whole = self.whole.get(&of).copied().unwrap_or(0);
+            if whole >= WHOLE_SETS
+                && let Some(scopes) = self.set(number)
+            {
+                return Leaves::InParts { app: of, set: number, scopes };
+            }
+            self.whole.insert(of, whole + 1);
+        }
+        Leaves::Whole(self.pair(app, set))
+    }
+
     /// The leaves of an app and a scope set.
     pub fn pair(&mut self, app: Option<&str>, set: &ScopeSet) -> Arc<Pair> {
-        let key = (app.map(str::to_string), set.clone());
-        if let Some(pair) = self.pairs.get(&key) {
+        let (of, number) = self.numbers(app, set);
+        if let Some(pair) = self.pairs.get(&both(of, number)) {
             return pair.clone();
         }
-        let cuts = self.rules.cuts(app, set);
+        let cuts = self.rules.cuts(app, &set.scopes);
+        let pair = self.leaves_between(cuts, |policy, at| policy.make_leaf(app, set, at));
+        self.pairs.insert(both(of, number), pair.clone());
+        pair
+    }
+
+    /// A leaf for each stretch between two cuts.
+    fn leaves_between(
+        &mut self,
+        cuts: Vec<Moment>,
+        make: impl Fn(&mut Self, Moment) -> Leaf,
+    ) -> Arc<Pair> {
         let mut leaves = Vec::with_capacity(cuts.len() + 1);
         for segment in 0..=cuts.len() {
             // Every moment of a segment is alike; its first one stands for all.
@@ -447,13 +414,96 @@ impl Policy {
                 None => Moment::MIN,
                 Some(i) => cuts.get(i).copied().unwrap_or(Moment::MAX),
             };
-            let leaf = self.make_leaf(app, set, at);
+            let leaf = make(self, at);
             leaves.push(self.number(leaf));
         }
         let pair = Arc::new(Pair { cuts, leaves });
-        self.held.pair(set, &pair);
-        self.pairs.insert(key, pair.clone());
+        self.held.pair(&pair);
         pair
+    }
+
+    pub fn known_scope_part(&self, app: u32, scope: ScopeUse) -> Option<&Arc<Pair>> {
+        self.parts.scopes.get(&both(app, scope))
+    }
+
+    pub fn known_part_without_scope(
+        &self,
+        app: u32,
+        exercised: WindowSet,
+        all: WindowSet,
+    ) -> Option<&(u32, Arc<Leaf>)> {
+        self.parts.without_scope.get(&(app, exercised, all))
+    }
+
+    pub fn known_promise_parts(&self, app: u32) -> Option<&Arc<[PromisePart]>> {
+        self.parts.promises.get(&app)
+    }
+
+    /// The leaves of one scope of an app, of cells that name the scope alone.
+    pub fn make_scope_part(&mut self, app: u32, scope: ScopeUse) -> Arc<Pair> {
+        if let Some(pair) = self.known_scope_part(app, scope) {
+            return pair.clone();
+        }
+        let app_name = self.apps.name(app).map(str::to_string);
+        let of = app_name.as_deref();
+        let index = usize::try_from(index_of(scope)).ok();
+        let names = index.and_then(|i| self.scope_names.get(i).cloned());
+        let cuts = self.rules.cuts(of, names.as_slice());
+        let used = is_exercised(scope);
+        let pair = self.leaves_between(cuts, |policy, at| {
+            let standing = policy.rules.standing(names.as_slice(), at);
+            let mut leaf = Leaf::new(standing, used);
+            for scope in names.iter().filter(|_| standing == Standing::Counts) {
+                let windows = policy.rules.windows(of, scope, at);
+                policy.add_scope(&mut leaf, of, scope, windows, used);
+            }
+            leaf
+        });
+        self.parts.scopes.insert(both(app, scope), pair.clone());
+        pair
+    }
+
+    /// The leaf of an app's cells that name no scope, for events with these windows of exercised scopes
+    /// and of all.
+    pub fn make_part_without_scope(
+        &mut self,
+        app: u32,
+        exercised: WindowSet,
+        all: WindowSet,
+    ) -> (u32, Arc<Leaf>) {
+        if let Some(leaf) = self.known_part_without_scope(app, exercised, all) {
+            return leaf.clone();
+        }
+        let name = self.apps.name(app).map(str::to_string);
+        let mut leaf = Leaf::new(Standing::Counts, exercised != 0);
+        self.add_without_scope(&mut leaf, name.as_deref(), exercised, all);
+        let leaf = self.number(leaf);
+        self.parts.without_scope.insert((app, exercised, all), leaf.clone());
+        leaf
+    }
+
+    /// What an app promised.
+    pub fn make_promise_parts(&mut self, app: u32) -> Arc<[PromisePart]> {
+        if let Some(parts) = self.known_promise_parts(app) {
+            return parts.clone();
+        }
+        let name = self.apps.name(app).map(str::to_string);
+        let given = self.rules.promises(name.as_deref()).to_vec();
+        let parts: Arc<[PromisePart]> = given
+            .iter()
+            .map(|promise| {
+                let mut part = |used| {
+                    let mut leaf = Leaf::new(Standing::Counts, used);
+                    self.add_promise(&mut leaf, name.as_deref(), promise, used);
+                    self.number(leaf)
+                };
+                let (exercised, held) = (part(true), part(false));
+                let covers = self.scope_names.iter().map(|scope| promise.covers(scope)).collect();
+                PromisePart { at: promise.at, covers, exercised, held }
+            })
+            .collect();
+        self.parts.promises.insert(app, parts.clone());
+        parts
     }
 
     /// A leaf with its number. Leaves that count nothing are alike: one stands for all pairs.
@@ -475,36 +525,11 @@ impl Policy {
     }
 
     fn make_leaf(&mut self, app: Option<&str>, set: &ScopeSet, at: Moment) -> Leaf {
-        let mut leaf = Leaf {
-            standing: Standing::Counts,
-            exposed: Vec::new(),
-            held_only: Vec::new(),
-            refused: Vec::new(),
-            scopes: Vec::new(),
-            exercises: !set.exercised.is_empty(),
-        };
-        let begun = |scope: &String| self.rules.restricted.get(scope).is_some_and(|r| *r <= at);
-        if !set.scopes.iter().any(begun) {
-            leaf.standing = Standing::Outside;
+        let standing = self.rules.standing(&set.scopes, at);
+        let mut leaf = Leaf::new(standing, !set.exercised.is_empty());
+        if standing != Standing::Counts {
             return leaf;
         }
-        if at >= self.rules.as_of {
-            leaf.standing = Standing::AfterAsOf;
-            return leaf;
-        }
-        let developer = app.and_then(|a| self.rules.developers.get(a).cloned().flatten());
-        let has_developer = developer.is_some();
-        let key = |grain: Grain, scope: Option<&String>| CellKey {
-            grain,
-            scope: scope.cloned(),
-            app: matches!(grain, Grain::ScopeApp | Grain::App)
-                .then(|| app.map(str::to_string))
-                .flatten(),
-            developer: matches!(grain, Grain::ScopeDeveloper | Grain::Developer)
-                .then(|| developer.clone())
-                .flatten(),
-            attested_at: None,
-        };
         let (mut all, mut exercised) = (0, 0);
         for scope in &set.scopes {
             let windows = self.rules.windows(app, scope, at);
@@ -515,27 +540,74 @@ impl Policy {
             let used = set.exercised.contains(scope);
             if used {
                 exercised |= windows;
-                if let Ok(index) = self.scope_names.binary_search(scope) {
-                    let app_cell = app.map(|_| self.cell(key(Grain::ScopeApp, Some(scope))));
-                    let scope = u32::try_from(index).unwrap_or(NONE);
-                    leaf.scopes.push(LeafScope { scope, app_cell });
-                }
             }
-            for grain in [Grain::ScopeApp, Grain::ScopeDeveloper, Grain::Scope] {
-                if grain == Grain::ScopeDeveloper && !has_developer {
-                    continue;
-                }
-                let cell = self.cell(key(grain, Some(scope)));
-                leaf.refused.push((cell, windows));
-                let allowed = if used { &mut leaf.exposed } else { &mut leaf.held_only };
-                allowed.push((cell, windows));
-            }
+            self.add_scope(&mut leaf, app, scope, windows, used);
         }
+        self.add_without_scope(&mut leaf, app, exercised, all);
+        self.add_promises(&mut leaf, app, set, at);
+        leaf
+    }
+
+    fn developer(&self, app: Option<&str>) -> Option<String> {
+        app.and_then(|app| self.rules.developers.get(app).cloned().flatten())
+    }
+
+    /// Adds the cells that name a scope.
+    fn add_scope(
+        &mut self,
+        leaf: &mut Leaf,
+        app: Option<&str>,
+        scope: &str,
+        windows: WindowSet,
+        used: bool,
+    ) {
+        let developer = self.developer(app);
+        let key = |grain, app: Option<&str>, developer: Option<&String>| CellKey {
+            grain,
+            scope: Some(scope.to_string()),
+            app: app.map(str::to_string),
+            developer: developer.cloned(),
+            attested_at: None,
+        };
+        let app_cell = self.cell(key(Grain::ScopeApp, app, None));
+        if used
+            && let Ok(index) = self.scope_names.binary_search_by(|name| name.as_str().cmp(scope))
+        {
+            let scope = u32::try_from(index).unwrap_or(NONE);
+            leaf.scopes.push(LeafScope { scope, app_cell: app.map(|_| app_cell) });
+        }
+        let of_developer = developer.as_ref().map(|_| {
+            let key = key(Grain::ScopeDeveloper, None, developer.as_ref());
+            self.cell(key)
+        });
+        let of_scope = self.cell(key(Grain::Scope, None, None));
+        for cell in [Some(app_cell), of_developer, Some(of_scope)].into_iter().flatten() {
+            leaf.refused.push((cell, windows));
+            let allowed = if used { &mut leaf.exposed } else { &mut leaf.held_only };
+            allowed.push((cell, windows));
+        }
+    }
+
+    /// Adds the cells that name no scope, with the windows of exercised scopes and of all.
+    fn add_without_scope(
+        &mut self,
+        leaf: &mut Leaf,
+        app: Option<&str>,
+        exercised: WindowSet,
+        all: WindowSet,
+    ) {
+        let developer = self.developer(app);
         for grain in [Grain::App, Grain::Developer, Grain::All] {
-            if grain == Grain::Developer && !has_developer {
+            if grain == Grain::Developer && developer.is_none() {
                 continue;
             }
-            let cell = self.cell(key(grain, None));
+            let cell = self.cell(CellKey {
+                grain,
+                scope: None,
+                app: app.filter(|_| grain == Grain::App).map(str::to_string),
+                developer: developer.clone().filter(|_| grain == Grain::Developer),
+                attested_at: None,
+            });
             leaf.refused.push((cell, all));
             if exercised != 0 {
                 leaf.exposed.push((cell, exercised));
@@ -543,8 +615,6 @@ impl Policy {
                 leaf.held_only.push((cell, all));
             }
         }
-        self.add_promises(&mut leaf, app, set, at);
-        leaf
     }
 
     /// Adds the cells of the promises that an event of the leaf comes after.
@@ -558,18 +628,22 @@ impl Policy {
                 .filter(|scope| promise.covers(scope) && self.rules.windows(app, scope, at) != 0);
             let Some(first) = covered.next() else { continue };
             let used = std::iter::once(first).chain(covered).any(|s| set.exercised.contains(s));
-            let cell = self.cell(CellKey {
-                grain: Grain::Attestation,
-                scope: promise.promise.scope.clone(),
-                app: app.map(str::to_string),
-                developer: None,
-                attested_at: Some(promise.at),
-            });
-            let windows = Window::AfterAttestation.bit();
-            leaf.refused.push((cell, windows));
-            let allowed = if used { &mut leaf.exposed } else { &mut leaf.held_only };
-            allowed.push((cell, windows));
+            self.add_promise(leaf, app, &promise, used);
         }
+    }
+
+    fn add_promise(&mut self, leaf: &mut Leaf, app: Option<&str>, promise: &Promise, used: bool) {
+        let cell = self.cell(CellKey {
+            grain: Grain::Attestation,
+            scope: promise.promise.scope.clone(),
+            app: app.map(str::to_string),
+            developer: None,
+            attested_at: Some(promise.at),
+        });
+        let windows = Window::AfterAttestation.bit();
+        leaf.refused.push((cell, windows));
+        let allowed = if used { &mut leaf.exposed } else { &mut leaf.held_only };
+        allowed.push((cell, windows));
     }
 
     fn cell(&mut self, key: CellKey) -> u32 {

@@ -1,0 +1,465 @@
+//! Leaves in parts: for apps that call with very many sets of scopes.
+//!
+//! Where an app calls with any three of fifty scopes, a leaf for each set would be a leaf for each row.
+//! But to the cells of one scope an event means the same whatever other scopes it carries, and to cells
+//! that name no scope, it means the same with every set that has the same windows. So an event is summed
+//! up in several leaves instead of one: a part for each of its scopes that counts, one for what names no
+//! scope, and one for each promise that it comes after. Of these there are few: app × scope, and app ×
+//! windows. No two parts of an event have a cell in common, and they are leaves as others are: sums are
+//! rolled up, and people of several leaves found, as ever.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::ExposureError;
+use super::held::Held;
+use super::lookup::{Known, LeafAt};
+use super::policy::{Leaf, MixMap, Pair, Policy, Standing, WindowSet};
+use crate::memory::Counting;
+use crate::moment::Moment;
+
+/// A scope of a set, by number, and in the lowest bit whether the call exercised it.
+pub type ScopeUse = u32;
+
+pub const fn is_exercised(scope: ScopeUse) -> bool {
+    scope & 1 == 1
+}
+
+pub const fn index_of(scope: ScopeUse) -> u32 {
+    scope >> 1
+}
+
+/// A scope set by numbers: what decides on its leaves. Scopes that the registry does not name are not
+/// in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SetOfScopes {
+    pub scopes: Box<[ScopeUse]>,
+    /// Whether any of the event's scopes is exercised, restricted by now or not.
+    pub exercises: bool,
+}
+
+/// A part of the leaf that an event would have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub leaf: u32,
+    /// Whether an allowed event is exposure in it; else it only held what the part stands for.
+    pub exposed: bool,
+}
+
+/// What a promise of deletion is to events of its app.
+#[derive(Debug)]
+pub struct PromisePart {
+    /// When it was given.
+    pub at: Moment,
+    /// By scope: whether it covers it.
+    pub covers: Vec<bool>,
+    /// Leaves of events that exercised a covered scope, and of those that only held one.
+    pub exercised: (u32, Arc<Leaf>),
+    pub held: (u32, Arc<Leaf>),
+}
+
+impl PromisePart {
+    fn covers(&self, scope: ScopeUse) -> bool {
+        usize::try_from(index_of(scope)).ok().and_then(|i| self.covers.get(i)) == Some(&true)
+    }
+}
+
+/// The policy of all threads, asked for what one has not met yet.
+pub struct Shared<'a> {
+    policy: &'a Mutex<Policy>,
+    memory: Counting,
+    /// What all threads together were last found to hold.
+    held: Held,
+}
+
+impl<'a> Shared<'a> {
+    pub fn new(policy: &'a Mutex<Policy>, memory: Counting) -> Self {
+        Self { policy, memory, held: Held::default() }
+    }
+
+    /// # Errors
+    /// [`ExposureError::Memory`] and [`ExposureError::Leaves`] where the answer, or what it is summed
+    /// up from, outgrows the limit.
+    pub fn ask<T>(&mut self, question: impl FnOnce(&mut Policy) -> T) -> Result<T, ExposureError> {
+        let (answer, cells) = {
+            let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+            let answer = question(&mut policy);
+            self.held = policy.held;
+            (answer, policy.cells.len() as u64)
+        };
+        self.held.fits(&self.memory)?;
+        // A cell has a day, nearly always.
+        if let Some(needed) = self.memory.budget.beyond(cells, cells, 0) {
+            let (more, needed) = (" so far".into(), needed.div_ceil(1_000_000));
+            return Err(ExposureError::Memory { cells, more, needed });
+        }
+        Ok(answer)
+    }
+
+    /// Bytes that are left, on each thread, to what waits to be sorted.
+    pub fn sort_buffer(&self) -> u64 {
+        self.memory.sort_buffer(self.held.bytes(self.memory.threads))
+    }
+}
+
+/// Where parts come from that are not known yet.
+pub trait Source {
+    /// # Errors
+    /// Where memory does not hold it, or it is not there.
+    fn scope_part(&mut self, app: u32, scope: ScopeUse) -> Result<Arc<Pair>, ExposureError>;
+
+    /// # Errors
+    /// As [`Self::scope_part`].
+    fn part_without_scope(
+        &mut self,
+        app: u32,
+        exercised: WindowSet,
+        all: WindowSet,
+    ) -> Result<(u32, Arc<Leaf>), ExposureError>;
+
+    /// # Errors
+    /// As [`Self::scope_part`].
+    fn promise_parts(&mut self, app: u32) -> Result<Arc<[PromisePart]>, ExposureError>;
+}
+
+/// While rows are counted: what is not there is made.
+impl Source for Shared<'_> {
+    fn scope_part(&mut self, app: u32, scope: ScopeUse) -> Result<Arc<Pair>, ExposureError> {
+        self.ask(|policy| policy.make_scope_part(app, scope))
+    }
+
+    fn part_without_scope(
+        &mut self,
+        app: u32,
+        exercised: WindowSet,
+        all: WindowSet,
+    ) -> Result<(u32, Arc<Leaf>), ExposureError> {
+        self.ask(|policy| policy.make_part_without_scope(app, exercised, all))
+    }
+
+    fn promise_parts(&mut self, app: u32) -> Result<Arc<[PromisePart]>, ExposureError> {
+        self.ask(|policy| policy.make_promise_parts(app))
+    }
+}
+
+/// Afterwards: every event has been met.
+impl Source for &Policy {
+    fn scope_part(&mut self, app: u32, scope: ScopeUse) -> Result<Arc<Pair>, ExposureError> {
+        self.known_scope_part(app, scope).cloned().ok_or_else(|| no_part(app))
+    }
+
+    fn part_without_scope(
+        &mut self,
+        app: u32,
+        exercised: WindowSet,
+        all: WindowSet,
+    ) -> Result<(u32, Arc<Leaf>), ExposureError> {
+        let known = self.known_part_without_scope(app, exercised, all);
+        known.cloned().ok_or_else(|| no_part(app))
+    }
+
+    fn promise_parts(&mut self, app: u32) -> Result<Arc<[PromisePart]>, ExposureError> {
+        self.known_promise_parts(app).cloned().ok_or_else(|| no_part(app))
+    }
+}
+
+/// A scope of an app: leaves of its cells alone, with their windows.
+struct ScopePart {
+    known: Known,
+    windows: [WindowSet; Known::CUTS + 1],
+}
+
+impl ScopePart {
+    fn new(pair: Arc<Pair>) -> Self {
+        let mut windows = [0; Known::CUTS + 1];
+        for (slot, (_, leaf)) in windows.iter_mut().zip(pair.leaves()) {
+            *slot = leaf.windows();
+        }
+        Self { known: Known::new(pair), windows }
+    }
+
+    #[inline]
+    fn at(&self, at: Moment) -> (LeafAt, WindowSet) {
+        if let Some(pair) = self.known.long() {
+            let found = pair.at(at);
+            return found.map_or((LeafAt::OUTSIDE, 0), |(number, leaf)| {
+                (LeafAt::of(number, leaf), leaf.windows())
+            });
+        }
+        let segment = self.known.segment(at);
+        (self.known.leaf(segment), self.windows.get(segment).copied().unwrap_or(0))
+    }
+}
+
+/// What one thread knows of parts.
+#[derive(Default)]
+pub struct Parts {
+    /// Places in `known` by app and [`ScopeUse`].
+    scopes: MixMap<u64, u32>,
+    known: Vec<ScopePart>,
+    /// Leaves by app and windows: those of the exercised scopes, and those of all.
+    without_scope: MixMap<u64, u32>,
+    /// By app.
+    promises: MixMap<u32, Arc<[PromisePart]>>,
+    /// Scopes of the event at hand that count.
+    counted: Vec<ScopeUse>,
+    /// Leaves that were met since this was last emptied.
+    pub learned: Vec<(u32, Arc<Leaf>)>,
+}
+
+impl Parts {
+    /// Appends the parts of an event to `out`; gives what decides whether it counts.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn find(
+        &mut self,
+        (app, set): (u32, &SetOfScopes),
+        at: Moment,
+        source: &mut impl Source,
+        out: &mut Vec<Part>,
+    ) -> Result<LeafAt, ExposureError> {
+        let mut standing = Standing::Outside;
+        let (mut exercised, mut all) = (0, 0);
+        self.counted.clear();
+        for scope in &set.scopes {
+            let (leaf, windows) = self.scope(app, *scope, at, source)?;
+            match leaf.standing {
+                Standing::Outside => continue,
+                Standing::AfterAsOf => standing = Standing::AfterAsOf,
+                Standing::Counts => {
+                    standing = Standing::Counts;
+                    all |= windows;
+                    let used = is_exercised(*scope);
+                    exercised |= if used { windows } else { 0 };
+                    self.counted.push(*scope);
+                    out.push(Part { leaf: leaf.number, exposed: used });
+                }
+            }
+        }
+        if standing == Standing::Counts {
+            let leaf = self.without_scope(app, (exercised, all), source)?;
+            out.push(Part { leaf, exposed: exercised != 0 });
+            self.after_promises(app, at, source, out)?;
+        }
+        Ok(LeafAt {
+            number: 0,
+            standing,
+            exercised: exercised != 0,
+            exercises: set.exercises,
+            in_parts: true,
+        })
+    }
+
+    #[inline]
+    fn scope(
+        &mut self,
+        app: u32,
+        scope: ScopeUse,
+        at: Moment,
+        source: &mut impl Source,
+    ) -> Result<(LeafAt, WindowSet), ExposureError> {
+        let key = u64::from(app) << 32 | u64::from(scope);
+        let place = match self.scopes.get(&key) {
+            Some(place) => *place,
+            None => {
+                let pair = source.scope_part(app, scope)?;
+                self.learned.extend_from_slice(pair.leaves());
+                let place = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+                self.known.push(ScopePart::new(pair));
+                self.scopes.insert(key, place);
+                place
+            }
+        };
+        let part = usize::try_from(place).ok().and_then(|place| self.known.get(place));
+        let part = part.ok_or_else(|| no_part(app))?;
+        Ok(part.at(at))
+    }
+
+    fn without_scope(
+        &mut self,
+        app: u32,
+        (exercised, all): (WindowSet, WindowSet),
+        source: &mut impl Source,
+    ) -> Result<u32, ExposureError> {
+        let key = u64::from(app) << 32 | u64::from(exercised) << 8 | u64::from(all);
+        if let Some(leaf) = self.without_scope.get(&key) {
+            return Ok(*leaf);
+        }
+        let (number, leaf) = source.part_without_scope(app, exercised, all)?;
+        self.learned.push((number, leaf));
+        self.without_scope.insert(key, number);
+        Ok(number)
+    }
+
+    /// Appends the parts of the promises that the event comes after.
+    fn after_promises(
+        &mut self,
+        app: u32,
+        at: Moment,
+        source: &mut impl Source,
+        out: &mut Vec<Part>,
+    ) -> Result<(), ExposureError> {
+        let promises = match self.promises.get(&app) {
+            Some(promises) => promises,
+            None => {
+                let promises = source.promise_parts(app)?;
+                let both = promises.iter().flat_map(|p| [&p.exercised, &p.held]);
+                self.learned.extend(both.cloned());
+                self.promises.entry(app).or_insert(promises)
+            }
+        };
+        for promise in promises.iter().filter(|promise| promise.at <= at) {
+            let mut covered = self.counted.iter().filter(|scope| promise.covers(**scope));
+            let Some(first) = covered.next() else { continue };
+            let used = std::iter::once(first).chain(covered).any(|scope| is_exercised(*scope));
+            let (leaf, _) = if used { &promise.exercised } else { &promise.held };
+            out.push(Part { leaf: *leaf, exposed: used });
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn no_part(app: u32) -> ExposureError {
+    ExposureError::Internal {
+        what: format!("an event of app {app} is in parts that are not known"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposure::policy::CellKey;
+    use crate::exposure::rules::Rules;
+    use crate::memory::Budget;
+    use crate::registry::{App, Attestation, Brownout, Grant, Registry, Scope};
+    use crate::scan::batch::ScopeSet;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn moment(micros: i64) -> Moment {
+        Moment { micros, nanos: u16::try_from(micros.rem_euclid(3)).unwrap() * 300 }
+    }
+
+    /// Three scopes and an app of a developer; everything that cuts time does so within 40 microseconds.
+    fn registry(times: &[i64], owned: bool) -> Registry {
+        let name = |i: usize| format!("s{i}");
+        let at = |i: usize| moment(times[i]);
+        let app = App { developer_id: owned.then(|| "dev".into()), ..Default::default() };
+        let promise = |scope: Option<usize>, given: usize| Attestation {
+            app: "app".into(),
+            scope: scope.map(name),
+            asked_at: None,
+            attested_at: Some(at(given)),
+            statement: None,
+        };
+        let restricted = |i: usize| Scope {
+            restricted_at: at(i),
+            data_fields: Vec::new(),
+            special_fields: None,
+        };
+        Registry {
+            scopes: (0..3).map(|i| (name(i), restricted(i))).collect(),
+            apps: BTreeMap::from([("app".into(), app)]),
+            grace: BTreeMap::from([(("app".into(), name(0)), at(3))]),
+            grants: Some(BTreeMap::from([(
+                ("app".into(), name(1)),
+                vec![Grant { granted_at: None, revoked_at: Some(at(4)) }],
+            )])),
+            brownouts: Some(vec![Brownout {
+                scope: name(2),
+                app: None,
+                from: at(5).min(at(6)),
+                to: at(5).max(at(6)),
+            }]),
+            attestations: Some(vec![promise(None, 7), promise(Some(1), 8)]),
+            ..Default::default()
+        }
+    }
+
+    /// Cells of an event with their windows, sorted: of an allowed one, as exposure and as held, and of
+    /// others.
+    #[derive(Debug, Default, PartialEq)]
+    struct Cells([Vec<(CellKey, WindowSet)>; 3]);
+
+    impl Cells {
+        fn add(&mut self, policy: &Policy, leaf: &Leaf) {
+            let lists = [&leaf.exposed, &leaf.held_only, &leaf.refused];
+            for (own, list) in self.0.iter_mut().zip(lists) {
+                let key = |cell: u32| policy.cells[usize::try_from(cell).unwrap()].clone();
+                own.extend(list.iter().map(|(cell, windows)| (key(*cell), *windows)));
+                own.sort();
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_together_what_the_whole_leaf_is(
+            times in proptest::collection::vec(0i64..40, 9),
+            (as_of, at) in (0i64..44, -1i64..44),
+            (carried, used, owned, named) in (1u8..8, 0u8..8, any::<bool>(), any::<bool>()),
+        ) {
+            let chosen = |bits: u8| (0..3).filter(move |i| bits >> i & 1 == 1);
+            let names = |bits: u8| chosen(bits).map(|i| format!("s{i}")).collect::<Vec<_>>();
+            let set = ScopeSet { scopes: names(carried), exercised: names(carried & used) };
+            let mut rules = Rules::new(&registry(&times, owned), moment(as_of), 0);
+            rules.lookback_from = moment(as_of / 2);
+            let at = moment(at);
+            let app = named.then_some("app");
+            let mut policy = Policy::new(rules);
+            let pair = policy.pair(app, &set);
+            let (number, leaf) = pair.at(at).unwrap();
+            let (whole, mut expected) = (LeafAt::of(number, leaf), Cells::default());
+            expected.add(&policy, leaf);
+
+            let (of, number) = policy.numbers(app, &set);
+            let scopes = policy.set(number).unwrap();
+            let policy = Mutex::new(policy);
+            let memory = Budget::new(1 << 30, 1).unwrap().counting(1, 1);
+            let (mut parts, mut out) = (Parts::default(), Vec::new());
+            let mut shared = Shared::new(&policy, memory);
+            let found = parts.find((of, &scopes), at, &mut shared, &mut out).unwrap();
+            prop_assert_eq!(
+                (found.standing, found.exercised, found.exercises),
+                (whole.standing, whole.exercised, whole.exercises)
+            );
+            let policy = policy.into_inner().unwrap();
+            let mut cells = Cells::default();
+            for part in &out {
+                let leaf = &policy.leaves[usize::try_from(part.leaf).unwrap()];
+                prop_assert_eq!(part.exposed, !leaf.exposed.is_empty());
+                prop_assert_eq!(part.exposed, leaf.held_only.is_empty());
+                cells.add(&policy, leaf);
+            }
+            prop_assert_eq!(cells, expected);
+            // The second pass finds the same again.
+            let mut again = Vec::new();
+            Parts::default().find((of, &scopes), at, &mut &policy, &mut again).unwrap();
+            prop_assert_eq!(again, out);
+        }
+    }
+
+    #[test]
+    fn leaves_that_outgrow_the_limit_are_refused_with_what_they_need() {
+        let rules = Rules::new(&registry(&[0; 9], true), moment(40), 0);
+        let policy = Mutex::new(Policy::new(rules));
+        let memory = Budget::new(120 << 20, 1).unwrap().counting(1, 1);
+        let mut shared = Shared::new(&policy, memory);
+        // One cell for all, as it may be where each pair has cells that others have, too.
+        let set = ScopeSet { scopes: vec!["s0".into()], exercised: Vec::new() };
+        let refused = (0..1_000_000).find_map(|_| {
+            shared
+                .ask(|policy| {
+                    let leaf = policy.pair(Some("app"), &set).at(moment(20)).unwrap().1.clone();
+                    policy.held.leaf(&leaf);
+                })
+                .err()
+        });
+        let Some(ExposureError::Leaves { leaves, needed, threads: 1, .. }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!((10_000..120_000).contains(&leaves), "{leaves}");
+        assert!(needed > 120, "{needed}");
+    }
+}

@@ -1,0 +1,167 @@
+//! The registry's dates by name: which windows hold a moment, and where time is cut.
+
+use std::collections::BTreeMap;
+
+use super::policy::{Standing, Window, WindowSet};
+use crate::moment::Moment;
+use crate::registry::{Attestation, Grant, Registry};
+
+/// A half-open stretch of time.
+type Stretch = (Moment, Moment);
+
+/// A promise of deletion that was given, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Promise {
+    pub promise: Attestation,
+    pub at: Moment,
+}
+
+impl Promise {
+    pub(super) fn covers(&self, scope: &str) -> bool {
+        self.promise.covers(scope)
+    }
+}
+
+/// When an app's grant was taken back and no other held: after each grant that ended, until the next
+/// (docs/counting.md, rule 1).
+fn revoked(grants: &[Grant]) -> Vec<Stretch> {
+    let mut held: Vec<Stretch> = grants
+        .iter()
+        .map(|g| (g.granted_at.unwrap_or(Moment::MIN), g.revoked_at.unwrap_or(Moment::MAX)))
+        .collect();
+    held.sort_unstable();
+    let mut without: Vec<Stretch> = Vec::new();
+    let mut end = None;
+    for (from, to) in held {
+        if let Some(end) = end.filter(|end| *end < from) {
+            without.push((end, from));
+        }
+        end = end.max(Some(to));
+    }
+    without.extend(end.filter(|end| *end < Moment::MAX).map(|end| (end, Moment::MAX)));
+    without
+}
+
+/// The registry's dates by name.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub as_of: Moment,
+    pub lookback_from: Moment,
+    pub restricted: BTreeMap<String, Moment>,
+    pub grace: BTreeMap<(String, String), Moment>,
+    pub developers: BTreeMap<String, Option<String>>,
+    /// By app and scope.
+    revoked: BTreeMap<(String, String), Vec<Stretch>>,
+    /// By scope; an app of `None` is every app.
+    brownouts: BTreeMap<String, Vec<(Option<String>, Stretch)>>,
+    /// By app; those given before `as_of`.
+    promises: BTreeMap<String, Vec<Promise>>,
+}
+
+impl Rules {
+    pub fn new(registry: &Registry, as_of: Moment, lookback_days: u32) -> Self {
+        let back = i64::from(lookback_days).saturating_mul(crate::moment::DAY_MICROS);
+        let mut brownouts: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for b in registry.brownouts.iter().flatten() {
+            brownouts.entry(b.scope.clone()).or_default().push((b.app.clone(), (b.from, b.to)));
+        }
+        let mut promises: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for a in registry.attestations.iter().flatten() {
+            if let Some(at) = a.attested_at.filter(|at| *at < as_of) {
+                let promise = Promise { promise: a.clone(), at };
+                promises.entry(a.app.clone()).or_default().push(promise);
+            }
+        }
+        let grants = registry.grants.iter().flatten();
+        Self {
+            as_of,
+            lookback_from: as_of.plus_micros(-back),
+            restricted: registry.scopes.iter().map(|(n, s)| (n.clone(), s.restricted_at)).collect(),
+            grace: registry.grace.clone(),
+            developers: registry
+                .apps
+                .iter()
+                .map(|(id, app)| (id.clone(), app.developer_id.clone()))
+                .collect(),
+            revoked: grants
+                .filter(|((_, scope), _)| registry.scopes.contains_key(scope))
+                .map(|(key, grants)| (key.clone(), revoked(grants)))
+                .collect(),
+            brownouts,
+            promises,
+        }
+    }
+
+    fn brownouts<'a>(
+        &'a self,
+        app: Option<&'a str>,
+        scope: &str,
+    ) -> impl Iterator<Item = Stretch> + 'a {
+        let all = self.brownouts.get(scope).into_iter().flatten();
+        all.filter(move |(of, _)| of.is_none() || of.as_deref() == app).map(|(_, stretch)| *stretch)
+    }
+
+    pub(super) fn promises(&self, app: Option<&str>) -> &[Promise] {
+        app.and_then(|app| self.promises.get(app)).map_or(&[], Vec::as_slice)
+    }
+
+    fn revoked(&self, app: Option<&str>, scope: &str) -> &[Stretch] {
+        let key = app.map(|app| (app.to_string(), scope.to_string()));
+        key.and_then(|key| self.revoked.get(&key)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The windows of (app, scope) that hold `at`; empty outside [restricted_at, as_of).
+    pub(super) fn windows(&self, app: Option<&str>, scope: &str, at: Moment) -> WindowSet {
+        let Some(restricted) = self.restricted.get(scope) else { return 0 };
+        if at < *restricted || at >= self.as_of {
+            return 0;
+        }
+        let grace = app.and_then(|app| self.grace.get(&(app.to_string(), scope.to_string())));
+        let mut windows = Window::AfterRestriction.bit();
+        windows |= match grace {
+            Some(until) if at < *until => Window::InGrace.bit(),
+            _ => Window::AfterGrace.bit(),
+        };
+        let within = |stretch: Stretch| stretch.0 <= at && at < stretch.1;
+        for (window, holds) in [
+            (Window::Lookback, at >= self.lookback_from),
+            (Window::InBrownout, self.brownouts(app, scope).any(within)),
+            (Window::AfterRevocation, self.revoked(app, scope).iter().copied().any(within)),
+            (
+                Window::AfterAttestation,
+                self.promises(app).iter().any(|promise| promise.covers(scope) && promise.at <= at),
+            ),
+        ] {
+            if holds {
+                windows |= window.bit();
+            }
+        }
+        windows
+    }
+
+    /// Which terms rows with these scopes fall into.
+    pub(super) fn standing(&self, scopes: &[String], at: Moment) -> Standing {
+        let begun = |scope: &String| self.restricted.get(scope).is_some_and(|r| *r <= at);
+        match scopes.iter().any(begun) {
+            false => Standing::Outside,
+            true if at >= self.as_of => Standing::AfterAsOf,
+            true => Standing::Counts,
+        }
+    }
+
+    pub(super) fn cuts(&self, app: Option<&str>, scopes: &[String]) -> Vec<Moment> {
+        let mut cuts = vec![self.as_of, self.lookback_from];
+        for scope in scopes {
+            cuts.extend(self.restricted.get(scope));
+            cuts.extend(app.and_then(|app| self.grace.get(&(app.to_string(), scope.clone()))));
+            let stretches =
+                self.brownouts(app, scope).chain(self.revoked(app, scope).iter().copied());
+            cuts.extend(stretches.flat_map(|(from, to)| [from, to]));
+            let promises = self.promises(app).iter().filter(|promise| promise.covers(scope));
+            cuts.extend(promises.map(|promise| promise.at));
+        }
+        cuts.sort_unstable();
+        cuts.dedup();
+        cuts
+    }
+}
