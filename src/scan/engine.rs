@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::decode::{Decoder, Selected, Step};
-use super::file::{OpenFile, TAIL};
+use super::file::OpenFile;
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord, left_out};
 use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;
@@ -132,6 +132,8 @@ struct State {
     /// Files opened and not finished with.
     active: usize,
     held: u64,
+    /// Bytes of small files that are here until their last row group is done.
+    kept: u64,
     /// What is being decoded takes so much.
     decoding: u64,
     in_flight: usize,
@@ -146,6 +148,17 @@ impl State {
         if file.abandon() {
             self.outcome.unreadable.push(Unreadable { path: file.path.clone(), reason });
             self.active = self.active.saturating_sub(1);
+        }
+        self.count_kept(file, false);
+    }
+
+    /// Counts the bytes of a small file once, as long as they are needed.
+    fn count_kept(&mut self, file: &OpenFile, is_needed: bool) {
+        let keeps = is_needed && file.is_whole() && !file.is_abandoned();
+        match (file.is_kept.swap(keeps, Ordering::Relaxed), keeps) {
+            (false, true) => self.kept += file.pin.size,
+            (true, false) => self.kept = self.kept.saturating_sub(file.pin.size),
+            _ => {}
         }
     }
 }
@@ -268,10 +281,11 @@ impl Engine<'_> {
             let Some(ready) = effort.timed(Part::Reading, || self.next())? else { break };
             let file = ready.fetch.file.clone();
             let weight = ready.weight();
-            if ready.held + weight > self.budget.rest {
-                return Err(too_large(&file, ready.held + weight));
+            let fetched = ready.fetch.bytes();
+            if fetched + weight > self.budget.rest {
+                return Err(too_large(&file, fetched + weight));
             }
-            let taken = ready.held + ready.rows();
+            let (held, taken) = (ready.held, fetched + ready.rows());
             let done = effort
                 .timed(Part::Decoding, || guarded(|| decoder.run(ready.fetch, ready.bytes, taken)));
             let done = done.unwrap_or_else(|what| {
@@ -303,7 +317,7 @@ impl Engine<'_> {
             if closed {
                 self.progress.files.fetch_add(1, Ordering::Relaxed);
             }
-            self.done(ready.held, weight, fetches, closed);
+            self.done(&file, (held, weight), fetches, closed);
         }
         self.progress.effort.timed(Part::Sorting, || sink.finish())
     }
@@ -364,7 +378,7 @@ impl Engine<'_> {
         Some(ready)
     }
 
-    fn done(&self, held: u64, weight: u64, fetches: Vec<Fetch>, closed: bool) {
+    fn done(&self, file: &OpenFile, (held, weight): (u64, u64), fetches: Vec<Fetch>, closed: bool) {
         let mut state = self.shared.lock();
         state.decoding = state.decoding.saturating_sub(weight);
         state.busy = state.busy.saturating_sub(1);
@@ -372,9 +386,15 @@ impl Engine<'_> {
         if closed {
             state.active = state.active.saturating_sub(1);
         }
+        state.count_kept(file, !closed);
         for fetch in fetches {
             state.matching += usize::from(fetch.is_last());
-            if let Some(queue) = state.fetches.get_mut(fetch.step.rank()) {
+            let rank = fetch.step.rank();
+            if let Some(bytes) = file.at_hand(&fetch.ranges) {
+                if let Some(queue) = state.ready.get_mut(rank) {
+                    queue.push_back(Ready { fetch, bytes, held: 0 });
+                }
+            } else if let Some(queue) = state.fetches.get_mut(rank) {
                 queue.push_back(fetch);
             }
         }
@@ -407,7 +427,8 @@ impl Engine<'_> {
     /// before a new one. One that has to wait is passed by those of earlier steps, which are small: what they
     /// find is known by the time there is room for it, however far the store is.
     fn next_fetch(&self, state: &mut State) -> Option<Fetch> {
-        let (alone, held) = (state.in_flight == 0 && state.held == 0, state.held);
+        // Small files that are here wait for no fetch: one may always run beside them.
+        let (alone, held) = (state.in_flight == 0 && state.held == 0, state.held + state.kept);
         let room = |bytes: u64| alone || held + bytes <= self.budget.prefetch;
         for queue in state.fetches.iter_mut().rev() {
             let Some(next) = queue.front() else { continue };
@@ -418,14 +439,17 @@ impl Engine<'_> {
                 return None;
             }
         }
-        if state.active >= self.max_active || !room(TAIL) {
+        let index = self.to_open.get(state.next_file).copied()?;
+        let file = self.job.files.get(index)?;
+        let is_survey = self.job.context.survey;
+        if state.active >= self.max_active || !room(OpenFile::first_bytes(file.pin.size)) {
             return None;
         }
-        let index = self.to_open.get(state.next_file).copied()?;
-        let open = OpenFile::new(index, self.job.files.get(index)?, &self.job.store);
+        let open = Arc::new(OpenFile::new(index, file, &self.job.store));
         state.next_file += 1;
         state.active += 1;
-        Some(OpenFile::first_fetch(Arc::new(open)))
+        let first = if is_survey { OpenFile::first_fetch } else { OpenFile::first_fetch_of_rows };
+        Some(first(open))
     }
 
     fn spawn(&self, fetch: Fetch, held: u64) {
@@ -440,6 +464,7 @@ impl Engine<'_> {
             state.in_flight -= 1;
             match result {
                 Ok(bytes) => {
+                    fetch.file.keep_whole(&fetch.ranges, &bytes);
                     let rank = fetch.step.rank();
                     if let Some(queue) = state.ready.get_mut(rank) {
                         queue.push_back(Ready { fetch, bytes, held });

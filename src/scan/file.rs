@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
@@ -34,6 +35,9 @@ use crate::store::{Pin, Store};
 /// What a first read takes from the end of a file: most footers fit.
 pub(super) const TAIL: u64 = 64 << 10;
 
+/// A file of so many bytes at most is read whole and at once: asking for its parts costs more than they do.
+const SMALL: u64 = 512 << 10;
+
 /// Rows of a row group at most: their numbers have 32 bits.
 const MOST_ROWS: i64 = u32::MAX as i64;
 
@@ -50,6 +54,10 @@ pub struct OpenFile {
     pub file: SnapshotFile,
     units_left: AtomicUsize,
     abandoned: AtomicBool,
+    /// All of it, where it is small and was read.
+    whole: OnceLock<Bytes>,
+    /// Whether the budget knows of `whole`.
+    pub(super) is_kept: AtomicBool,
     footer: OnceLock<Footer>,
 }
 
@@ -63,6 +71,8 @@ impl OpenFile {
             file: file.clone(),
             units_left: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
+            whole: OnceLock::new(),
+            is_kept: AtomicBool::new(false),
             footer: OnceLock::new(),
         }
     }
@@ -70,6 +80,42 @@ impl OpenFile {
     pub fn first_fetch(file: Arc<Self>) -> Fetch {
         let from = file.pin.size.saturating_sub(TAIL);
         Self::tail(file, from)
+    }
+
+    /// The same of a file whose rows are wanted too: all of it where it is small.
+    pub fn first_fetch_of_rows(file: Arc<Self>) -> Fetch {
+        let from = file.pin.size - Self::first_bytes(file.pin.size);
+        Self::tail(file, from)
+    }
+
+    /// Bytes that [`Self::first_fetch_of_rows`] takes of a file of so many.
+    pub fn first_bytes(size: u64) -> u64 {
+        if size <= SMALL { size } else { TAIL }
+    }
+
+    /// Keeps the file where `ranges`, which were fetched, are all of it.
+    pub fn keep_whole(&self, ranges: &[Range<u64>], bytes: &[Bytes]) {
+        if let ([range], [bytes]) = (ranges, bytes)
+            && *range == (0..self.pin.size)
+            && self.pin.size <= SMALL
+        {
+            // Set once: it is fetched once.
+            let _ = self.whole.set(bytes.clone());
+        }
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.whole.get().is_some()
+    }
+
+    /// Ranges of the file, where it is kept.
+    pub fn at_hand(&self, ranges: &[Range<u64>]) -> Option<Vec<Bytes>> {
+        let whole = self.whole.get()?;
+        let part = |range: &Range<u64>| {
+            let (from, to) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
+            (from <= to && to <= whole.len()).then(|| whole.slice(from..to))
+        };
+        ranges.iter().map(part).collect()
     }
 
     /// The end of the file from byte `from` on.

@@ -6,6 +6,7 @@
 
 mod buffers;
 mod error;
+mod local;
 mod remote;
 mod secret;
 mod service;
@@ -28,6 +29,7 @@ use object_store::{
 use tokio::runtime::Handle;
 
 use buffers::Buffers;
+use local::Found;
 
 use crate::moment::Moment;
 
@@ -237,11 +239,16 @@ impl Store {
     ) -> Result<Vec<Bytes>, StoreError> {
         let at = self.at(path)?;
         let merged = merge_ranges(ranges);
-        let fetched = futures::stream::iter(merged.iter().cloned())
-            .map(|range| self.read_range(path, &at, pin, range))
-            .buffered(8)
-            .try_collect::<Vec<_>>()
-            .await?;
+        let fetched = match self.read_here(path, pin, &merged).await? {
+            Some(fetched) => fetched,
+            None => {
+                futures::stream::iter(merged.iter().cloned())
+                    .map(|range| self.read_range(path, &at, pin, range))
+                    .buffered(8)
+                    .try_collect()
+                    .await?
+            }
+        };
         ranges
             .iter()
             .map(|range| {
@@ -261,6 +268,29 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// Ranges of a local file, all at once; `None` where the library is to be asked.
+    async fn read_here(
+        &self,
+        path: &str,
+        pin: &Pin,
+        ranges: &[Range<u64>],
+    ) -> Result<Option<Vec<Bytes>>, StoreError> {
+        let Some(root) = &self.root else { return Ok(None) };
+        let (file, pin, ranges) = (root.join(path), pin.clone(), ranges.to_vec());
+        let buffers = self.io.buffers.clone();
+        let read = move || local::read(&buffers, &file, &pin, &ranges);
+        let found = tokio::task::spawn_blocking(read).await;
+        match found.map_err(|e| self.error(path, &generic(Box::new(e))))? {
+            Found::Bytes(bytes) => Ok(Some(bytes)),
+            Found::Other => Ok(None),
+            Found::Written => Err(StoreError::new(
+                StoreErrorKind::Changed,
+                self.shown(path),
+                REPLACED.to_string(),
+            )),
+        }
     }
 
     async fn read_range(
@@ -325,8 +355,7 @@ impl Store {
                 error.reason =
                     "is gone since it was listed\nrun again to read what is there now".into();
             } else if error.kind == StoreErrorKind::Changed {
-                error.reason =
-                    "was replaced since it was listed\nrun again to read what is there now".into();
+                error.reason = REPLACED.into();
             }
             error
         })?;
@@ -343,6 +372,8 @@ impl Store {
         Ok(bytes)
     }
 }
+
+const REPLACED: &str = "was replaced since it was listed\nrun again to read what is there now";
 
 fn generic(source: Box<dyn std::error::Error + Send + Sync>) -> OsError {
     OsError::Generic { store: "local", source }

@@ -1,0 +1,115 @@
+//! Reads of local files: all that is asked of one through one handle.
+//!
+//! The library opens a file, looks at it and changes threads for each range. A log of small files is
+//! thousands of such reads.
+
+use std::fs::{File, Metadata};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+
+use super::Pin;
+use super::buffers::Buffers;
+
+/// What came of a read.
+pub(super) enum Found {
+    Bytes(Vec<Bytes>),
+    /// It was written while it was read: what was read may be of two versions.
+    Written,
+    /// Not the pinned version, or it cannot be read: the library is to be asked, which says why.
+    Other,
+}
+
+/// Ranges of the version `pin` of a file. Blocks.
+pub(super) fn read(buffers: &Buffers, path: &Path, pin: &Pin, ranges: &[Range<u64>]) -> Found {
+    let Some((file, before)) = open(path, pin) else { return Found::Other };
+    let read = |range: &Range<u64>| {
+        // No room is taken for what cannot be there.
+        let length = range.end.checked_sub(range.start).filter(|_| range.end <= pin.size)?;
+        let length = usize::try_from(length).ok()?;
+        buffers.read(&file, range.start, length).ok()
+    };
+    let bytes: Option<Vec<Bytes>> = ranges.iter().map(read).collect();
+    match (bytes, file.metadata()) {
+        (_, Ok(after)) if !is_same(&before, &after) => Found::Written,
+        (Some(bytes), Ok(_)) => Found::Bytes(bytes),
+        _ => Found::Other,
+    }
+}
+
+fn open(path: &Path, pin: &Pin) -> Option<(File, Metadata)> {
+    let file = File::open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    let is_pinned = metadata.is_file()
+        && metadata.len() == pin.size
+        && pin.version.is_none()
+        && pin.e_tag.is_some()
+        && pin.e_tag == e_tag(&metadata);
+    is_pinned.then_some((file, metadata))
+}
+
+fn is_same(before: &Metadata, after: &Metadata) -> bool {
+    let written = |metadata: &Metadata| metadata.modified().ok();
+    before.len() == after.len() && written(before) == written(after)
+}
+
+/// The ETag that the library gives a local file: inode, microseconds when it was written, and size.
+fn e_tag(metadata: &Metadata) -> Option<String> {
+    let written = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_micros();
+    Some(format!("{:x}-{written:x}-{:x}", metadata.ino(), metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::local::LocalFileSystem;
+    use object_store::{ObjectStoreExt, path::Path as StorePath};
+
+    use super::*;
+
+    /// A file of ten bytes, and its pin as the library tells it.
+    async fn ten_bytes(folder: &Path) -> Pin {
+        std::fs::write(folder.join("ten"), b"0123456789").unwrap();
+        let store = LocalFileSystem::new_with_prefix(folder).unwrap();
+        let meta = store.head(&StorePath::from("ten")).await.unwrap();
+        Pin { size: meta.size, e_tag: meta.e_tag, ..Default::default() }
+    }
+
+    #[tokio::test]
+    async fn the_pinned_version_is_read_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, buffers) = (folder.path().join("ten"), Buffers::default());
+        let pin = ten_bytes(folder.path()).await;
+        let read = |pin: &Pin, ranges: &[Range<u64>]| read(&buffers, &path, pin, ranges);
+
+        let Found::Bytes(bytes) = read(&pin, &[0..2, 7..10]) else { panic!("it was not read") };
+        assert_eq!(bytes, [&b"01"[..], b"789"]);
+        assert!(matches!(read(&pin, &[0..2, 7..11]), Found::Other), "it has ten bytes");
+        let untagged = Pin { e_tag: None, ..pin.clone() };
+        assert!(matches!(read(&untagged, &[0..2]), Found::Other));
+
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let later = time + std::time::Duration::from_millis(1);
+        File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
+        assert!(matches!(read(&pin, &[0..2]), Found::Other), "it was written later");
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(read(&pin, &[0..2]), Found::Other), "it is gone");
+    }
+
+    #[test]
+    fn a_write_within_the_microsecond_of_an_e_tag_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ten");
+        std::fs::write(&path, b"0123456789").unwrap();
+        let file = File::options().append(true).open(&path).unwrap();
+        let at = |nanos| UNIX_EPOCH + std::time::Duration::new(1_500_000_000, nanos);
+        file.set_modified(at(100)).unwrap();
+        let before = file.metadata().unwrap();
+        file.set_modified(at(200)).unwrap();
+        let after = file.metadata().unwrap();
+        assert_eq!(e_tag(&before), e_tag(&after));
+        assert!(!is_same(&before, &after));
+    }
+}
