@@ -271,8 +271,8 @@ impl std::hash::Hasher for MixHasher {
 pub type MixMap<K, V> = HashMap<K, V, std::hash::BuildHasherDefault<MixHasher>>;
 
 /// Sets of several scopes of which each app has leaves of their own, as they are met: events of the
-/// others are summed up in parts.
-const WHOLE_SETS: u32 = 16;
+/// others are summed up in parts. So few that one in ten of the oracle's random lakes has both.
+const WHOLE_SETS: u32 = 4;
 
 /// Leaves of an app and a scope set, as they are looked up.
 pub enum Leaves {
