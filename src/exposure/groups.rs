@@ -311,11 +311,11 @@ impl<'a> Events<'a> {
     }
 
     fn next(&mut self) -> Result<Option<GroupEvent>, ExposureError> {
-        let in_parts_first = match (self.in_parts.peek(), self.whole.peek()) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(in_parts), Some(whole)) => in_parts < whole,
+        // Most logs have none in parts.
+        let Some(in_parts) = self.in_parts.peek() else {
+            return Ok(self.whole.next()?.map(GroupEvent::Whole));
         };
+        let in_parts_first = self.whole.peek().is_none_or(|whole| in_parts < whole);
         Ok(if in_parts_first {
             self.in_parts.next()?.map(GroupEvent::InParts)
         } else {
