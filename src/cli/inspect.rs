@@ -132,6 +132,7 @@ fn rows(
         let reason = format!("the file cannot be written: {e}\nname another with --output");
         Error::argument(path.display().to_string(), reason)
     };
+    check_output(inspected, path)?;
     // Beside its place, and whole when it takes it.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     // As readable as any file that this user makes.
@@ -142,6 +143,23 @@ fn rows(
     let (written, file) = inspected.rows(limit, format, file, progress, || false)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(written)
+}
+
+/// Rows must not be written over what they are read from, nor where they would be read the next time; and only
+/// a file can be replaced.
+fn check_output(inspected: &Inspected, path: &Path) -> Result<(), Error> {
+    let refused = |reason: &str| Err(Error::argument(path.display().to_string(), reason));
+    if std::fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        return refused(
+            "is there already and no regular file\nname another with --output, or leave it out for stdout",
+        );
+    }
+    if inspected.would_read(path) {
+        return refused(
+            "lies in what is inspected, and would change it\nname a place outside with --output",
+        );
+    }
+    Ok(())
 }
 
 fn render(of: &Inspection) -> Result<String, std::fmt::Error> {

@@ -6,8 +6,10 @@ mod times;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,7 +18,7 @@ use serde::Serialize;
 
 use self::conform::Shape;
 use self::times::Extremes;
-use crate::config::{At, Format, Kept, MappingPlan, SourcePlan};
+use crate::config::{self, At, Format, Kept, MappingPlan, SourcePlan, raw};
 use crate::error::Error;
 use crate::memory::default_limit;
 use crate::moment::Zone;
@@ -39,6 +41,28 @@ pub struct Inspected {
     seen: Vec<Seen>,
     mapped: Vec<MappedSeen>,
     memory_limit: u64,
+}
+
+impl Inspected {
+    /// Whether a local file is, or would be, a part of what is inspected.
+    pub fn would_read(&self, path: &Path) -> bool {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let Some((text, name)) = folder.to_str().zip(path.file_name().and_then(OsStr::to_str))
+        else {
+            return false;
+        };
+        let below = StoreUrl::parse(text, Path::new("."), &raw::Store::default());
+        if below.is_ok_and(|below| config::would_be_read(&self.url, &below, &[name])) {
+            return true;
+        }
+        let root = self.snapshot.store.local_root().and_then(|root| root.canonicalize().ok());
+        let Some((root, folder)) = root.zip(folder.canonicalize().ok()) else { return false };
+        let Ok(below) = folder.strip_prefix(&root) else { return false };
+        // The folder of a plain file holds others that are none of its business.
+        let is_file = |file: &SnapshotFile| Path::new(&file.path) == below.join(name);
+        self.snapshot.table.is_some() || self.snapshot.files.iter().any(is_file)
+    }
 }
 
 /// What a file's footer says.

@@ -219,3 +219,49 @@ fn rows_are_read_within_the_limit_that_is_given() {
     lake.afterscope(&[&args[..], &["1MB"]].concat()).fails(1, &["memory limit is 1 MB"]);
     lake.afterscope(&[&args[..], &["much"]].concat()).fails(1, &["--memory-limit much"]);
 }
+
+#[test]
+fn rows_are_not_written_over_what_they_are_read_from() {
+    let lake = Lake::standard();
+    let log = "logs/dt=2019-07-01/part-0.parquet";
+    let before = fs::read(lake.path(log)).unwrap();
+    for source in ["logs", "logs/", "logs/**/*.parquet", log] {
+        for output in [log, "logs/../logs/dt=2019-07-01/part-0.parquet"] {
+            let args = [source, "--rows", "all", "--output", output];
+            inspect(&lake, &args).fails(2, &[output, "lies in what is inspected", "--output"]);
+        }
+    }
+    let beside = ["logs", "--rows", "all", "--output", "logs/more.parquet"];
+    inspect(&lake, &beside).fails(2, &["logs/more.parquet", "would change it"]);
+    assert_eq!(fs::read(lake.path(log)).unwrap(), before);
+    assert!(!lake.path("logs/more.parquet").exists());
+    // What a glob does not match, and what lies beside a single file, is nobody's.
+    for source in ["logs/**/*.parquet", log] {
+        inspect(&lake, &[source, "--rows", "1", "--output", "logs/dt=2019-07-01/rows.csv"])
+            .succeeds();
+    }
+}
+
+#[test]
+fn only_a_regular_file_is_replaced() {
+    let lake = Lake::standard();
+    std::os::unix::fs::symlink("elsewhere", lake.path("link.csv")).unwrap();
+    fs::create_dir(lake.path("folder.csv")).unwrap();
+    for output in ["link.csv", "folder.csv", "/dev/null"] {
+        let args = ["logs", "--rows", "1", "--output", output];
+        inspect(&lake, &args).fails(2, &[output, "no regular file", "stdout"]);
+    }
+    assert!(lake.path("link.csv").is_symlink() && !lake.path("elsewhere").exists());
+}
+
+#[test]
+fn rows_of_a_table_are_not_written_into_its_log() {
+    let lake = Lake::empty();
+    lake.afterscope(&["sample", "groups-2019", "t", "--format", "delta", "--rows", "400"])
+        .succeeds();
+    let log = || fs::read_dir(lake.path("t/logs/_delta_log")).unwrap().count();
+    let (before, commit) = (log(), "t/logs/_delta_log/00000000000000000099.json");
+    inspect(&lake, &["t/logs", "--rows", "1", "--output", commit])
+        .fails(2, &[commit, "would change it"]);
+    assert_eq!(log(), before);
+}
