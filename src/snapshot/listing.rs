@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use globset::GlobBuilder;
 
 use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile};
-use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind};
+use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind, StoreUrl};
 
 /// Lists the source's files.
 ///
@@ -20,6 +20,7 @@ pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
         ignored,
     };
 
+    refuse_inside_table(source, io)?;
     if let Some((folder, glob)) = source.url.split_glob() {
         let matcher = GlobBuilder::new(&glob)
             .literal_separator(true)
@@ -123,6 +124,62 @@ fn refuse_tables(source: &Origin<'_>, listed: &[Listed]) -> Result<(), SnapshotE
         });
     }
     Ok(())
+}
+
+/// A folder or file of a table below the table's own: which of its rows are there still, the table alone knows.
+fn refuse_inside_table(source: &Origin<'_>, io: &Io) -> Result<(), SnapshotError> {
+    if source.url.names_a_file() {
+        // A web server, which is asked for one file.
+        return Ok(());
+    }
+    let mut at = source.url.split_glob().map_or_else(|| source.url.clone(), |(folder, _)| folder);
+    while let Some((parent, name)) = at.split_last() {
+        if parent.to_string() == at.to_string() {
+            break;
+        }
+        // A service is asked only where a name is one that tables give.
+        let may_be = parent.local().is_some()
+            || name.is_empty()
+            || name == "data"
+            || name.contains('=')
+            || name.ends_with(".parquet");
+        if !may_be {
+            break;
+        }
+        let found = if name.is_empty() { None } else { table_at(&parent, &name, io) };
+        if let Some((format, key, marker)) = found {
+            return Err(SnapshotError::TableFormat {
+                source_name: source.name.to_string(),
+                url: source.url.to_string(),
+                format,
+                marker,
+                way: format!("name {parent} as url, and set format = \"{key}\""),
+            });
+        }
+        at = parent;
+    }
+    Ok(())
+}
+
+/// The table whose folder `parent` is, with `name` below it: format, as the configuration names it, and what
+/// tells. Where nothing can be listed, none is known.
+fn table_at(
+    parent: &StoreUrl,
+    name: &str,
+    io: &Io,
+) -> Option<(&'static str, &'static str, String)> {
+    let store = parent.open(io).ok()?;
+    let log = store.list("_delta_log").ok()?;
+    if let Some(first) = log.first() {
+        return Some(("part of a Delta", "delta", parent.join(&first.path).to_string()));
+    }
+    // Data of an Iceberg table lie there, unless it is told otherwise.
+    if name != "data" {
+        return None;
+    }
+    let listed = store.list("metadata").ok()?;
+    let metadata = listed.iter().find(|object| is_metadata(&object.path))?;
+    Some(("part of an Iceberg", "iceberg", parent.join(&metadata.path).to_string()))
 }
 
 /// `v3.metadata.json`, `00003-….metadata.json`, and packed: `v3.gz.metadata.json`,

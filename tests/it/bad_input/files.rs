@@ -248,3 +248,35 @@ fn a_byte_that_was_changed_anywhere_never_looks_like_a_bug_of_the_program() {
         }
     }
 }
+
+#[test]
+fn a_folder_or_file_of_a_table_is_no_plain_log() {
+    let lake = Lake::standard();
+    let marker = "logs/_delta_log/00000000000000000000.json";
+    lake.write(marker, "{}");
+    let day = "logs/dt=2019-07-01";
+    let refused = |url: &str, format: &str, parts: &[&str]| {
+        let url_key = format!("source.0.url={url}");
+        let wanted = [&[url.trim_end_matches(['/', '*']), format], parts].concat();
+        lake.run(&["--set", &url_key]).fails(1, &wanted);
+        lake.afterscope(&["inspect", url]).fails(1, &wanted);
+    };
+    for url in
+        [day.to_string(), format!("{day}/"), format!("{day}/part-0.parquet"), format!("{day}/*")]
+    {
+        refused(&url, "is part of a Delta table", &[marker, "/logs as url", "format = \"delta\""]);
+    }
+    fs::remove_dir_all(lake.path("logs/_delta_log")).unwrap();
+    lake.publishes(&[]);
+
+    let marker = "table/metadata/v1.metadata.json";
+    lake.write(marker, "{}");
+    fs::rename(lake.path("logs"), lake.path("table/data")).unwrap();
+    for url in ["table/data", "table/data/dt=2019-07-01/part-0.parquet"] {
+        let way = "/table as url, and set format = \"iceberg\"";
+        refused(url, "is part of an Iceberg table", &[marker, way]);
+    }
+    // Not all that lies beside a folder of that name belongs to a table.
+    fs::rename(lake.path("table/data"), lake.path("table/logs")).unwrap();
+    lake.publishes(&["--set", "source.0.url=table/logs", "--output", "again"]);
+}
