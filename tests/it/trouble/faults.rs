@@ -4,11 +4,14 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, StringArray};
 use futures::TryStreamExt;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -108,6 +111,27 @@ impl Troubled {
             runtime.block_on(store.put(&Path::parse(name).unwrap(), bytes.into())).unwrap();
         }
         Some(Self { lake, proxy, store, credentials, runtime, expected, _service: service })
+    }
+
+    /// Writes the file anew with a column of a million bytes that nobody asks for: it is read in parts.
+    pub fn enlarge(&mut self, name: &str) {
+        let file = std::fs::File::open(self.lake.path(name)).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let batch = reader.build().unwrap().next().unwrap().unwrap();
+        // Digits without an order, so that they do not compress to nothing.
+        let digit = |i: u64| format!("{:x}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let note: String = (1..100_000).map(digit).collect();
+        let notes = (0..batch.num_rows()).map(|_| note.as_str());
+        let schema = batch.schema();
+        let names = schema.fields().iter().map(|field| field.name().as_str());
+        let mut columns: Vec<(&str, ArrayRef)> =
+            names.zip(batch.columns().iter().cloned()).collect();
+        columns.push(("note", Arc::new(StringArray::from_iter_values(notes))));
+        let path = self.lake.columns(name, columns);
+        let bytes = std::fs::read(path).unwrap();
+        assert!(bytes.len() > 512 << 10, "{}", bytes.len());
+        self.put(name, bytes);
+        self.expected = self.lake.publishes(&["--output", "on-disk-again"]).bytes();
     }
 
     /// A run from and to the service, into a place of its own.

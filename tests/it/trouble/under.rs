@@ -50,7 +50,9 @@ fn other_rows(troubled: &Troubled) -> Vec<u8> {
 
 #[test]
 fn an_object_that_changes_at_any_read_of_it_is_noticed() {
-    let Some(troubled) = Troubled::by_moto() else { return };
+    let Some(mut troubled) = Troubled::by_moto() else { return };
+    // A small file is one read.
+    troubled.enlarge(CHANGING);
     let size = std::fs::metadata(troubled.lake.path(CHANGING)).unwrap().len();
     let mut other = other_rows(&troubled);
     let whole = std::fs::read(troubled.lake.path(CHANGING)).unwrap();
@@ -88,7 +90,7 @@ fn an_object_that_changes_at_any_read_of_it_is_noticed() {
         }
         reads += 1;
     }
-    // The footer with all of a small file is one; scopes and the other columns are two more.
+    // The footer is one; scopes and the other columns are two more.
     assert!(reads >= 3, "{reads}");
 }
 
