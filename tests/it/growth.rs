@@ -133,6 +133,6 @@ fn instructions_grow_with_rows() {
     let (one, two, four) = (of(2), of(4), of(8));
     // What a run takes without any row is in each of them.
     let ratio = (four - two) as f64 / (two - one) as f64;
-    println!("{one}, {two}, {four} instructions: the second step is {ratio:.3} times the first");
+    eprintln!("{one}, {two}, {four} instructions: the second step is {ratio:.3} times the first");
     assert!((1.9..=2.1).contains(&ratio), "{one}, {two}, {four}: {ratio}");
 }
