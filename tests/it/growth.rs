@@ -130,8 +130,9 @@ fn instructions_grow_with_rows() {
     }
     let folder = tempfile::tempdir().unwrap();
     let of = |days| instructions(&lake_of(days, 20_000), folder.path());
-    let (one, two, four) = (of(2), of(4), of(8));
-    // What a run takes without any row is in each of them.
+    // What a run takes without any row is in each of them, and differs by a hundredth of a step: with few days
+    // reports have other parts.
+    let (one, two, four) = (of(7), of(14), of(28));
     let ratio = (four - two) as f64 / (two - one) as f64;
     eprintln!("{one}, {two}, {four} instructions: the second step is {ratio:.3} times the first");
     assert!((1.9..=2.1).contains(&ratio), "{one}, {two}, {four}: {ratio}");

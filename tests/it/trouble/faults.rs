@@ -131,7 +131,7 @@ impl Troubled {
         let bytes = std::fs::read(path).unwrap();
         assert!(bytes.len() > 512 << 10, "{}", bytes.len());
         self.put(name, bytes);
-        self.expected = self.lake.publishes(&["--output", "on-disk-again"]).bytes();
+        self.expected = expected(&self.lake);
     }
 
     /// A run from and to the service, into a place of its own.
