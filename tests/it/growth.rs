@@ -130,10 +130,10 @@ fn instructions_grow_with_rows() {
     }
     let folder = tempfile::tempdir().unwrap();
     let of = |days| instructions(&lake_of(days, 20_000), folder.path());
-    // What a run takes without any row is in each of them, and differs by a hundredth of a step: with few days
-    // reports have other parts.
+    // What a run takes without any row is in each of them. It differs by some hundredths of a step: buffers grow
+    // by doubling, and with few days reports have other parts. More than twice the work is what must not be.
     let (one, two, four) = (of(7), of(14), of(28));
     let ratio = (four - two) as f64 / (two - one) as f64;
     eprintln!("{one}, {two}, {four} instructions: the second step is {ratio:.3} times the first");
-    assert!((1.9..=2.1).contains(&ratio), "{one}, {two}, {four}: {ratio}");
+    assert!((1.7..=2.1).contains(&ratio), "{one}, {two}, {four}: {ratio}");
 }
