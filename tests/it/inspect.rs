@@ -257,7 +257,7 @@ fn only_a_regular_file_is_replaced() {
 #[test]
 fn rows_of_a_table_are_not_written_into_its_log() {
     let lake = Lake::empty();
-    lake.afterscope(&["sample", "groups-2019", "t", "--format", "delta", "--rows", "400"])
+    lake.afterscope(&["sample", "groups-2019", "t", "--format", "delta", "--rows", "20000"])
         .succeeds();
     let log = || fs::read_dir(lake.path("t/logs/_delta_log")).unwrap().count();
     let (before, commit) = (log(), "t/logs/_delta_log/00000000000000000099.json");
