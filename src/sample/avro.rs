@@ -1,5 +1,5 @@
 //! Avro files whose bytes follow from what they hold. The library's writer draws the marker between blocks at
-//! random and writes the header in no order: https://avro.apache.org/docs/1.12.0/specification/
+//! random and writes the header in no order: <https://avro.apache.org/docs/1.12.0/specification/>
 
 /// What stands between blocks in place of 16 bytes drawn at random.
 const MARKER: &[u8; 16] = b"afterscope table";

@@ -1,4 +1,4 @@
-//! The sample's log as a Delta table: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
+//! The sample's log as a Delta table: <https://github.com/delta-io/delta/blob/master/PROTOCOL.md>
 //!
 //! Of each half of the log one commit adds the files, one deletes rows and files, one corrects and rewrites.
 //! The first half's commits end with a checkpoint.

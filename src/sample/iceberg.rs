@@ -1,4 +1,4 @@
-//! The sample's log as an Iceberg table of format 2: https://iceberg.apache.org/spec/
+//! The sample's log as an Iceberg table of format 2: <https://iceberg.apache.org/spec/>
 //!
 //! Of each half of the log one snapshot adds the files, one deletes rows by their places and removes files,
 //! one deletes rows by their ids and adds what is written in their place. A row that is deleted by its id is
