@@ -133,25 +133,12 @@ impl Moment {
             out.push_str(&self.to_rfc3339());
             return;
         };
-        // A table has many moments: digits are put in their places, without a formatter.
         let mut text = *b"0000-00-00T00:00:00.000000Z";
-        let mut put = |end: usize, mut number: u32| {
-            for place in text.iter_mut().take(end).rev() {
-                if number == 0 {
-                    break;
-                }
-                // A digit is less than 256.
-                *place = b'0' + (number % 10) as u8;
-                number /= 10;
-            }
-        };
-        put(4, at.year().unsigned_abs());
-        put(7, at.month());
-        put(10, at.day());
-        put(13, at.hour());
-        put(16, at.minute());
-        put(19, at.second());
-        put(26, at.timestamp_subsec_micros());
+        put_date(&mut text, at.date_naive());
+        put_digits(&mut text, 13, at.hour());
+        put_digits(&mut text, 16, at.minute());
+        put_digits(&mut text, 19, at.second());
+        put_digits(&mut text, 26, at.timestamp_subsec_micros());
         out.push_str(std::str::from_utf8(&text).unwrap_or_default());
     }
 
@@ -167,11 +154,38 @@ impl fmt::Display for Moment {
     }
 }
 
+/// Puts the digits of a number into their places, the last of them before `end`, over zeros. A table has many
+/// moments and days: a formatter takes ten times as long.
+fn put_digits(text: &mut [u8], end: usize, mut number: u32) {
+    for place in text.iter_mut().take(end).rev() {
+        if number == 0 {
+            break;
+        }
+        // A digit is less than 256.
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// The date over `0000-00-00`; of a year from 0 to 9999.
+fn put_date(text: &mut [u8], date: NaiveDate) {
+    put_digits(text, 4, date.year().unsigned_abs());
+    put_digits(text, 7, date.month());
+    put_digits(text, 10, date.day());
+}
+
 /// The UTC date of a day number, `2019-11-06`.
 pub fn day_to_date(day: i64) -> String {
-    day.checked_mul(86_400)
-        .and_then(|s| DateTime::<Utc>::from_timestamp(s, 0))
-        .map_or_else(|| format!("day {day}"), |d| d.format("%Y-%m-%d").to_string())
+    let date = i32::try_from(day).ok().and_then(NaiveDate::from_epoch_days);
+    match date {
+        Some(date) if (0..10_000).contains(&date.year()) => {
+            let mut text = *b"0000-00-00";
+            put_date(&mut text, date);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+        Some(date) => date.format("%Y-%m-%d").to_string(),
+        None => format!("day {day}"),
+    }
 }
 
 /// A declared time zone: an IANA name, or a fixed offset such as `+02:00`.

@@ -253,7 +253,7 @@ impl Table {
     /// [`ImpactError::Output`].
     pub fn csv_records(&self, with_names: bool) -> Result<Vec<u8>, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let cells = self
+        let mut cells = self
             .batch
             .columns()
             .iter()
@@ -270,7 +270,7 @@ impl Table {
         }
         let mut room = Room::default();
         for row in 0..self.batch.num_rows() {
-            for column in &cells {
+            for column in &mut cells {
                 let cell = column.cell(row, &mut room).map_err(|e| failed(e.to_string()))?;
                 writer.write_field(cell).map_err(|e| failed(e.to_string()))?;
             }
@@ -314,14 +314,33 @@ pub fn parquet_properties(schema: &Schema) -> WriterProperties {
 struct Room {
     digits: itoa::Buffer,
     text: String,
-    /// The day that was written last: tables by day have a day in many rows.
-    day: Option<i32>,
-    date: String,
+}
+
+/// Texts, of which those of neighbours are often the same.
+struct Texts<'a> {
+    texts: &'a StringArray,
+    last: Option<&'a str>,
+    /// How the last one is shown, where that is not as it is.
+    shown: Option<String>,
+}
+
+impl Texts<'_> {
+    fn cell(&mut self, row: usize) -> &[u8] {
+        let text = self.texts.value(row);
+        if self.last != Some(text) {
+            self.last = Some(text);
+            self.shown = match frames::csv_cell(text) {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(shown) => Some(shown),
+            };
+        }
+        self.shown.as_deref().unwrap_or(text).as_bytes()
+    }
 }
 
 /// A column as cells of a CSV file; nulls are empty.
 enum Cells<'a> {
-    Texts(&'a StringArray),
+    Texts(Texts<'a>),
     Ints(&'a Int64Array),
     Times(&'a TimestampMicrosecondArray),
     Dates(&'a Date32Array),
@@ -332,7 +351,7 @@ impl<'a> Cells<'a> {
     fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
         let any = array.as_any();
         Ok(if let Some(texts) = any.downcast_ref() {
-            Self::Texts(texts)
+            Self::Texts(Texts { texts, last: None, shown: None })
         } else if let Some(ints) = any.downcast_ref() {
             Self::Ints(ints)
         } else if let Some(times) = any.downcast_ref() {
@@ -346,15 +365,9 @@ impl<'a> Cells<'a> {
     }
 
     /// Times in RFC 3339 with six digits; texts as [`frames::csv_cell`] has them.
-    fn cell<'b>(&'b self, row: usize, room: &'b mut Room) -> Result<&'b [u8], std::fmt::Error> {
+    fn cell<'b>(&'b mut self, row: usize, room: &'b mut Room) -> Result<&'b [u8], std::fmt::Error> {
         Ok(match self {
-            Self::Texts(texts) if texts.is_valid(row) => match frames::csv_cell(texts.value(row)) {
-                Cow::Borrowed(text) => text.as_bytes(),
-                Cow::Owned(text) => {
-                    room.text = text;
-                    room.text.as_bytes()
-                }
-            },
+            Self::Texts(cells) if cells.texts.is_valid(row) => cells.cell(row),
             Self::Ints(ints) if ints.is_valid(row) => {
                 room.digits.format(ints.value(row)).as_bytes()
             }
@@ -364,12 +377,8 @@ impl<'a> Cells<'a> {
                 room.text.as_bytes()
             }
             Self::Dates(dates) if dates.is_valid(row) => {
-                let day = dates.value(row);
-                if room.day != Some(day) {
-                    room.day = Some(day);
-                    room.date = day_to_date(day.into());
-                }
-                room.date.as_bytes()
+                room.text = day_to_date(dates.value(row).into());
+                room.text.as_bytes()
             }
             Self::Other(cells) => {
                 room.text.clear();

@@ -121,14 +121,40 @@ pub(super) const DECODING: u64 = 8 << 20;
 /// A matching row with its place in the selection, as an event, and copied into its pack.
 pub(super) const KEPT_ROW: u64 = 140;
 
+/// A matching row while its row group waits to be read: its place and its scopes.
+const MATCHED_ROW: u64 = 12;
+
+/// Row groups that are known to match and are not being decoded yet.
+#[derive(Default)]
+struct Matching {
+    groups: usize,
+    rows: u64,
+}
+
+impl Matching {
+    fn add(&mut self, fetch: &Fetch) {
+        self.groups += usize::from(fetch.is_last());
+        self.rows += fetch.step.rows_kept();
+    }
+
+    fn take(&mut self, fetch: &Fetch) {
+        self.groups -= usize::from(fetch.is_last());
+        self.rows -= fetch.step.rows_kept();
+    }
+
+    /// Whether there are enough of them, or what is known of their rows takes enough memory.
+    fn are_enough(&self, most: usize, budget: &Budget) -> bool {
+        self.groups >= most || self.rows.saturating_mul(MATCHED_ROW) >= budget.decode / 4
+    }
+}
+
 #[derive(Default)]
 struct State {
     /// One queue for each rank of step; the last goes first.
     fetches: [VecDeque<Fetch>; Step::RANKS],
     ready: [VecDeque<Ready>; Step::RANKS],
     next_file: usize,
-    /// Row groups that are known to match and are not being decoded yet.
-    matching: usize,
+    matching: Matching,
     /// Files opened and not finished with.
     active: usize,
     held: u64,
@@ -367,14 +393,14 @@ impl Engine<'_> {
         let fits = |ready: &Ready| alone || decoding + ready.weight() <= self.budget.decode;
         let is_idling = state.held < self.budget.prefetch / 2
             && state.fetches.iter().all(VecDeque::is_empty)
-            && state.matching < self.max_matching;
+            && !state.matching.are_enough(self.max_matching, self.budget);
         let mut queues: Vec<_> = state.ready.iter_mut().rev().collect();
         if is_idling {
             queues.rotate_left(1);
         }
         let queue = queues.into_iter().find(|queue| queue.front().is_some_and(fits))?;
         let ready = queue.pop_front()?;
-        state.matching -= usize::from(ready.fetch.is_last());
+        state.matching.take(&ready.fetch);
         Some(ready)
     }
 
@@ -388,7 +414,7 @@ impl Engine<'_> {
         }
         state.count_kept(file, !closed);
         for fetch in fetches {
-            state.matching += usize::from(fetch.is_last());
+            state.matching.add(&fetch);
             let rank = fetch.step.rank();
             if let Some(bytes) = file.at_hand(&fetch.ranges) {
                 if let Some(queue) = state.ready.get_mut(rank) {
@@ -406,7 +432,7 @@ impl Engine<'_> {
     fn pump(&self, state: &mut State) {
         while let Some(fetch) = self.next_fetch(state) {
             if fetch.file.is_abandoned() {
-                state.matching -= usize::from(fetch.is_last());
+                state.matching.take(&fetch);
                 continue;
             }
             let held = fetch.bytes();
@@ -435,7 +461,7 @@ impl Engine<'_> {
             if next.file.is_abandoned() || room(next.bytes()) {
                 return queue.pop_front();
             }
-            if state.matching >= self.max_matching {
+            if state.matching.are_enough(self.max_matching, self.budget) {
                 return None;
             }
         }
@@ -472,7 +498,7 @@ impl Engine<'_> {
                 }
                 Err(error) if error.kind == StoreErrorKind::Denied && allow_incomplete => {
                     state.held = state.held.saturating_sub(held);
-                    state.matching -= usize::from(fetch.is_last());
+                    state.matching.take(&fetch);
                     state.give_up(&file, error.to_string());
                 }
                 Err(error) => {

@@ -132,6 +132,27 @@ impl Lake {
         lake
     }
 
+    /// A lake by the benchmarks' generator.
+    pub fn generated(arguments: &[&str]) -> Option<Self> {
+        let named = |name: &str| {
+            let value = std::env::var_os(name).map(PathBuf::from);
+            value.or_else(|| {
+                skipped(&format!("{name} is not set: no generator of lakes"));
+                None
+            })
+        };
+        let (python, harness) = (named("AFTERSCOPE_PYTHON")?, named("AFTERSCOPE_BENCH")?);
+        let lake = Self::empty();
+        let made = Command::new(python)
+            .arg(harness.join("gen.py"))
+            .arg(lake.path(""))
+            .args(arguments)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        Some(lake)
+    }
+
     /// With the logs of [`standard_days`].
     pub fn standard() -> Self {
         let lake = Self::empty();

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::lake::{AS_OF, Call, Lake, call, skipped};
+use crate::published::{assert_same, bytes_below};
 
 /// Runs a program and prints, last, the most memory that it held (KiB).
 const MEASURE: &str = "import resource, subprocess, sys
@@ -97,4 +98,39 @@ fn apps_with_very_many_sets_of_scopes_take_no_more_memory_than_the_limit() {
     let published = lake.run(&[]).succeeds().json();
     assert_eq!(published["totals"]["requests_allowed"], 60_000);
     assert_eq!(published["totals"]["subjects_observed"], 60_000);
+}
+
+/// The least that this lake's answer takes is more than 64 MB: the program's own code takes as much while its
+/// tables are made. What it says that it needs is enough.
+#[test]
+#[ignore = "slow"]
+fn a_flood_is_counted_the_same_within_any_limit_that_is_not_refused() {
+    let flood = ["--days", "6", "--rows-per-day", "400000", "--deprecated-share", "0.6"];
+    let Some(lake) = Lake::generated(&flood) else { return };
+    let measured_in = |megabytes: u64| {
+        let _ = std::fs::remove_dir_all(lake.path("out"));
+        let (code, peak, stderr) = measured(&lake, "afterscope.toml", AS_OF, megabytes)?;
+        println!("{megabytes} MB allowed: exit {code}, {} MB at most", peak / 1_000_000);
+        assert!(peak <= megabytes * 1_000_000, "{peak} bytes of {megabytes} MB");
+        Some((code, stderr, (code == 0).then(|| bytes_below(&lake.path("out/latest")))))
+    };
+    let mut limit = 64;
+    let least = loop {
+        let Some((code, stderr, tables)) = measured_in(limit) else { return };
+        if let Some(tables) = tables {
+            break tables;
+        }
+        // Each refusal names a greater limit, so this ends.
+        assert_eq!(code, 1, "{stderr}");
+        let named = stderr.split(" MB").filter_map(|s| s.rsplit(' ').next()?.parse::<u64>().ok());
+        let needed = named.max().unwrap();
+        assert!(needed > limit, "{stderr}");
+        limit = needed;
+    };
+    assert!(limit < 200, "{limit} MB");
+    for megabytes in [256, 1_000] {
+        let (code, stderr, tables) = measured_in(megabytes).unwrap();
+        assert_eq!(code, 0, "{stderr}");
+        assert_same(&least, &tables.unwrap());
+    }
 }

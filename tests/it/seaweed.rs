@@ -121,17 +121,8 @@ fn ten_million_rows_on_s3_and_on_disk_give_the_same_bytes() {
     let Some(python) = std::env::var_os("AFTERSCOPE_PYTHON").map(PathBuf::from) else {
         return skipped("AFTERSCOPE_PYTHON is not set: no S3 to test with");
     };
-    let Some(harness) = std::env::var_os("AFTERSCOPE_BENCH").map(PathBuf::from) else {
-        return skipped("AFTERSCOPE_BENCH does not name the folder of the lake generator");
-    };
-    let lake = Lake::empty();
-    let made = Command::new(&python)
-        .arg(harness.join("gen.py"))
-        .arg(lake.path(""))
-        .args(["--days", "12", "--rows-per-day", "833334", "--users", "5000000"])
-        .status()
-        .unwrap();
-    assert!(made.success());
+    let arguments = ["--days", "12", "--rows-per-day", "833334", "--users", "5000000"];
+    let Some(lake) = Lake::generated(&arguments) else { return };
     lake.edit("afterscope.toml", "event_id = \"request_id\"\n", "");
     let Some(seaweed) = Seaweed::start(&python) else { return };
     seaweed.upload(&lake);
