@@ -13,15 +13,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::ExposureError;
+use super::cells::{WindowSet, count_windows};
+use super::event::Event;
+use super::leaf::Standing;
 use super::lookup::{LeafAt, Lookup, Place};
 use super::observed::{ObservedReader, ObservedWriter};
 use super::parts::Part;
 use super::pending::{Pending, PendingEvent, Refusal};
-use super::policy::{MixHasher, Policy, Standing, WindowSet, count_windows};
+use super::policy::Policy;
 use super::projections::Projections;
 use super::records::{ActorRecord, GroupRecord, InParts, NOBODY};
 use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
+use crate::key::MixHasher;
 use crate::ledger::{Block, Merged, Names, Repeats, Row};
 use crate::memory::Counting;
 use crate::moment::{DAY_MICROS, Moment};
@@ -79,81 +83,6 @@ pub struct Counter<'a> {
     /// Leaves and codes of the lists of fields that their events returned.
     fields: HashSet<u64, BuildHasherDefault<MixHasher>>,
     last_fields: u64,
-}
-
-/// What is counted of an event, looked at only as far as it is needed: most columns lie elsewhere in
-/// memory.
-trait Event {
-    fn at(&self) -> Moment;
-    fn outcome(&self) -> Outcome;
-    fn weight(&self) -> i64;
-    fn bytes(&self) -> Option<i64>;
-    fn records(&self) -> Option<i64>;
-    fn actor(&self) -> Option<Key>;
-    fn group(&self) -> Option<Key>;
-    fn group_id(&self) -> Option<&[u8]>;
-    /// Code of the list of returned fields; [`NONE`] without one.
-    fn fields(&self) -> u32;
-}
-
-impl Event for Merged<'_> {
-    fn at(&self) -> Moment {
-        self.at()
-    }
-    fn outcome(&self) -> Outcome {
-        self.outcome()
-    }
-    fn weight(&self) -> i64 {
-        self.weight()
-    }
-    fn bytes(&self) -> Option<i64> {
-        self.bytes()
-    }
-    fn records(&self) -> Option<i64> {
-        self.records()
-    }
-    fn actor(&self) -> Option<Key> {
-        self.actor()
-    }
-    fn group(&self) -> Option<Key> {
-        self.group()
-    }
-    fn group_id(&self) -> Option<&[u8]> {
-        self.group_id()
-    }
-    fn fields(&self) -> u32 {
-        self.fields()
-    }
-}
-
-impl Event for Row {
-    fn at(&self) -> Moment {
-        self.at
-    }
-    fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-    fn weight(&self) -> i64 {
-        self.weight.unwrap_or(1)
-    }
-    fn bytes(&self) -> Option<i64> {
-        self.bytes
-    }
-    fn records(&self) -> Option<i64> {
-        self.records
-    }
-    fn actor(&self) -> Option<Key> {
-        self.actor
-    }
-    fn group(&self) -> Option<Key> {
-        self.group
-    }
-    fn group_id(&self) -> Option<&[u8]> {
-        self.group_id.as_deref()
-    }
-    fn fields(&self) -> u32 {
-        self.fields
-    }
 }
 
 impl<'a> Counter<'a> {

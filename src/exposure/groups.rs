@@ -2,8 +2,10 @@
 
 use std::cmp::Reverse;
 
+use super::cells::{Window, WindowSet, count_windows};
+use super::leaf::{LeafCells, LeafScope, LeafTable};
 use super::parts::{Part, Parts};
-use super::policy::{LeafCells, LeafScope, LeafTable, Policy, Window, WindowSet, count_windows};
+use super::policy::Policy;
 use super::projections::{BySize, GroupSorters};
 use super::reads::{GroupReads, Reads};
 use super::records::{GroupName, GroupRecord, InParts, NOBODY, Of, SmallRecord};

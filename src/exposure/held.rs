@@ -5,8 +5,8 @@
 //! very many pairs of app and scope set is refused early.
 
 use super::ExposureError;
+use super::leaf::{Leaf, Pair};
 use super::parts::SetOfScopes;
-use super::policy::{Leaf, Pair};
 use super::tally::Sums;
 use crate::memory::Counting;
 use crate::moment::Moment;

@@ -6,8 +6,10 @@
 use std::sync::{Arc, Mutex};
 
 use super::ExposureError;
+use super::leaf::{Leaf, LeafCells, LeafTable, Pair, Standing};
 use super::parts::{Part, Parts, SetOfScopes, Shared};
-use super::policy::{Leaf, LeafCells, LeafTable, Leaves, MixMap, Pair, Policy, Standing};
+use super::policy::{Leaves, Policy};
+use crate::key::MixMap;
 use crate::ledger::Names;
 use crate::memory::Counting;
 use crate::moment::Moment;

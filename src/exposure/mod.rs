@@ -1,10 +1,13 @@
 //! Merged rows to measures, for every grain and window, in one pass over the ledger.
 
+mod cells;
 mod counter;
 mod distinct;
+mod event;
 mod groups;
 mod held;
 mod home;
+mod leaf;
 mod lookup;
 mod observed;
 mod parts;
@@ -36,19 +39,21 @@ use crate::scan::Asked;
 use crate::sorter::{SortError, Sorted, Sorter, partition_keys};
 use crate::threads::in_threads;
 
+pub use cells::{CellKey, Grain, Window};
 pub use groups::{GroupRow, RestGroups};
 pub use people_list::{Choice, Entry, Facts, Listing, list_people};
-pub use policy::{CellKey, Grain, Window};
 pub use reach::{NOWHERE, PeopleOf, Residents};
 pub use rules::Rules;
 pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 pub use trace::{Figure, Share, Shares, trace};
 
+use cells::{WindowSet, count_windows};
 use counter::{Counter, SourceSpaces};
 use groups::{GroupCounter, GroupsSeen, SortedGroups, TopGroups};
+use leaf::LeafTable;
 use observed::ObservedReader;
-use policy::{LeafTable, Policy, WindowSet, count_windows};
+use policy::Policy;
 use projections::{GroupSorters, Projections};
 use reach::{Listed, reach};
 use reads::{GroupReads, Reads};

@@ -11,9 +11,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ExposureError;
+use super::cells::WindowSet;
 use super::held::Held;
+use super::leaf::{Leaf, Pair, Standing};
 use super::lookup::{Known, LeafAt};
-use super::policy::{Leaf, MixMap, Pair, Policy, Standing, WindowSet};
+use super::policy::Policy;
+use crate::key::MixMap;
 use crate::memory::Counting;
 use crate::moment::Moment;
 
@@ -329,7 +332,7 @@ fn no_part(app: u32) -> ExposureError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposure::policy::CellKey;
+    use crate::exposure::cells::CellKey;
     use crate::exposure::rules::Rules;
     use crate::memory::Budget;
     use crate::registry::{App, Attestation, Brownout, Grant, Registry, Scope};

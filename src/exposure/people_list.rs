@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::distinct::{Distinct, Seen};
 use super::home::Residences;
-use super::policy::{MixMap, Pair, Policy, Standing};
+use super::leaf::{Pair, Standing};
+use super::policy::Policy;
 use super::reach::NOWHERE;
 use super::totals::add;
 use super::{ExposureError, Settings, SourceRows, plan_jobs};
 use crate::key::Key;
+use crate::key::MixMap;
 use crate::ledger::{Merge, Merged, Names};
 use crate::memory::Counting;
 use crate::scan::batch::{Interner, NONE, Outcome};

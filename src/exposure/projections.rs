@@ -5,10 +5,10 @@ use std::hash::BuildHasherDefault;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::policy::MixHasher;
 use super::records::{ActorRecord, GroupName, GroupRecord, InParts, Of, SmallRecord};
 use super::{ExposureError, PARTITION_BITS};
 use crate::key::Key;
+use crate::key::MixHasher;
 use crate::sorter::Sorter;
 
 /// Where records for the second pass go.

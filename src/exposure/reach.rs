@@ -5,13 +5,16 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::cells::{Window, WindowSet, count_windows};
 use super::home::Home;
+use super::leaf::LeafTable;
 use super::observed::ObservedReader;
-use super::policy::{LeafTable, MixMap, Policy, Window, WindowSet, count_windows};
+use super::policy::Policy;
 use super::reads::{Entry, Read, Reads};
 use super::totals::add_counts;
 use super::{Counts, ExposureError, Job, Settings};
 use crate::key::Key;
+use crate::key::MixMap;
 use crate::people::{GroupSet, Member, MemberCursor, People};
 use crate::scan::batch::NONE;
 use crate::threads::in_threads;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::policy::{Standing, Window, WindowSet};
+use super::cells::{Window, WindowSet};
+use super::leaf::Standing;
 use crate::moment::Moment;
 use crate::registry::{Attestation, Grant, Registry};
 

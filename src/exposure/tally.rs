@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::policy::Window;
+use super::cells::Window;
 use crate::moment::Moment;
 
 /// Terms of row conservation that the merge decides (docs/counting.md, rule 12).

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ExposureError;
+use super::cells::{CellKey, Window, WindowSet};
 use super::groups::{GroupRow, RestGroups};
-use super::policy::{CellKey, Leaf, Policy, Window, WindowSet};
+use super::leaf::Leaf;
+use super::policy::Policy;
 use super::reach::{Reached, Residents};
 use super::tally::{DayPeople, DaySums, Days, Exposed, Sums, Surplus, Tally, Terms};
 use crate::moment::Moment;

@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::cells::{CellKey, Window, WindowSet};
 use super::distinct::{Distinct, Seen};
 use super::home::Residences;
-use super::policy::{CellKey, MixMap, Pair, Policy, Standing, Window, WindowSet};
+use super::leaf::{Pair, Standing};
+use super::policy::Policy;
 use super::{ExposureError, Settings, SourceRows, plan_jobs};
 use crate::key::Key;
+use crate::key::MixMap;
 use crate::ledger::{Merge, Merged, Names};
 use crate::moment::DAY_MICROS;
 use crate::scan::batch::Outcome;

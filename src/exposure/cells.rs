@@ -1,0 +1,108 @@
+//! What figures are grouped by: windows of time, grains, and the keys of cells.
+
+use crate::moment::Moment;
+
+/// A stretch of time that matters for an app and a scope (docs/counting.md, rule 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Window {
+    AfterRestriction,
+    InGrace,
+    AfterGrace,
+    InBrownout,
+    AfterRevocation,
+    AfterAttestation,
+    Lookback,
+}
+
+impl Window {
+    pub const COUNT: usize = 7;
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::AfterRestriction,
+        Self::InGrace,
+        Self::AfterGrace,
+        Self::InBrownout,
+        Self::AfterRevocation,
+        Self::AfterAttestation,
+        Self::Lookback,
+    ];
+
+    /// The window of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|window| window.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AfterRestriction => "after_restriction",
+            Self::InGrace => "in_grace",
+            Self::AfterGrace => "after_grace",
+            Self::InBrownout => "in_brownout",
+            Self::AfterRevocation => "after_revocation",
+            Self::AfterAttestation => "after_attestation",
+            Self::Lookback => "lookback",
+        }
+    }
+
+    /// The window's bit in a set of windows.
+    pub const fn bit(self) -> WindowSet {
+        1 << self as u8
+    }
+}
+
+/// Windows as bits.
+pub type WindowSet = u8;
+
+/// Adds one to the count of each window of the set.
+#[inline]
+pub fn count_windows(counts: &mut [u64; Window::COUNT], mut set: WindowSet) {
+    while set != 0 {
+        if let Some(count) = counts.get_mut(set.trailing_zeros() as usize) {
+            *count += 1;
+        }
+        set &= set - 1;
+    }
+}
+
+/// What a figure is grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grain {
+    ScopeApp,
+    ScopeDeveloper,
+    Scope,
+    App,
+    Developer,
+    All,
+    /// What an app did after a promise of deletion, one for each promise.
+    Attestation,
+}
+
+impl Grain {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ScopeApp => "scope_app",
+            Self::ScopeDeveloper => "scope_developer",
+            Self::Scope => "scope",
+            Self::App => "app",
+            Self::Developer => "developer",
+            Self::All => "all",
+            Self::Attestation => "attestation",
+        }
+    }
+
+    /// Whether its figures are told by day and by residence, too.
+    pub fn has_days(self) -> bool {
+        !matches!(self, Self::ScopeDeveloper | Self::Developer | Self::Attestation)
+    }
+}
+
+/// One figure's group. `None` stands for "names none" (an event without an app), a grain that has
+/// no such part holds `None` too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CellKey {
+    pub grain: Grain,
+    pub scope: Option<String>,
+    pub app: Option<String>,
+    pub developer: Option<String>,
+    /// When the promise was given, of [`Grain::Attestation`].
+    pub attested_at: Option<Moment>,
+}

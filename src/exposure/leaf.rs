@@ -1,0 +1,140 @@
+//! What is known of an app, a scope set and a stretch of time in which nothing changes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::cells::WindowSet;
+use crate::moment::Moment;
+
+/// Which terms of row conservation a row falls into, before its outcome is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Before the restriction of every scope of the row.
+    Outside,
+    /// At or after `as_of`.
+    AfterAsOf,
+    Counts,
+}
+
+/// All that is known of an app, a scope set and a stretch of time.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    pub standing: Standing,
+    /// Cells for which an allowed event is exposure.
+    pub exposed: Vec<(u32, WindowSet)>,
+    /// Cells for which an allowed event is held only.
+    pub held_only: Vec<(u32, WindowSet)>,
+    /// Cells for which a denied or unknown event counts.
+    pub refused: Vec<(u32, WindowSet)>,
+    /// Exercised scopes that count.
+    pub scopes: Vec<LeafScope>,
+    /// Whether any of the event's scopes is exercised, restricted by now or not.
+    pub exercises: bool,
+}
+
+impl Leaf {
+    pub fn new(standing: Standing, exercises: bool) -> Self {
+        Self {
+            standing,
+            exposed: Vec::new(),
+            held_only: Vec::new(),
+            refused: Vec::new(),
+            scopes: Vec::new(),
+            exercises,
+        }
+    }
+
+    /// Of a leaf of one scope: its windows.
+    pub fn windows(&self) -> WindowSet {
+        self.refused.first().map_or(0, |(_, windows)| *windows)
+    }
+}
+
+/// An exercised scope of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafScope {
+    /// Index into [`Policy::scope_names`](super::policy::Policy::scope_names).
+    pub scope: u32,
+    /// The cell of the scope and the leaf's app; `None` where the event names no app.
+    pub app_cell: Option<u32>,
+}
+
+/// What is asked of leaves for every event, in one place: lists that each leaf holds itself lie
+/// anywhere in memory.
+#[derive(Debug, Default)]
+pub struct LeafTable {
+    /// By leaf: its stretches of the lists.
+    places: Vec<(Range<usize>, Range<usize>)>,
+    scopes: Vec<LeafScope>,
+    exposed: Vec<(u32, WindowSet)>,
+}
+
+/// Lists of one leaf.
+#[derive(Clone, Copy, Debug)]
+pub struct LeafCells<'a> {
+    pub scopes: &'a [LeafScope],
+    pub exposed: &'a [(u32, WindowSet)],
+}
+
+impl LeafTable {
+    /// Leaf numbers lie below this.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Takes a leaf in, once or again.
+    pub fn learn(&mut self, number: u32, leaf: &Leaf) {
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        if self.places.len() <= index {
+            self.places.resize(index + 1, (0..0, 0..0));
+        }
+        let (scopes, exposed) = (self.scopes.len(), self.exposed.len());
+        match self.places.get_mut(index) {
+            Some(place) if *place == (0..0, 0..0) => {
+                self.scopes.extend_from_slice(&leaf.scopes);
+                self.exposed.extend_from_slice(&leaf.exposed);
+                *place = (scopes..self.scopes.len(), exposed..self.exposed.len());
+            }
+            _ => {}
+        }
+    }
+
+    #[inline]
+    pub fn get(&self, number: u32) -> Option<LeafCells<'_>> {
+        let (scopes, exposed) = self.places.get(usize::try_from(number).ok()?)?;
+        Some(LeafCells {
+            scopes: self.scopes.get(scopes.clone())?,
+            exposed: self.exposed.get(exposed.clone())?,
+        })
+    }
+}
+
+/// The leaves of one app and scope set.
+#[derive(Debug)]
+pub struct Pair {
+    /// Ascending; segment `i` lies before cut `i`.
+    cuts: Vec<Moment>,
+    /// Number of each segment's leaf, and the leaf.
+    leaves: Vec<(u32, Arc<Leaf>)>,
+}
+
+impl Pair {
+    /// Of ascending cuts, and one leaf more.
+    pub fn new(cuts: Vec<Moment>, leaves: Vec<(u32, Arc<Leaf>)>) -> Self {
+        Self { cuts, leaves }
+    }
+
+    #[inline]
+    pub fn at(&self, at: Moment) -> Option<(u32, &Leaf)> {
+        let (number, leaf) = self.leaves.get(self.cuts.partition_point(|cut| *cut <= at))?;
+        Some((*number, leaf))
+    }
+
+    pub fn cuts(&self) -> &[Moment] {
+        &self.cuts
+    }
+
+    pub fn leaves(&self) -> &[(u32, Arc<Leaf>)] {
+        &self.leaves
+    }
+}
