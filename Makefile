@@ -98,6 +98,16 @@ bench-again: build ## Time runs after the first: a new day, nothing new, other d
 bench-shapes: build ## Time 10,000 files, 200 nested columns, a list of scopes, and a lake of links of 1,000 M rows
 	benches/side-by-side.sh $(BIN) files wide list linked
 
+.PHONY: bench-stages
+bench-stages: ## Time scan, ledger, merge and rollup, each beside a library's way, on one thread
+	POLARS_MAX_THREADS=1 $(CARGO) bench --locked --bench stages
+
+.PHONY: profile
+profile: build ## A flame graph of a run in target/flames.svg (PROFILE=configuration, by default the demo's; wants perf)
+	if [ -z "$(PROFILE)" ]; then $(BIN) sample groups-2019 $(DEMO)-profile; fi
+	benches/profile.sh $(BIN) $(or $(PROFILE),$(DEMO)-profile/afterscope.toml) 2019-11-06T00:00:00Z $(TARGET_DIR)/flames.svg
+	rm -rf $(DEMO)-profile
+
 .PHONY: bench-people
 bench-people: build ## Time 200 million memberships and 50 million residences on 20 million rows
 	benches/people.sh $(BIN)
