@@ -18,19 +18,19 @@ use super::decode::Step;
 use super::deleted::Deleted;
 use super::engine::Fetch;
 use super::events::Columns;
-use super::headers::{self, Headers};
 use super::prune;
-use super::thrift::walk;
 use super::types::{arrow_metadata, with_dictionaries};
 use super::unopened::Times;
 use super::{ScanContext, ScanError};
 use crate::config::ColumnPlan;
 use crate::config::raw::Encoding;
 use crate::fetched::Fetched;
+use crate::headers::{self, Headers};
 use crate::memory::Budget;
 use crate::moment::{EpochUnit, Moment};
 use crate::snapshot::{SnapshotFile, TableSchema};
 use crate::store::{Pin, Store};
+use crate::thrift::walk;
 
 /// What a first read takes from the end of a file: most footers fit.
 pub(super) const TAIL: u64 = 64 << 10;
@@ -508,6 +508,11 @@ impl Footer {
     /// How many rows of the row group are gone.
     pub fn deleted_in(&self, group: usize) -> u64 {
         self.deleted.as_ref().map_or(0, |deleted| deleted.count(group))
+    }
+
+    /// Whether a page that tells which rows are gone has no checksum.
+    pub fn deletes_unchecked(&self) -> bool {
+        self.deleted.as_ref().is_some_and(|deleted| deleted.unchecked)
     }
 
     /// The rows of the row group that are not gone; `None` where all are there.

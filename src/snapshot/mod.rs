@@ -20,8 +20,8 @@ use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
 pub use bounds::{Clock, TimeBounds};
 pub use table::{
-    Change, Constant, Deletes, DeletesError, History, Partition, Removed, Table, TableField,
-    TableFiles, TableRecord, TableSchema,
+    Change, Constant, Deletes, DeletesError, GoneRows, History, Partition, Removed, Table,
+    TableField, TableFiles, TableRecord, TableSchema,
 };
 
 /// Where a log lies, and what is read of it.

@@ -256,11 +256,20 @@ impl Eq for Deletes {}
 
 /// Where the numbers of deleted rows come from.
 pub trait DeletesSource: fmt::Debug + Send + Sync {
-    /// The rows, counted from the file's first, which is 0.
+    /// The rows of the file that are gone.
     ///
     /// # Errors
     /// Storage failures, and damage.
-    fn load(&self) -> Result<RoaringTreemap, DeletesError>;
+    fn load(&self) -> Result<GoneRows, DeletesError>;
+}
+
+/// Rows of a file that are gone.
+#[derive(Debug)]
+pub struct GoneRows {
+    /// Counted from the file's first, which is 0.
+    pub rows: RoaringTreemap,
+    /// Whether a page that was read to find them has no checksum: damage in it need not be seen.
+    pub unchecked: bool,
 }
 
 #[derive(Debug, Error)]

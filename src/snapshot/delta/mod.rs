@@ -19,13 +19,13 @@ use delta_kernel::history_manager::{HistoryCommitType, latest_version_as_of};
 use delta_kernel::schema::{DataType, StructField};
 use delta_kernel::table_features::ColumnMappingMode;
 use delta_kernel::{DeltaResult, Engine as _, Error, Snapshot as Version};
-use roaring::RoaringTreemap;
 use url::Url;
 
 use self::engine::Engine;
 use self::statistics::{Statistics, TimeColumn};
 use super::table::{
-    Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableFiles, TableSchema,
+    Deletes, DeletesError, DeletesSource, GoneRows, Partition, Table, TableField, TableFiles,
+    TableSchema,
 };
 use super::{Origin, Snapshot, SnapshotError, SnapshotFile, TimeBounds, VersionOf, there};
 use crate::config::At;
@@ -285,13 +285,15 @@ struct Vector {
 }
 
 impl DeletesSource for Vector {
-    fn load(&self) -> Result<RoaringTreemap, DeletesError> {
+    fn load(&self) -> Result<GoneRows, DeletesError> {
         let storage = self.engine.storage_handler();
         let read = || self.descriptor.read(storage, &Url::parse(address::ROOT)?);
-        read().map_err(|error| match self.engine.failure() {
+        let rows = read().map_err(|error| match self.engine.failure() {
             Some(failure) => DeletesError::Store(failure),
             None => DeletesError::Damaged(error.to_string()),
-        })
+        })?;
+        // A vector has a checksum of its own, or stands in the log.
+        Ok(GoneRows { rows, unchecked: false })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Iceberg tables as sources: one snapshot of the table, its deleted rows, its columns by their numbers.
 
 mod catalog;
+mod checksums;
 mod columns;
 mod deletes;
 mod others;
