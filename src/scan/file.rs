@@ -391,8 +391,11 @@ impl OpenFile {
         metadata: ArrowReaderMetadata,
         columns: Columns,
     ) -> Result<Footer, ScanError> {
-        let bad = |reason: String| ScanError::BadPartition { file: self.shown.clone(), reason };
         let plan = context.partition_time.as_ref();
+        let bad = |reason: String| ScanError::BadPartition {
+            file: self.shown.clone(),
+            reason: self.no_partition(context).unwrap_or(reason),
+        };
         let bound = match plan {
             Some(plan) => prune::partition_bound(plan, &self.file.partitions).map_err(bad)?,
             None => None,
@@ -447,6 +450,24 @@ impl OpenFile {
             scope_leaf,
             deleted,
             unchecked,
+        })
+    }
+
+    /// Why a file of a table has no value of the column that `partition_time` names, where it has none.
+    fn no_partition(&self, context: &ScanContext) -> Option<String> {
+        let column = &context.partition_time.as_ref()?.column;
+        let table = context.table.as_ref()?;
+        if self.file.partitions.iter().any(|partition| partition.name == *column) {
+            return None;
+        }
+        Some(if table.format == "iceberg" {
+            format!(
+                "`{column}` is no partition by its own values (transform identity); an Iceberg table hides its partitioning, and files are left out by the times that its manifests tell\ntake partition_time out: nothing else is needed"
+            )
+        } else {
+            format!(
+                "`{column}` is no partition column of the table\nname one that is, or take partition_time out"
+            )
         })
     }
 

@@ -239,6 +239,11 @@ pub enum ScanError {
         greatest: String,
     },
 
+    #[error(
+        "{file}: column `{column}` (mapped as {role}) is called `{here}` in the version of the table that is read, which has the columns of its own schema\nmap {role} to \"{here}\" in [source.columns], or read a version in which it is called `{column}`"
+    )]
+    RenamedColumn { file: String, role: &'static str, column: String, here: String },
+
     #[error("{file}: partition_time: {reason}")]
     BadPartition { file: String, reason: String },
 

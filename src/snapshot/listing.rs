@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use globset::GlobBuilder;
 
 use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile};
+use crate::config::Format;
 use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind, StoreUrl};
 
 /// Lists the source's files.
@@ -132,7 +133,8 @@ fn refuse_inside_table(source: &Origin<'_>, io: &Io) -> Result<(), SnapshotError
         // A web server, which is asked for one file.
         return Ok(());
     }
-    let mut at = source.url.split_glob().map_or_else(|| source.url.clone(), |(folder, _)| folder);
+    let folder = source.url.split_glob().map_or_else(|| source.url.clone(), |(folder, _)| folder);
+    let mut at = folder.without_slash();
     while let Some((parent, name)) = at.split_last() {
         if parent.to_string() == at.to_string() {
             break;
@@ -169,17 +171,34 @@ fn table_at(
     io: &Io,
 ) -> Option<(&'static str, &'static str, String)> {
     let store = parent.open(io).ok()?;
-    let log = store.list("_delta_log").ok()?;
-    if let Some(first) = log.first() {
+    if let Some(first) = store.find("_delta_log", |_| true).ok()? {
         return Some(("part of a Delta", "delta", parent.join(&first.path).to_string()));
     }
     // Data of an Iceberg table lie there, unless it is told otherwise.
     if name != "data" {
         return None;
     }
-    let listed = store.list("metadata").ok()?;
-    let metadata = listed.iter().find(|object| is_metadata(&object.path))?;
+    let metadata = store.find("metadata", is_metadata).ok()??;
     Some(("part of an Iceberg", "iceberg", parent.join(&metadata.path).to_string()))
+}
+
+/// What shows that a folder is a table of another format than `wanted`: what it is, a file of it, and what to do.
+/// Where nothing can be listed, none is known.
+pub(super) fn other_table(
+    store: &Store,
+    wanted: Format,
+) -> Option<(&'static str, String, &'static str)> {
+    if wanted != Format::Delta
+        && let Some(log) = store.find("_delta_log", |_| true).ok()?
+    {
+        return Some(("a Delta table", log.path, "set format = \"delta\""));
+    }
+    if wanted != Format::Iceberg
+        && let Some(metadata) = store.find("metadata", is_metadata).ok()?
+    {
+        return Some(("an Iceberg table", metadata.path, "set format = \"iceberg\""));
+    }
+    None
 }
 
 /// `v3.metadata.json`, `00003-….metadata.json`, and packed: `v3.gz.metadata.json`,

@@ -4,6 +4,7 @@ mod catalog;
 mod checksums;
 mod columns;
 mod deletes;
+mod naming;
 mod others;
 mod statistics;
 mod table;
