@@ -141,14 +141,16 @@ fn refuse_inside_table(source: &Origin<'_>, io: &Io) -> Result<(), SnapshotError
         }
         // A service is asked only where a name is one that tables give.
         let may_be = parent.local().is_some()
-            || name.is_empty()
             || name == "data"
             || name.contains('=')
             || name.ends_with(".parquet");
         if !may_be {
             break;
         }
-        let found = if name.is_empty() { None } else { table_at(&parent, &name, io) };
+        let found = table_at(&parent, &name, io).map_err(|error| SnapshotError::Store {
+            source_name: source.name.to_string(),
+            error,
+        })?;
         if let Some((format, key, marker)) = found {
             return Err(SnapshotError::TableFormat {
                 source_name: source.name.to_string(),
@@ -164,22 +166,36 @@ fn refuse_inside_table(source: &Origin<'_>, io: &Io) -> Result<(), SnapshotError
 }
 
 /// The table whose folder `parent` is, with `name` below it: format, as the configuration names it, and what
-/// tells. Where nothing can be listed, none is known.
+/// tells. Where nothing may be listed, none is known.
+///
+/// # Errors
+/// Failures of storage that may pass: what was not asked is not known to be no table.
 fn table_at(
     parent: &StoreUrl,
     name: &str,
     io: &Io,
-) -> Option<(&'static str, &'static str, String)> {
-    let store = parent.open(io).ok()?;
-    if let Some(first) = store.find("_delta_log", |_| true).ok()? {
-        return Some(("part of a Delta", "delta", parent.join(&first.path).to_string()));
+) -> Result<Option<(&'static str, &'static str, String)>, StoreError> {
+    let Some(store) = allowed(parent.open(io))? else { return Ok(None) };
+    let log = allowed(store.find("_delta_log", |_| true))?.flatten();
+    if let Some(first) = log {
+        return Ok(Some(("part of a Delta", "delta", parent.join(&first.path).to_string())));
     }
     // Data of an Iceberg table lie there, unless it is told otherwise.
     if name != "data" {
-        return None;
+        return Ok(None);
     }
-    let metadata = store.find("metadata", is_metadata).ok()??;
-    Some(("part of an Iceberg", "iceberg", parent.join(&metadata.path).to_string()))
+    let metadata = allowed(store.find("metadata", is_metadata))?.flatten();
+    Ok(metadata
+        .map(|metadata| ("part of an Iceberg", "iceberg", parent.join(&metadata.path).to_string())))
+}
+
+/// What was found; `None` where nobody may look, or there is no such place.
+fn allowed<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind == StoreErrorKind::Transient => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// What shows that a folder is a table of another format than `wanted`: what it is, a file of it, and what to do.

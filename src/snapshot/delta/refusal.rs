@@ -76,7 +76,7 @@ fn reason(at: &At, log: &Log, error: &Error) -> String {
                 },
                 Some(first),
             ) => format!(
-                "the first version that its log still has is {first}, of {} (by the time of its file, unless the table keeps times of commits), later than {}; its log has {there}",
+                "the first version that its log still has is {first}, of {} (by the time of its file, which may be that of a copy, unless the table keeps times of commits), later than {}; its log has {there}: name one with `version`",
                 of_millis(*millis),
                 asked.to_rfc3339()
             ),
