@@ -6,7 +6,7 @@
 -- column: files_expected | int64 | files | null: Expected files are not declared yet.
 -- column: files_read | int64 | files | Files whose every row is accounted for.
 -- column: files_missing | int64 | files | null: Expected files are not declared yet.
--- column: files_unverified | int64 | files | Files with rows that are not outside, read from pages without checksums (most programs write none): that their rows are as they were written cannot be told from the files.
+-- column: files_unverified | int64 | files | Files with rows that are not outside, read from pages without checksums (most programs write none), or whose deleted rows are told by such pages: that their rows are as they were written cannot be told from the files.
 -- column: files_changed | int64 | files | Files that the report that this one follows had with another content; null where it follows none (--follows).
 -- column: files_late | int64 | files | Files that it did not have and that may hold calls before its end; null where none is followed.
 -- column: files_unreadable | int64 | files | Left out with --allow-incomplete.

@@ -143,6 +143,7 @@ impl Error {
             Self::Snapshot(
                 SnapshotError::Unlisted { .. }
                 | SnapshotError::Twice { .. }
+                | SnapshotError::Damaged { .. }
                 | SnapshotError::Gone { .. },
             ) => ExitCode::Input,
             Self::Snapshot(_) => ExitCode::User,
@@ -202,6 +203,7 @@ fn of_scan(error: &ScanError) -> ExitCode {
         | ScanError::BadId { .. }
         | ScanError::BadJson { .. } => ExitCode::Input,
         ScanError::MissingColumn { .. }
+        | ScanError::RenamedColumn { .. }
         | ScanError::WrongType { .. }
         | ScanError::Unsupported { .. }
         | ScanError::MixedKinds { .. }

@@ -174,7 +174,11 @@ fn render(of: &Inspection) -> Result<String, std::fmt::Error> {
         (_, Some(version)) => format!(", version {version}"),
         (_, None) => String::new(),
     };
-    writeln!(out, "{}  {kind}{version}", of.url)?;
+    let made = of.version_made_at.map(|at| format!(" of {}", at.to_rfc3339())).unwrap_or_default();
+    writeln!(out, "{}  {kind}{version}{made}", of.url)?;
+    for text in &of.warnings {
+        writeln!(out, "  warning: {text}")?;
+    }
     let mut line = |name: &str, value: String| writeln!(out, "  {name:<28}{value:>16}");
     line("files", number(of.files))?;
     line("hidden files passed over", number(of.hidden_files_passed_over))?;

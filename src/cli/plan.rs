@@ -37,6 +37,11 @@ fn render(outlook: &Outlook) -> Result<String, std::fmt::Error> {
     writeln!(out, "tables   {}", outlook.tables.join(", "))?;
     for source in &outlook.sources {
         writeln!(out, "\nsource {}  {}", source.name, source.url)?;
+        let what = source.version_shown.as_deref().unwrap_or("plain Parquet files");
+        writeln!(out, "  {what}")?;
+        for text in &source.warnings {
+            writeln!(out, "  warning: {text}")?;
+        }
         let mut line = |name: &str, value: String| writeln!(out, "  {name:<34}{value:>18}");
         line("files", number(source.files))?;
         line("bytes", bytes(source.bytes))?;

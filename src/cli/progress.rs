@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{Global, LogFormat};
 use super::terminal;
-use crate::pipeline::Observer;
+use crate::pipeline::{Observer, Scanning};
 use crate::scan::Progress;
 
 /// Shows a run as it goes.
@@ -77,7 +77,12 @@ impl Observer for Shown {
         }
     }
 
-    fn scanning(&self, source: &str, files: u64, bytes: u64, reused: u64) {
+    fn scanning(&self, scanning: &Scanning<'_>) {
+        let Scanning { files, bytes, reused, .. } = *scanning;
+        let source = match scanning.version {
+            Some(version) => format!("{} ({version})", scanning.source),
+            None => scanning.source.to_string(),
+        };
         self.progress.effort.stage("reading logs");
         self.clear();
         let text = format!(
@@ -96,7 +101,7 @@ impl Observer for Shown {
                 "{prefix} {wide_bar} {percent} %  {msg}  {elapsed} (left {eta})",
             );
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.set_prefix(terminal::tame(source));
+            bar.set_prefix(terminal::tame(&source));
             *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
         } else if self.global.verbose > 0 {
             terminal::info(&text, &self.global);

@@ -152,6 +152,14 @@ impl Kept {
         }
     }
 
+    pub fn format(&self) -> Format {
+        match self {
+            Self::Files => Format::Parquet,
+            Self::Delta(_) => Format::Delta,
+            Self::Iceberg(_) => Format::Iceberg,
+        }
+    }
+
     /// The same at one version; plain files have none.
     pub fn at_version(&self, version: u64) -> Self {
         match self {

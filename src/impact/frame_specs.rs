@@ -341,7 +341,7 @@ pub const FRAMES: &[FrameSpec] = &[
                 "files_unverified",
                 "int64",
                 "files",
-                "Files with rows that are not outside, read from pages without checksums.",
+                "Files with rows that are not outside, read from pages without checksums, or whose deleted rows are told by such pages.",
             ),
             ("files_unreadable", "int64", "files", "Left out with --allow-incomplete."),
             (

@@ -21,9 +21,9 @@ use self::times::Extremes;
 use crate::config::{self, At, Format, Kept, MappingPlan, SourcePlan, raw};
 use crate::error::Error;
 use crate::memory::default_limit;
-use crate::moment::Zone;
+use crate::moment::{Moment, Zone};
 use crate::scan::{MappedColumn, Progress, ScanError, WholeFile};
-use crate::snapshot::{self, Origin, Sizes, Snapshot, SnapshotFile, TableField};
+use crate::snapshot::{self, Origin, Sizes, Snapshot, SnapshotFile, Table, TableField};
 use crate::store::{Io, StoreUrl};
 use crate::threads::in_threads;
 
@@ -150,6 +150,10 @@ pub struct Inspection {
     pub format: Format,
     /// The version of the table; null of plain files.
     pub version: Option<u64>,
+    /// When it was made, where the table says.
+    pub version_made_at: Option<Moment>,
+    /// What may be doubtful about the version, and about which one it is.
+    pub warnings: Vec<String>,
     /// What readers of the table must know, by the format's own names.
     pub features: Vec<String>,
     pub files: u64,
@@ -262,6 +266,8 @@ impl Inspected {
             url: self.url.to_string(),
             format: self.format,
             version: table.map(|table| table.version),
+            version_made_at: table.and_then(|table| table.made_at),
+            warnings: table.map(Table::warnings).unwrap_or_default(),
             features: table.map(|table| table.features.clone()).unwrap_or_default(),
             files: files.len() as u64,
             hidden_files_passed_over: self.snapshot.ignored,

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::exposure::{Exposure, Term, Terms};
 use crate::impact::{DayCoverage, HistoryCoverage, Periods, SourceCoverage};
 use crate::moment::Moment;
-use crate::scan::UnitRecord;
+use crate::scan::{UnitRecord, lies_before};
 use crate::snapshot::{History, Removed};
 
 /// What became of one file: what the days of a source are summed up from.
@@ -39,8 +39,10 @@ pub fn account(
         let own = terms.get(unit).copied().unwrap_or_default();
         let mut became = conserved(source, *file, record, own)?;
         let outside = own.get(Term::Outside as usize).copied().unwrap_or(0);
-        // Rows that do not matter may lie in pages that another report need not read.
-        let unverified = record.unchecked && record.kept > outside;
+        // Rows that do not matter may lie in pages that another report need not read. Deletes are read of
+        // every file that is opened, and whether a row that is gone mattered nobody can say.
+        let unverified = record.unchecked && record.kept > outside
+            || record.unchecked_deletes && may_matter(source, *file);
         match files.last_mut() {
             Some(last) if last.file == Some(*file) && last.day == record.file_day => {
                 last.units.end = unit + 1;
@@ -67,6 +69,11 @@ pub fn account(
         });
     }
     Ok(files)
+}
+
+/// Whether a file may hold rows of a day that is kept, whatever is left out unread.
+fn may_matter(source: &Source<'_>, file: usize) -> bool {
+    source.snapshot.files.get(file).is_none_or(|file| !lies_before(&source.context, file))
 }
 
 /// What became of the rows of one row group; `own` are those that the ledger holds.

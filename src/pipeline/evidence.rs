@@ -64,6 +64,7 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
     if unmet.len() > SHOWN {
         doubts.push(format!("and of {} more scopes", unmet.len() - SHOWN));
     }
+    doubts.extend(of_tables(prepared));
     for coverage in &counted.coverage {
         if !coverage.has_status {
             doubts.push(format!(
@@ -107,7 +108,11 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
     let mut read_by: BTreeMap<&str, &str> = BTreeMap::new();
     let mut shared: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for source in &prepared.sources {
-        for (file, _) in &source.wanted.files {
+        let is_local = source.snapshot.store.local_root().is_some();
+        for (address, pin) in &source.wanted.files {
+            // A local file's tag holds its inode: links may lead to it by several addresses.
+            let tag = pin.e_tag.as_deref().filter(|_| is_local && pin.size > 0);
+            let file = tag.unwrap_or(address);
             if let Some(first) = read_by.insert(file, &source.plan.name) {
                 *shared.entry((first, &source.plan.name)).or_default() += 1;
             }
@@ -119,6 +124,15 @@ pub fn doubts(plan: &RunPlan, prepared: &Prepared<'_>, counted: &Counted) -> Vec
         ));
     }
     doubts
+}
+
+/// What may be doubtful about the versions of tables that are read, and about which ones they are.
+pub fn of_tables(prepared: &Prepared<'_>) -> Vec<String> {
+    let doubts = prepared.sources.iter().flat_map(|source| {
+        let doubts = source.snapshot.table.iter().flat_map(|table| table.warnings());
+        doubts.map(|doubt| format!("source `{}`: {doubt}", source.plan.name))
+    });
+    doubts.collect()
 }
 
 /// That a table's history holds more than the version that is read.
@@ -133,9 +147,15 @@ fn of_history(source: &str, history: HistoryCoverage) -> Option<String> {
     let HistoryCoverage { versions, files_removed: files, .. } = history;
     let rows =
         history.rows_removed.map_or("rows that are not told".into(), |n| format!("{n} rows"));
+    let took_out = match (files, history.rows_removed) {
+        // Nothing of the kind is told of them.
+        (0, Some(0)) => "restored earlier ones, were rolled back, vacuumed the table, or do not tell what they took out".into(),
+        (0, _) => format!("took out {rows} of the report's days, restored or vacuumed"),
+        (..) => format!("took out or rewrote {files} files ({rows}) of the report's days, restored or vacuumed"),
+    };
     (versions > 0).then(|| {
         format!(
-            "source `{source}`: {versions} versions of the table{since} took out or rewrote {files} files ({rows}) of the report's days, restored or vacuumed: what is gone is not counted; sources[].table.history in the manifest names them"
+            "source `{source}`: {versions} versions of the table{since} {took_out}: what is gone is not counted; sources[].table.history in the manifest names them"
         )
     })
 }

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Observer;
 use super::prepare::{Prepared, Source};
+use super::{Observer, Scanning};
 use crate::config::RunPlan;
 use crate::error::Error;
 use crate::ledger::{Ledger, Pack, PackWriter, Selection, WriterSettings, compact};
@@ -53,8 +53,16 @@ fn fill_ledger(
         let mut unreadable = Vec::new();
         let reused = source.wanted.files.len() - selection.missing.len();
         progress.effort.reused.fetch_add(reused as u64, Ordering::Relaxed);
+        let version = source.snapshot.table.as_ref().map(|table| table.shown());
+        let scanning = Scanning {
+            source: &source.plan.name,
+            version: version.as_deref(),
+            files: 0,
+            bytes: 0,
+            reused: reused as u64,
+        };
         if selection.missing.is_empty() {
-            observer.scanning(&source.plan.name, 0, 0, reused as u64);
+            observer.scanning(&scanning);
         } else {
             let files: Vec<_> = selection
                 .missing
@@ -62,7 +70,7 @@ fn fill_ledger(
                 .filter_map(|i| source.snapshot.files.get(*i).cloned())
                 .collect();
             let bytes = files.iter().map(|f| f.pin.size).sum();
-            observer.scanning(&source.plan.name, files.len() as u64, bytes, reused as u64);
+            observer.scanning(&Scanning { files: files.len() as u64, bytes, ..scanning });
             let written = Arc::new(Mutex::new(Vec::new()));
             let settings = WriterSettings {
                 ledger: ledger.clone(),

@@ -48,13 +48,24 @@ pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
 pub use recompute::recompute;
 pub use what_if::{Answer, BrokenApp, Figures, Question, what_if};
 
+/// A source whose files are about to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Scanning<'a> {
+    pub source: &'a str,
+    /// Which version is read; `None` of plain files.
+    pub version: Option<&'a str>,
+    pub files: u64,
+    pub bytes: u64,
+    /// Files that the ledger holds already.
+    pub reused: u64,
+}
+
 /// What a run tells as it goes; the command line shows it.
 pub trait Observer: Sync {
     /// A stage begins.
     fn stage(&self, name: &str);
-    /// Files of a source are about to be read: how many, their bytes, and how many the ledger holds
-    /// already.
-    fn scanning(&self, source: &str, files: u64, bytes: u64, reused: u64);
+    /// Files of a source are about to be read.
+    fn scanning(&self, scanning: &Scanning<'_>);
     /// Something that the user should know and that does not end the run.
     fn warn(&self, text: &str);
 }
@@ -132,9 +143,12 @@ fn run_prepared(
     {
         let published = publisher.standing(&prepared.run_id);
         publisher.point_latest(&prepared.run_id, plan.as_of)?;
-        // What was doubtful then is doubtful now.
-        let doubts = manifest.details.get("doubts").and_then(Value::as_array).into_iter().flatten();
-        doubts.filter_map(Value::as_str).for_each(|text| observer.warn(text));
+        // What was doubtful then is doubtful now, and something may be since.
+        let then = manifest.details.get("doubts").and_then(Value::as_array).into_iter().flatten();
+        let then: Vec<&str> = then.filter_map(Value::as_str).collect();
+        let now = evidence::of_tables(&prepared);
+        let new = now.iter().map(String::as_str).filter(|text| !then.contains(text));
+        then.iter().copied().chain(new).for_each(|text| observer.warn(text));
         let totals = manifest.details.get("totals").cloned().unwrap_or_default();
         let verdict = manifest.details.get("verdict").and_then(Value::as_str).unwrap_or("complete");
         return Ok(Summary {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::follow::{Followed, prepare_following};
-use crate::config::RunPlan;
+use crate::config::{Format, RunPlan};
 use crate::error::Error;
 use crate::ledger::shelf::Shelf;
 use crate::ledger::{Ledger, Pack};
@@ -39,6 +39,16 @@ pub struct Outlook {
 pub struct SourceOutlook {
     pub name: String,
     pub url: String,
+    pub format: Format,
+    /// Of a table: the version's number, of an Iceberg table the snapshot's.
+    pub version: Option<u64>,
+    /// When that was made, where the table says.
+    pub version_made_at: Option<Moment>,
+    /// The same, as people read it.
+    #[serde(skip)]
+    pub version_shown: Option<String>,
+    /// What may be doubtful about the version, and about which one it is.
+    pub warnings: Vec<String>,
     pub files: u64,
     pub bytes: u64,
     pub hidden_files_passed_over: u64,
@@ -95,9 +105,15 @@ pub fn outlook(plan: &RunPlan, io: &Io, progress: &Arc<Progress>) -> Result<Outl
             .iter()
             .filter_map(|i| source.snapshot.files.get(*i).cloned())
             .collect();
+        let table = source.snapshot.table.as_ref();
         let outlook = Mutex::new(SourceOutlook {
             name: source.plan.name.clone(),
             url: source.plan.url.to_string(),
+            format: source.plan.kept.format(),
+            version: table.map(|table| table.version),
+            version_made_at: table.and_then(|table| table.made_at),
+            version_shown: table.map(|table| table.shown()),
+            warnings: table.map(|table| table.warnings()).unwrap_or_default(),
             files: source.wanted.files.len() as u64,
             bytes: source.wanted.files.iter().map(|(_, pin): &(String, Pin)| pin.size).sum(),
             hidden_files_passed_over: source.snapshot.ignored,

@@ -18,7 +18,7 @@ use crate::publish::sha256;
 use crate::registry::{self, Registry, RegistryFile};
 use crate::scan::endpoint::EndpointTable;
 use crate::scan::{Asked, AskedScope, ScanContext, left_out, partition_day};
-use crate::snapshot::{self, Origin, Partition, Snapshot, SnapshotFile};
+use crate::snapshot::{self, Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table};
 use crate::store::{Io, Pin, StoreUrl};
 
 /// One source, listed and compared with the ledger.
@@ -223,10 +223,36 @@ pub fn prepare_with<'a>(
             reading,
         });
     }
+    refuse_two_versions(&sources)?;
     let identity = identity(plan, &registry, &sources, &queries);
     let run_id = named(plan.as_of, &identity);
     queries.splice(0..0, built_in);
     Ok(Prepared { registry, memberships, residency, sources, queries, identity, run_id, budget })
+}
+
+/// Sources of one table at two versions: most of its rows stand in both. At one version they are two sources of
+/// the same files, as plain files may be (docs/configuration.md).
+fn refuse_two_versions(sources: &[Source<'_>]) -> Result<(), SnapshotError> {
+    let tables = sources
+        .iter()
+        .filter_map(|source| Some((&source.plan.name, source.snapshot.table.as_ref()?)));
+    let mut before: Vec<(&String, &Arc<Table>)> = Vec::new();
+    for (second, other) in tables {
+        let is_other = |of: &Table| {
+            (of.format, of.version) != (other.format, other.version)
+                && of.place.is_same(&other.place)
+        };
+        if let Some((first, one)) = before.iter().find(|(_, of)| is_other(of)) {
+            return Err(SnapshotError::TwoVersions {
+                first: (*first).clone(),
+                second: second.clone(),
+                url: one.place.to_string(),
+                versions: format!("{} and {}", one.shown(), other.shown()),
+            });
+        }
+        before.push((second, other));
+    }
+    Ok(())
 }
 
 /// The configuration, variables in their place, without what changes no figure: limits and places, and
@@ -246,11 +272,12 @@ fn deciding(plan: &RunPlan) -> Value {
 fn identity(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &[Query]) -> String {
     let document = deciding(plan);
     let inputs: Vec<_> = sources.iter().map(|s| (&s.plan.name, &s.wanted.files)).collect();
-    let tables: Vec<_> = sources.iter().filter(|s| s.snapshot.table.is_some()).collect();
-    let tables: Vec<_> = tables
-        .iter()
-        .map(|s| (&s.plan.name, &s.wanted.lineage, s.snapshot.table.as_ref().map(|t| &t.history)))
-        .collect();
+    // Two versions may have the same files: the manifest names one.
+    let tables = sources.iter().filter_map(|s| {
+        let table = s.snapshot.table.as_ref()?;
+        Some((&s.plan.name, &s.wanted.lineage, table.version, &table.history, &table.doubts))
+    });
+    let tables: Vec<_> = tables.collect();
     // What the table tells of a file stands for the file where it is not opened.
     let unopened: Vec<BTreeMap<_, _>> =
         sources.iter().map(|s| s.wanted.unopened.iter().flatten().collect()).collect();

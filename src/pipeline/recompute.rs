@@ -31,6 +31,7 @@ pub fn recompute(
 ) -> Result<Vec<String>, Error> {
     let plan = &pinned(plan, manifest);
     let mut prepared = prepare(plan, io, false)?;
+    chosen_then(&mut prepared, manifest);
     let (mut followed, mut changes) = (None, None);
     if let Some(follows) = manifest.details.pointer("/report/follows").filter(|f| !f.is_null()) {
         let run_id = text(follows, "run_id");
@@ -88,6 +89,18 @@ fn pinned(plan: &RunPlan, manifest: &Manifest) -> RunPlan {
         }
     }
     plan
+}
+
+/// What was doubtful about the choice of a version: it is named now, and not chosen.
+fn chosen_then(prepared: &mut Prepared<'_>, manifest: &Manifest) {
+    let then = array(&manifest.details, "sources");
+    for (source, then) in prepared.sources.iter_mut().zip(then) {
+        let told = then.pointer("/table/choice").and_then(Value::as_array);
+        if let (Some(told), Some(table)) = (told, &mut source.snapshot.table) {
+            let texts = told.iter().filter_map(Value::as_str).map(str::to_string);
+            Arc::make_mut(table).choice = texts.collect();
+        }
+    }
 }
 
 /// What of a manifest decides nothing: places, limits and packs.

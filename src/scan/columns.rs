@@ -102,11 +102,17 @@ impl FileShape<'_> {
             Some(table) => table.fields.iter().map(|field| field.name.as_str()).collect(),
             None => self.schema.fields().iter().map(|f| f.name().as_str()).collect(),
         };
+        let is_elsewhere = self.table.is_some_and(|table| table.elsewhere.contains_key(path));
+        let hint = if is_elsewhere {
+            " in the version that is read; other versions of the table have it".into()
+        } else {
+            shape::did_you_mean(path, names.iter().copied())
+        };
         ScanError::MissingColumn {
             file: self.file.to_string(),
             role: plan.role,
             column: path.to_string(),
-            hint: shape::did_you_mean(path, names.iter().copied()),
+            hint,
             found: names.join(", "),
         }
     }
@@ -128,6 +134,16 @@ impl FileShape<'_> {
         }
         if let Some(constant) = self.partition(path) {
             return Ok((constant, Vec::new()));
+        }
+        // A column that is there under another name is not missing.
+        let elsewhere = self.table.and_then(|table| table.elsewhere.get(path));
+        if let (None, Some(Some(here))) = (&way, elsewhere) {
+            return Err(ScanError::RenamedColumn {
+                file: self.file.to_string(),
+                role: plan.role,
+                column: path.to_string(),
+                here: here.clone(),
+            });
         }
         match (way, plan.missing) {
             (Some(way), _) => Ok((self.absent(path, &way)?, Vec::new())),

@@ -101,8 +101,9 @@ impl Decoder {
         let mut done = self.step(fetch, bytes)?;
         let footer = file.footer();
         for (unit, _) in &mut done.units {
-            unit.unchecked =
-                footer.as_ref().is_ok_and(|footer| footer.is_unchecked(unit.row_group as usize));
+            let Ok(footer) = &footer else { continue };
+            unit.unchecked = footer.is_unchecked(unit.row_group as usize);
+            unit.unchecked_deletes = footer.deletes_unchecked();
         }
         Ok(done)
     }

@@ -7,7 +7,7 @@ use roaring::RoaringTreemap;
 
 use super::ScanError;
 use super::file::OpenFile;
-use crate::snapshot::{Deletes, DeletesError};
+use crate::snapshot::{Deletes, DeletesError, GoneRows};
 
 /// Rows of a file that are gone, by their number in it.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Deleted {
     rows: RoaringTreemap,
     /// First row of each row group, and the number of all.
     starts: Vec<u64>,
+    /// Whether a page that tells of them has no checksum.
+    pub unchecked: bool,
 }
 
 impl Deleted {
@@ -25,7 +27,7 @@ impl Deleted {
         of: &Deletes,
         metadata: &ParquetMetaData,
     ) -> Result<Self, ScanError> {
-        let rows = of.source.load().map_err(|error| match error {
+        let GoneRows { rows, unchecked } = of.source.load().map_err(|error| match error {
             DeletesError::Store(error) => error.into(),
             DeletesError::Damaged(reason) => {
                 file.unreadable(&format!("its deleted rows cannot be read: {reason}"))
@@ -48,7 +50,7 @@ impl Deleted {
                 rows.max().unwrap_or(0),
             )));
         }
-        Ok(Self { rows, starts })
+        Ok(Self { rows, starts, unchecked })
     }
 
     fn group(&self, group: usize) -> Option<Range<u64>> {

@@ -18,19 +18,19 @@ use super::decode::Step;
 use super::deleted::Deleted;
 use super::engine::Fetch;
 use super::events::Columns;
-use super::headers::{self, Headers};
 use super::prune;
-use super::thrift::walk;
 use super::types::{arrow_metadata, with_dictionaries};
 use super::unopened::Times;
 use super::{ScanContext, ScanError};
 use crate::config::ColumnPlan;
 use crate::config::raw::Encoding;
 use crate::fetched::Fetched;
+use crate::headers::{self, Headers};
 use crate::memory::Budget;
 use crate::moment::{EpochUnit, Moment};
 use crate::snapshot::{SnapshotFile, TableSchema};
 use crate::store::{Pin, Store};
+use crate::thrift::walk;
 
 /// What a first read takes from the end of a file: most footers fit.
 pub(super) const TAIL: u64 = 64 << 10;
@@ -391,8 +391,11 @@ impl OpenFile {
         metadata: ArrowReaderMetadata,
         columns: Columns,
     ) -> Result<Footer, ScanError> {
-        let bad = |reason: String| ScanError::BadPartition { file: self.shown.clone(), reason };
         let plan = context.partition_time.as_ref();
+        let bad = |reason: String| ScanError::BadPartition {
+            file: self.shown.clone(),
+            reason: self.no_partition(context).unwrap_or(reason),
+        };
         let bound = match plan {
             Some(plan) => prune::partition_bound(plan, &self.file.partitions).map_err(bad)?,
             None => None,
@@ -447,6 +450,24 @@ impl OpenFile {
             scope_leaf,
             deleted,
             unchecked,
+        })
+    }
+
+    /// Why a file of a table has no value of the column that `partition_time` names, where it has none.
+    fn no_partition(&self, context: &ScanContext) -> Option<String> {
+        let column = &context.partition_time.as_ref()?.column;
+        let table = context.table.as_ref()?;
+        if self.file.partitions.iter().any(|partition| partition.name == *column) {
+            return None;
+        }
+        Some(if table.format == "iceberg" {
+            format!(
+                "`{column}` is no partition by its own values (transform identity); an Iceberg table hides its partitioning, and files are left out by the times that its manifests tell\ntake partition_time out: nothing else is needed"
+            )
+        } else {
+            format!(
+                "`{column}` is no partition column of the table\nname one that is, or take partition_time out"
+            )
         })
     }
 
@@ -508,6 +529,11 @@ impl Footer {
     /// How many rows of the row group are gone.
     pub fn deleted_in(&self, group: usize) -> u64 {
         self.deleted.as_ref().map_or(0, |deleted| deleted.count(group))
+    }
+
+    /// Whether a page that tells which rows are gone has no checksum.
+    pub fn deletes_unchecked(&self) -> bool {
+        self.deleted.as_ref().is_some_and(|deleted| deleted.unchecked)
     }
 
     /// The rows of the row group that are not gone; `None` where all are there.

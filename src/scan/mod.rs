@@ -13,7 +13,6 @@ pub mod endpoint;
 mod engine;
 mod events;
 mod file;
-mod headers;
 mod mapped;
 mod mapping;
 mod pages;
@@ -21,7 +20,6 @@ mod person_ids;
 mod prune;
 mod ranges;
 mod scopes;
-mod thrift;
 mod types;
 mod unopened;
 mod whole;
@@ -42,7 +40,7 @@ pub use mapped::MappedColumn;
 pub use mapping::epoch_unit;
 pub use person_ids::PersonIds;
 pub use prune::{Pruned, partition_day};
-pub use unopened::left_out;
+pub use unopened::{left_out, lies_before};
 pub use whole::WholeFile;
 
 /// What a scan looks for.
@@ -138,6 +136,9 @@ pub struct UnitRecord {
     /// Whether a page that was read has no checksum: damage in it need not be seen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unchecked: bool,
+    /// The same of the pages that tell which of the file's rows are deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked_deletes: bool,
     /// Whether the file was left out by what its table tells of it, and not opened.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unopened: bool,
@@ -237,6 +238,11 @@ pub enum ScanError {
         least: String,
         greatest: String,
     },
+
+    #[error(
+        "{file}: column `{column}` (mapped as {role}) is called `{here}` in the version of the table that is read, which has the columns of its own schema\nmap {role} to \"{here}\" in [source.columns], or read a version in which it is called `{column}`"
+    )]
+    RenamedColumn { file: String, role: &'static str, column: String, here: String },
 
     #[error("{file}: partition_time: {reason}")]
     BadPartition { file: String, reason: String },

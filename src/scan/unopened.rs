@@ -1,6 +1,6 @@
 //! Files that are not opened: the table tells enough of them.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use super::prune::{Pruned, last_day, partition_bound, partition_day};
 use super::{ScanContext, UnitRecord};
@@ -28,14 +28,10 @@ pub fn left_out(context: &ScanContext, file: &SnapshotFile) -> Option<UnitRecord
         None => (None, None),
     };
     let times = file.times.as_ref().and_then(|of| Times::of(of, &context.mapping.time));
-    let first_day = context.asked.first_day;
     let mut pruned = Pruned::default();
-    if bound.as_ref().is_some_and(|bound| last_day(bound) < first_day) {
-        pruned.partition = live;
-    } else if times.as_ref().is_some_and(|times| times.end.day() < first_day) {
-        pruned.time_statistics = live;
-    } else {
-        return None;
+    match told_by(context, bound.as_ref(), times.as_ref())? {
+        Told::Partition => pruned.partition = live,
+        Told::Statistics => pruned.time_statistics = live,
     }
     let file_day = partition_day.or_else(|| times.as_ref()?.day());
     // Where every day with a row must be known, a file of several days is read for them.
@@ -55,6 +51,33 @@ pub fn left_out(context: &ScanContext, file: &SnapshotFile) -> Option<UnitRecord
         unopened: true,
         ..Default::default()
     })
+}
+
+/// Whether a file lies before every day that is kept by its partition or by what its table tells of its times,
+/// whether or not it is left out for that.
+pub fn lies_before(context: &ScanContext, file: &SnapshotFile) -> bool {
+    let plan = context.partition_time.as_ref();
+    let bound = plan.and_then(|plan| partition_bound(plan, &file.partitions).ok()?);
+    let times = file.times.as_ref().and_then(|of| Times::of(of, &context.mapping.time));
+    told_by(context, bound.as_ref(), times.as_ref()).is_some()
+}
+
+/// What tells that a file lies before every day that is kept.
+enum Told {
+    Partition,
+    Statistics,
+}
+
+fn told_by(
+    context: &ScanContext,
+    bound: Option<&Range<Moment>>,
+    times: Option<&Times>,
+) -> Option<Told> {
+    let first_day = context.asked.first_day;
+    if bound.is_some_and(|bound| last_day(bound) < first_day) {
+        return Some(Told::Partition);
+    }
+    times.is_some_and(|times| times.end.day() < first_day).then_some(Told::Statistics)
 }
 
 /// Bounds of a file's event times, as the table tells them.

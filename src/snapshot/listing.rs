@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use globset::GlobBuilder;
 
 use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile};
+use crate::config::Format;
 use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind, StoreUrl};
 
 /// Lists the source's files.
@@ -132,21 +133,24 @@ fn refuse_inside_table(source: &Origin<'_>, io: &Io) -> Result<(), SnapshotError
         // A web server, which is asked for one file.
         return Ok(());
     }
-    let mut at = source.url.split_glob().map_or_else(|| source.url.clone(), |(folder, _)| folder);
+    let folder = source.url.split_glob().map_or_else(|| source.url.clone(), |(folder, _)| folder);
+    let mut at = folder.without_slash();
     while let Some((parent, name)) = at.split_last() {
         if parent.to_string() == at.to_string() {
             break;
         }
         // A service is asked only where a name is one that tables give.
         let may_be = parent.local().is_some()
-            || name.is_empty()
             || name == "data"
             || name.contains('=')
             || name.ends_with(".parquet");
         if !may_be {
             break;
         }
-        let found = if name.is_empty() { None } else { table_at(&parent, &name, io) };
+        let found = table_at(&parent, &name, io).map_err(|error| SnapshotError::Store {
+            source_name: source.name.to_string(),
+            error,
+        })?;
         if let Some((format, key, marker)) = found {
             return Err(SnapshotError::TableFormat {
                 source_name: source.name.to_string(),
@@ -162,24 +166,55 @@ fn refuse_inside_table(source: &Origin<'_>, io: &Io) -> Result<(), SnapshotError
 }
 
 /// The table whose folder `parent` is, with `name` below it: format, as the configuration names it, and what
-/// tells. Where nothing can be listed, none is known.
+/// tells. Where nothing may be listed, none is known.
+///
+/// # Errors
+/// Failures of storage that may pass: what was not asked is not known to be no table.
 fn table_at(
     parent: &StoreUrl,
     name: &str,
     io: &Io,
-) -> Option<(&'static str, &'static str, String)> {
-    let store = parent.open(io).ok()?;
-    let log = store.list("_delta_log").ok()?;
-    if let Some(first) = log.first() {
-        return Some(("part of a Delta", "delta", parent.join(&first.path).to_string()));
+) -> Result<Option<(&'static str, &'static str, String)>, StoreError> {
+    let Some(store) = allowed(parent.open(io))? else { return Ok(None) };
+    let log = allowed(store.find("_delta_log", |_| true))?.flatten();
+    if let Some(first) = log {
+        return Ok(Some(("part of a Delta", "delta", parent.join(&first.path).to_string())));
     }
     // Data of an Iceberg table lie there, unless it is told otherwise.
     if name != "data" {
-        return None;
+        return Ok(None);
     }
-    let listed = store.list("metadata").ok()?;
-    let metadata = listed.iter().find(|object| is_metadata(&object.path))?;
-    Some(("part of an Iceberg", "iceberg", parent.join(&metadata.path).to_string()))
+    let metadata = allowed(store.find("metadata", is_metadata))?.flatten();
+    Ok(metadata
+        .map(|metadata| ("part of an Iceberg", "iceberg", parent.join(&metadata.path).to_string())))
+}
+
+/// What was found; `None` where nobody may look, or there is no such place.
+fn allowed<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind == StoreErrorKind::Transient => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What shows that a folder is a table of another format than `wanted`: what it is, a file of it, and what to do.
+/// Where nothing can be listed, none is known.
+pub(super) fn other_table(
+    store: &Store,
+    wanted: Format,
+) -> Option<(&'static str, String, &'static str)> {
+    if wanted != Format::Delta
+        && let Some(log) = store.find("_delta_log", |_| true).ok()?
+    {
+        return Some(("a Delta table", log.path, "set format = \"delta\""));
+    }
+    if wanted != Format::Iceberg
+        && let Some(metadata) = store.find("metadata", is_metadata).ok()?
+    {
+        return Some(("an Iceberg table", metadata.path, "set format = \"iceberg\""));
+    }
+    None
 }
 
 /// `v3.metadata.json`, `00003-….metadata.json`, and packed: `v3.gz.metadata.json`,

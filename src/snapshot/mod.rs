@@ -20,8 +20,8 @@ use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
 pub use bounds::{Clock, TimeBounds};
 pub use table::{
-    Change, Constant, Deletes, DeletesError, History, Partition, Removed, Table, TableField,
-    TableFiles, TableRecord, TableSchema,
+    Change, Constant, Deletes, DeletesError, GoneRows, History, Partition, Removed, Table,
+    TableField, TableFiles, TableRecord, TableSchema,
 };
 
 /// Where a log lies, and what is read of it.
@@ -125,6 +125,18 @@ pub enum SnapshotError {
     },
 
     #[error(
+        "source `{source_name}`: {url} is {found} ({marker} shows it), and no {format} table\n{way}"
+    )]
+    OtherFormat {
+        source_name: String,
+        url: String,
+        format: &'static str,
+        found: &'static str,
+        marker: String,
+        way: &'static str,
+    },
+
+    #[error(
         "source `{source_name}`: unsupported: the {format} table {url} needs {what}\nread a version before that, or write the table without it"
     )]
     Unsupported { source_name: String, url: String, format: &'static str, what: String },
@@ -133,6 +145,16 @@ pub enum SnapshotError {
         "source `{source_name}`: the {format} table {url} cannot be read: {reason}\ncheck `url`, and which version is asked for"
     )]
     Table { source_name: String, url: String, format: &'static str, reason: String },
+
+    #[error(
+        "source `{source_name}`: the log of the {format} table {url} is damaged: {reason}\nrestore that file, or read a version that does not need it"
+    )]
+    Damaged { source_name: String, url: String, format: &'static str, reason: String },
+
+    #[error(
+        "sources `{first}` and `{second}` read the same table, {url}, at two versions ({versions}): rows that stand in both would count twice\nname one version in both sources, or read the table as one source"
+    )]
+    TwoVersions { first: String, second: String, url: String, versions: String },
 
     #[error(
         "source `{source_name}`: {version} of the {format} table needs {file}, which {reason}\na version without all of its files is unsupported: name another, or restore the file"
@@ -176,11 +198,10 @@ pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
         Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Format::Parquet),
         Err(error) => return Err(error),
     };
-    if !store.list("_delta_log")?.is_empty() {
+    if store.find("_delta_log", |_| true)?.is_some() {
         return Ok(Format::Delta);
     }
-    let is_iceberg =
-        store.list("metadata")?.iter().any(|object| listing::is_metadata(&object.path));
+    let is_iceberg = store.find("metadata", listing::is_metadata)?.is_some();
     Ok(if is_iceberg { Format::Iceberg } else { Format::Parquet })
 }
 
@@ -205,6 +226,8 @@ struct VersionOf<'a> {
     version: String,
     /// What removes files that older versions need.
     remover: &'static str,
+    /// Whether the table has no later one.
+    is_latest: bool,
 }
 
 impl VersionOf<'_> {
@@ -234,11 +257,18 @@ impl VersionOf<'_> {
         store: &Store,
         path: &str,
     ) -> Result<&'p Pin, SnapshotError> {
-        there.get(path).ok_or_else(|| {
-            let reason =
-                format!("is not there any more; {} removes files of older versions", self.remover);
-            self.gone(store.shown(path), reason)
-        })
+        there.get(path).ok_or_else(|| self.gone(store.shown(path), self.lost("versions")))
+    }
+
+    /// Why a file may be missing that older ones of `what` may need as well.
+    fn lost(&self, what: &str) -> String {
+        let Self { version, remover, .. } = self;
+        if self.is_latest {
+            return format!(
+                "is not there, though {version} is the latest: it was removed by something that the table does not know of"
+            );
+        }
+        format!("is not there any more; {remover} removes files of older {what}")
     }
 
     /// The version of a file that is there now. Tables know sizes, and no tags.
@@ -276,6 +306,19 @@ impl VersionOf<'_> {
         }
         Ok(())
     }
+}
+
+/// What the folder of a source is instead, where it is a table of another format than `wanted`.
+fn other_format(source: &Origin<'_>, store: &Store, wanted: Format) -> Option<SnapshotError> {
+    let (found, marker, way) = listing::other_table(store, wanted)?;
+    Some(SnapshotError::OtherFormat {
+        source_name: source.name.to_string(),
+        url: source.url.to_string(),
+        format: if wanted == Format::Iceberg { "Iceberg" } else { "Delta" },
+        found,
+        marker,
+        way,
+    })
 }
 
 /// Every object of a table's folder, by its path.

@@ -1,6 +1,7 @@
 //! Rows of a table's own Parquet files, a few columns of them: deletes, and what checkpoints list.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -13,6 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 
 use crate::fetched::Fetched;
+use crate::headers;
 use crate::snapshot::DeletesError;
 use crate::store::{Pin, Store};
 
@@ -82,7 +84,7 @@ impl Pinned {
         let metadata = reader.finish().map_err(|e| self.damaged(e))?;
         let metadata =
             ArrowReaderMetadata::try_new(metadata.into(), options).map_err(|e| self.damaged(e))?;
-        Ok(Opened { file: self.clone(), metadata })
+        Ok(Opened { file: self.clone(), metadata, unchecked: AtomicBool::default() })
     }
 }
 
@@ -90,6 +92,7 @@ impl Pinned {
 pub struct Opened {
     pub file: Pinned,
     pub metadata: ArrowReaderMetadata,
+    unchecked: AtomicBool,
 }
 
 impl Opened {
@@ -106,7 +109,13 @@ impl Opened {
         group.map_or(0, |group| u64::try_from(group.num_rows()).unwrap_or(0))
     }
 
-    /// The whole columns at these places, of one row group, batch by batch.
+    /// Whether a page that [`Self::read`] has read has no checksum.
+    pub fn is_unchecked(&self) -> bool {
+        self.unchecked.load(Ordering::Relaxed)
+    }
+
+    /// The whole columns at these places, of one row group, batch by batch. Keeps whether their pages have
+    /// checksums.
     ///
     /// # Errors
     /// Storage failures, and damage.
@@ -116,10 +125,19 @@ impl Opened {
         roots: &[usize],
     ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots.iter().copied());
-        self.masked(group, mask)
+        let chunks = self.fetched(group, &mask)?;
+        if let Some(details) = self.metadata.metadata().row_groups().get(group) {
+            let leaves: Vec<usize> =
+                (0..details.num_columns()).filter(|leaf| mask.leaf_included(*leaf)).collect();
+            // Pages that do not say what they take are not measured: nobody asks here.
+            let pages = headers::look(details, &leaves, &chunks, u64::MAX);
+            let pages = pages.map_err(|e| self.file.damaged(e))?;
+            self.unchecked.fetch_or(pages.unchecked, Ordering::Relaxed);
+        }
+        self.decoded(group, mask, chunks)
     }
 
-    /// The same of a part of the columns.
+    /// A part of the columns of one row group.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -128,6 +146,12 @@ impl Opened {
         group: usize,
         mask: ProjectionMask,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
+        let chunks = self.fetched(group, &mask)?;
+        self.decoded(group, mask, chunks)
+    }
+
+    /// The bytes of a row group's columns.
+    fn fetched(&self, group: usize, mask: &ProjectionMask) -> Result<Fetched, DeletesError> {
         let details = self.metadata.metadata().row_groups().get(group);
         let columns = details.map(|group| group.columns()).unwrap_or_default();
         let ranges: Vec<Range<u64>> = columns
@@ -138,10 +162,19 @@ impl Opened {
             .map(|(start, length)| start..start.saturating_add(length))
             .filter(|range| !range.is_empty())
             .collect();
-        let file = self.file.clone();
+        let file = &self.file;
         let bytes = file.store.io().wait(file.store.read_ranges(&file.path, &file.pin, &ranges))?;
         let starts = ranges.iter().map(|range| range.start);
-        let chunks = Fetched { size: file.pin.size, parts: starts.zip(bytes).collect() };
+        Ok(Fetched { size: file.pin.size, parts: starts.zip(bytes).collect() })
+    }
+
+    fn decoded(
+        &self,
+        group: usize,
+        mask: ProjectionMask,
+        chunks: Fetched,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
+        let file = self.file.clone();
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone())
                 .with_row_groups(vec![group])

@@ -14,15 +14,23 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::moment::{Moment, wall_time};
-use crate::store::{Pin, StoreError};
+use crate::store::{Pin, StoreError, StoreUrl};
 
 /// One version of a table.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// As the configuration names it.
     pub format: &'static str,
+    /// The table's folder.
+    pub place: StoreUrl,
     /// The version's number; of an Iceberg table the snapshot's.
     pub version: u64,
+    /// When it was made, where the table says.
+    pub made_at: Option<Moment>,
+    /// What may be doubtful about which version it is, a sentence each: a moment chose it.
+    pub choice: Vec<String>,
+    /// What may be doubtful about the version itself, a sentence each.
+    pub doubts: Vec<String>,
     pub schema: TableSchema,
     /// What readers of the table must know, by the format's own names.
     pub features: Vec<String>,
@@ -78,6 +86,9 @@ pub struct Removed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableSchema {
     pub fields: Vec<TableField>,
+    /// Names that other versions of the table give to columns, and what these are called here; `None` where they
+    /// are no columns here.
+    pub elsewhere: BTreeMap<String, Option<String>>,
 }
 
 /// A column or a part of one.
@@ -256,11 +267,20 @@ impl Eq for Deletes {}
 
 /// Where the numbers of deleted rows come from.
 pub trait DeletesSource: fmt::Debug + Send + Sync {
-    /// The rows, counted from the file's first, which is 0.
+    /// The rows of the file that are gone.
     ///
     /// # Errors
     /// Storage failures, and damage.
-    fn load(&self) -> Result<RoaringTreemap, DeletesError>;
+    fn load(&self) -> Result<GoneRows, DeletesError>;
+}
+
+/// Rows of a file that are gone.
+#[derive(Debug)]
+pub struct GoneRows {
+    /// Counted from the file's first, which is 0.
+    pub rows: RoaringTreemap,
+    /// Whether a page that was read to find them has no checksum: damage in it need not be seen.
+    pub unchecked: bool,
 }
 
 #[derive(Debug, Error)]
@@ -280,6 +300,9 @@ pub enum DeletesError {
 pub struct TableRecord {
     pub format: &'static str,
     pub version: u64,
+    pub made_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choice: Vec<String>,
     pub features: Vec<String>,
     pub history: History,
 }
@@ -289,8 +312,27 @@ impl Table {
         TableRecord {
             format: self.format,
             version: self.version,
+            made_at: self.made_at,
+            choice: self.choice.clone(),
             features: self.features.clone(),
             history: self.history.clone(),
+        }
+    }
+
+    /// All that may be doubtful about which version it is, and about that version.
+    pub fn warnings(&self) -> Vec<String> {
+        self.choice.iter().chain(&self.doubts).cloned().collect()
+    }
+
+    /// Which version of what it is, as people read it.
+    pub fn shown(&self) -> String {
+        let version = match self.format {
+            "iceberg" => format!("Iceberg snapshot {}", self.version),
+            _ => format!("Delta version {}", self.version),
+        };
+        match self.made_at {
+            Some(at) => format!("{version} of {}", at.to_rfc3339()),
+            None => version,
         }
     }
 }
@@ -341,7 +383,8 @@ mod tests {
             children: vec![inner],
             ..field("a", Some("col-1"), None)
         };
-        let schema = TableSchema { fields: vec![parent, field("a.c", Some("col-3"), None)] };
+        let fields = vec![parent, field("a.c", Some("col-3"), None)];
+        let schema = TableSchema { fields, ..Default::default() };
         let physical = |path| -> Option<Vec<String>> {
             let found = schema.resolve(path)?;
             Some(found.iter().flat_map(|field| field.physical.clone()).collect())

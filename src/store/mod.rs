@@ -186,14 +186,44 @@ impl Store {
         let mut found: Vec<Listed> = listed
             .map_err(|e| self.error(below, &e))?
             .iter()
-            .map(|meta| Listed {
-                path: meta.location.parts().skip(depth).collect::<Path>().to_string(),
-                pin: self.pin(meta),
-                written: Moment::from_micros(meta.last_modified.timestamp_micros()),
-            })
+            .map(|meta| self.listed(meta, depth))
             .collect();
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
+    }
+
+    /// An object below of whose path `wanted` says `true`, whichever is met first: no more of the listing is
+    /// asked for.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn find(
+        &self,
+        below: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Option<Listed>, StoreError> {
+        let prefix = self.at(below)?;
+        let depth = self.prefix.parts().count();
+        let found = self.io.wait(async {
+            let mut listed = self.inner.list(Some(&prefix));
+            while let Some(meta) = listed.try_next().await? {
+                let object = self.listed(&meta, depth);
+                if wanted(&object.path) {
+                    return Ok(Some(object));
+                }
+            }
+            Ok(None)
+        });
+        found.map_err(|e: OsError| self.error(below, &e))
+    }
+
+    /// An object of a listing; `depth` segments of its path lead to this folder.
+    fn listed(&self, meta: &ObjectMeta, depth: usize) -> Listed {
+        Listed {
+            path: meta.location.parts().skip(depth).collect::<Path>().to_string(),
+            pin: self.pin(meta),
+            written: Moment::from_micros(meta.last_modified.timestamp_micros()),
+        }
     }
 
     /// The object's version; `None` where it is not there.

@@ -98,6 +98,18 @@ impl StoreUrl {
         Self { place, ..self.clone() }
     }
 
+    /// The same address without slashes at its end: a folder's last segment is its name.
+    #[must_use]
+    pub fn without_slash(&self) -> Self {
+        let place = match &self.place {
+            Place::Local(path) => Place::Local(path.clone()),
+            Place::Remote(remote) => {
+                Place::Remote(remote.at(remote.key.trim_end_matches('/').into()))
+            }
+        };
+        Self { place, ..self.clone() }
+    }
+
     /// Folder and last segment: `logs/a.parquet` is `(logs, a.parquet)`.
     pub fn split_last(&self) -> Option<(Self, String)> {
         let (place, name) = match &self.place {
@@ -138,6 +150,11 @@ impl StoreUrl {
     /// Whether `other` is the same folder or lies below it.
     pub fn contains(&self, other: &Self) -> bool {
         other.below(self).is_some()
+    }
+
+    /// Whether `other` is the same folder, by whichever links.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.contains(other) && other.contains(self)
     }
 
     /// The path of this address below `folder`, where it lies there.

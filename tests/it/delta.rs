@@ -2,6 +2,7 @@
 
 pub mod inputs;
 mod statistics;
+mod versions;
 
 use std::fs;
 use std::sync::Arc;
@@ -206,7 +207,7 @@ fn one_version_is_read_and_named() {
     assert_eq!(
         source(&manifest(&first)),
         json!({
-            "format": "delta", "version": 0, "features": [],
+            "format": "delta", "version": 0, "made_at": null, "features": [],
             "history": {"first_version": 0, "known_from": null, "changes": []},
         })
     );
@@ -373,7 +374,7 @@ fn a_partition_s_value_has_the_type_that_the_table_says() {
 fn what_cannot_be_read_is_named() {
     let lake = table();
     fs::remove_file(lake.path("logs/part-1.parquet")).unwrap();
-    lake.refuses(&[], 3, &["version 1 of the Delta table", "part-1.parquet", "VACUUM"]);
+    lake.refuses(&[], 3, &["version 1 of the Delta table", "part-1.parquet", "the latest"]);
     let lake = table();
     lake.write("logs/part-1.parquet", "other bytes");
     lake.refuses(&[], 3, &["part-1.parquet", "has 11 bytes", "by the table's log"]);

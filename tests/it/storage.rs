@@ -287,6 +287,44 @@ fn a_bucket_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_folder_or_object_of_a_table_is_no_plain_log_on_s3_either() {
+    let Some(moto) = Moto::start(&["lake"]) else { return };
+    let lake = Lake::standard();
+    let day = "dt=2019-07-01";
+    lake.write("logs/_delta_log/00000000000000000000.json", "{}");
+    moto.upload(&lake);
+    let refused = |url: &str, says: &[&str]| {
+        let url = format!("source.0.url=s3://lake/logs/{url}");
+        moto.run(&lake, &["--set", &url]).fails(1, says);
+    };
+    let of_delta = ["is part of a Delta table", "s3://lake/logs/_delta_log/", "format = \"delta\""];
+    for url in [day.to_string(), format!("{day}/"), format!("{day}/part-0.parquet")] {
+        refused(&url, &of_delta);
+    }
+    refused("", &["is a Delta table (_delta_log/", "set format = \"delta\""]);
+    let iceberg = ["--set", "source.0.format=iceberg", "--set", "source.0.url=s3://lake/logs"];
+    let says = ["is a Delta table (_delta_log/", "no Iceberg table", "set format = \"delta\""];
+    moto.run(&lake, &iceberg).fails(1, &says);
+
+    fs::remove_dir_all(lake.path("logs/_delta_log")).unwrap();
+    let moved = lake.path("logs/table");
+    fs::create_dir(&moved).unwrap();
+    fs::rename(lake.path("logs").join(day), moved.join("data")).unwrap();
+    lake.write("logs/table/metadata/notes.txt", "");
+    lake.write("logs/table/metadata/v1.metadata.json", "{}");
+    let other = Moto::start(&["lake"]).unwrap();
+    other.upload(&lake);
+    let of_iceberg =
+        ["is part of an Iceberg table", "s3://lake/logs/table/metadata/v1.metadata.json"];
+    let url = ["--set", "source.0.url=s3://lake/logs/table/data/"];
+    other.run(&lake, &url).fails(1, &of_iceberg);
+    let delta = ["--set", "source.0.format=delta", "--set", "source.0.url=s3://lake/logs/table"];
+    let says = ["is an Iceberg table", "no Delta table", "set format = \"iceberg\""];
+    other.run(&lake, &delta).fails(1, &says);
+    lake.nothing_is_published();
+}
+
+#[test]
 fn a_key_that_cannot_be_read_ends_the_listing() {
     let Some(moto) = Moto::start(&["lake"]) else { return };
     let lake = Lake::standard();

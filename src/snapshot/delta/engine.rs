@@ -42,6 +42,8 @@ struct Folder {
     /// The last failure of storage: the kernel passes errors on as texts, which do not say what kind of
     /// failure it was.
     failure: Arc<Mutex<Option<StoreError>>>,
+    /// The last file of the log that could be fetched and not be read, and why.
+    damage: Arc<Mutex<Option<String>>>,
     /// Files that were read, in which version.
     read: Arc<Mutex<BTreeMap<String, Pin>>>,
     /// Files of which only one version may be read.
@@ -50,8 +52,8 @@ struct Folder {
 
 impl Engine {
     pub fn new(store: Store) -> Self {
-        let (failure, read, held) = Default::default();
-        Self { folder: Arc::new(Folder { store, failure, read, held }) }
+        let (failure, damage, read, held) = Default::default();
+        Self { folder: Arc::new(Folder { store, failure, damage, read, held }) }
     }
 
     pub fn store(&self) -> &Store {
@@ -77,6 +79,11 @@ impl Engine {
     pub fn failure(&self) -> Option<StoreError> {
         lock(&self.folder.failure).take()
     }
+
+    /// The damaged file behind the last error, where there is one.
+    pub fn damage(&self) -> Option<String> {
+        lock(&self.folder.damage).take()
+    }
 }
 
 impl delta_kernel::Engine for Engine {
@@ -98,6 +105,16 @@ impl Folder {
     fn failed(&self, error: StoreError) -> Error {
         let text = error.to_string();
         *lock(&self.failure) = Some(error);
+        Error::generic(text)
+    }
+
+    /// Keeps which file is damaged, and makes that an error of the kernel.
+    fn damaged(&self, path: &str, reason: impl std::fmt::Display) -> Error {
+        let text = format!("{}: {reason}", self.store.shown(path));
+        // The kernel does without version checksums.
+        if !path.ends_with(".crc") {
+            *lock(&self.damage) = Some(text.clone());
+        }
         Error::generic(text)
     }
 
@@ -133,7 +150,11 @@ impl Folder {
     fn unreadable(&self, error: DeletesError) -> Error {
         match error {
             DeletesError::Store(error) => self.failed(error),
-            other => Error::generic(other.to_string()),
+            other => {
+                let text = other.to_string();
+                *lock(&self.damage) = Some(text.clone());
+                Error::generic(text)
+            }
         }
     }
 
@@ -261,11 +282,14 @@ impl JsonHandler for Folder {
             let arrow = Arc::new(json_arrow_schema(&schema)?);
             let order = build_json_reorder_indices(&schema)?;
             let location = file.location.to_string();
+            let path = address::path_of(&file.location)?;
             let reader = ReaderBuilder::new(arrow)
                 .with_coerce_primitive(true)
                 .build(BufReader::new(Cursor::new(bytes)))?;
+            let folder = folder.clone();
             Ok(reader.map(move |batch| {
-                let data = fixup_json_read(batch?, &order, &location)?;
+                let batch = batch.map_err(|e| folder.damaged(&path, e))?;
+                let data = fixup_json_read(batch, &order, &location)?;
                 Ok(Box::new(data) as Box<dyn EngineData>)
             }))
         }))

@@ -1,4 +1,5 @@
-//! What the commits of a table's log did to rows that were there before.
+//! What the commits of a table's log tell: when they were made, and what they did to rows that were there
+//! before.
 //!
 //! The log is read as JSON here, and not by the kernel: it replays the log to one version's files and keeps
 //! nothing of how they came about.
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Deserialize;
 
 use super::PartitionColumn;
+use super::log::Log;
 use crate::moment::Moment;
 use crate::snapshot::table::{Change, History, Partition, Removed};
 use crate::store::{Listed, Store, StoreError, StoreErrorKind};
@@ -57,69 +59,127 @@ pub(super) struct Stats {
     pub num_records: Option<u64>,
 }
 
-/// The commits up to `version`, as far back as the log holds them without a gap.
-///
-/// # Errors
-/// Storage failures, and commits that are no JSON.
-pub fn read(
-    store: &Store,
-    version: u64,
-    partitions: &[PartitionColumn],
-) -> Result<History, StoreError> {
-    let listed = store.list("_delta_log")?;
-    let mut commits: BTreeMap<u64, Listed> = listed
-        .into_iter()
-        .filter_map(|object| Some((commit(&object.path)?, object)))
-        .filter(|(number, _)| *number <= version)
-        .collect();
-    let mut first = version.saturating_add(1);
-    while first > 0 && commits.contains_key(&(first - 1)) {
-        first -= 1;
+/// Commits of a log, by their versions.
+pub struct Commits(BTreeMap<u64, Commit>);
+
+/// What one tells.
+struct Commit {
+    /// The address of its file.
+    shown: String,
+    /// When it was made. Not when its file was written: a copy of the table is the same table.
+    at: Option<Moment>,
+    /// What it changed, if anything.
+    change: Option<Change>,
+    /// Whether it holds no action.
+    is_empty: bool,
+}
+
+impl Commits {
+    /// Reads those that `log` holds up to `version`, as far back as there is no gap, and later ones up to `until`.
+    ///
+    /// # Errors
+    /// Storage failures, and commits that are no JSON.
+    pub fn read(
+        store: &Store,
+        log: &Log,
+        (version, until): (u64, u64),
+        partitions: &[PartitionColumn],
+    ) -> Result<Self, StoreError> {
+        let commits = log.commits(version, until);
+        let next = AtomicUsize::new(0);
+        let read = Mutex::new(BTreeMap::new());
+        in_threads(READING.min(commits.len()), |_| -> Result<(), StoreError> {
+            while let Some((number, object)) = commits.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let found = told(store, *number, object, partitions)?;
+                read.lock().unwrap_or_else(PoisonError::into_inner).insert(*number, found);
+            }
+            Ok(())
+        })?;
+        Ok(Self(read.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
-    let commits: Vec<(u64, Listed)> = commits.split_off(&first).into_iter().collect();
-    let next = AtomicUsize::new(0);
-    let read = Mutex::new(BTreeMap::new());
-    in_threads(READING.min(commits.len()), |_| -> Result<(), StoreError> {
-        while let Some((number, object)) = commits.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let found = changed(store, *number, object, partitions)?;
-            read.lock().unwrap_or_else(PoisonError::into_inner).insert(*number, found);
+
+    /// What is known of the versions up to one.
+    pub fn history(&self, version: u64) -> History {
+        let first = self.0.first_key_value().filter(|(number, _)| **number <= version);
+        let changes = self.0.range(..=version).filter_map(|(_, commit)| commit.change.clone());
+        History {
+            first_version: first.map(|(number, _)| *number),
+            known_from: first.and_then(|(_, commit)| commit.at),
+            changes: changes.collect(),
         }
-        Ok(())
-    })?;
-    let read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let known_from = read.first_key_value().and_then(|(_, (at, _))| *at);
-    let first_version = read.first_key_value().map(|(number, _)| *number);
-    let changes = read.into_values().filter_map(|(_, change)| change).collect();
-    Ok(History { first_version, known_from, changes })
+    }
+
+    /// When a version was made, where its commit tells.
+    pub fn made_at(&self, version: u64) -> Option<Moment> {
+        self.0.get(&version)?.at
+    }
+
+    /// What is doubtful about a version and those before it, a sentence each.
+    ///
+    /// No writer makes a commit without any action: each tells at least who made it. It is no error either: the
+    /// protocol does not forbid it, and the kernel takes it for a version that changes nothing, as Spark does.
+    pub fn doubts(&self, version: u64) -> Vec<String> {
+        const SHOWN: usize = 3;
+        let empty = self.0.range(..=version).filter(|(_, commit)| commit.is_empty);
+        let empty: Vec<&str> = empty.map(|(_, commit)| commit.shown.as_str()).collect();
+        let mut names: Vec<String> = empty.iter().take(SHOWN).map(ToString::to_string).collect();
+        if empty.len() > SHOWN {
+            names.push(format!("{} more", empty.len() - SHOWN));
+        }
+        let doubt = format!(
+            "commits of the table's log hold no action ({}): they count as versions that changed nothing, and one that was torn while it was written looks the same; ask what wrote the table what they were to hold",
+            names.join(", ")
+        );
+        if empty.is_empty() { Vec::new() } else { vec![doubt] }
+    }
+
+    /// What the times that commits tell say was the last version by `moment`, where that cannot be `version`.
+    pub fn instead_of(&self, version: u64, moment: Moment) -> Option<String> {
+        let (mut at_least, mut at_most) = (None, None);
+        let mut before: Option<Moment> = None;
+        for (number, commit) in &self.0 {
+            // Versions follow each other, whatever clocks say.
+            let at = commit.at.map(|at| before.map_or(at, |before| at.max(before)));
+            if at.is_some_and(|at| at > moment) {
+                break;
+            }
+            at_most = Some(*number);
+            if at.is_some() {
+                (at_least, before) = (at_most, at);
+            }
+        }
+        if (at_least..=at_most).contains(&Some(version)) {
+            return None;
+        }
+        Some(match (at_least, at_most) {
+            (_, None) => "none of those that it tells of".into(),
+            (Some(first), Some(last)) if first < last => {
+                format!("one of versions {first} to {last}")
+            }
+            (_, Some(last)) => format!("version {last}"),
+        })
+    }
 }
 
-/// The version of a commit, by its name.
-fn commit(path: &str) -> Option<u64> {
-    let digits = path.strip_prefix("_delta_log/")?.strip_suffix(".json")?;
-    let is_version = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
-    is_version.then(|| digits.parse().ok()).flatten()
-}
-
-/// When a commit was made, and what it changed, if anything.
-fn changed(
+/// Reads a commit.
+fn told(
     store: &Store,
     version: u64,
     object: &Listed,
     partitions: &[PartitionColumn],
-) -> Result<(Option<Moment>, Option<Change>), StoreError> {
+) -> Result<Commit, StoreError> {
     let failed = |reason: String| {
         StoreError::new(StoreErrorKind::Changed, store.shown(&object.path), reason)
     };
     let (bytes, _) = store.read(&object.path)?.ok_or_else(|| {
         failed("is gone since it was listed\nrun again to read what is there now".into())
     })?;
-    // Not when its file was written: a copy of the table is the same table.
-    let mut at = None;
-    let mut operation = String::new();
+    let (mut at, mut operation, mut is_empty) = (None, String::new(), true);
     let mut removed: BTreeMap<Vec<Partition>, Removed> = BTreeMap::new();
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let action: Action = serde_json::from_slice(line)
             .map_err(|e| failed(format!("a line of the table's log is no action: {e}")))?;
+        is_empty &= line.trim_ascii() == b"{}";
         if let Some(info) = action.commit_info {
             let millis = info.in_commit_timestamp.or(info.timestamp);
             at = millis.map(|millis| Moment::from_micros(millis.saturating_mul(1000)));
@@ -140,7 +200,7 @@ fn changed(
     let removed: Vec<Removed> = removed.into_values().collect();
     let change =
         (is_told || !removed.is_empty()).then_some(Change { version, at, operation, removed });
-    Ok((at, change))
+    Ok(Commit { shown: store.shown(&object.path), at, change, is_empty })
 }
 
 impl RemoveFile {

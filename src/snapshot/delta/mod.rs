@@ -4,8 +4,11 @@
 //! called; data files are read by this program's own scan.
 
 mod address;
+mod choice;
 mod engine;
 mod history;
+mod log;
+mod refusal;
 mod statistics;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,17 +18,20 @@ use arrow::array::{Array, AsArray, RecordBatch, StructArray};
 use arrow::datatypes::{DataType as ArrowType, Int32Type, Int64Type};
 use delta_kernel::actions::deletion_vector::{DeletionVectorDescriptor, DeletionVectorStorageType};
 use delta_kernel::engine::arrow_conversion::TryIntoArrow;
-use delta_kernel::history_manager::{HistoryCommitType, latest_version_as_of};
 use delta_kernel::schema::{DataType, StructField};
 use delta_kernel::table_features::ColumnMappingMode;
-use delta_kernel::{DeltaResult, Engine as _, Error, Snapshot as Version};
-use roaring::RoaringTreemap;
+use delta_kernel::{DeltaResult, Engine as _, Error};
 use url::Url;
 
+use self::choice::Choice;
 use self::engine::Engine;
+use self::history::Commits;
+use self::log::Log;
+use self::refusal::{FORMAT, refused};
 use self::statistics::{Statistics, TimeColumn};
 use super::table::{
-    Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableFiles, TableSchema,
+    Deletes, DeletesError, DeletesSource, GoneRows, Partition, Table, TableField, TableFiles,
+    TableSchema,
 };
 use super::{Origin, Snapshot, SnapshotError, SnapshotFile, TimeBounds, VersionOf, there};
 use crate::config::At;
@@ -43,37 +49,23 @@ pub fn take(source: &Origin<'_>, at: &At, io: &Io) -> Result<Snapshot, SnapshotE
         .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
     let engine = Engine::new(store.clone());
     let of = |error: Error| refused(source, at, &engine, &error);
-    let version = version(at, &engine).map_err(of)?;
-    let number = version.version();
-    let (mut table, listed) = read(version, source.time, &engine).map_err(of)?;
+    let choice = Choice::make(at, &engine).map_err(of)?;
+    let log = Log::list(&store)
+        .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
+    let (mut table, listed) = read(choice, source, &log, &engine).map_err(of)?;
     let metadata = engine.files_read().into_iter().filter(|(path, _)| *path != address::HINT);
     table.files.metadata = metadata.collect();
-    let (files, deletes) = pinned(source, &store, number, listed)?;
+    let version = VersionOf {
+        source,
+        format: FORMAT,
+        version: format!("version {}", table.version),
+        remover: "VACUUM",
+        is_latest: log.latest() == Some(table.version),
+    };
+    let (files, deletes) = pinned(&version, &store, listed)?;
     engine.hold(&deletes);
     table.files.deletes = deletes;
     Ok(Snapshot { store, files, ignored: 0, table: Some(Arc::new(table)) })
-}
-
-fn version(at: &At, engine: &Engine) -> DeltaResult<Arc<Version>> {
-    let latest = || Version::builder_for(address::ROOT).build(engine);
-    match at {
-        At::Latest => latest(),
-        At::Version(version) => {
-            Version::builder_for(address::ROOT).at_version(*version).build(engine)
-        }
-        At::Moment(at) => {
-            let millis = at.micros.div_euclid(1000);
-            let latest = latest()?;
-            let kind = HistoryCommitType::Recreatable;
-            let found = latest_version_as_of(&latest, engine, millis, kind)?;
-            if found.version == latest.version() {
-                return Ok(latest);
-            }
-            // What was read of later versions is no part of this one.
-            engine.files_read();
-            Version::builder_for(address::ROOT).at_version(found.version).build(engine)
-        }
-    }
 }
 
 /// A file as the log has it.
@@ -90,10 +82,13 @@ struct Logged {
 }
 
 fn read(
-    version: Arc<Version>,
-    time: Option<&str>,
+    choice: Choice,
+    source: &Origin<'_>,
+    log: &Log,
     engine: &Engine,
 ) -> DeltaResult<(Table, Vec<Logged>)> {
+    let version = choice.version.clone();
+    let number = version.version();
     let configuration = version.table_configuration();
     let mode = configuration.column_mapping_mode();
     let schema = version.schema();
@@ -118,16 +113,22 @@ fn read(
         columns.push(column);
     }
     let features = configuration.protocol().reader_features().unwrap_or_default();
-    let history = history::read(engine.store(), version.version(), &partitions);
+    let commits = Commits::read(engine.store(), log, (number, choice.until()), &partitions);
+    let commits = commits.map_err(|error| engine.failed(error))?;
     let table = Table {
         format: "delta",
-        version: version.version(),
-        schema: TableSchema { fields: columns },
+        place: source.url.clone(),
+        version: number,
+        made_at: commits.made_at(number),
+        choice: choice.doubts(&commits),
+        doubts: commits.doubts(number),
+        schema: TableSchema { fields: columns, ..Default::default() },
         features: features.iter().map(ToString::to_string).collect(),
-        history: history.map_err(|error| engine.failed(error))?,
+        history: commits.history(number),
         files: TableFiles::default(),
     };
-    let time = time.and_then(|name| table.schema.fields.iter().find(|field| field.name == name));
+    let time =
+        source.time.and_then(|name| table.schema.fields.iter().find(|field| field.name == name));
     let time = time.and_then(TimeColumn::of);
     let mut files = Vec::new();
     let scan = version.scan_builder().without_row_transforms();
@@ -285,26 +286,25 @@ struct Vector {
 }
 
 impl DeletesSource for Vector {
-    fn load(&self) -> Result<RoaringTreemap, DeletesError> {
+    fn load(&self) -> Result<GoneRows, DeletesError> {
         let storage = self.engine.storage_handler();
         let read = || self.descriptor.read(storage, &Url::parse(address::ROOT)?);
-        read().map_err(|error| match self.engine.failure() {
+        let rows = read().map_err(|error| match self.engine.failure() {
             Some(failure) => DeletesError::Store(failure),
             None => DeletesError::Damaged(error.to_string()),
-        })
+        })?;
+        // A vector has a checksum of its own, or stands in the log.
+        Ok(GoneRows { rows, unchecked: false })
     }
 }
 
 /// Gives each file the version that is there now; and so those of deletion vectors.
 fn pinned(
-    source: &Origin<'_>,
+    of: &VersionOf<'_>,
     store: &Store,
-    version: u64,
     logged: Vec<Logged>,
 ) -> Result<(Vec<SnapshotFile>, BTreeMap<String, Pin>), SnapshotError> {
-    let there = there(source, store)?;
-    let version = format!("version {version}");
-    let of = VersionOf { source, format: "Delta", version, remover: "VACUUM" };
+    let there = there(of.source, store)?;
     of.refuse_twice(store, logged.iter().map(|file| file.path.as_str()))?;
     let mut files = Vec::with_capacity(logged.len());
     let mut vectors = BTreeMap::new();
@@ -335,39 +335,4 @@ fn pinned(
 fn short_hash(pin: &Pin) -> String {
     let text = format!("{} {}", pin.size, pin.e_tag.as_deref().unwrap_or_default());
     hex(blake3::hash(text.as_bytes()).as_bytes().get(..8).unwrap_or_default())
-}
-
-/// What the kernel says, sorted.
-fn refused(source: &Origin<'_>, at: &At, engine: &Engine, error: &Error) -> SnapshotError {
-    let source_name = source.name.to_string();
-    let url = match at {
-        At::Latest => source.url.to_string(),
-        At::Version(version) => format!("{} at version {version}", source.url),
-        At::Moment(at) => format!("{} as of {}", source.url, at.to_rfc3339()),
-    };
-    if let Some(error) = engine.failure() {
-        return SnapshotError::Store { source_name, error };
-    }
-    match error {
-        Error::Unsupported(what) => {
-            SnapshotError::Unsupported { source_name, url, format: "Delta", what: what.clone() }
-        }
-        Error::EmptyLog => SnapshotError::Table {
-            source_name,
-            url,
-            format: "Delta",
-            reason: "its log holds neither a commit nor a checkpoint, and a table of none is unsupported"
-                .into(),
-        },
-        // Types that it does not know are errors of the schema there.
-        other if other.to_string().contains("Unsupported") => SnapshotError::Unsupported {
-            source_name,
-            url,
-            format: "Delta",
-            what: other.to_string(),
-        },
-        other => {
-            SnapshotError::Table { source_name, url, format: "Delta", reason: other.to_string() }
-        }
-    }
 }

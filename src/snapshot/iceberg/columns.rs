@@ -1,6 +1,6 @@
 //! A table's columns as the scan knows them: types of Arrow, names and numbers in files, defaults.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ::iceberg::arrow::type_to_arrow_type;
@@ -47,12 +47,29 @@ impl Names {
     }
 }
 
+/// Names that other schemas of the table give to columns, the current one's before older ones', and what these
+/// are called in `schema`.
+pub fn elsewhere(table: &TableMetadata, schema: &Schema) -> BTreeMap<String, Option<String>> {
+    let mut others: Vec<_> = table.schemas_iter().collect();
+    others.sort_by_key(|other| other.schema_id());
+    let mut found = BTreeMap::new();
+    for other in others.into_iter().chain([table.current_schema()]) {
+        for (id, name) in other.field_id_to_name_map() {
+            if schema.field_id_by_name(name).is_none() {
+                found.insert(name.clone(), schema.name_by_field_id(*id).map(str::to_string));
+            }
+        }
+    }
+    found
+}
+
 /// # Errors
 /// Types that have no place in Arrow.
 pub fn table_schema(schema: &Schema, names: &Names) -> Result<TableSchema, Refusal> {
     let fields = schema.as_struct().fields().iter();
     Ok(TableSchema {
         fields: fields.map(|field| table_field(field, names)).collect::<Result<_, _>>()?,
+        ..Default::default()
     })
 }
 

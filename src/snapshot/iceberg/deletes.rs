@@ -18,7 +18,7 @@ use super::vectors;
 use crate::key::hex;
 use crate::snapshot::rows::Pinned;
 use crate::snapshot::table::DeletesSource;
-use crate::snapshot::{Deletes, DeletesError, VersionOf};
+use crate::snapshot::{Deletes, DeletesError, GoneRows, VersionOf};
 use crate::store::Pin;
 
 /// A partition (none: all of them), and the numbers of the columns that are compared.
@@ -312,7 +312,8 @@ struct Sources {
 }
 
 impl Sources {
-    /// Names the deletes: which files, in which version, and what is compared.
+    /// Names the deletes: which files, in which version, what is compared, and what is kept of them beside
+    /// the rows.
     fn id(&self) -> String {
         let file = |file: &Pinned| json!([file.path, file.pin]);
         let positions: Vec<_> = self.positions.iter().map(|of| file(&of.file)).collect();
@@ -329,23 +330,27 @@ impl Sources {
                 json!([columns.collect::<Vec<_>>(), files])
             })
             .collect();
-        let all = json!([vector, self.address, positions, comparisons]).to_string();
+        const KEPT: &str = "checksums";
+        let all = json!([KEPT, vector, self.address, positions, comparisons]).to_string();
         hex(blake3::hash(all.as_bytes()).as_bytes().get(..16).unwrap_or_default())
     }
 }
 
 impl DeletesSource for Sources {
-    fn load(&self) -> Result<RoaringTreemap, DeletesError> {
+    fn load(&self) -> Result<GoneRows, DeletesError> {
         let mut rows = RoaringTreemap::new();
         if let Some((file, blob)) = &self.vector {
             vectors::add(file, *blob, &mut rows)?;
         }
+        // A vector has a checksum of its own.
+        let mut unchecked = false;
         for file in &self.positions {
             file.add(&self.address, &self.room, &mut rows)?;
+            unchecked |= file.is_unchecked();
         }
         for comparison in &self.comparisons {
-            equality::add(comparison, &self.data, &self.room, &mut rows)?;
+            unchecked |= equality::add(comparison, &self.data, &self.room, &mut rows)?;
         }
-        Ok(rows)
+        Ok(GoneRows { rows, unchecked })
     }
 }

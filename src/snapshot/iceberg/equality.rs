@@ -1,7 +1,7 @@
 //! Equality deletes: files of values; rows of older data files that have them are gone.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StructArray, UInt64Array, make_array, new_null_array,
@@ -27,6 +27,8 @@ pub struct Group {
     /// With their sequence numbers, sorted by path.
     pub files: Vec<(i64, Pinned)>,
     held: Once<Values>,
+    /// Paths of those of which a page that was read has no checksum.
+    unchecked: Mutex<HashSet<String>>,
 }
 
 /// Deleted values, each with the greatest sequence number of a file that deletes it: it is deleted in all data
@@ -52,6 +54,12 @@ impl Comparison {
         let newer = self.group.files.iter().filter(|(sequence, _)| *sequence > self.sequence);
         newer.map(|(_, file)| file)
     }
+
+    /// Whether a page that was read of one of them has no checksum.
+    fn is_unchecked(&self) -> bool {
+        let unchecked = self.group.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.files().any(|file| unchecked.contains(&file.path))
+    }
 }
 
 /// A column that is compared.
@@ -69,7 +77,7 @@ fn data_type(way: &[TableField]) -> &DataType {
 
 impl Group {
     pub fn new(ways: Vec<Vec<TableField>>, files: Vec<(i64, Pinned)>) -> Self {
-        Self { ways, files, held: Once::default() }
+        Self { ways, files, held: Once::default(), unchecked: Mutex::default() }
     }
 
     fn converter(&self, file: &Pinned) -> Result<RowConverter, DeletesError> {
@@ -101,7 +109,12 @@ impl Group {
         let opened = file.open()?;
         let roots = roots(&opened, self.ways.iter());
         for group in 0..opened.groups() {
-            for batch in opened.read(group, &roots)? {
+            let batches = opened.read(group, &roots)?;
+            if opened.is_unchecked() {
+                let mut unchecked = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
+                unchecked.insert(file.path.clone());
+            }
+            for batch in batches {
                 let batch = batch?;
                 let found: Vec<ArrayRef> = self
                     .ways
@@ -135,7 +148,8 @@ fn hold(newest: &mut HashMap<Box<[u8]>, i64>, value: &[u8], sequence: i64) -> u6
 }
 
 /// Adds the rows of `data` whose values are deleted. Null equals null; a number that is none equals any
-/// such; −0 and 0 differ, as in the table format's own implementation.
+/// such; −0 and 0 differ, as in the table format's own implementation. Gives whether a page that was read, of
+/// deletes or of data, has no checksum.
 ///
 /// # Errors
 /// Storage failures, damage, and defaults within structs.
@@ -144,11 +158,21 @@ pub fn add(
     data: &Pinned,
     room: &Room,
     rows: &mut RoaringTreemap,
+) -> Result<bool, DeletesError> {
+    let data = data.open()?;
+    compare(comparison, &data, room, rows)?;
+    Ok(comparison.is_unchecked() || data.is_unchecked())
+}
+
+fn compare(
+    comparison: &Comparison,
+    data: &Opened,
+    room: &Room,
+    rows: &mut RoaringTreemap,
 ) -> Result<(), DeletesError> {
     let group = &comparison.group;
-    let data = data.open()?;
     if let Some(held) = group.held.get(room, |share| group.all(share))? {
-        return mark(&held, comparison, &data, rows);
+        return mark(&held, comparison, data, rows);
     }
     // They do not fit together: part by part, and the data file is read once for each.
     let (most, _turn) = room.part();
@@ -162,14 +186,14 @@ pub fn add(
         group.each(file, &converter, |value| {
             bytes += hold(&mut part.newest, value, *sequence);
             if bytes > most {
-                mark(&part, comparison, &data, rows)?;
+                mark(&part, comparison, data, rows)?;
                 part.newest = HashMap::new();
                 bytes = 0;
             }
             Ok(true)
         })?;
     }
-    mark(&part, comparison, &data, rows)
+    mark(&part, comparison, data, rows)
 }
 
 /// Adds the rows of the data file whose values are held.

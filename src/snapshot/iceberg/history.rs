@@ -39,7 +39,8 @@ pub fn of(table: &TableMetadata, chosen: &Snapshot) -> History {
     history
 }
 
-fn moment(millis: i64) -> Option<Moment> {
+/// A moment of the table, which counts milliseconds.
+pub fn moment(millis: i64) -> Option<Moment> {
     millis.checked_mul(1000).map(Moment::from_micros)
 }
 

@@ -63,6 +63,8 @@ pub struct Manifests<'a> {
     pub table: &'a TableMetadata,
     /// Number of the column of event times, where somebody asks for its bounds.
     time: Option<i32>,
+    /// Why one may be missing.
+    lost: String,
     /// Files that were read, in which version.
     read: RefCell<BTreeMap<String, Pin>>,
 }
@@ -73,8 +75,9 @@ impl<'a> Manifests<'a> {
         location: &'a Location,
         table: &'a TableMetadata,
         time: Option<i32>,
+        lost: String,
     ) -> Self {
-        Self { store, location, table, time, read: RefCell::default() }
+        Self { store, location, table, time, lost, read: RefCell::default() }
     }
 
     /// Manifests and lists that were read, and the metadata file that led to them.
@@ -121,11 +124,7 @@ impl<'a> Manifests<'a> {
                 self.read.borrow_mut().insert(path, pin);
                 Ok(bytes)
             }
-            None => Err(Refusal::Gone {
-                file: self.store.shown(&path),
-                reason: "is not there any more; expiring snapshots removes files of older ones"
-                    .into(),
-            }),
+            None => Err(Refusal::Gone { file: self.store.shown(&path), reason: self.lost.clone() }),
         }
     }
 

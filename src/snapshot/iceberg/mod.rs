@@ -26,19 +26,21 @@ use std::sync::Arc;
 
 use ::iceberg::spec::{DataContentType, DataFileFormat, Schema};
 
-use self::columns::{Names, table_field, table_schema};
+use self::columns::{Names, elsewhere, table_field, table_schema};
 use self::deletes::Plan;
 use self::manifests::{Entry, Manifests};
 use self::metadata::Metadata;
 use self::place::Location;
 use self::refusal::Refusal;
+use self::version::Choice;
 use super::listing::is_metadata;
 use super::rows::Pinned;
 use super::{
-    Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles, VersionOf, there,
+    Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles, TableSchema,
+    VersionOf, other_format, there,
 };
-use crate::config::{IcebergPlan, SnapshotAt};
-use crate::store::{Io, Pin, Store, StoreError, StoreUrl};
+use crate::config::{Format, IcebergPlan, SnapshotAt};
+use crate::store::{Io, Pin, Store, StoreUrl};
 
 /// As people write the format's name.
 const FORMAT: &str = "Iceberg";
@@ -49,27 +51,35 @@ const FORMAT: &str = "Iceberg";
 /// No table, a snapshot that is not there (any more), what is not supported, storage failures.
 pub fn take(source: &Origin<'_>, plan: &IcebergPlan, io: &Io) -> Result<Snapshot, SnapshotError> {
     let failed = |error| SnapshotError::Store { source_name: source.name.to_string(), error };
-    let (store, named) = open(source.url, io).map_err(failed)?;
+    let (place, named) = place(source.url);
+    let store = place.open(io).map_err(failed)?;
     let version = shown(&plan.at);
     let refused = |refusal| refused(source, &version, refusal);
     let path = match (&plan.catalog, named) {
         (Some(catalog), _) => catalog::current(catalog, source.url, io).map_err(refused)?,
         (None, Some(path)) => path,
-        (None, None) => metadata::newest(&store).map_err(refused)?,
+        (None, None) => match metadata::newest(&store) {
+            // Of a table of another format no metadata is to be expected.
+            Err(refusal @ Refusal::Table(_)) => {
+                return Err(other_format(source, &store, Format::Iceberg)
+                    .unwrap_or_else(|| refused(refusal)));
+            }
+            found => found.map_err(refused)?,
+        },
     };
     let metadata = metadata::read(&store, &path).map_err(refused)?;
-    snapshot(source, plan, store, &metadata).map_err(refused)
+    snapshot(source, plan, (place, store), &metadata).map_err(refused)
 }
 
 /// The table's folder, and its metadata file where the url names one.
-fn open(url: &StoreUrl, io: &Io) -> Result<(Store, Option<String>), StoreError> {
+fn place(url: &StoreUrl) -> (StoreUrl, Option<String>) {
     if is_metadata(&url.to_string())
         && let Some((folder, file)) = url.split_last()
         && let Some((table, folder)) = folder.split_last()
     {
-        return Ok((table.open(io)?, Some(format!("{folder}/{file}"))));
+        return (table, Some(format!("{folder}/{file}")));
     }
-    Ok((url.open(io)?, None))
+    (url.clone(), None)
 }
 
 fn shown(at: &SnapshotAt) -> String {
@@ -84,11 +94,11 @@ fn shown(at: &SnapshotAt) -> String {
 fn snapshot(
     source: &Origin<'_>,
     plan: &IcebergPlan,
-    store: Store,
+    (place, store): (StoreUrl, Store),
     metadata: &Metadata,
 ) -> Result<Snapshot, Refusal> {
     let table = &metadata.table;
-    let (chosen, schema) = version::choose(metadata, &plan.at)?;
+    let Choice { snapshot: chosen, schema, doubts: choice } = version::choose(metadata, &plan.at)?;
     let id = u64::try_from(chosen.snapshot_id()).map_err(|_| {
         Refusal::Unsupported(format!("a snapshot of negative number {}", chosen.snapshot_id()))
     })?;
@@ -96,18 +106,19 @@ fn snapshot(
     let location = Location::new(table.location());
     let time = source.time.and_then(|name| schema.as_struct().field_by_name(name));
     let time = time.map(|field| field.id);
-    let manifests = Manifests::new(&store, &location, table, time);
-    let entries = manifests.entries(&chosen)?;
-    let features = features(metadata, &entries);
-    let (data, deletes): (Vec<_>, Vec<_>) =
-        entries.into_iter().partition(|entry| entry.content == DataContentType::Data);
-    let there = there(source, &store)?;
     let of = VersionOf {
         source,
         format: FORMAT,
         version: format!("snapshot {id}"),
         remover: "expiring snapshots",
+        is_latest: table.current_snapshot_id() == Some(chosen.snapshot_id()),
     };
+    let manifests = Manifests::new(&store, &location, table, time, of.lost("ones"));
+    let entries = manifests.entries(&chosen)?;
+    let features = features(metadata, &entries);
+    let (data, deletes): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| entry.content == DataContentType::Data);
+    let there = there(source, &store)?;
     let plan = Plan::new(&manifests, &of, &there, &schema, &names, (&data, deletes))?;
     let mut files = Vec::with_capacity(data.len());
     for entry in &data {
@@ -117,8 +128,15 @@ fn snapshot(
     of.refuse_twice(&store, files.iter().map(|file| file.path.as_str()))?;
     let table = Table {
         format: "iceberg",
+        place,
         version: id,
-        schema: table_schema(&schema, &names)?,
+        made_at: history::moment(chosen.timestamp_ms()),
+        choice,
+        doubts: Vec::new(),
+        schema: TableSchema {
+            elsewhere: elsewhere(table, &schema),
+            ..table_schema(&schema, &names)?
+        },
         features,
         history: history::of(table, &chosen),
         files: TableFiles { deletes: plan.files(), metadata: manifests.files_read(metadata) },

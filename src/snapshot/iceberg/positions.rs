@@ -1,6 +1,7 @@
 //! Position deletes: files that name data files and rows in them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -27,11 +28,17 @@ pub struct Positions {
     pub file: Pinned,
     /// Its rows by data file.
     held: Once<HashMap<String, RoaringTreemap>>,
+    unchecked: AtomicBool,
 }
 
 impl Positions {
     pub fn new(file: Pinned) -> Self {
-        Self { file, held: Once::default() }
+        Self { file, held: Once::default(), unchecked: AtomicBool::default() }
+    }
+
+    /// Whether a page of it that was read has no checksum.
+    pub fn is_unchecked(&self) -> bool {
+        self.unchecked.load(Ordering::Relaxed)
     }
 
     /// Adds the rows of the data file `address` that it names.
@@ -95,7 +102,9 @@ impl Positions {
             if !address.is_none_or(may_name) {
                 continue;
             }
-            for batch in opened.read(group, &[paths, places])? {
+            let batches = opened.read(group, &[paths, places])?;
+            self.unchecked.fetch_or(opened.is_unchecked(), Ordering::Relaxed);
+            for batch in batches {
                 if !each_of(&self.file, &batch?, &mut take)? {
                     return Ok(false);
                 }

@@ -178,12 +178,15 @@ fn a_snapshot_is_read_with_the_columns_that_it_had() {
     table.metadata["refs"]["old"] = json!({"snapshot-id": before, "type": "tag"});
     table.metadata["refs"]["side"] = json!({"snapshot-id": before, "type": "branch"});
     table.save();
-    table.lake.run(&[]).fails(1, &["no column `bytes`"]);
+    table.lake.run(&[]).fails(1, &["column `bytes`", "is called `size`"]);
     let all = ["6", "4", "600"].map(String::from);
     assert_eq!(figures(&table.lake, &["--set", &format!("source.0.snapshot={before}")]), all);
     assert_eq!(figures(&table.lake, &["--set", "source.0.ref=old"]), all);
     // A branch is read with the columns of now.
-    table.lake.run(&["--set", "source.0.ref=side"]).fails(1, &["no column `bytes`"]);
+    table
+        .lake
+        .run(&["--set", "source.0.ref=side"])
+        .fails(1, &["column `bytes`", "is called `size`"]);
 }
 
 #[test]

@@ -276,7 +276,7 @@ fn vectors_of_one_file_are_told_apart_and_must_be_whole() {
     std::fs::write(&path, bytes).unwrap();
     table.lake.run(&[]).fails(3, &["dv.puffin", "the vector at 4"]);
     std::fs::remove_file(&path).unwrap();
-    table.lake.run(&[]).fails(3, &["dv.puffin", "expiring snapshots"]);
+    table.lake.run(&[]).fails(3, &["dv.puffin", "is the latest"]);
 }
 
 #[test]

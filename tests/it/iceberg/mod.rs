@@ -1,8 +1,10 @@
 //! Iceberg tables as sources: one snapshot of the table, its deleted rows, its columns by their numbers.
 
 mod catalog;
+mod checksums;
 mod columns;
 mod deletes;
+mod naming;
 mod others;
 mod statistics;
 mod table;

@@ -9,7 +9,7 @@ const DEEPEST: usize = 24;
 
 /// A value that is no structure and no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaf {
+pub enum Leaf {
     Number(i64),
     Truth(bool),
     /// A text, or a number with a point.
@@ -19,7 +19,7 @@ pub(super) enum Leaf {
 /// Walks a structure and hands on each value with the numbers of the fields that lead to it, outermost
 /// first (elements of a list have that of the list). Gives the structure's length in bytes; `None` where the
 /// bytes are no such structure, or end before it does.
-pub(super) fn walk(bytes: &[u8], mut take: impl FnMut(&[i16], Leaf)) -> Option<usize> {
+pub fn walk(bytes: &[u8], mut take: impl FnMut(&[i16], Leaf)) -> Option<usize> {
     let mut walk = Walk { rest: bytes, path: Vec::new(), depth: 0, take: &mut take };
     walk.structure()?;
     Some(bytes.len() - walk.rest.len())

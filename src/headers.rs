@@ -11,8 +11,8 @@ use flate2::read::MultiGzDecoder;
 use parquet::basic::Compression;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
-use super::thrift::{Leaf, walk};
 use crate::fetched::Fetched;
+use crate::thrift::{Leaf, walk};
 
 /// What of a DEFLATE stream comes out for a byte that went in: at most so many.
 const LARGEST_DEFLATE: u64 = 1032;
@@ -28,7 +28,7 @@ const REPEATED_VALUE: u64 = 8;
 
 /// What the headers of several columns' pages say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Headers {
+pub struct Headers {
     /// Bytes that one page of each column takes, with the column's dictionary: the largest.
     pub bytes: u64,
     /// Whether a page has no checksum.
@@ -44,7 +44,7 @@ pub(super) struct Headers {
 ///
 /// # Errors
 /// What is wrong with the pages.
-pub(super) fn look(
+pub fn look(
     group: &RowGroupMetaData,
     leaves: &[usize],
     fetched: &Fetched,
