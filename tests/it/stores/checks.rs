@@ -1,6 +1,7 @@
 //! The checks.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use afterscope::store::{Listed, Pin, Store, StoreError, StoreErrorKind};
 use bytes::Bytes;
@@ -145,11 +146,14 @@ fn tells_what_is_not_there(place: &Place) {
 fn creates_once(place: &Place) {
     let store = place.open("created");
     let text = |racer: usize| Bytes::from(format!("racer {racer:02}"));
+    let turn = (!place.is_atomic).then(|| Mutex::new(()));
     let won: Vec<usize> = std::thread::scope(|scope| {
-        let store = &store;
-        let racers: Vec<_> = (0..16)
-            .map(|racer| scope.spawn(move || store.create("prize", text(racer)).unwrap()))
-            .collect();
+        let (store, turn) = (&store, &turn);
+        let create = move |racer| {
+            let _turn = turn.as_ref().map(|turn| turn.lock().unwrap());
+            store.create("prize", text(racer)).unwrap()
+        };
+        let racers: Vec<_> = (0..16).map(|racer| scope.spawn(move || create(racer))).collect();
         let won = racers.into_iter().map(|racer| racer.join().unwrap());
         won.enumerate().filter_map(|(racer, won)| won.then_some(racer)).collect()
     });
