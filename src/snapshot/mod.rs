@@ -15,10 +15,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::{ColumnSource, Format, Kept, SourcePlan};
+use crate::config::{ColumnSource, Format, Kept, SourcePlan, is_metadata};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
 pub use bounds::{Clock, TimeBounds};
+pub use listing::first_unlistable;
 pub use table::{
     Change, Constant, Deletes, DeletesError, History, Partition, Removed, Table, TableField,
     TableFiles, TableRecord, TableSchema,
@@ -148,7 +149,7 @@ pub enum SnapshotError {
     #[error(
         "source `{source_name}`: {file} stands in the folder and cannot be read: {reason}\nrename, mend or remove it; nothing is left out in silence"
     )]
-    Unlisted { source_name: String, file: String, reason: &'static str },
+    Unlisted { source_name: String, file: String, reason: String },
 
     #[error(
         "source `{source_name}`: {file} is the same file as {other} (a link leads to it): its rows would count twice\nremove one of the two, or leave it out with a glob"
@@ -164,7 +165,7 @@ pub enum SnapshotError {
 /// # Errors
 /// Storage failures.
 pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
-    if listing::is_metadata(&url.to_string()) {
+    if is_metadata(&url.to_string()) {
         return Ok(Format::Iceberg);
     }
     if url.names_a_file() {
@@ -179,8 +180,7 @@ pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
     if !store.list("_delta_log")?.is_empty() {
         return Ok(Format::Delta);
     }
-    let is_iceberg =
-        store.list("metadata")?.iter().any(|object| listing::is_metadata(&object.path));
+    let is_iceberg = store.list("metadata")?.iter().any(|object| is_metadata(&object.path));
     Ok(if is_iceberg { Format::Iceberg } else { Format::Parquet })
 }
 
@@ -279,8 +279,20 @@ impl VersionOf<'_> {
 }
 
 /// Every object of a table's folder, by its path.
-fn there(source: &Origin<'_>, store: &Store) -> Result<HashMap<String, Pin>, SnapshotError> {
+///
+/// # Errors
+/// What cannot be listed in `metadata`, the folder of the files that tell which version is the newest.
+fn there(
+    source: &Origin<'_>,
+    store: &Store,
+    metadata: &str,
+) -> Result<HashMap<String, Pin>, SnapshotError> {
     let failed = |error| SnapshotError::Store { source_name: source.name.to_string(), error };
     let listed = store.list("").map_err(failed)?;
+    // The newest counts: the run must not go on with an older one because that is not listed.
+    if let Some((file, reason)) = first_unlistable(store, metadata) {
+        let source_name = source.name.to_string();
+        return Err(SnapshotError::Unlisted { source_name, file, reason });
+    }
     Ok(listed.into_iter().map(|object| (object.path, object.pin)).collect())
 }

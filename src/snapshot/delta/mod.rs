@@ -302,7 +302,7 @@ fn pinned(
     version: u64,
     logged: Vec<Logged>,
 ) -> Result<(Vec<SnapshotFile>, BTreeMap<String, Pin>), SnapshotError> {
-    let there = there(source, store)?;
+    let there = there(source, store, "_delta_log")?;
     let version = format!("version {version}");
     let of = VersionOf { source, format: "Delta", version, remover: "VACUUM" };
     of.refuse_twice(store, logged.iter().map(|file| file.path.as_str()))?;

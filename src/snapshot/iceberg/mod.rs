@@ -32,12 +32,11 @@ use self::manifests::{Entry, Manifests};
 use self::metadata::Metadata;
 use self::place::Location;
 use self::refusal::Refusal;
-use super::listing::is_metadata;
 use super::rows::Pinned;
 use super::{
     Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles, VersionOf, there,
 };
-use crate::config::{IcebergPlan, SnapshotAt};
+use crate::config::{IcebergPlan, SnapshotAt, metadata_of};
 use crate::store::{Io, Pin, Store, StoreError, StoreUrl};
 
 /// As people write the format's name.
@@ -63,13 +62,10 @@ pub fn take(source: &Origin<'_>, plan: &IcebergPlan, io: &Io) -> Result<Snapshot
 
 /// The table's folder, and its metadata file where the url names one.
 fn open(url: &StoreUrl, io: &Io) -> Result<(Store, Option<String>), StoreError> {
-    if is_metadata(&url.to_string())
-        && let Some((folder, file)) = url.split_last()
-        && let Some((table, folder)) = folder.split_last()
-    {
-        return Ok((table.open(io)?, Some(format!("{folder}/{file}"))));
+    match metadata_of(url) {
+        Some((table, path)) => Ok((table.open(io)?, Some(path))),
+        None => Ok((url.open(io)?, None)),
     }
-    Ok((url.open(io)?, None))
 }
 
 fn shown(at: &SnapshotAt) -> String {
@@ -101,7 +97,7 @@ fn snapshot(
     let features = features(metadata, &entries);
     let (data, deletes): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|entry| entry.content == DataContentType::Data);
-    let there = there(source, &store)?;
+    let there = there(source, &store, metadata::FOLDER)?;
     let of = VersionOf {
         source,
         format: FORMAT,

@@ -205,3 +205,23 @@ fn files_that_are_gone_or_of_other_formats_are_named() {
     table.commit(vec![file]);
     table.lake.run(&[]).fails(3, &["a.parquet", "2 rows; it has 1"]);
 }
+
+#[test]
+fn nothing_is_written_into_a_table_that_is_named_by_its_metadata() {
+    let table = Ice::standard(2);
+    let (lake, named) = (&table.lake, "logs/metadata/v3.metadata.json");
+    let set = format!("source.0.url={named}");
+    for folder in ["logs", "logs/out", "logs/data/out", "logs/metadata/out"] {
+        for place in ["--output", "--state"] {
+            let says = [place, "inside source `access`", "next run"];
+            lake.refuses(&["--set", &set, place, folder], 1, &says);
+        }
+    }
+    let before = lake.files();
+    for file in ["logs/rows.parquet", "logs/data/rows.parquet", named] {
+        lake.afterscope(&["inspect", named, "--rows", "1", "--output", file])
+            .fails(1, &[file, "would change it"]);
+    }
+    assert!(before.keys().eq(lake.files().keys()));
+    lake.publishes(&["--set", &set]);
+}
