@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::memory::default_limit;
 use crate::moment::Zone;
 use crate::scan::{MappedColumn, Progress, ScanError, WholeFile};
-use crate::snapshot::{self, Origin, Sizes, Snapshot, SnapshotFile, TableField};
+use crate::snapshot::{self, Gone, Origin, Sizes, Snapshot, SnapshotFile, TableField};
 use crate::store::{Io, StoreUrl};
 use crate::threads::in_threads;
 
@@ -228,6 +228,7 @@ impl Inspected {
                 url: &url,
                 kept: &kept,
                 sizes: Sizes::Tell,
+                gone: Gone::Refuse,
                 time: None,
                 deletes: default_limit() / 8,
             },

@@ -309,13 +309,23 @@ fn pinned(
     let mut files = Vec::with_capacity(logged.len());
     let mut vectors = BTreeMap::new();
     for file in logged {
+        let vector = file.vector.as_ref().map(|vector| of.found(&there, store, vector)).transpose();
+        let found = vector.and_then(|vector| {
+            Ok((vector.cloned(), of.pin(&there, store, &file.path, file.size)?))
+        });
+        let (vector, pin) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let named = (file.path, file.size);
+                files.push(of.without((&there, store), named, file.partitions, error)?);
+                continue;
+            }
+        };
         let mut deletes = file.deletes;
-        if let (Some(vector), Some(deletes)) = (file.vector, &mut deletes) {
-            let pin = of.found(&there, store, &vector)?.clone();
+        if let Some(((path, pin), deletes)) = file.vector.zip(vector).zip(deletes.as_mut()) {
             deletes.id = format!("{} of {}", deletes.id, short_hash(&pin));
-            vectors.insert(vector, pin);
+            vectors.insert(path, pin);
         }
-        let pin = of.pin(&there, store, &file.path, file.size)?;
         let size = pin.size;
         let pin = Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin };
         files.push(SnapshotFile {
@@ -326,6 +336,7 @@ fn pinned(
             rows: file.rows,
             times: file.times,
             other_size: Some(file.size).filter(|told| *told != size),
+            lost: None,
         });
     }
     Ok((files, vectors))

@@ -34,7 +34,8 @@ use self::place::Location;
 use self::refusal::Refusal;
 use super::rows::Pinned;
 use super::{
-    Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles, VersionOf, there,
+    NAME_ANOTHER, Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles,
+    VersionOf, there,
 };
 use crate::config::{IcebergPlan, SnapshotAt, metadata_of};
 use crate::store::{Io, Pin, Store, StoreError, StoreUrl};
@@ -153,19 +154,28 @@ fn file(
     }
     let store = manifests.store;
     let path = manifests.path(&entry.address)?;
-    let pin = of.pin(there, store, &path, entry.size)?;
+    let partitions = partitions(entry, schema)?;
+    let found = of.pin(there, store, &path, entry.size).map_err(Refusal::from).and_then(|pin| {
+        let pinned = Pinned { store: store.clone(), path: path.clone(), pin };
+        Ok((deletes.of(entry, &pinned)?, pinned.pin))
+    });
+    let (deletes, pin) = match found {
+        Ok(found) => found,
+        Err(Refusal::Whole(error)) => {
+            return Ok(of.without((there, store), (path, entry.size), partitions, error)?);
+        }
+        Err(refusal) => return Err(refusal),
+    };
     let size = pin.size;
-    let pinned = Pinned { store: store.clone(), path, pin };
-    let deletes = deletes.of(entry, &pinned)?;
-    let Pinned { path, pin, .. } = pinned;
     Ok(SnapshotFile {
         path,
         pin: Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin },
-        partitions: partitions(entry, schema)?,
+        partitions,
         deletes,
         rows: Some(entry.rows),
         times: entry.times,
         other_size: Some(entry.size).filter(|told| *told != size),
+        lost: None,
     })
 }
 
@@ -199,6 +209,7 @@ fn refused(source: &Origin<'_>, version: &str, refusal: Refusal) -> SnapshotErro
             version: version.to_string(),
             file,
             reason,
+            way: NAME_ANOTHER,
         },
         Refusal::Store(error) => SnapshotError::Store { source_name, error },
         Refusal::Whole(error) => error,

@@ -3,7 +3,7 @@
 mod clocks;
 mod faults;
 mod full;
-mod holes;
+pub mod holes;
 mod hostile;
 mod pages;
 mod races;
