@@ -67,14 +67,12 @@ fn memory_limit(args: &InspectArgs) -> Result<u64, Error> {
     let limit = config::parse_bytes(text)
         .map_err(|reason| Error::argument(format!("--memory-limit {text}"), reason))?;
     let megabytes = |bytes: u64| format!("{} MB", bytes.div_ceil(1_000_000));
-    match Budget::new(limit, 1) {
-        Some(_) => Ok(limit),
-        None => Err(Error::Memory {
-            limit: megabytes(limit),
-            needed: megabytes(Budget::needed(1)),
-            threads: 1,
-        }),
+    if Budget::new(limit, 1).is_some() {
+        return Ok(limit);
     }
+    let (limit, needed) = (megabytes(limit), megabytes(Budget::needed(1)));
+    let reason = format!("the memory limit is {limit} and at least {needed} are needed\ngive more");
+    Err(Error::argument(format!("--memory-limit {text}"), reason))
 }
 
 /// The source of a configuration that is meant.
@@ -99,12 +97,23 @@ fn source(path: &Path, args: &InspectArgs) -> Result<SourcePlan, Error> {
 
 /// What rows are written as.
 fn row_format(args: &InspectArgs) -> Result<RowFormat, Error> {
-    let ending = args.output.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
-    let format = args.format.unwrap_or(match ending {
-        Some("parquet") => RowFormat::Parquet,
-        Some("csv") => RowFormat::Csv,
-        _ => RowFormat::Json,
-    });
+    let output = args.output.as_deref();
+    if let Some(address) = output.and_then(Path::to_str).filter(|text| text.contains("://")) {
+        let reason = "is an address, and rows are written to local files alone\nname a path, and copy the file to where it is wanted";
+        return Err(Error::argument(format!("--output {address}"), reason));
+    }
+    let by_ending = |path: &Path| {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        RowFormat::of_ending(ending).ok_or_else(|| {
+            let reason = "does not end in .parquet, .csv or .json\nsay as what rows are written with --format parquet, csv or json";
+            Error::argument(format!("--output {}", path.display()), reason)
+        })
+    };
+    let format = match (args.format, output) {
+        (Some(format), _) => format,
+        (None, Some(path)) => by_ending(path)?,
+        (None, None) => RowFormat::Json,
+    };
     if format == RowFormat::Parquet && args.output.is_none() {
         let reason = "is no text; name the file that it goes to with --output FILE";
         return Err(Error::argument("--format parquet", reason));
@@ -126,11 +135,13 @@ fn rows(
     let Some(path) = output else {
         let pipe = Pipe::default();
         let is_gone = || pipe.is_gone();
-        return Ok(inspected.rows(limit, format, pipe.clone(), progress, is_gone)?.0);
+        let out = ("standard output", pipe.clone());
+        return Ok(inspected.rows(limit, format, out, progress, is_gone)?.0);
     };
+    let shown = path.display().to_string();
     let failed = |e: std::io::Error| {
         let reason = format!("the file cannot be written: {e}\nname another with --output");
-        Error::argument(path.display().to_string(), reason)
+        Error::unwritable(&shown, reason, &e)
     };
     check_output(inspected, path)?;
     // Beside its place, and whole when it takes it.
@@ -140,7 +151,8 @@ fn rows(
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder.unwrap_or(Path::new(".")))
         .map_err(failed)?;
-    let (written, file) = inspected.rows(limit, format, file, progress, || false)?;
+    let (written, file) =
+        inspected.rows(limit, format, (shown.as_str(), file), progress, || false)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(written)
 }

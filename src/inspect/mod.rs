@@ -27,7 +27,7 @@ use crate::snapshot::{self, Gone, Origin, Sizes, Snapshot, SnapshotFile, TableFi
 use crate::store::{Io, StoreUrl};
 use crate::threads::in_threads;
 
-pub use write::{Pipe, RowFormat, RowWriter};
+pub use write::{Pipe, RowFormat, RowWriter, Watched};
 
 /// Files opened at once: nearly all of the time is waiting for storage.
 const OPENING: usize = 16;
@@ -235,7 +235,7 @@ impl Inspected {
             io,
         )?;
         let mapping = source.as_ref().map(|(_, mapping)| mapping);
-        let (seen, mapped) = look(&snapshot, mapping, progress)?;
+        let (seen, mapped) = look(&snapshot, mapping, progress).map_err(for_good)?;
         let fields = match &snapshot.table {
             Some(table) => table.schema.fields.clone(),
             None => of_files(&snapshot, &seen, &shown)?,
@@ -313,7 +313,8 @@ impl Inspected {
         }
     }
 
-    /// Writes rows, at most `limit`: files in the order of their paths, rows in theirs. Gives their number.
+    /// Writes rows, at most `limit`, to a place that messages call `shown`: files in the order of their paths,
+    /// rows in theirs. Gives their number.
     ///
     /// # Errors
     /// Files that changed or are damaged, values that are none of the table's type, and failures of the
@@ -322,11 +323,12 @@ impl Inspected {
         &self,
         limit: Option<u64>,
         format: RowFormat,
-        out: W,
+        (shown, out): (&str, W),
         progress: &Progress,
         is_gone: impl Fn() -> bool,
     ) -> Result<(u64, W), Error> {
-        let failed = |reason: String| Error::Folder { folder: "the rows".into(), reason };
+        let (out, told) = Watched::new(out);
+        let failed = |reason: String| told.error(shown, reason);
         let mut writer = RowWriter::new(format, &self.shape.schema, out).map_err(failed)?;
         let mut left = limit.unwrap_or(u64::MAX);
         let mut written = 0;
@@ -334,7 +336,8 @@ impl Inspected {
             if left == 0 || is_gone() {
                 break;
             }
-            let file = WholeFile::open(&self.snapshot.store, of, self.snapshot.schema())?
+            let file = WholeFile::open(&self.snapshot.store, of, self.snapshot.schema())
+                .map_err(|error| for_good(error.into()))?
                 .within(self.memory_limit);
             for group in 0..file.parquet().num_row_groups() {
                 if progress.stop.load(Ordering::Relaxed) {
@@ -342,7 +345,7 @@ impl Inspected {
                 }
                 let done = file.read::<Error>(group, |rows| {
                     let rows = self.shape.conform(&rows, &of.partitions);
-                    let rows = rows.map_err(|reason| ScanError::Unreadable {
+                    let rows = rows.map_err(|reason| ScanError::Damaged {
                         file: file.shown().to_string(),
                         reason,
                     })?;
@@ -352,13 +355,22 @@ impl Inspected {
                     written += take as u64;
                     let stop = left == 0 || is_gone();
                     Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-                })?;
+                });
+                let done = done.map_err(for_good)?;
                 if done.is_break() {
                     break;
                 }
             }
         }
-        Ok((written, writer.finish().map_err(failed)?))
+        Ok((written, writer.finish().map_err(failed)?.into_inner()))
+    }
+}
+
+/// Here no file can be left out.
+fn for_good(error: Error) -> Error {
+    match error {
+        Error::Scan(error) => Error::Scan(error.for_good()),
+        other => other,
     }
 }
 

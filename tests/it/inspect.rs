@@ -216,7 +216,9 @@ fn rows_are_read_within_the_limit_that_is_given() {
     let args = ["inspect", "logs/", "--rows", "all", "--quiet", "--memory-limit"];
     let rows = lake.afterscope(&[&args[..], &["200MB"]].concat()).succeeds().stdout;
     assert_eq!(rows.lines().count(), 8);
-    lake.afterscope(&[&args[..], &["1MB"]].concat()).fails(1, &["memory limit is 1 MB"]);
+    let little = lake.afterscope(&[&args[..], &["1MB"]].concat());
+    let little = little.fails(1, &["--memory-limit 1MB", "memory limit is 1 MB", "give more"]);
+    assert!(!little.stderr.contains("--threads"), "{little:#?}");
     lake.afterscope(&[&args[..], &["much"]].concat()).fails(1, &["--memory-limit much"]);
 }
 
@@ -248,7 +250,7 @@ fn only_a_regular_file_is_replaced() {
     std::os::unix::fs::symlink("elsewhere", lake.path("link.csv")).unwrap();
     fs::create_dir(lake.path("folder.csv")).unwrap();
     for output in ["link.csv", "folder.csv", "/dev/null"] {
-        let args = ["logs", "--rows", "1", "--output", output];
+        let args = ["logs", "--rows", "1", "--format", "csv", "--output", output];
         inspect(&lake, &args).fails(1, &[output, "no regular file", "stdout"]);
     }
     assert!(lake.path("link.csv").is_symlink() && !lake.path("elsewhere").exists());
@@ -264,4 +266,49 @@ fn rows_of_a_table_are_not_written_into_its_log() {
     inspect(&lake, &["t/logs", "--rows", "1", "--output", commit])
         .fails(1, &[commit, "would change it"]);
     assert_eq!(log(), before);
+}
+
+#[test]
+fn an_ending_that_stands_for_no_format_is_refused() {
+    let lake = Lake::standard();
+    for output in ["rows.xlsx", "rows", "rows.csv.gz"] {
+        let says = [output, ".parquet, .csv or .json", "--format"];
+        inspect(&lake, &["logs", "--rows", "1", "-o", output]).fails(1, &says);
+        assert!(!lake.path(output).exists());
+    }
+    inspect(&lake, &["logs", "--rows", "1", "-o", "rows", "--format", "csv"]).succeeds();
+    inspect(&lake, &["logs", "--rows", "1", "-o", "rows.CSV"]).succeeds();
+    assert_eq!(fs::read(lake.path("rows")).unwrap(), fs::read(lake.path("rows.CSV")).unwrap());
+    inspect(&lake, &["logs", "--rows", "1", "-o", "rows.jsonl"]).succeeds();
+    let line = fs::read_to_string(lake.path("rows.jsonl")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["app_id"], "app-1");
+}
+
+#[test]
+fn rows_go_to_local_files_alone() {
+    let lake = Lake::standard();
+    for output in ["s3://bucket/rows.csv", "file:///tmp/rows.csv"] {
+        let says = [output, "local files alone", "name a path"];
+        inspect(&lake, &["logs", "--rows", "1", "-o", output]).fails(1, &says);
+    }
+}
+
+#[test]
+fn what_is_advised_is_there() {
+    let lake = Lake::standard();
+    lake.spoil_logs();
+    let help = inspect(&lake, &["--help"]).succeeds().stdout;
+    let advised = |outcome: &Outcome| {
+        let words = outcome.stderr.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+        let missing = |flag: &&str| flag.starts_with("--") && !help.contains(*flag);
+        assert_eq!(words.clone().find(missing), None, "{outcome:#?}");
+    };
+    let damaged = "the file is damaged or no Parquet file; restore it";
+    advised(&inspect(&lake, &["logs"]).fails(3, &["part-0.parquet", damaged]));
+    advised(&inspect(&lake, &["logs", "--rows", "all"]).fails(3, &["part-0.parquet", damaged]));
+    advised(&inspect(&lake, &["logs", "--rows", "1", "--memory-limit", "1MB"]).fails(1, &[]));
+    lake.afterscope(&["sample", "groups-2019", "t", "--format", "delta", "--rows", "20000"])
+        .succeeds();
+    fs::remove_dir_all(lake.path("t/logs/dt=2019-01-01")).unwrap();
+    advised(&inspect(&lake, &["t/logs"]).fails(3, &["not there any more", "restore the file"]));
 }

@@ -44,7 +44,7 @@ impl Reader {
             || {
                 Inspected::open(url, At::Latest, Zone::UTC, &io, &progress)?
                     .within(memory_limit)
-                    .rows(None, RowFormat::Json, Vec::new(), &progress, || false)
+                    .rows(None, RowFormat::Json, ("memory", Vec::new()), &progress, || false)
             };
         read().map(|(_, rows)| rows).map_err(|error| error.to_string())
     }
