@@ -7,6 +7,7 @@ pub mod holes;
 mod hostile;
 mod pages;
 mod races;
+mod registries;
 mod shapes;
 mod steps;
 mod under;
