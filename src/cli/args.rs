@@ -81,7 +81,7 @@ columns have their names, types and order in the table. They come by files in th
 What the program cannot read is refused with the word unsupported.
 
 In CSV a text that a spreadsheet would evaluate (it begins with = + - @, a tab or a line end, blanks before
-it or not, and is no negative number) has a ' in front, and a hidden character (controls, marks of direction,
+it or not, and is no negative whole number) has a ' in front, and a hidden character (controls, marks of direction,
 no width) stands as its number, [U+202E]. So a cell may be another text than the value: where it must not,
 take parquet. In JSON hidden characters are escaped, which changes no value.
 

@@ -21,8 +21,8 @@ use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 pub use bounds::{Clock, TimeBounds};
 pub use listing::first_unlistable;
 pub use table::{
-    Change, Constant, Deletes, DeletesError, History, Partition, Removed, Table, TableField,
-    TableFiles, TableRecord, TableSchema,
+    Change, Constant, Deletes, DeletesError, History, Layout, LayoutField, Partition, Removed,
+    Table, TableField, TableFiles, TableRecord, TableSchema, VersionTold, Versions,
 };
 
 /// What to do where a file is gone that a version cannot be without.

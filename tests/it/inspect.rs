@@ -312,3 +312,84 @@ fn what_is_advised_is_there() {
     fs::remove_dir_all(lake.path("t/logs/dt=2019-01-01")).unwrap();
     advised(&inspect(&lake, &["t/logs"]).fails(3, &["not there any more", "restore the file"]));
 }
+
+/// Two files; of the second one value of each mapped column cannot be read.
+#[test]
+fn values_are_tried_as_a_run_reads_them() {
+    let lake = Lake::empty();
+    let texts =
+        |values: &[Option<&str>]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+    let (a, b) = ("0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7");
+    let write = |path: &str, third: [&str; 5]| {
+        let [time, user, scope, bytes, weight] = third;
+        let status: ArrayRef = Arc::new(Int32Array::from(vec![200, 200, 200]));
+        lake.columns(
+            path,
+            vec![
+                ("event_time", texts(&[Some("2019-07-01T08:00:00Z"), None, Some(time)])),
+                ("request_id", texts(&[Some("1"), Some("2"), Some("3")])),
+                ("app_id", texts(&[Some("app-1"), Some("app-1"), None])),
+                ("user_id", texts(&[Some(a), None, Some(user)])),
+                ("group_id", ints(&[1, 2, 3])),
+                ("scope", texts(&[Some("[\"read_members\"]"), None, Some(scope)])),
+                ("status", status),
+                ("bytes", texts(&[Some("1"), Some("2"), Some(bytes)])),
+                ("times", texts(&[Some("1"), Some("1"), Some(weight)])),
+            ],
+        );
+    };
+    write("logs/a.parquet", ["2019-07-01T09:00:00+02:00", b, "[]", "3", "1"]);
+    write("logs/b.parquet", ["yesterday", "user-7", "read_members", "three", "-1"]);
+    lake.edit("afterscope.toml", "\"user_id\"", "{ path = \"user_id\", kind = \"uuid\" }");
+    let url = "url = \"logs/\"";
+    lake.edit("afterscope.toml", url, &format!("{url}\nscopes_mean = \"held\""));
+    let scopes = "{ path = \"scope\", encoding = \"list\" }\nweight = \"times\"";
+    lake.edit("afterscope.toml", "\"scope\"", scopes);
+    let shown = lake.afterscope(&["inspect", "--config", "afterscope.toml", "--json"]).succeeds();
+    let shown = shown.json_of_all();
+    assert_eq!(shown["sample"], json!({"files": 2, "rows": 6}));
+    let of = |role: &str| {
+        let all = shown["mapped"].as_array().unwrap();
+        all.iter().find(|mapped| mapped["as"] == role).unwrap().clone()
+    };
+    // Read, null, not read; and which.
+    let expected = [
+        ("time", 3, 2, 1, "yesterday"),
+        ("app", 4, 2, 0, ""),
+        ("subject", 3, 2, 1, "user-7"),
+        ("group", 6, 0, 0, ""),
+        ("scopes", 3, 2, 1, "read_members"),
+        ("bytes", 5, 0, 1, "three"),
+        ("weight", 5, 0, 1, "-1"),
+        ("status", 6, 0, 0, ""),
+        ("event_id", 6, 0, 0, ""),
+    ];
+    for (role, read, nulls, unread, value) in expected {
+        let seen = of(role);
+        assert_eq!(seen["files_refused"], 0, "{seen}");
+        let counts = json!([seen["values_read"], seen["nulls"], seen["values_unread"]]);
+        assert_eq!(counts, json!([read, nulls, unread]), "{seen}");
+        let first = &seen["first_unread"];
+        if value.is_empty() {
+            assert_eq!(*first, Value::Null);
+            continue;
+        }
+        assert_eq!((&first["value"], &first["type"]), (&value.into(), &"Utf8".into()), "{seen}");
+        assert!(first["file"].as_str().unwrap().ends_with("logs/b.parquet"), "{seen}");
+        assert_ne!(first["reason"], "", "{seen}");
+    }
+    let text = lake.afterscope(&["inspect", "--config", "afterscope.toml"]).succeeds().stdout;
+    for says in [
+        "tried on 6 rows: the first row group of 2 of 2 files",
+        "3 values read, 2 null, 1 not read",
+        "the first not read: `user-7` (Utf8) in",
+    ] {
+        assert!(text.contains(says), "nothing says {says:?} in {text}");
+    }
+    // A run says the same of them: some end it, others cost a row.
+    let ends = |says: &[&str]| lake.run(&["--output", "ends"]).fails(3, says);
+    ends(&["user_id", "no UUID"]);
+    write("logs/b.parquet", ["yesterday", b, "read_members", "3", "-1"]);
+    // Rows without a scope are none of a run's; of the last one nobody knows whether it is.
+    ends(&["1 rows are rejected", "logs/b.parquet"]);
+}

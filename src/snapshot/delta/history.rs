@@ -9,10 +9,11 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::PartitionColumn;
 use crate::moment::Moment;
-use crate::snapshot::table::{Change, History, Partition, Removed};
+use crate::snapshot::table::{Change, History, Partition, Removed, VersionTold, Versions};
 use crate::store::{Listed, Store, StoreError, StoreErrorKind};
 use crate::threads::in_threads;
 
@@ -24,6 +25,8 @@ const READING: usize = 8;
 #[serde(rename_all = "camelCase")]
 struct Action {
     commit_info: Option<CommitInfo>,
+    /// What it says of the file is the kernel's to read.
+    add: Option<IgnoredAny>,
     remove: Option<RemoveFile>,
 }
 
@@ -65,13 +68,11 @@ pub fn read(
     store: &Store,
     version: u64,
     partitions: &[PartitionColumn],
-) -> Result<History, StoreError> {
+) -> Result<(History, Versions), StoreError> {
     let listed = store.list("_delta_log")?;
-    let mut commits: BTreeMap<u64, Listed> = listed
-        .into_iter()
-        .filter_map(|object| Some((commit(&object.path)?, object)))
-        .filter(|(number, _)| *number <= version)
-        .collect();
+    let mut commits: BTreeMap<u64, Listed> =
+        listed.into_iter().filter_map(|object| Some((commit(&object.path)?, object))).collect();
+    let later = commits.split_off(&version.saturating_add(1)).len() as u64;
     let mut first = version.saturating_add(1);
     while first > 0 && commits.contains_key(&(first - 1)) {
         first -= 1;
@@ -87,10 +88,11 @@ pub fn read(
         Ok(())
     })?;
     let read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let known_from = read.first_key_value().and_then(|(_, (at, _))| *at);
+    let known_from = read.first_key_value().and_then(|(_, (told, _))| told.at);
     let first_version = read.first_key_value().map(|(number, _)| *number);
+    let versions = Versions::of(read.values().map(|(told, _)| told.clone()), later);
     let changes = read.into_values().filter_map(|(_, change)| change).collect();
-    Ok(History { first_version, known_from, changes })
+    Ok((History { first_version, known_from, changes }, versions))
 }
 
 /// The version of a commit, by its name.
@@ -100,13 +102,13 @@ fn commit(path: &str) -> Option<u64> {
     is_version.then(|| digits.parse().ok()).flatten()
 }
 
-/// When a commit was made, and what it changed, if anything.
+/// What a commit says of itself, and what it changed of rows that were there, if anything.
 fn changed(
     store: &Store,
     version: u64,
     object: &Listed,
     partitions: &[PartitionColumn],
-) -> Result<(Option<Moment>, Option<Change>), StoreError> {
+) -> Result<(VersionTold, Option<Change>), StoreError> {
     let failed = |reason: String| {
         StoreError::new(StoreErrorKind::Changed, store.shown(&object.path), reason)
     };
@@ -116,6 +118,7 @@ fn changed(
     // Not when its file was written: a copy of the table is the same table.
     let mut at = None;
     let mut operation = String::new();
+    let [mut files_added, mut files_removed] = [0, 0];
     let mut removed: BTreeMap<Vec<Partition>, Removed> = BTreeMap::new();
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let action: Action = serde_json::from_slice(line)
@@ -125,6 +128,8 @@ fn changed(
             at = millis.map(|millis| Moment::from_micros(millis.saturating_mul(1000)));
             operation = info.operation.unwrap_or_default();
         }
+        files_added += u64::from(action.add.is_some());
+        files_removed += u64::from(action.remove.is_some());
         let Some(remove) = action.remove.filter(|remove| remove.data_change) else { continue };
         let of = remove.partitions(partitions);
         let rows = remove.rows();
@@ -138,9 +143,14 @@ fn changed(
     }
     let is_told = operation.starts_with("RESTORE") || operation.starts_with("VACUUM");
     let removed: Vec<Removed> = removed.into_values().collect();
-    let change =
-        (is_told || !removed.is_empty()).then_some(Change { version, at, operation, removed });
-    Ok((at, change))
+    let change = (is_told || !removed.is_empty()).then(|| Change {
+        version,
+        at,
+        operation: operation.clone(),
+        removed,
+    });
+    let (files_added, files_removed) = (Some(files_added), Some(files_removed));
+    Ok((VersionTold { version, at, operation, files_added, files_removed }, change))
 }
 
 impl RemoveFile {

@@ -25,7 +25,8 @@ use url::Url;
 use self::engine::Engine;
 use self::statistics::{Statistics, TimeColumn};
 use super::table::{
-    Deletes, DeletesError, DeletesSource, Partition, Table, TableField, TableFiles, TableSchema,
+    Deletes, DeletesError, DeletesSource, Layout, LayoutField, Partition, Table, TableField,
+    TableFiles, TableSchema,
 };
 use super::{Origin, Snapshot, SnapshotError, SnapshotFile, TimeBounds, VersionOf, there};
 use crate::config::At;
@@ -119,12 +120,20 @@ fn read(
     }
     let features = configuration.protocol().reader_features().unwrap_or_default();
     let history = history::read(engine.store(), version.version(), &partitions);
+    let (history, versions) = history.map_err(|error| engine.failed(error))?;
+    let parted = partitions.iter().map(|column| LayoutField {
+        name: column.name.clone(),
+        column: Some(column.name.clone()),
+        transform: "identity".into(),
+    });
     let table = Table {
         format: "delta",
         version: version.version(),
         schema: TableSchema { fields: columns },
         features: features.iter().map(ToString::to_string).collect(),
-        history: history.map_err(|error| engine.failed(error))?,
+        history,
+        versions,
+        layouts: vec![Layout { id: 0, is_current: true, fields: parted.collect() }],
         files: TableFiles::default(),
     };
     let time = time.and_then(|name| table.schema.fields.iter().find(|field| field.name == name));

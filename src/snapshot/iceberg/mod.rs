@@ -118,6 +118,8 @@ fn snapshot(
         schema: table_schema(&schema, &names)?,
         features,
         history: history::of(table, &chosen),
+        versions: history::versions(table, &chosen),
+        layouts: history::layouts(table),
         files: TableFiles { deletes: plan.files(), metadata: manifests.files_read(metadata) },
     };
     Ok(Snapshot { store: store.clone(), files, ignored: 0, table: Some(Arc::new(table)) })
