@@ -76,17 +76,20 @@ All else goes to stderr. A run that stands already is used again.")]
   afterscope inspect data/logs/ --rows 10
   afterscope inspect s3://lake/events --timestamp 2019-11-06 --rows all --format parquet --output events.parquet
 
-It needs no configuration. Rows are those that the table has at that version: deleted ones are left out,
-columns have their names, types and order in the table. They come by files in the order of their paths.
-What the program cannot read is refused with the word unsupported.
+It needs no configuration. Rows are those that the table has at that version: deleted ones are
+left out, columns have their names, types and order in the table. They come by files in the order
+of their paths. What the program cannot read is refused with the word unsupported.
 
-In CSV a text that a spreadsheet would evaluate (it begins with = + - @, a tab or a line end, blanks before
-it or not, and is no negative whole number) has a ' in front, and a hidden character (controls, marks of direction,
-no width) stands as its number, [U+202E]. So a cell may be another text than the value: where it must not,
-take parquet. In JSON hidden characters are escaped, which changes no value.
+In CSV a text that a spreadsheet would evaluate (it begins with = + - @, a tab or a line end,
+behind blanks or not, and is no negative whole number) has a ' in front, and a hidden character
+(controls, marks of direction, no width) stands as its number, [U+202E]. So a cell may be another
+text than the value: where it must not be, take parquet or json.
 
-Exit codes: 0 shown, 1 what was asked for is not there or not supported, 2 usage, 3 files that changed, are
-damaged or not as the table says, 4 storage, network or no space for the rows (try again).")]
+With --config, values of a sample are read as they are mapped: of eight files at most, evenly
+chosen, the first row group that has rows.
+
+Exit codes: 0 shown, 1 what was asked for is not there or not supported, 2 usage, 3 files that
+changed, are damaged or not as the table says, 4 storage, network or no space (try again).")]
     Inspect(InspectArgs),
 
     /// Ask what enforcing a scope from another day on would have meant: who would break, whom it would

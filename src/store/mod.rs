@@ -83,6 +83,8 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     prefix: Path,
     root: Option<PathBuf>,
+    /// Whether others put files there, so that anything may stand under a name.
+    is_input: bool,
     /// `None` where the folder is local.
     service: Option<&'static Service>,
     shown: String,
@@ -124,7 +126,8 @@ impl Store {
     /// A store that is open already, shown as `shown`.
     pub fn of(inner: Arc<dyn ObjectStore>, shown: &str, io: &Io) -> Self {
         let (prefix, root, service) = (Path::default(), None, None);
-        Self { inner, prefix, root, service, shown: shown.to_string(), io: io.clone() }
+        let (is_input, shown) = (true, shown.to_string());
+        Self { inner, prefix, root, is_input, service, shown, io: io.clone() }
     }
 
     pub fn io(&self) -> &Io {
@@ -199,7 +202,7 @@ impl Store {
 
     /// The library opens whatever it is asked for, and of a FIFO that may never end.
     fn refuse_odd(&self, path: &str) -> Result<(), StoreError> {
-        let Some(root) = &self.root else { return Ok(()) };
+        let Some(root) = self.root.as_ref().filter(|_| self.is_input) else { return Ok(()) };
         // What cannot be looked at is the library's to name.
         let found = std::fs::metadata(root.join(path)).ok();
         match found.as_ref().and_then(odd_kind) {
