@@ -197,6 +197,7 @@ fn of_scan(error: &ScanError) -> ExitCode {
         ScanError::Store(e) if e.kind == StoreErrorKind::Denied => ExitCode::Input,
         ScanError::Store(e) => of_store(e.kind),
         ScanError::Unreadable { .. }
+        | ScanError::Damaged { .. }
         | ScanError::PeopleGone { .. }
         | ScanError::OutsidePartition { .. }
         | ScanError::OutsideStatistics { .. }

@@ -76,9 +76,20 @@ All else goes to stderr. A run that stands already is used again.")]
   afterscope inspect data/logs/ --rows 10
   afterscope inspect s3://lake/events --timestamp 2019-11-06 --rows all --format parquet --output events.parquet
 
-It needs no configuration. Rows are those that the table has at that version: deleted ones are left out,
-columns have their names, types and order in the table. They come by files in the order of their paths.
-What the program cannot read is refused with the word unsupported.")]
+It needs no configuration. Rows are those that the table has at that version: deleted ones are
+left out, columns have their names, types and order in the table. They come by files in the order
+of their paths. What the program cannot read is refused with the word unsupported.
+
+In CSV a text that a spreadsheet would evaluate (it begins with = + - @, a tab or a line end,
+behind blanks or not, and is no negative whole number) has a ' in front, and a hidden character
+(controls, marks of direction, no width) stands as its number, [U+202E]. So a cell may be another
+text than the value: where it must not be, take parquet or json.
+
+With --config, values of a sample are read as they are mapped: of eight files at most, evenly
+chosen, the first row group that has rows.
+
+Exit codes: 0 shown, 1 what was asked for is not there or not supported, 2 usage, 3 files that
+changed, are damaged or not as the table says, 4 storage, network or no space (try again).")]
     Inspect(InspectArgs),
 
     /// Ask what enforcing a scope from another day on would have meant: who would break, whom it would
@@ -379,19 +390,21 @@ pub struct InspectArgs {
     /// Memory that reading rows may take: 512MB, 2GiB. Default: a quarter of the machine's.
     #[arg(long, value_name = "SIZE")]
     pub memory_limit: Option<String>,
-    /// The version of the table. Default: the latest.
+    /// The version of a Delta table, or the id of a snapshot of an Iceberg table. Default: the latest.
     #[arg(long, value_name = "N", conflicts_with = "timestamp")]
     pub version: Option<u64>,
-    /// The version of the table at this time: RFC 3339, or a date for its midnight in UTC.
+    /// The version or snapshot of the table at this time: RFC 3339, or a date for its midnight in UTC.
     #[arg(long, value_name = "TIME")]
     pub timestamp: Option<String>,
     /// Write so many rows, or all.
     #[arg(long, value_name = "N|all", value_parser = row_limit)]
     pub rows: Option<RowLimit>,
-    /// As what rows are written. Default: by the ending of --output, else json.
+    /// As what rows are written. Default: by the ending of --output (.parquet, .csv, .json, .jsonl or .ndjson);
+    /// json on standard output.
     #[arg(long, value_enum, requires = "rows")]
     pub format: Option<RowFormat>,
-    /// The file that rows are written to, over an older one. Default: standard output.
+    /// The local file that rows are written to, over an older one; it lies outside of what is inspected.
+    /// Default: standard output.
     #[arg(long, short, value_name = "FILE", requires = "rows")]
     pub output: Option<PathBuf>,
     /// The zone of partition values that are times without one: Europe/Dublin, +02:00. Delta's kernel

@@ -9,12 +9,13 @@ use super::args::{Global, InspectArgs, RowLimit};
 use super::run::{Runtime, watched};
 use super::terminal::{self, bytes, number, tame};
 use super::{Failure, print_bytes, print_json};
-use crate::config::{self, At, Overrides, SourcePlan, raw};
+use crate::config::{self, At, Overrides, raw};
 use crate::error::Error;
-use crate::inspect::{Inspected, Inspection, Pipe, Place, RowFormat};
+use crate::inspect::{FirstUnread, Inspected, Inspection, Pipe, Place, RowFormat};
 use crate::memory::{self, Budget};
 use crate::moment::{Moment, Zone};
 use crate::scan::Progress;
+use crate::snapshot::{Layout, LayoutField, Versions};
 use crate::store::StoreUrl;
 
 pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
@@ -29,7 +30,7 @@ pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
     let format = row_format(args)?;
     let limit = memory_limit(args)?;
     let place = match &args.config {
-        Some(config) => Ok(Place::of_source(&source(config, args)?)),
+        Some(config) => Ok(source(config, args)?),
         None => Err(StoreUrl::parse(
             args.source.as_deref().unwrap_or_default(),
             Path::new("."),
@@ -41,6 +42,7 @@ pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
     let (inspection, written) = watched(&runtime, global, |progress, _| {
         let place = place.or_else(|url| Place::detect(url, at, &runtime.io))?;
         let inspected = Inspected::of(place, args.zone, &runtime.io, progress)?.within(limit);
+        let inspected = inspected.with_values_tried(progress)?;
         let written = match args.rows {
             None => None,
             Some(limit) => Some(rows(&inspected, limit, format, args.output.as_deref(), progress)?),
@@ -67,18 +69,16 @@ fn memory_limit(args: &InspectArgs) -> Result<u64, Error> {
     let limit = config::parse_bytes(text)
         .map_err(|reason| Error::argument(format!("--memory-limit {text}"), reason))?;
     let megabytes = |bytes: u64| format!("{} MB", bytes.div_ceil(1_000_000));
-    match Budget::new(limit, 1) {
-        Some(_) => Ok(limit),
-        None => Err(Error::Memory {
-            limit: megabytes(limit),
-            needed: megabytes(Budget::needed(1)),
-            threads: 1,
-        }),
+    if Budget::new(limit, 1).is_some() {
+        return Ok(limit);
     }
+    let (limit, needed) = (megabytes(limit), megabytes(Budget::needed(1)));
+    let reason = format!("the memory limit is {limit} and at least {needed} are needed\ngive more");
+    Err(Error::argument(format!("--memory-limit {text}"), reason))
 }
 
 /// The source of a configuration that is meant.
-fn source(path: &Path, args: &InspectArgs) -> Result<SourcePlan, Error> {
+fn source(path: &Path, args: &InspectArgs) -> Result<Place, Error> {
     // Nothing that is shown depends on the end of the report.
     let overrides = Overrides { as_of: "1970-01-01".into(), unsigned: true, ..Default::default() };
     let plan = config::load(path, &overrides)?;
@@ -91,20 +91,32 @@ fn source(path: &Path, args: &InspectArgs) -> Result<SourcePlan, Error> {
             return Err(Error::argument(format!("--config {}", path.display()), reason));
         }
     };
-    plan.sources.iter().find(|source| source.name == wanted).cloned().ok_or_else(|| {
+    let source = plan.sources.iter().find(|source| source.name == wanted).ok_or_else(|| {
         let reason = format!("is no source of {}; it has {}", path.display(), names.join(", "));
         Error::argument(wanted, reason)
-    })
+    })?;
+    Ok(Place::of_source(source, plan.registry.endpoints.is_some()))
 }
 
 /// What rows are written as.
 fn row_format(args: &InspectArgs) -> Result<RowFormat, Error> {
-    let ending = args.output.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
-    let format = args.format.unwrap_or(match ending {
-        Some("parquet") => RowFormat::Parquet,
-        Some("csv") => RowFormat::Csv,
-        _ => RowFormat::Json,
-    });
+    let output = args.output.as_deref();
+    if let Some(address) = output.and_then(Path::to_str).filter(|text| text.contains("://")) {
+        let reason = "is an address, and rows are written to local files alone\nname a path, and copy the file to where it is wanted";
+        return Err(Error::argument(format!("--output {address}"), reason));
+    }
+    let by_ending = |path: &Path| {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        RowFormat::of_ending(ending).ok_or_else(|| {
+            let reason = "does not end in .parquet, .csv or .json\nsay as what rows are written with --format parquet, csv or json";
+            Error::argument(format!("--output {}", path.display()), reason)
+        })
+    };
+    let format = match (args.format, output) {
+        (Some(format), _) => format,
+        (None, Some(path)) => by_ending(path)?,
+        (None, None) => RowFormat::Json,
+    };
     if format == RowFormat::Parquet && args.output.is_none() {
         let reason = "is no text; name the file that it goes to with --output FILE";
         return Err(Error::argument("--format parquet", reason));
@@ -126,11 +138,13 @@ fn rows(
     let Some(path) = output else {
         let pipe = Pipe::default();
         let is_gone = || pipe.is_gone();
-        return Ok(inspected.rows(limit, format, pipe.clone(), progress, is_gone)?.0);
+        let out = ("standard output", pipe.clone());
+        return Ok(inspected.rows(limit, format, out, progress, is_gone)?.0);
     };
+    let shown = path.display().to_string();
     let failed = |e: std::io::Error| {
         let reason = format!("the file cannot be written: {e}\nname another with --output");
-        Error::argument(path.display().to_string(), reason)
+        Error::unwritable(&shown, reason, &e)
     };
     check_output(inspected, path)?;
     // Beside its place, and whole when it takes it.
@@ -140,7 +154,8 @@ fn rows(
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder.unwrap_or(Path::new(".")))
         .map_err(failed)?;
-    let (written, file) = inspected.rows(limit, format, file, progress, || false)?;
+    let (written, file) =
+        inspected.rows(limit, format, (shown.as_str(), file), progress, || false)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(written)
 }
@@ -215,8 +230,12 @@ fn render(of: &Inspection) -> Result<String, std::fmt::Error> {
         }
         writeln!(out)?;
     }
-    if !of.mapped.is_empty() {
-        writeln!(out, "as mapped")?;
+    if let Some(sample) = &of.sample {
+        let [rows, files, all] = [sample.rows, sample.files, of.files].map(number);
+        writeln!(
+            out,
+            "as mapped, tried on {rows} rows: the first row group of {files} of {all} files"
+        )?;
     }
     for mapped in &of.mapped {
         let types: Vec<String> = match mapped.types.len() {
@@ -230,6 +249,17 @@ fn render(of: &Inspection) -> Result<String, std::fmt::Error> {
         if let Some(why) = &mapped.refused {
             writeln!(out, "  {:<10}refused in {} files: {why}", "", number(mapped.files_refused))?;
         }
+        let (read, nulls, unread) = (mapped.values_read, mapped.nulls, mapped.values_unread);
+        let [read, nulls, unread] = [read, nulls, unread].map(number);
+        let gap = "";
+        writeln!(out, "  {gap:<10}{read} values read, {nulls} null, {unread} not read")?;
+        if let Some(FirstUnread { file, value, data_type, reason }) = &mapped.first_unread {
+            writeln!(
+                out,
+                "  {:<10}the first not read: `{value}` ({data_type}) in {file}: {reason}",
+                ""
+            )?;
+        }
     }
     if !of.partitions.is_empty() {
         writeln!(out, "partitions")?;
@@ -240,5 +270,47 @@ fn render(of: &Inspection) -> Result<String, std::fmt::Error> {
         write!(out, "  {}  {} values", partition.name, number(partition.values))?;
         writeln!(out, "{}", range.unwrap_or_default())?;
     }
+    layouts(&mut out, of.layouts.as_deref().unwrap_or_default())?;
+    if let Some(versions) = &of.versions {
+        table_versions(&mut out, versions)?;
+    }
     Ok(out)
+}
+
+fn layouts(out: &mut String, of: &[Layout]) -> std::fmt::Result {
+    for layout in of.iter().filter(|layout| of.len() > 1 || !layout.fields.is_empty()) {
+        let was = if layout.is_current { "parted by" } else { "was parted by" };
+        let fields = layout.fields.iter().map(|LayoutField { name, column, transform }| {
+            let column = column.as_deref().unwrap_or("a column that is gone");
+            format!("{name} = {transform}({column})")
+        });
+        let fields: Vec<String> = fields.collect();
+        let fields = if fields.is_empty() { "nothing".into() } else { fields.join(", ") };
+        writeln!(out, "{was}  {fields}")?;
+    }
+    Ok(())
+}
+
+/// The one that is shown first.
+fn table_versions(out: &mut String, of: &Versions) -> std::fmt::Result {
+    let others = [(of.later, "later"), (of.earlier, "earlier")].into_iter();
+    let others = others.filter(|(count, _)| *count > 0);
+    let others: Vec<String> =
+        others.map(|(count, when)| format!("{} {when}", number(count))).collect();
+    let others =
+        if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
+    writeln!(out, "versions{others}")?;
+    let width = of.last.iter().map(|told| told.version.to_string().len()).max().unwrap_or(0);
+    for told in &of.last {
+        let at = told.at.map_or_else(|| "-".into(), Moment::to_rfc3339);
+        let operation = if told.operation.is_empty() { "-" } else { &told.operation };
+        let count = |files: Option<u64>| files.map_or_else(|| "?".into(), number);
+        let (added, removed) = (count(told.files_added), count(told.files_removed));
+        let version = told.version;
+        writeln!(
+            out,
+            "  {version:>width$}  {at:<24}  {operation:<10}  {added} files added, {removed} removed"
+        )?;
+    }
+    Ok(())
 }

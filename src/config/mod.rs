@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use document::{Place, Problem};
 use thiserror::Error;
 
-pub use places::would_be_read;
+pub use places::{is_metadata, metadata_of, would_be_read};
 pub use plan::{
     At, CatalogPlan, ColumnPlan, ColumnSource, ExpectedPlan, Follows, IcebergPlan, IncidentPlan,
     Kept, MappingPlan, PartitionTimePlan, PeoplePlan, RegistryPlan, RunPlan, SnapshotAt,

@@ -20,11 +20,31 @@ pub(super) const WRITTEN: [&str; 10] = [
 
 /// Whether `files` below `place` would be listed as files of a source.
 pub fn would_be_read(source: &StoreUrl, place: &StoreUrl, files: &[&str]) -> bool {
-    let Some((folder, glob)) = source.split_glob() else { return source.contains(place) };
+    let Some((folder, glob)) = source.split_glob() else {
+        // Of a metadata file all of its table is read.
+        let table = metadata_of(source).map(|(table, _)| table);
+        return table.as_ref().unwrap_or(source).contains(place);
+    };
     // A glob that cannot be read is told of when it is used.
     let Ok(glob) = GlobBuilder::new(&glob).literal_separator(true).build() else { return false };
     let matcher = glob.compile_matcher();
     files
         .iter()
         .any(|file| place.join(file).below(&folder).is_some_and(|path| matcher.is_match(path)))
+}
+
+/// `v3.metadata.json`, `00003-….metadata.json`, and packed: `v3.gz.metadata.json`,
+/// `v3.metadata.json.gz`: a metadata file of an Iceberg table.
+pub fn is_metadata(path: &str) -> bool {
+    path.strip_suffix(".gz").unwrap_or(path).ends_with(".metadata.json")
+}
+
+/// The folder of an Iceberg table and the path below it, where the address is that of a metadata file.
+pub fn metadata_of(url: &StoreUrl) -> Option<(StoreUrl, String)> {
+    if !is_metadata(&url.to_string()) {
+        return None;
+    }
+    let (folder, file) = url.split_last()?;
+    let (table, folder) = folder.split_last()?;
+    Some((table, format!("{folder}/{file}")))
 }

@@ -2,6 +2,7 @@
 
 mod conform;
 mod schema;
+mod seen;
 mod times;
 mod write;
 
@@ -14,23 +15,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use arrow::datatypes::Fields;
-use serde::Serialize;
 
 use self::conform::Shape;
+use self::seen::{add_mapped, add_tried, partitions};
 use self::times::Extremes;
-use crate::config::{self, At, Format, Kept, MappingPlan, SourcePlan, raw};
+use crate::config::{self, At, Format, Kept, SourcePlan, raw};
 use crate::error::Error;
 use crate::memory::default_limit;
-use crate::moment::{Moment, Zone};
-use crate::scan::{MappedColumn, Progress, ScanError, WholeFile};
-use crate::snapshot::{self, Origin, Sizes, Snapshot, SnapshotFile, Table, TableField};
+use crate::moment::Zone;
+use crate::scan::{Mapped, MappedColumn, Progress, ScanError, WholeFile};
+use crate::snapshot::{self, Gone, Origin, Sizes, Snapshot, SnapshotFile, Table, TableField};
 use crate::store::{Io, StoreUrl};
 use crate::threads::in_threads;
 
-pub use write::{Pipe, RowFormat, RowWriter};
+pub use seen::{ColumnSeen, FirstUnread, Inspection, MappedSeen, PartitionSeen, Sampled};
+pub use write::{Pipe, RowFormat, RowWriter, Watched};
 
 /// Files opened at once: nearly all of the time is waiting for storage.
 const OPENING: usize = 16;
+
+/// Files of which values are tried.
+const TRIED: usize = 8;
 
 /// A log or table, seen whole.
 pub struct Inspected {
@@ -39,7 +44,9 @@ pub struct Inspected {
     snapshot: Snapshot,
     shape: Shape,
     seen: Vec<Seen>,
+    mapping: Option<Mapped>,
     mapped: Vec<MappedSeen>,
+    sample: Option<Sampled>,
     memory_limit: u64,
 }
 
@@ -99,8 +106,8 @@ pub struct Place {
     pub url: StoreUrl,
     pub format: Format,
     pub kept: Kept,
-    /// The name in the configuration and how its columns are read, of a source.
-    pub source: Option<(String, MappingPlan)>,
+    /// How its columns are read, of a source of a configuration.
+    pub mapped: Option<Mapped>,
 }
 
 impl Place {
@@ -114,93 +121,19 @@ impl Place {
             let reason = "holds plain files, which have no versions\nleave out --version and --timestamp, or name the folder of a table";
             Error::argument(url.to_string(), reason)
         })?;
-        Ok(Self { url, format, kept, source: None })
+        Ok(Self { url, format, kept, mapped: None })
     }
 
-    /// A source of a configuration.
-    pub fn of_source(source: &SourcePlan) -> Self {
+    /// A source of a configuration, whose registry may say which scopes a call needs.
+    pub fn of_source(source: &SourcePlan, has_endpoints: bool) -> Self {
         let format = match source.kept {
             Kept::Files => Format::Parquet,
             Kept::Delta(_) => Format::Delta,
             Kept::Iceberg(_) => Format::Iceberg,
         };
-        let mapped = Some((source.name.clone(), source.mapping.clone()));
-        Self { url: source.url.clone(), format, kept: source.kept.clone(), source: mapped }
+        let mapped = Some(Mapped { mapping: source.mapping.clone(), has_endpoints });
+        Self { url: source.url.clone(), format, kept: source.kept.clone(), mapped }
     }
-}
-
-/// A column of a source as its configuration maps it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct MappedSeen {
-    /// The configuration's key: time, app, subject, …
-    #[serde(rename = "as")]
-    pub role: &'static str,
-    pub column: String,
-    /// The types that its values have, and in how many files.
-    pub types: BTreeMap<String, u64>,
-    /// Files in which it cannot be read as that, and why of the first of them.
-    pub files_refused: u64,
-    pub refused: Option<String>,
-}
-
-/// What is seen, as one JSON object.
-#[derive(Clone, Debug, Serialize)]
-pub struct Inspection {
-    pub url: String,
-    pub format: Format,
-    /// The version of the table; null of plain files.
-    pub version: Option<u64>,
-    /// When it was made, where the table says.
-    pub version_made_at: Option<Moment>,
-    /// What may be doubtful about the version, and about which one it is.
-    pub warnings: Vec<String>,
-    /// What readers of the table must know, by the format's own names.
-    pub features: Vec<String>,
-    pub files: u64,
-    pub hidden_files_passed_over: u64,
-    pub bytes: u64,
-    pub row_groups: u64,
-    /// Rows that the table has: those in the files less the deleted.
-    pub rows: u64,
-    pub rows_deleted: u64,
-    pub files_with_deletes: u64,
-    /// Files whose size is not what the table says: they were replaced. A run refuses them.
-    pub files_of_other_size: u64,
-    pub columns: Vec<ColumnSeen>,
-    /// What the configuration makes of them; empty where none is given.
-    pub mapped: Vec<MappedSeen>,
-    pub partitions: Vec<PartitionSeen>,
-    /// Compression of columns.
-    pub codecs: BTreeSet<String>,
-    /// Programs that wrote the files, and how many each.
-    pub writers: BTreeMap<String, u64>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct ColumnSeen {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub data_type: String,
-    /// What files call it, where that is another name.
-    pub name_in_files: Option<String>,
-    pub id_in_files: Option<i32>,
-    /// Files that lack it: its values there are null, or those of the file's partition.
-    pub files_without: u64,
-    /// The least and greatest time or date in the statistics of all row groups, deleted rows among them;
-    /// null where one has none.
-    pub least: Option<String>,
-    pub greatest: Option<String>,
-}
-
-/// A column whose values stand in the names of folders, or in the table's log.
-#[derive(Clone, Debug, Serialize)]
-pub struct PartitionSeen {
-    pub name: String,
-    pub values: u64,
-    pub files_with_null: u64,
-    /// As texts compare.
-    pub least: Option<String>,
-    pub greatest: Option<String>,
 }
 
 impl Inspected {
@@ -224,7 +157,7 @@ impl Inspected {
     /// # Errors
     /// As [`Self::open`].
     pub fn of(place: Place, zone: Zone, io: &Io, progress: &Progress) -> Result<Self, Error> {
-        let Place { url, format, kept, source } = place;
+        let Place { url, format, kept, mapped: mapping } = place;
         let shown = url.to_string();
         let snapshot = snapshot::take(
             &Origin {
@@ -232,25 +165,52 @@ impl Inspected {
                 url: &url,
                 kept: &kept,
                 sizes: Sizes::Tell,
+                gone: Gone::Refuse,
                 time: None,
                 deletes: default_limit() / 8,
             },
             io,
         )?;
-        let mapping = source.as_ref().map(|(_, mapping)| mapping);
-        let (seen, mapped) = look(&snapshot, mapping, progress)?;
+        let (seen, mapped) = look(&snapshot, mapping.as_ref(), progress).map_err(for_good)?;
         let fields = match &snapshot.table {
             Some(table) => table.schema.fields.clone(),
             None => of_files(&snapshot, &seen, &shown)?,
         };
         let shape = Shape::new(fields, zone);
-        Ok(Self { url, format, snapshot, shape, seen, mapped, memory_limit: default_limit() })
+        let (sample, memory_limit) = (None, default_limit());
+        Ok(Self { url, format, snapshot, shape, seen, mapping, mapped, sample, memory_limit })
     }
 
     /// Reads rows within this limit of memory, in bytes.
     #[must_use]
     pub fn within(self, memory_limit: u64) -> Self {
         Self { memory_limit, ..self }
+    }
+
+    /// Reads values as they are mapped, of the first row group with rows of some files, evenly chosen.
+    ///
+    /// # Errors
+    /// Files that changed or are damaged; interruption.
+    pub fn with_values_tried(mut self, progress: &Progress) -> Result<Self, Error> {
+        let Some(mapping) = &self.mapping else { return Ok(self) };
+        let (store, table) = (&self.snapshot.store, self.snapshot.schema());
+        let (all, mut sample) = (self.snapshot.files.len(), Sampled::default());
+        let some = TRIED.min(all);
+        let chosen = (0..some).filter_map(|turn| self.snapshot.files.get(turn * all / some));
+        for of in chosen {
+            if progress.stop.load(Ordering::Relaxed) {
+                return Err(ScanError::Interrupted.into());
+            }
+            let tried = WholeFile::open(store, of, table)
+                .and_then(|file| file.within(self.memory_limit).tried(mapping, table));
+            let (rows, columns) = tried.map_err(|error| Error::from(error.for_good()))?;
+            sample.files += 1;
+            sample.rows += rows;
+            let shown = store.shown(&of.path);
+            columns.into_iter().for_each(|column| add_tried(&mut self.mapped, column, &shown));
+        }
+        self.sample = Some(sample);
+        Ok(self)
     }
 
     pub fn inspection(&self) -> Inspection {
@@ -279,7 +239,10 @@ impl Inspected {
             files_of_other_size: files.iter().filter(|f| f.other_size.is_some()).count() as u64,
             columns: self.shape.fields.iter().map(|field| self.column(field)).collect(),
             mapped: self.mapped.clone(),
+            sample: self.sample,
             partitions: partitions(files),
+            layouts: table.map(|table| table.layouts.clone()),
+            versions: table.map(|table| table.versions.clone()),
             codecs: seen.iter().flat_map(|seen| seen.codecs.iter().cloned()).collect(),
             writers,
         }
@@ -318,7 +281,8 @@ impl Inspected {
         }
     }
 
-    /// Writes rows, at most `limit`: files in the order of their paths, rows in theirs. Gives their number.
+    /// Writes rows, at most `limit`, to a place that messages call `shown`: files in the order of their paths,
+    /// rows in theirs. Gives their number.
     ///
     /// # Errors
     /// Files that changed or are damaged, values that are none of the table's type, and failures of the
@@ -327,11 +291,12 @@ impl Inspected {
         &self,
         limit: Option<u64>,
         format: RowFormat,
-        out: W,
+        (shown, out): (&str, W),
         progress: &Progress,
         is_gone: impl Fn() -> bool,
     ) -> Result<(u64, W), Error> {
-        let failed = |reason: String| Error::Folder { folder: "the rows".into(), reason };
+        let (out, told) = Watched::new(out);
+        let failed = |reason: String| told.error(shown, reason);
         let mut writer = RowWriter::new(format, &self.shape.schema, out).map_err(failed)?;
         let mut left = limit.unwrap_or(u64::MAX);
         let mut written = 0;
@@ -339,7 +304,8 @@ impl Inspected {
             if left == 0 || is_gone() {
                 break;
             }
-            let file = WholeFile::open(&self.snapshot.store, of, self.snapshot.schema())?
+            let file = WholeFile::open(&self.snapshot.store, of, self.snapshot.schema())
+                .map_err(|error| for_good(error.into()))?
                 .within(self.memory_limit);
             for group in 0..file.parquet().num_row_groups() {
                 if progress.stop.load(Ordering::Relaxed) {
@@ -347,7 +313,7 @@ impl Inspected {
                 }
                 let done = file.read::<Error>(group, |rows| {
                     let rows = self.shape.conform(&rows, &of.partitions);
-                    let rows = rows.map_err(|reason| ScanError::Unreadable {
+                    let rows = rows.map_err(|reason| ScanError::Damaged {
                         file: file.shown().to_string(),
                         reason,
                     })?;
@@ -357,20 +323,29 @@ impl Inspected {
                     written += take as u64;
                     let stop = left == 0 || is_gone();
                     Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-                })?;
+                });
+                let done = done.map_err(for_good)?;
                 if done.is_break() {
                     break;
                 }
             }
         }
-        Ok((written, writer.finish().map_err(failed)?))
+        Ok((written, writer.finish().map_err(failed)?.into_inner()))
+    }
+}
+
+/// Here no file can be left out.
+fn for_good(error: Error) -> Error {
+    match error {
+        Error::Scan(error) => Error::Scan(error.for_good()),
+        other => other,
     }
 }
 
 /// Opens all files; with a mapping, sees what it makes of each.
 fn look(
     snapshot: &Snapshot,
-    mapping: Option<&MappingPlan>,
+    mapping: Option<&Mapped>,
     progress: &Progress,
 ) -> Result<(Vec<Seen>, Vec<MappedSeen>), Error> {
     let next = AtomicUsize::new(0);
@@ -400,30 +375,6 @@ fn look(
     Ok((all, mapped))
 }
 
-/// Adds what the mapping makes of one more file.
-fn add_mapped(all: &mut Vec<MappedSeen>, of_file: Vec<MappedColumn>) {
-    for column in of_file {
-        let at = all.iter().position(|seen| seen.role == column.role).unwrap_or(all.len());
-        if at == all.len() {
-            all.push(MappedSeen {
-                role: column.role,
-                column: column.column,
-                types: BTreeMap::new(),
-                files_refused: 0,
-                refused: None,
-            });
-        }
-        let Some(seen) = all.get_mut(at) else { continue };
-        match column.found {
-            Ok(found) => *seen.types.entry(found).or_default() += 1,
-            Err(error) => {
-                seen.files_refused += 1;
-                seen.refused.get_or_insert(error.to_string());
-            }
-        }
-    }
-}
-
 /// The columns of plain files.
 fn of_files(snapshot: &Snapshot, seen: &[Seen], shown: &str) -> Result<Vec<TableField>, Error> {
     let mut columns = Vec::new();
@@ -441,30 +392,4 @@ fn of_files(snapshot: &Snapshot, seen: &[Seen], shown: &str) -> Result<Vec<Table
     }
     schema::add_folders(&mut columns, &snapshot.files);
     Ok(columns)
-}
-
-fn partitions(files: &[SnapshotFile]) -> Vec<PartitionSeen> {
-    let mut names: Vec<&str> = Vec::new();
-    let mut values: BTreeMap<&str, (BTreeSet<&str>, u64)> = BTreeMap::new();
-    for partition in files.iter().flat_map(|file| &file.partitions) {
-        if !names.contains(&partition.name.as_str()) {
-            names.push(&partition.name);
-        }
-        let (known, nulls) = values.entry(&partition.name).or_default();
-        match &partition.value {
-            Some(value) => drop(known.insert(value)),
-            None => *nulls += 1,
-        }
-    }
-    let seen = names.iter().filter_map(|name| {
-        let (known, nulls) = values.get(name)?;
-        Some(PartitionSeen {
-            name: (*name).to_string(),
-            values: known.len() as u64,
-            files_with_null: *nulls,
-            least: known.first().map(ToString::to_string),
-            greatest: known.last().map(ToString::to_string),
-        })
-    });
-    seen.collect()
 }

@@ -1,8 +1,8 @@
 //! Rows as Parquet, CSV or JSON.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
@@ -15,18 +15,35 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use crate::error::Error;
 use crate::hidden::in_json;
 use crate::impact::csv_cell;
+use crate::store::is_full;
 
 /// What rows are written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RowFormat {
     /// All types as they are.
     Parquet,
-    /// One line a row; lists, structs and maps as JSON, bytes as hexadecimal digits.
+    /// One line a row, null as nothing; lists, structs and maps as JSON, bytes as hexadecimal digits. Cells
+    /// are in quotes where that is needed; what a spreadsheet would evaluate has a ' in front; hidden
+    /// characters stand as [U+202E].
     Csv,
-    /// One object a line; bytes as hexadecimal digits, numbers that are none as null.
+    /// One object a line; bytes as hexadecimal digits, numbers that are none as null, hidden characters as
+    /// \u202e.
     Json,
+}
+
+impl RowFormat {
+    /// The format that a file's ending stands for.
+    pub fn of_ending(ending: &str) -> Option<Self> {
+        match ending.to_ascii_lowercase().as_str() {
+            "parquet" => Some(Self::Parquet),
+            "csv" => Some(Self::Csv),
+            "json" | "jsonl" | "ndjson" => Some(Self::Json),
+            _ => None,
+        }
+    }
 }
 
 /// Where rows go.
@@ -139,6 +156,78 @@ fn cells(field: &FieldRef, array: &dyn Array) -> Result<Vec<String>, ArrowError>
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(array, &options)?;
     (0..array.len()).map(|row| formatter.value(row).try_to_string()).collect()
+}
+
+/// A place that is watched: writers of formats keep no more of its failures than a text.
+#[derive(Debug)]
+pub struct Watched<W> {
+    out: W,
+    told: Told,
+}
+
+/// What became of a place.
+#[derive(Clone, Debug, Default)]
+pub struct Told(Arc<Mutex<(u64, Option<std::io::Error>)>>);
+
+impl<W> Watched<W> {
+    /// The place, and what tells of it.
+    pub fn new(out: W) -> (Self, Told) {
+        let told = Told::default();
+        (Self { out, told: told.clone() }, told)
+    }
+
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+}
+
+impl Told {
+    /// Why a writer stopped: for the place, which messages call `shown`, or for a `reason` of its own.
+    pub fn error(&self, shown: &str, reason: String) -> Error {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = told.0;
+        let Some(error) = told.1.take() else {
+            return Error::Folder { folder: shown.to_string(), reason };
+        };
+        let next = if is_full(&error) { "free some space, or name" } else { "name" };
+        let reason = format!(
+            "{error}: it took {written} bytes and no more\n{next} another place with --output"
+        );
+        Error::unwritable(shown, reason, &error)
+    }
+
+    fn note<T>(
+        &self,
+        done: std::io::Result<T>,
+        bytes: impl FnOnce(&T) -> u64,
+    ) -> std::io::Result<T> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match done {
+            Ok(done) => {
+                told.0 += bytes(&done);
+                Ok(done)
+            }
+            Err(error) => {
+                let same = std::io::Error::new(error.kind(), error.to_string());
+                if error.kind() != std::io::ErrorKind::Interrupted {
+                    told.1.get_or_insert(error);
+                }
+                Err(same)
+            }
+        }
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let done = self.out.write(bytes);
+        self.told.note(done, |written| *written as u64)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let done = self.out.flush();
+        self.told.note(done, |()| 0)
+    }
 }
 
 /// Standard output; a reader that goes away is no failure of ours.

@@ -10,7 +10,7 @@ use super::ids::Bad;
 use crate::key::IdKind;
 use crate::ledger::LedgerError;
 use crate::scan::{ScanError, WholeFile};
-use crate::snapshot::SnapshotFile;
+use crate::snapshot::{SnapshotFile, first_unlistable};
 use crate::sorter::SortError;
 use crate::store::{Io, Pin, Store, StoreErrorKind, StoreUrl};
 
@@ -41,7 +41,13 @@ pub fn list(role: &'static str, url: &StoreUrl, io: &Io) -> Result<Input, People
     let mut files = Vec::new();
     if is_folder {
         let store = url.open(io).map_err(|e| unusable(e.reason))?;
-        for listed in store.list("").map_err(LedgerError::from)? {
+        let all = store.list("").map_err(LedgerError::from)?;
+        if let Some((file, reason)) = first_unlistable(&store, "") {
+            return Err(unusable(format!(
+                "{file} stands in the folder and cannot be read: {reason}\nrename, mend or remove it; nothing is left out in silence"
+            )));
+        }
+        for listed in all {
             let parts: Vec<&str> = listed.path.split('/').collect();
             let is_table = parts.iter().any(|part| ["_delta_log", ".hoodie"].contains(part))
                 || parts.contains(&"metadata") && listed.path.ends_with(".metadata.json");

@@ -18,7 +18,9 @@ use crate::publish::sha256;
 use crate::registry::{self, Registry, RegistryFile};
 use crate::scan::endpoint::EndpointTable;
 use crate::scan::{Asked, AskedScope, ScanContext, left_out, partition_day};
-use crate::snapshot::{self, Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table};
+use crate::snapshot::{
+    self, Gone, Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table,
+};
 use crate::store::{Io, Pin, StoreUrl};
 
 /// One source, listed and compared with the ledger.
@@ -172,7 +174,8 @@ pub fn prepare_with<'a>(
     let mut sources = Vec::with_capacity(plan.sources.len());
     for source in &plan.sources {
         registry.check_folding(source)?;
-        let snapshot = snapshot::take(&Origin::of(source, budget.deletes), io)?;
+        let gone = if plan.allow_incomplete { Gone::LeaveOut } else { Gone::Refuse };
+        let snapshot = snapshot::take(&Origin::of(source, budget.deletes, gone), io)?;
         let context = ScanContext {
             source: source.name.clone(),
             mapping: source.mapping.clone(),

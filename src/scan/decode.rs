@@ -469,7 +469,8 @@ impl Decoder {
             return Ok(Selected { next: Vec::new(), units: vec![(unit, AccessBatch::default())] });
         }
         let scopes = footer.columns.scopes.as_ref();
-        let meaning = meaning(&self.context, scopes, matcher.encoding, &file.shown)?;
+        let of = (&self.context.mapping, self.context.endpoints.is_some());
+        let meaning = meaning(of, scopes, matcher.encoding, &file.shown)?;
         let matches = Box::new(matcher.matches);
         let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
         let by_page = footer.metadata.metadata().offset_index().is_some();

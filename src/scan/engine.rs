@@ -231,7 +231,7 @@ pub fn scan<S: Sink>(
     let near = sinks.len() * 2 + 8;
     let engine = Engine {
         job,
-        to_open: leave_out(job, sinks, progress)?,
+        to_open: leave_out(job, sinks, progress, &mut shared.lock().outcome)?,
         budget,
         max_active: if job.store.local_root().is_some() { near } else { far(near, budget) },
         max_matching: sinks.len() + 4,
@@ -269,14 +269,19 @@ fn far(near: usize, budget: &Budget) -> usize {
     usize::try_from(budget.rest / FOOTER).unwrap_or(MOST).min(MOST).max(near)
 }
 
-/// Accounts for files that need not be opened; gives the places of the others.
+/// Accounts for files that need not or cannot be opened; gives the places of the others.
 fn leave_out<S: Sink>(
     job: &ScanJob,
     sinks: &mut [S],
     progress: &Progress,
+    outcome: &mut ScanOutcome,
 ) -> Result<Vec<usize>, ScanError> {
     let mut to_open = Vec::with_capacity(job.files.len());
     for (index, file) in job.files.iter().enumerate() {
+        if let Some(reason) = file.lost.clone() {
+            outcome.unreadable.push(Unreadable { path: file.path.clone(), reason });
+            continue;
+        }
         let unit = left_out(&job.context, file);
         let Some((unit, sink)) = unit.zip(sinks.first_mut()) else {
             to_open.push(index);

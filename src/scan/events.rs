@@ -3,15 +3,14 @@
 use std::ops::Range;
 
 use arrow::array::{Array, StringArray};
-use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, ScopeSet};
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
 use super::mapping::{
-    encoding_of, floats, folded, id_kind, id_texts, ids, integers, list_rows, moments,
-    plain_integers, plain_keys, plain_micros, split, text_codes,
+    check_status, encoding_of, floats, folded, id_kind, id_texts, ids, integers, list_rows,
+    moments, plain_integers, plain_keys, plain_micros, split, text_codes,
 };
 use super::prune;
 use super::scopes::{Calls, Matches, Meaning};
@@ -373,16 +372,7 @@ impl<'a> EventBuilder<'a> {
             }
             return Ok(());
         }
-        let says = |word: &str| rule.words.iter().any(|w| w == word);
-        if *array.data_type() == DataType::Boolean && !says("true") && !says("false") {
-            return Err(ScanError::WrongType {
-                file: self.file.to_string(),
-                role: bound.plan.role,
-                column: bound.plan.source.shown(),
-                found: array.data_type().to_string(),
-                wanted: "a number or a word, or status.allowed = [\"true\"] is".into(),
-            });
-        }
+        check_status(rule, bound, array.data_type(), self.file)?;
         let texts = bound.to_text(&array, self.file)?;
         for text in &texts {
             self.batch.outcome.push(match text {

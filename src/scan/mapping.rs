@@ -14,8 +14,8 @@ use chrono::{DateTime, NaiveDateTime};
 use super::ScanError;
 use super::batch::{Interner, KeyColumn, NONE};
 use super::columns::{Bound, strict};
-use crate::config::TimeFormat;
 use crate::config::raw::{Encoding, Kind};
+use crate::config::{StatusPlan, TimeFormat};
 use crate::key::{IdKind, Key, Keyer};
 use crate::moment::{EpochUnit, Moment, Zone};
 
@@ -439,6 +439,22 @@ pub fn floats(bound: &Bound, array: &ArrayRef, file: &str) -> Result<Vec<Option<
         .map_err(|_| wrong(bound, file, array.data_type(), "numbers"))?;
     let values = values.as_primitive::<Float64Type>().iter();
     Ok(values.map(|value| value.filter(|v| !v.is_nan())).collect())
+}
+
+/// # Errors
+/// [`ScanError::WrongType`] where nothing says which of two values is allowed.
+pub fn check_status(
+    rule: &StatusPlan,
+    bound: &Bound,
+    data_type: &DataType,
+    file: &str,
+) -> Result<(), ScanError> {
+    let says = |word: &str| rule.words.iter().any(|w| w == word);
+    if *data_type == DataType::Boolean && !says("true") && !says("false") {
+        let wanted = "a number or a word, or status.allowed = [\"true\"] is";
+        return Err(wrong(bound, file, data_type, wanted));
+    }
+    Ok(())
 }
 
 /// How several values stand in the column: as configured, or as its type says.

@@ -36,7 +36,7 @@ use crate::store::{Store, StoreError};
 
 pub use batch::AccessBatch;
 pub use engine::{Progress, ScanOutcome, Sink, Unreadable, scan};
-pub use mapped::MappedColumn;
+pub use mapped::{Mapped, MappedColumn, TriedColumn};
 pub use mapping::epoch_unit;
 pub use person_ids::PersonIds;
 pub use prune::{Pruned, partition_day};
@@ -168,6 +168,12 @@ pub enum ScanError {
     )]
     Unreadable { file: String, reason: String },
 
+    /// The same where nothing can be left out.
+    #[error(
+        "{file}: {reason}\nthe file is damaged or no Parquet file; restore it, or name files without it"
+    )]
+    Damaged { file: String, reason: String },
+
     #[error(
         "{file}: unsupported: {what}\nlet the table's writer rewrite the file, or read a version before that"
     )]
@@ -273,5 +279,14 @@ impl ScanError {
     /// Whether the file itself is at fault: then `--allow-incomplete` may go on without it.
     pub fn is_unreadable(&self) -> bool {
         matches!(self, Self::Unreadable { .. })
+    }
+
+    /// The same where there is no `--allow-incomplete`.
+    #[must_use]
+    pub fn for_good(self) -> Self {
+        match self {
+            Self::Unreadable { file, reason } => Self::Damaged { file, reason },
+            other => other,
+        }
     }
 }

@@ -12,9 +12,9 @@ use super::columns::Bound;
 use super::endpoint::{EndpointCache, EndpointTable};
 use super::mapping::{as_text_dictionary, encoding_of, folded, list_rows, split};
 use super::pages::FlatColumn;
-use super::{Asked, ScanContext, ScanError};
-use crate::config::ColumnSource;
+use super::{Asked, ScanError};
 use crate::config::raw::{Encoding, ScopesMean};
+use crate::config::{ColumnSource, MappingPlan};
 
 /// Stands for a scope value that cannot be read.
 const UNREADABLE: u32 = NONE - 1;
@@ -94,13 +94,13 @@ pub enum Meaning {
 /// # Errors
 /// [`ScanError::NoMeaning`] where several scopes stand in a row and nothing says what they mean.
 pub fn meaning(
-    context: &ScanContext,
+    (mapping, has_endpoints): (&MappingPlan, bool),
     bound: Option<&Bound>,
     encoding: Option<Encoding>,
     file: &str,
 ) -> Result<Meaning, ScanError> {
-    let by_endpoint = context.endpoints.is_some() && context.mapping.endpoint.is_some();
-    match (bound, encoding, context.mapping.scopes_mean) {
+    let by_endpoint = has_endpoints && mapping.endpoint.is_some();
+    match (bound, encoding, mapping.scopes_mean) {
         (None, ..) => Ok(Meaning::Exercised),
         (Some(_), Some(Encoding::Single), Some(ScopesMean::Held)) => {
             Ok(if by_endpoint { Meaning::ByEndpoint } else { Meaning::Held })
@@ -147,9 +147,7 @@ impl<'a> Matcher<'a> {
     fn code_of_text(&mut self, bound: &Bound, text: &str, encoding: Encoding) -> u32 {
         let text = folded(bound, text);
         if encoding == Encoding::List {
-            let Ok(values) = serde_json::from_str::<Vec<Option<String>>>(&text) else {
-                return UNREADABLE;
-            };
+            let Some(values) = listed(&text) else { return UNREADABLE };
             let set = values.iter().flatten().filter_map(|v| self.by_name.get(v.as_str()).copied());
             let set = set.collect();
             return self.matches.sets.code(set);
@@ -326,6 +324,11 @@ impl<'a> Matcher<'a> {
         matches!(&self.dictionary, Some((_, codes)) if codes.iter().all(|c| *c == NONE))
             && !self.asked.scopes.is_empty()
     }
+}
+
+/// The scopes of a text that is to be a list of them in JSON.
+pub fn listed(text: &str) -> Option<Vec<Option<String>>> {
+    serde_json::from_str(text).ok()
 }
 
 fn same_buffer(a: &ArrayRef, b: &ArrayRef) -> bool {

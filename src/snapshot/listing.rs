@@ -1,12 +1,13 @@
 //! Plain files below a prefix: folders, hive partitions, globs, or one file.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use globset::GlobBuilder;
 
 use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile};
-use crate::config::Format;
-use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind, StoreUrl};
+use crate::config::{Format, is_metadata};
+use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind, StoreUrl, odd_kind};
 
 /// Lists the source's files.
 ///
@@ -35,7 +36,7 @@ pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
         let store = folder.open(io).map_err(failed)?;
         let listed = store.list("").map_err(failed)?;
         refuse_tables(source, &listed)?;
-        refuse_unlisted(source, &store, &listed)?;
+        refuse_unlisted(source, &store, &listed, |path| matcher.is_match(path))?;
         let matching = listed.into_iter().filter(|l| matcher.is_match(&l.path)).collect();
         let (files, ignored) = visible(matching);
         refuse_twice(source, &store, &files)?;
@@ -62,7 +63,7 @@ pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
         Ok(store) => {
             let listed = store.list("").map_err(failed)?;
             refuse_tables(source, &listed)?;
-            refuse_unlisted(source, &store, &listed)?;
+            refuse_unlisted(source, &store, &listed, |_| true)?;
             let (files, ignored) = visible(listed);
             refuse_twice(source, &store, &files)?;
             if !files.is_empty() {
@@ -217,18 +218,14 @@ pub(super) fn other_table(
     None
 }
 
-/// `v3.metadata.json`, `00003-….metadata.json`, and packed: `v3.gz.metadata.json`,
-/// `v3.metadata.json.gz`.
-pub(super) fn is_metadata(path: &str) -> bool {
-    path.strip_suffix(".gz").unwrap_or(path).ends_with(".metadata.json")
-}
-
 /// The local store does not list names that end like its own temporary files (`#1`), nor links that
-/// lead nowhere. Where such a name would be data, the run must not go on as if it were not there.
+/// lead nowhere, nor what is no regular file. Where such a name would be data, the run must not go on as if it
+/// were not there. `is_meant` tells of a path below the folder whether the source's glob matches it.
 fn refuse_unlisted(
     source: &Origin<'_>,
     store: &Store,
     listed: &[Listed],
+    is_meant: impl Fn(&str) -> bool,
 ) -> Result<(), SnapshotError> {
     let Some(root) = store.local_root() else { return Ok(()) };
     let known: HashSet<&str> = listed.iter().map(|l| l.path.as_str()).collect();
@@ -239,11 +236,7 @@ fn refuse_unlisted(
         for path in entries.flatten().map(|entry| entry.path()) {
             let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
             let Some(name) = name.filter(|name| !is_hidden(name)) else { continue };
-            let refuse = |reason| SnapshotError::Unlisted {
-                source_name: source.name.to_string(),
-                file: path.display().to_string(),
-                reason,
-            };
+            let refuse = |reason: &str| unlisted(source, &path, reason.into());
             let below = path.strip_prefix(root).ok().and_then(|p| p.to_str());
             match std::fs::metadata(&path) {
                 Ok(found) if found.is_dir() => folders.push(path),
@@ -254,16 +247,53 @@ fn refuse_unlisted(
                         "names that end in # and digits are taken for temporary files",
                     ));
                 }
-                // Arrived since the listing: the next run reads it.
-                Ok(_) => {}
-                Err(_) if path.is_symlink() => {
-                    return Err(refuse("it is a link that leads nowhere"));
+                // Arrived since the listing, where it is a file: the next run reads it.
+                Ok(_) if !below.is_some_and(&is_meant) => {}
+                Ok(_) | Err(_) => {
+                    if let Some(reason) = unlistable(&path) {
+                        return Err(unlisted(source, &path, reason));
+                    }
                 }
-                Err(_) => {}
             }
         }
     }
     Ok(())
+}
+
+fn unlisted(source: &Origin<'_>, path: &Path, reason: String) -> SnapshotError {
+    SnapshotError::Unlisted {
+        source_name: source.name.to_string(),
+        file: path.display().to_string(),
+        reason,
+    }
+}
+
+/// Why the local store does not list what stands there, whatever it is called.
+fn unlistable(path: &Path) -> Option<String> {
+    match std::fs::metadata(path) {
+        Ok(found) => odd_kind(&found).map(|kind| format!("it is {kind} and no regular file")),
+        Err(_) if path.is_symlink() => Some("it is a link that leads nowhere".into()),
+        Err(_) => None,
+    }
+}
+
+/// The first visible name in the local folder `below` that its store does not list, whatever it is called, and
+/// why.
+pub fn first_unlistable(store: &Store, below: &str) -> Option<(String, String)> {
+    let mut folders = vec![store.local_root()?.join(below)];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()) {
+            if path.file_name().is_none_or(|name| is_hidden(&name.to_string_lossy())) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Some(reason) = unlistable(&path) {
+                return Some((path.display().to_string(), reason));
+            }
+        }
+    }
+    None
 }
 
 /// A local file's tag holds its inode: two names with one tag are one file.

@@ -15,14 +15,18 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::{ColumnSource, Format, Kept, SourcePlan};
+use crate::config::{ColumnSource, Format, Kept, SourcePlan, is_metadata};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
 pub use bounds::{Clock, TimeBounds};
+pub use listing::first_unlistable;
 pub use table::{
-    Change, Constant, Deletes, DeletesError, GoneRows, History, Partition, Removed, Table,
-    TableField, TableFiles, TableRecord, TableSchema,
+    Change, Constant, Deletes, DeletesError, GoneRows, History, Layout, LayoutField, Partition,
+    Removed, Table, TableField, TableFiles, TableRecord, TableSchema, VersionTold, Versions,
 };
+
+/// What to do where a file is gone that a version cannot be without.
+const NAME_ANOTHER: &str = "name another, or restore the file";
 
 /// Where a log lies, and what is read of it.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,7 @@ pub struct Origin<'a> {
     pub url: &'a StoreUrl,
     pub kept: &'a Kept,
     pub sizes: Sizes,
+    pub gone: Gone,
     /// The column of event times, where it is one column and somebody asks for its bounds.
     pub time: Option<&'a str>,
     /// Bytes that what is read of delete files may take, together.
@@ -47,14 +52,23 @@ pub enum Sizes {
     Tell,
 }
 
+/// What it means where a file that a table names is not there, or not as the table tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    Refuse,
+    /// The data file is left out, and so are those whose deleted rows stood there.
+    LeaveOut,
+}
+
 impl<'a> Origin<'a> {
     /// Of a source, `deletes` bytes of whose delete files may be held.
-    pub fn of(of: &'a SourcePlan, deletes: u64) -> Self {
+    pub fn of(of: &'a SourcePlan, deletes: u64, gone: Gone) -> Self {
         let time = match &of.mapping.time.source {
             ColumnSource::Path(path) => Some(path.as_str()),
             _ => None,
         };
-        Self { name: &of.name, url: &of.url, kept: &of.kept, sizes: Sizes::Hold, time, deletes }
+        let (name, url, kept) = (&of.name, &of.url, &of.kept);
+        Self { name, url, kept, sizes: Sizes::Hold, gone, time, deletes }
     }
 }
 
@@ -93,13 +107,24 @@ pub struct SnapshotFile {
     pub times: Option<TimeBounds>,
     /// The size that the table tells, where it is not that of the file.
     pub other_size: Option<u64>,
+    /// Why it cannot be read: it is not there, or what tells which of its rows are deleted is not.
+    pub lost: Option<String>,
 }
 
 impl SnapshotFile {
     /// A plain file: the partition values are those of its folders.
     pub fn new(path: String, pin: Pin) -> Self {
         let partitions = listing::partitions(&path);
-        Self { path, pin, partitions, deletes: None, rows: None, times: None, other_size: None }
+        Self {
+            path,
+            pin,
+            partitions,
+            deletes: None,
+            rows: None,
+            times: None,
+            other_size: None,
+            lost: None,
+        }
     }
 }
 
@@ -157,7 +182,7 @@ pub enum SnapshotError {
     TwoVersions { first: String, second: String, url: String, versions: String },
 
     #[error(
-        "source `{source_name}`: {version} of the {format} table needs {file}, which {reason}\na version without all of its files is unsupported: name another, or restore the file"
+        "source `{source_name}`: {version} of the {format} table needs {file}, which {reason}\na version without all of its files is unsupported: {way}"
     )]
     Gone {
         source_name: String,
@@ -165,12 +190,13 @@ pub enum SnapshotError {
         version: String,
         file: String,
         reason: String,
+        way: &'static str,
     },
 
     #[error(
         "source `{source_name}`: {file} stands in the folder and cannot be read: {reason}\nrename, mend or remove it; nothing is left out in silence"
     )]
-    Unlisted { source_name: String, file: String, reason: &'static str },
+    Unlisted { source_name: String, file: String, reason: String },
 
     #[error(
         "source `{source_name}`: {file} is the same file as {other} (a link leads to it): its rows would count twice\nremove one of the two, or leave it out with a glob"
@@ -186,7 +212,7 @@ pub enum SnapshotError {
 /// # Errors
 /// Storage failures.
 pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
-    if listing::is_metadata(&url.to_string()) {
+    if is_metadata(&url.to_string()) {
         return Ok(Format::Iceberg);
     }
     if url.names_a_file() {
@@ -201,7 +227,7 @@ pub fn detect(url: &StoreUrl, io: &Io) -> Result<Format, StoreError> {
     if store.find("_delta_log", |_| true)?.is_some() {
         return Ok(Format::Delta);
     }
-    let is_iceberg = store.find("metadata", listing::is_metadata)?.is_some();
+    let is_iceberg = store.find("metadata", is_metadata)?.is_some();
     Ok(if is_iceberg { Format::Iceberg } else { Format::Parquet })
 }
 
@@ -232,13 +258,45 @@ struct VersionOf<'a> {
 
 impl VersionOf<'_> {
     fn gone(&self, file: String, reason: String) -> SnapshotError {
+        const OR_LEAVE_OUT: &str = "name another, restore the file, or leave out what needs it with --allow-incomplete (the report will say so)";
         SnapshotError::Gone {
             source_name: self.source.name.to_string(),
             format: self.format,
             version: self.version.clone(),
             file,
             reason,
+            way: if self.source.sizes == Sizes::Hold { OR_LEAVE_OUT } else { NAME_ANOTHER },
         }
+    }
+
+    /// A data file that cannot be read for an `error` of its own or of its deletes, where it is left out then.
+    ///
+    /// # Errors
+    /// The error itself, where it is another, or the source is not to be read without the file.
+    fn without(
+        &self,
+        (there, store): (&HashMap<String, Pin>, &Store),
+        (path, size): (String, u64),
+        partitions: Vec<Partition>,
+        error: SnapshotError,
+    ) -> Result<SnapshotFile, SnapshotError> {
+        let SnapshotError::Gone { file, .. } = &error else { return Err(error) };
+        if self.source.gone == Gone::Refuse {
+            return Err(error);
+        }
+        let (shown, why) = (store.shown(&path), error.to_string());
+        let why = why.lines().next().unwrap_or_default();
+        let lost = if *file == shown { why.to_string() } else { format!("{shown}: {why}") };
+        let found = there.get(&path).cloned();
+        let pin = found.unwrap_or(Pin { size, ..Pin::default() });
+        // No pack serves for it: some may hold its deleted rows.
+        let pin = Pin { deletes: Some(format!("lost with {file}")), ..pin };
+        Ok(SnapshotFile {
+            partitions,
+            rows: None,
+            lost: Some(lost),
+            ..SnapshotFile::new(path, pin)
+        })
     }
 
     fn unreadable(&self, reason: String) -> SnapshotError {
@@ -322,8 +380,20 @@ fn other_format(source: &Origin<'_>, store: &Store, wanted: Format) -> Option<Sn
 }
 
 /// Every object of a table's folder, by its path.
-fn there(source: &Origin<'_>, store: &Store) -> Result<HashMap<String, Pin>, SnapshotError> {
+///
+/// # Errors
+/// What cannot be listed in `metadata`, the folder of the files that tell which version is the newest.
+fn there(
+    source: &Origin<'_>,
+    store: &Store,
+    metadata: &str,
+) -> Result<HashMap<String, Pin>, SnapshotError> {
     let failed = |error| SnapshotError::Store { source_name: source.name.to_string(), error };
     let listed = store.list("").map_err(failed)?;
+    // The newest counts: the run must not go on with an older one because that is not listed.
+    if let Some((file, reason)) = first_unlistable(store, metadata) {
+        let source_name = source.name.to_string();
+        return Err(SnapshotError::Unlisted { source_name, file, reason });
+    }
     Ok(listed.into_iter().map(|object| (object.path, object.pin)).collect())
 }

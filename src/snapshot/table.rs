@@ -35,7 +35,67 @@ pub struct Table {
     /// What readers of the table must know, by the format's own names.
     pub features: Vec<String>,
     pub history: History,
+    pub versions: Versions,
+    /// How its files are parted, each way that it has had.
+    pub layouts: Vec<Layout>,
     pub files: TableFiles,
+}
+
+/// One way in which a table parts its files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Layout {
+    /// Its number in the table.
+    pub id: i32,
+    /// Whether new files are parted so.
+    pub is_current: bool,
+    /// None where files are not parted.
+    pub fields: Vec<LayoutField>,
+}
+
+/// What files are parted by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayoutField {
+    pub name: String,
+    /// The column that its values are made of; null where no schema has it.
+    pub column: Option<String>,
+    /// How, as the table's format names it: identity, day, bucket[16].
+    pub transform: String,
+}
+
+/// The versions that a table still tells of: the last up to the one that is read, and how many others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Versions {
+    /// At most [`Self::SHOWN`], the one that is read first.
+    pub last: Vec<VersionTold>,
+    pub earlier: u64,
+    pub later: u64,
+}
+
+/// What a table says of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VersionTold {
+    pub version: u64,
+    /// When it was made, where the table says.
+    pub at: Option<Moment>,
+    /// As the table's format names it; empty where nobody says.
+    pub operation: String,
+    /// Files of data and of deletes; null where it is not told.
+    pub files_added: Option<u64>,
+    pub files_removed: Option<u64>,
+}
+
+impl Versions {
+    /// So many are told of.
+    pub const SHOWN: usize = 10;
+
+    /// Of versions in their order, up to the one that is read.
+    pub fn of(
+        all: impl DoubleEndedIterator<Item = VersionTold> + ExactSizeIterator,
+        later: u64,
+    ) -> Self {
+        let earlier = all.len().saturating_sub(Self::SHOWN) as u64;
+        Self { last: all.rev().take(Self::SHOWN).collect(), earlier, later }
+    }
 }
 
 /// Files beside those of data that a version was read from, by their paths.

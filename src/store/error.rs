@@ -68,7 +68,11 @@ impl StoreError {
     }
 
     pub(super) fn from_os(error: &OsError, object: String) -> Self {
-        let reason = innermost(error);
+        let reason = match error {
+            // Said by this program, with the next step on a line of its own.
+            OsError::NotSupported { source } => source.to_string(),
+            _ => innermost(error),
+        };
         let whole = error.to_string();
         if let Some(what) = no_container(&whole).or_else(|| no_container(&reason)) {
             let kind = StoreErrorKind::NotFound;
@@ -145,7 +149,9 @@ fn innermost(error: &dyn std::error::Error) -> String {
     }
     let text = cause.to_string();
     let text = if text.is_empty() { error.to_string() } else { text };
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Behind it the body of an answer would stand, which some have not.
+    text.trim_end_matches(':').to_string()
 }
 
 /// Whether the connection broke.

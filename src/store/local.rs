@@ -5,7 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -21,6 +21,20 @@ pub(super) enum Found {
     Written,
     /// Not the pinned version, or it cannot be read: the library is to be asked, which says why.
     Other,
+}
+
+/// What something is that is neither a file nor a folder: opening it may never end, and it has no size.
+pub fn odd_kind(metadata: &Metadata) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        Some("a FIFO")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else if kind.is_block_device() || kind.is_char_device() {
+        Some("a device")
+    } else {
+        None
+    }
 }
 
 /// Ranges of the version `pin` of a file. Blocks.
@@ -41,6 +55,8 @@ pub(super) fn read(buffers: &Buffers, path: &Path, pin: &Pin, ranges: &[Range<u6
 }
 
 fn open(path: &Path, pin: &Pin) -> Option<(File, Metadata)> {
+    // Where a FIFO took its place, opening would wait for somebody to write.
+    std::fs::metadata(path).ok().filter(Metadata::is_file)?;
     let file = File::open(path).ok()?;
     let metadata = file.metadata().ok()?;
     let is_pinned = metadata.is_file()

@@ -34,6 +34,7 @@ use local::Found;
 use crate::moment::Moment;
 
 pub use error::{StoreError, StoreErrorKind, is_full};
+pub use local::odd_kind;
 use service::Service;
 use traffic::Traffic;
 
@@ -82,6 +83,8 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     prefix: Path,
     root: Option<PathBuf>,
+    /// Whether others put files there, so that anything may stand under a name.
+    is_input: bool,
     /// `None` where the folder is local.
     service: Option<&'static Service>,
     shown: String,
@@ -123,7 +126,8 @@ impl Store {
     /// A store that is open already, shown as `shown`.
     pub fn of(inner: Arc<dyn ObjectStore>, shown: &str, io: &Io) -> Self {
         let (prefix, root, service) = (Path::default(), None, None);
-        Self { inner, prefix, root, service, shown: shown.to_string(), io: io.clone() }
+        let (is_input, shown) = (true, shown.to_string());
+        Self { inner, prefix, root, is_input, service, shown, io: io.clone() }
     }
 
     pub fn io(&self) -> &Io {
@@ -226,12 +230,30 @@ impl Store {
         }
     }
 
+    /// The library opens whatever it is asked for, and of a FIFO that may never end.
+    fn refuse_odd(&self, path: &str) -> Result<(), StoreError> {
+        let Some(root) = self.root.as_ref().filter(|_| self.is_input) else { return Ok(()) };
+        // What cannot be looked at is the library's to name.
+        let found = std::fs::metadata(root.join(path)).ok();
+        match found.as_ref().and_then(odd_kind) {
+            None => Ok(()),
+            Some(kind) => Err(StoreError::new(
+                StoreErrorKind::Settings,
+                self.shown(path),
+                format!(
+                    "is {kind} and no regular file\nname a regular file; what comes through a pipe has to be written to one"
+                ),
+            )),
+        }
+    }
+
     /// The object's version; `None` where it is not there.
     ///
     /// # Errors
     /// Other storage failures.
     pub fn head(&self, path: &str) -> Result<Option<Pin>, StoreError> {
         let at = self.at(path)?;
+        self.refuse_odd(path)?;
         match self.io.wait(self.inner.head(&at)) {
             Ok(meta) => Ok(Some(self.pin(&meta))),
             Err(e) if is_absent(&e) => Ok(None),
@@ -245,6 +267,7 @@ impl Store {
     /// Other storage failures.
     pub fn read(&self, path: &str) -> Result<Option<(Bytes, Pin)>, StoreError> {
         let at = self.at(path)?;
+        self.refuse_odd(path)?;
         let result = self.io.wait(async {
             let got = self.inner.get(&at).await?;
             let pin = self.pin(&got.meta);
@@ -272,6 +295,7 @@ impl Store {
         let fetched = match self.read_here(path, pin, &merged).await? {
             Some(fetched) => fetched,
             None => {
+                self.refuse_odd(path)?;
                 futures::stream::iter(merged.iter().cloned())
                     .map(|range| self.read_range(path, &at, pin, range))
                     .buffered(8)

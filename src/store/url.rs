@@ -219,6 +219,7 @@ impl StoreUrl {
                     inner: Arc::new(inner),
                     prefix: Path::default(),
                     root: Some(path.clone()),
+                    is_input: true,
                     service: None,
                     shown: self.to_string(),
                     io: io.clone(),
@@ -230,7 +231,8 @@ impl StoreUrl {
                     StoreError::new(StoreErrorKind::Settings, self.to_string(), e.to_string())
                 })?;
                 let (service, shown) = (Some(remote.service), self.to_string());
-                Ok(Store { inner, prefix, root: None, service, shown, io: io.clone() })
+                let (root, is_input) = (None, true);
+                Ok(Store { inner, prefix, root, is_input, service, shown, io: io.clone() })
             }
         }
     }
@@ -246,7 +248,8 @@ impl StoreUrl {
                 StoreError::new(kind, self.to_string(), format!("the folder cannot be made: {e}"))
             })?;
         }
-        self.open(io)
+        // The program's own place: none but its own files are in it.
+        Ok(Store { is_input: false, ..self.open(io)? })
     }
 }
 

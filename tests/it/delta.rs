@@ -190,6 +190,54 @@ fn what_versions_took_out_is_told() {
 }
 
 #[test]
+fn inspect_tells_the_versions_and_what_files_are_parted_by() {
+    let lake = table();
+    let info = |operation: &str| {
+        let millis = micros("2019-08-01T00:00:00Z") / 1000;
+        json!({"commitInfo": {"timestamp": millis, "operation": operation}})
+    };
+    let other = add(&lake, "part-1.parquet", "2019-07-02", "dt");
+    commit(
+        &lake,
+        2,
+        &[info("OPTIMIZE"), remove("part-0.parquet"), remove("part-1.parquet"), other],
+    );
+    for version in 3..12 {
+        commit(&lake, version, &[info("WRITE")]);
+    }
+    let seen = |args: &[&str]| {
+        let all = [&["inspect", "logs", "--json"], args].concat();
+        lake.afterscope(&all).succeeds().json_of_all()
+    };
+    let now = seen(&[]);
+    let fields = json!([{"name": "dt", "column": "dt", "transform": "identity"}]);
+    assert_eq!(now["layouts"], json!([{"id": 0, "is_current": true, "fields": fields}]));
+    let versions = &now["versions"];
+    assert_eq!((&versions["earlier"], &versions["later"]), (&2.into(), &0.into()));
+    let numbers = |of: &Value| -> Vec<u64> {
+        let last = of["versions"]["last"].as_array().unwrap().iter();
+        last.map(|told| told["version"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(numbers(&now), (2..12).rev().collect::<Vec<_>>());
+    assert_eq!(
+        versions["last"][9],
+        json!({"version": 2, "at": "2019-08-01T00:00:00Z", "operation": "OPTIMIZE",
+            "files_added": 1, "files_removed": 2})
+    );
+    let then = seen(&["--version", "1"]);
+    assert_eq!((numbers(&then), &then["versions"]["later"]), (vec![1, 0], &10.into()));
+    let first = &then["versions"]["last"][1];
+    assert_eq!((&first["files_added"], &first["at"]), (&2.into(), &Value::Null));
+    let text = lake.afterscope(&["inspect", "logs", "--version", "2"]).succeeds().stdout;
+    for says in [
+        "parted by  dt = identity(dt)\nversions (9 later)\n  2  2019-08-01T00:00:00Z",
+        "OPTIMIZE    1 files added, 2 removed\n  1  -",
+    ] {
+        assert!(text.contains(says), "nothing says {says:?} in\n{text}");
+    }
+}
+
+#[test]
 fn one_version_is_read_and_named() {
     let lake = table();
     assert_eq!(requests(&lake, &[]), "6");

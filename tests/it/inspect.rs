@@ -216,7 +216,9 @@ fn rows_are_read_within_the_limit_that_is_given() {
     let args = ["inspect", "logs/", "--rows", "all", "--quiet", "--memory-limit"];
     let rows = lake.afterscope(&[&args[..], &["200MB"]].concat()).succeeds().stdout;
     assert_eq!(rows.lines().count(), 8);
-    lake.afterscope(&[&args[..], &["1MB"]].concat()).fails(1, &["memory limit is 1 MB"]);
+    let little = lake.afterscope(&[&args[..], &["1MB"]].concat());
+    let little = little.fails(1, &["--memory-limit 1MB", "memory limit is 1 MB", "give more"]);
+    assert!(!little.stderr.contains("--threads"), "{little:#?}");
     lake.afterscope(&[&args[..], &["much"]].concat()).fails(1, &["--memory-limit much"]);
 }
 
@@ -248,7 +250,7 @@ fn only_a_regular_file_is_replaced() {
     std::os::unix::fs::symlink("elsewhere", lake.path("link.csv")).unwrap();
     fs::create_dir(lake.path("folder.csv")).unwrap();
     for output in ["link.csv", "folder.csv", "/dev/null"] {
-        let args = ["logs", "--rows", "1", "--output", output];
+        let args = ["logs", "--rows", "1", "--format", "csv", "--output", output];
         inspect(&lake, &args).fails(1, &[output, "no regular file", "stdout"]);
     }
     assert!(lake.path("link.csv").is_symlink() && !lake.path("elsewhere").exists());
@@ -264,4 +266,130 @@ fn rows_of_a_table_are_not_written_into_its_log() {
     inspect(&lake, &["t/logs", "--rows", "1", "--output", commit])
         .fails(1, &[commit, "would change it"]);
     assert_eq!(log(), before);
+}
+
+#[test]
+fn an_ending_that_stands_for_no_format_is_refused() {
+    let lake = Lake::standard();
+    for output in ["rows.xlsx", "rows", "rows.csv.gz"] {
+        let says = [output, ".parquet, .csv or .json", "--format"];
+        inspect(&lake, &["logs", "--rows", "1", "-o", output]).fails(1, &says);
+        assert!(!lake.path(output).exists());
+    }
+    inspect(&lake, &["logs", "--rows", "1", "-o", "rows", "--format", "csv"]).succeeds();
+    inspect(&lake, &["logs", "--rows", "1", "-o", "rows.CSV"]).succeeds();
+    assert_eq!(fs::read(lake.path("rows")).unwrap(), fs::read(lake.path("rows.CSV")).unwrap());
+    inspect(&lake, &["logs", "--rows", "1", "-o", "rows.jsonl"]).succeeds();
+    let line = fs::read_to_string(lake.path("rows.jsonl")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["app_id"], "app-1");
+}
+
+#[test]
+fn rows_go_to_local_files_alone() {
+    let lake = Lake::standard();
+    for output in ["s3://bucket/rows.csv", "file:///tmp/rows.csv"] {
+        let says = [output, "local files alone", "name a path"];
+        inspect(&lake, &["logs", "--rows", "1", "-o", output]).fails(1, &says);
+    }
+}
+
+#[test]
+fn what_is_advised_is_there() {
+    let lake = Lake::standard();
+    lake.spoil_logs();
+    let help = inspect(&lake, &["--help"]).succeeds().stdout;
+    let advised = |outcome: &Outcome| {
+        let words = outcome.stderr.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+        let missing = |flag: &&str| flag.starts_with("--") && !help.contains(*flag);
+        assert_eq!(words.clone().find(missing), None, "{outcome:#?}");
+    };
+    let damaged = "the file is damaged or no Parquet file; restore it";
+    advised(&inspect(&lake, &["logs"]).fails(3, &["part-0.parquet", damaged]));
+    advised(&inspect(&lake, &["logs", "--rows", "all"]).fails(3, &["part-0.parquet", damaged]));
+    advised(&inspect(&lake, &["logs", "--rows", "1", "--memory-limit", "1MB"]).fails(1, &[]));
+    lake.afterscope(&["sample", "groups-2019", "t", "--format", "delta", "--rows", "20000"])
+        .succeeds();
+    fs::remove_dir_all(lake.path("t/logs/dt=2019-01-01")).unwrap();
+    advised(&inspect(&lake, &["t/logs"]).fails(3, &["not there any more", "restore the file"]));
+}
+
+/// Two files; of the second one value of each mapped column cannot be read.
+#[test]
+fn values_are_tried_as_a_run_reads_them() {
+    let lake = Lake::empty();
+    let texts =
+        |values: &[Option<&str>]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+    let (a, b) = ("0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7");
+    let write = |path: &str, third: [&str; 5]| {
+        let [time, user, scope, bytes, weight] = third;
+        let status: ArrayRef = Arc::new(Int32Array::from(vec![200, 200, 200]));
+        lake.columns(
+            path,
+            vec![
+                ("event_time", texts(&[Some("2019-07-01T08:00:00Z"), None, Some(time)])),
+                ("request_id", texts(&[Some("1"), Some("2"), Some("3")])),
+                ("app_id", texts(&[Some("app-1"), Some("app-1"), None])),
+                ("user_id", texts(&[Some(a), None, Some(user)])),
+                ("group_id", ints(&[1, 2, 3])),
+                ("scope", texts(&[Some("[\"read_members\"]"), None, Some(scope)])),
+                ("status", status),
+                ("bytes", texts(&[Some("1"), Some("2"), Some(bytes)])),
+                ("times", texts(&[Some("1"), Some("1"), Some(weight)])),
+            ],
+        );
+    };
+    write("logs/a.parquet", ["2019-07-01T09:00:00+02:00", b, "[]", "3", "1"]);
+    write("logs/b.parquet", ["yesterday", "user-7", "read_members", "three", "-1"]);
+    lake.edit("afterscope.toml", "\"user_id\"", "{ path = \"user_id\", kind = \"uuid\" }");
+    let url = "url = \"logs/\"";
+    lake.edit("afterscope.toml", url, &format!("{url}\nscopes_mean = \"held\""));
+    let scopes = "{ path = \"scope\", encoding = \"list\" }\nweight = \"times\"";
+    lake.edit("afterscope.toml", "\"scope\"", scopes);
+    let shown = lake.afterscope(&["inspect", "--config", "afterscope.toml", "--json"]).succeeds();
+    let shown = shown.json_of_all();
+    assert_eq!(shown["sample"], json!({"files": 2, "rows": 6}));
+    let of = |role: &str| {
+        let all = shown["mapped"].as_array().unwrap();
+        all.iter().find(|mapped| mapped["as"] == role).unwrap().clone()
+    };
+    // Read, null, not read; and which.
+    let expected = [
+        ("time", 3, 2, 1, "yesterday"),
+        ("app", 4, 2, 0, ""),
+        ("subject", 3, 2, 1, "user-7"),
+        ("group", 6, 0, 0, ""),
+        ("scopes", 3, 2, 1, "read_members"),
+        ("bytes", 5, 0, 1, "three"),
+        ("weight", 5, 0, 1, "-1"),
+        ("status", 6, 0, 0, ""),
+        ("event_id", 6, 0, 0, ""),
+    ];
+    for (role, read, nulls, unread, value) in expected {
+        let seen = of(role);
+        assert_eq!(seen["files_refused"], 0, "{seen}");
+        let counts = json!([seen["values_read"], seen["nulls"], seen["values_unread"]]);
+        assert_eq!(counts, json!([read, nulls, unread]), "{seen}");
+        let first = &seen["first_unread"];
+        if value.is_empty() {
+            assert_eq!(*first, Value::Null);
+            continue;
+        }
+        assert_eq!((&first["value"], &first["type"]), (&value.into(), &"Utf8".into()), "{seen}");
+        assert!(first["file"].as_str().unwrap().ends_with("logs/b.parquet"), "{seen}");
+        assert_ne!(first["reason"], "", "{seen}");
+    }
+    let text = lake.afterscope(&["inspect", "--config", "afterscope.toml"]).succeeds().stdout;
+    for says in [
+        "tried on 6 rows: the first row group of 2 of 2 files",
+        "3 values read, 2 null, 1 not read",
+        "the first not read: `user-7` (Utf8) in",
+    ] {
+        assert!(text.contains(says), "nothing says {says:?} in {text}");
+    }
+    // A run says the same of them: some end it, others cost a row.
+    let ends = |says: &[&str]| lake.run(&["--output", "ends"]).fails(3, says);
+    ends(&["user_id", "no UUID"]);
+    write("logs/b.parquet", ["yesterday", b, "read_members", "3", "-1"]);
+    // Rows without a scope are none of a run's; of the last one nobody knows whether it is.
+    ends(&["1 rows are rejected", "logs/b.parquet"]);
 }

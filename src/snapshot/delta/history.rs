@@ -10,11 +10,12 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::PartitionColumn;
 use super::log::Log;
 use crate::moment::Moment;
-use crate::snapshot::table::{Change, History, Partition, Removed};
+use crate::snapshot::table::{Change, History, Partition, Removed, VersionTold, Versions};
 use crate::store::{Listed, Store, StoreError, StoreErrorKind};
 use crate::threads::in_threads;
 
@@ -26,6 +27,8 @@ const READING: usize = 8;
 #[serde(rename_all = "camelCase")]
 struct Action {
     commit_info: Option<CommitInfo>,
+    /// What it says of the file is the kernel's to read.
+    add: Option<IgnoredAny>,
     remove: Option<RemoveFile>,
 }
 
@@ -66,8 +69,8 @@ pub struct Commits(BTreeMap<u64, Commit>);
 struct Commit {
     /// The address of its file.
     shown: String,
-    /// When it was made. Not when its file was written: a copy of the table is the same table.
-    at: Option<Moment>,
+    /// Its time is not that of its file: a copy of the table is the same table.
+    told: VersionTold,
     /// What it changed, if anything.
     change: Option<Change>,
     /// Whether it holds no action.
@@ -104,14 +107,21 @@ impl Commits {
         let changes = self.0.range(..=version).filter_map(|(_, commit)| commit.change.clone());
         History {
             first_version: first.map(|(number, _)| *number),
-            known_from: first.and_then(|(_, commit)| commit.at),
+            known_from: first.and_then(|(_, commit)| commit.told.at),
             changes: changes.collect(),
         }
     }
 
+    /// What each version up to one says of itself; the log has `later` after it.
+    pub fn versions(&self, version: u64, later: u64) -> Versions {
+        let told: Vec<_> =
+            self.0.range(..=version).map(|(_, commit)| commit.told.clone()).collect();
+        Versions::of(told.into_iter(), later)
+    }
+
     /// When a version was made, where its commit tells.
     pub fn made_at(&self, version: u64) -> Option<Moment> {
-        self.0.get(&version)?.at
+        self.0.get(&version)?.told.at
     }
 
     /// What is doubtful about a version and those before it, a sentence each.
@@ -139,7 +149,7 @@ impl Commits {
         let mut before: Option<Moment> = None;
         for (number, commit) in &self.0 {
             // Versions follow each other, whatever clocks say.
-            let at = commit.at.map(|at| before.map_or(at, |before| at.max(before)));
+            let at = commit.told.at.map(|at| before.map_or(at, |before| at.max(before)));
             if at.is_some_and(|at| at > moment) {
                 break;
             }
@@ -175,6 +185,7 @@ fn told(
         failed("is gone since it was listed\nrun again to read what is there now".into())
     })?;
     let (mut at, mut operation, mut is_empty) = (None, String::new(), true);
+    let [mut files_added, mut files_removed] = [0, 0];
     let mut removed: BTreeMap<Vec<Partition>, Removed> = BTreeMap::new();
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let action: Action = serde_json::from_slice(line)
@@ -185,6 +196,8 @@ fn told(
             at = millis.map(|millis| Moment::from_micros(millis.saturating_mul(1000)));
             operation = info.operation.unwrap_or_default();
         }
+        files_added += u64::from(action.add.is_some());
+        files_removed += u64::from(action.remove.is_some());
         let Some(remove) = action.remove.filter(|remove| remove.data_change) else { continue };
         let of = remove.partitions(partitions);
         let rows = remove.rows();
@@ -198,9 +211,15 @@ fn told(
     }
     let is_told = operation.starts_with("RESTORE") || operation.starts_with("VACUUM");
     let removed: Vec<Removed> = removed.into_values().collect();
-    let change =
-        (is_told || !removed.is_empty()).then_some(Change { version, at, operation, removed });
-    Ok(Commit { shown: store.shown(&object.path), at, change, is_empty })
+    let change = (is_told || !removed.is_empty()).then(|| Change {
+        version,
+        at,
+        operation: operation.clone(),
+        removed,
+    });
+    let (files_added, files_removed) = (Some(files_added), Some(files_removed));
+    let told = VersionTold { version, at, operation, files_added, files_removed };
+    Ok(Commit { shown: store.shown(&object.path), told, change, is_empty })
 }
 
 impl RemoveFile {

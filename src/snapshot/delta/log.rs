@@ -50,6 +50,11 @@ impl Log {
         self.commits.range(first..=until).map(|(version, object)| (*version, object)).collect()
     }
 
+    /// How many commits come after `version`.
+    pub fn later(&self, version: u64) -> u64 {
+        self.commits.range(version.saturating_add(1)..).count() as u64
+    }
+
     /// The version that the log ends with.
     pub fn latest(&self) -> Option<u64> {
         let ends = [self.commits.keys().next_back(), self.checkpoints.last()];

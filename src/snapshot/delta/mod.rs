@@ -30,8 +30,8 @@ use self::log::Log;
 use self::refusal::{FORMAT, refused};
 use self::statistics::{Statistics, TimeColumn};
 use super::table::{
-    Deletes, DeletesError, DeletesSource, GoneRows, Partition, Table, TableField, TableFiles,
-    TableSchema,
+    Deletes, DeletesError, DeletesSource, GoneRows, Layout, LayoutField, Partition, Table,
+    TableField, TableFiles, TableSchema,
 };
 use super::{Origin, Snapshot, SnapshotError, SnapshotFile, TimeBounds, VersionOf, there};
 use crate::config::At;
@@ -115,6 +115,11 @@ fn read(
     let features = configuration.protocol().reader_features().unwrap_or_default();
     let commits = Commits::read(engine.store(), log, (number, choice.until()), &partitions);
     let commits = commits.map_err(|error| engine.failed(error))?;
+    let parted = partitions.iter().map(|column| LayoutField {
+        name: column.name.clone(),
+        column: Some(column.name.clone()),
+        transform: "identity".into(),
+    });
     let table = Table {
         format: "delta",
         place: source.url.clone(),
@@ -125,6 +130,8 @@ fn read(
         schema: TableSchema { fields: columns, ..Default::default() },
         features: features.iter().map(ToString::to_string).collect(),
         history: commits.history(number),
+        versions: commits.versions(number, log.later(number)),
+        layouts: vec![Layout { id: 0, is_current: true, fields: parted.collect() }],
         files: TableFiles::default(),
     };
     let time =
@@ -304,18 +311,28 @@ fn pinned(
     store: &Store,
     logged: Vec<Logged>,
 ) -> Result<(Vec<SnapshotFile>, BTreeMap<String, Pin>), SnapshotError> {
-    let there = there(of.source, store)?;
+    let there = there(of.source, store, "_delta_log")?;
     of.refuse_twice(store, logged.iter().map(|file| file.path.as_str()))?;
     let mut files = Vec::with_capacity(logged.len());
     let mut vectors = BTreeMap::new();
     for file in logged {
+        let vector = file.vector.as_ref().map(|vector| of.found(&there, store, vector)).transpose();
+        let found = vector.and_then(|vector| {
+            Ok((vector.cloned(), of.pin(&there, store, &file.path, file.size)?))
+        });
+        let (vector, pin) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let named = (file.path, file.size);
+                files.push(of.without((&there, store), named, file.partitions, error)?);
+                continue;
+            }
+        };
         let mut deletes = file.deletes;
-        if let (Some(vector), Some(deletes)) = (file.vector, &mut deletes) {
-            let pin = of.found(&there, store, &vector)?.clone();
+        if let Some(((path, pin), deletes)) = file.vector.zip(vector).zip(deletes.as_mut()) {
             deletes.id = format!("{} of {}", deletes.id, short_hash(&pin));
-            vectors.insert(vector, pin);
+            vectors.insert(path, pin);
         }
-        let pin = of.pin(&there, store, &file.path, file.size)?;
         let size = pin.size;
         let pin = Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin };
         files.push(SnapshotFile {
@@ -326,6 +343,7 @@ fn pinned(
             rows: file.rows,
             times: file.times,
             other_size: Some(file.size).filter(|told| *told != size),
+            lost: None,
         });
     }
     Ok((files, vectors))

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use crate::snapshot::listing::is_metadata;
+use crate::config::is_metadata;
 use crate::store::{Pin, Store};
 
 /// The folder of metadata files below a table's.

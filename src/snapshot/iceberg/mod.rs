@@ -33,13 +33,12 @@ use self::metadata::Metadata;
 use self::place::Location;
 use self::refusal::Refusal;
 use self::version::Choice;
-use super::listing::is_metadata;
 use super::rows::Pinned;
 use super::{
-    Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles, TableSchema,
-    VersionOf, other_format, there,
+    NAME_ANOTHER, Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles,
+    TableSchema, VersionOf, other_format, there,
 };
-use crate::config::{Format, IcebergPlan, SnapshotAt};
+use crate::config::{Format, IcebergPlan, SnapshotAt, metadata_of};
 use crate::store::{Io, Pin, Store, StoreUrl};
 
 /// As people write the format's name.
@@ -73,13 +72,10 @@ pub fn take(source: &Origin<'_>, plan: &IcebergPlan, io: &Io) -> Result<Snapshot
 
 /// The table's folder, and its metadata file where the url names one.
 fn place(url: &StoreUrl) -> (StoreUrl, Option<String>) {
-    if is_metadata(&url.to_string())
-        && let Some((folder, file)) = url.split_last()
-        && let Some((table, folder)) = folder.split_last()
-    {
-        return (table, Some(format!("{folder}/{file}")));
+    match metadata_of(url) {
+        Some((table, path)) => (table, Some(path)),
+        None => (url.clone(), None),
     }
-    (url.clone(), None)
 }
 
 fn shown(at: &SnapshotAt) -> String {
@@ -118,7 +114,7 @@ fn snapshot(
     let features = features(metadata, &entries);
     let (data, deletes): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|entry| entry.content == DataContentType::Data);
-    let there = there(source, &store)?;
+    let there = there(source, &store, metadata::FOLDER)?;
     let plan = Plan::new(&manifests, &of, &there, &schema, &names, (&data, deletes))?;
     let mut files = Vec::with_capacity(data.len());
     for entry in &data {
@@ -139,6 +135,8 @@ fn snapshot(
         },
         features,
         history: history::of(table, &chosen),
+        versions: history::versions(table, &chosen),
+        layouts: history::layouts(table),
         files: TableFiles { deletes: plan.files(), metadata: manifests.files_read(metadata) },
     };
     Ok(Snapshot { store: store.clone(), files, ignored: 0, table: Some(Arc::new(table)) })
@@ -175,19 +173,28 @@ fn file(
     }
     let store = manifests.store;
     let path = manifests.path(&entry.address)?;
-    let pin = of.pin(there, store, &path, entry.size)?;
+    let partitions = partitions(entry, schema)?;
+    let found = of.pin(there, store, &path, entry.size).map_err(Refusal::from).and_then(|pin| {
+        let pinned = Pinned { store: store.clone(), path: path.clone(), pin };
+        Ok((deletes.of(entry, &pinned)?, pinned.pin))
+    });
+    let (deletes, pin) = match found {
+        Ok(found) => found,
+        Err(Refusal::Whole(error)) => {
+            return Ok(of.without((there, store), (path, entry.size), partitions, error)?);
+        }
+        Err(refusal) => return Err(refusal),
+    };
     let size = pin.size;
-    let pinned = Pinned { store: store.clone(), path, pin };
-    let deletes = deletes.of(entry, &pinned)?;
-    let Pinned { path, pin, .. } = pinned;
     Ok(SnapshotFile {
         path,
         pin: Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin },
-        partitions: partitions(entry, schema)?,
+        partitions,
         deletes,
         rows: Some(entry.rows),
         times: entry.times,
         other_size: Some(entry.size).filter(|told| *told != size),
+        lost: None,
     })
 }
 
@@ -221,6 +228,7 @@ fn refused(source: &Origin<'_>, version: &str, refusal: Refusal) -> SnapshotErro
             version: version.to_string(),
             file,
             reason,
+            way: NAME_ANOTHER,
         },
         Refusal::Store(error) => SnapshotError::Store { source_name, error },
         Refusal::Whole(error) => error,

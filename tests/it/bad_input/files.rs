@@ -1,12 +1,12 @@
 //! Log files and folders that cannot be read as they are.
 
 use std::fs::{self, File};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::lake::{Call, Lake, call, skipped};
+use crate::lake::{Call, Lake, Outcome, call, run_args, skipped};
 
 /// A standard lake with one file more, whose bytes are no whole Parquet file.
 fn lake_with(bad: &[u8]) -> Lake {
@@ -279,4 +279,81 @@ fn a_folder_or_file_of_a_table_is_no_plain_log() {
     // Not all that lies beside a folder of that name belongs to a table.
     fs::rename(lake.path("table/data"), lake.path("table/logs")).unwrap();
     lake.publishes(&["--set", "source.0.url=table/logs", "--output", "again"]);
+}
+
+/// Makes a FIFO, which nobody writes to.
+fn fifo(lake: &Lake, path: &str) {
+    let made = Command::new("mkfifo").arg(lake.path(path)).status().unwrap();
+    assert!(made.success(), "mkfifo {path}");
+}
+
+/// Ends what would wait for a writer: that is code 124.
+fn within_a_while(lake: &Lake, args: &[&str]) -> Outcome {
+    let inner = lake.command(args);
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(inner.get_program()).args(inner.get_args());
+    let envs = inner.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(envs).current_dir(lake.path("")).stdin(Stdio::null());
+    Outcome::of(lake, command.output().unwrap())
+}
+
+#[test]
+fn what_is_no_regular_file_is_named_and_not_passed_over() {
+    let lake = Lake::standard();
+    let as_before = lake.publishes(&["--output", "elsewhere"]).bytes();
+    fifo(&lake, "logs/pipe.parquet");
+    let named = ["logs/pipe.parquet", "it is a FIFO and no regular file", "nothing is left out"];
+    within_a_while(&lake, &run_args(&[])).fails(3, &named);
+    within_a_while(&lake, &["inspect", "logs"]).fails(3, &named);
+    // What a glob does not mean, and what is hidden, is no data.
+    within_a_while(&lake, &["inspect", "logs/**/part-*.parquet"]).succeeds();
+    fs::rename(lake.path("logs/pipe.parquet"), lake.path("logs/.pipe")).unwrap();
+    let outcome = within_a_while(&lake, &run_args(&[])).succeeds();
+    crate::lake::assert_same(&as_before, &outcome.published().bytes());
+    fs::remove_file(lake.path("logs/.pipe")).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(lake.path("logs/socket"));
+    lake.run(&[]).fails(3, &["logs/socket", "it is a socket"]);
+    drop(socket);
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_where_it_is_the_address() {
+    let lake = Lake::with_people();
+    fifo(&lake, "pipe");
+    let named = ["pipe: is a FIFO and no regular file", "name a regular file"];
+    within_a_while(&lake, &["inspect", "pipe"]).fails(1, &named);
+    within_a_while(&lake, &["inspect", "/dev/zero"]).fails(1, &["/dev/zero: is a device"]);
+    let source = run_args(&["--set", "source.0.url=pipe"]);
+    within_a_while(&lake, &source).fails(1, &[&named[..], &["source `access`"]].concat());
+    for key in ["scopes", "apps", "memberships"] {
+        let set = format!("registry.{key}=pipe");
+        let outcome = within_a_while(&lake, &run_args(&["--set", &set]));
+        outcome.fails(1, &["pipe", "a FIFO and no regular file"]);
+    }
+    fs::create_dir(lake.path("members")).unwrap();
+    fs::copy(lake.path("memberships.parquet"), lake.path("members/a.parquet")).unwrap();
+    fifo(&lake, "members/b.parquet");
+    let set = run_args(&["--set", "registry.memberships=members/"]);
+    within_a_while(&lake, &set).fails(1, &["members/b.parquet", "a FIFO", "memberships"]);
+    lake.nothing_is_published();
+}
+
+#[test]
+fn a_table_whose_newest_version_is_no_regular_file_is_not_read_at_an_older_one() {
+    let lake = Lake::empty();
+    for (format, pipe) in [
+        ("delta", "_delta_log/00000000000000000099.json"),
+        ("iceberg", "metadata/v99.metadata.json"),
+    ] {
+        let sample = ["sample", "groups-2019", format, "--format", format, "--rows", "20000"];
+        lake.afterscope(&sample).succeeds();
+        let logs = format!("{format}/logs");
+        lake.afterscope(&["inspect", &logs]).succeeds();
+        let pipe = format!("{logs}/{pipe}");
+        fifo(&lake, &pipe);
+        within_a_while(&lake, &["inspect", &logs]).fails(3, &[&pipe, "a FIFO"]);
+        fs::remove_file(lake.path(&pipe)).unwrap();
+        std::os::unix::fs::symlink("nowhere", lake.path(&pipe)).unwrap();
+        within_a_while(&lake, &["inspect", &logs]).fails(3, &[&pipe, "a link that leads nowhere"]);
+    }
 }

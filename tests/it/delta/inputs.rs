@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{add, base_85, commit, protocol, remove, requests, table};
 use crate::lake::{Lake, Outcome};
+use crate::trouble::holes::are_told_everywhere;
 
 /// Writes a file with one deletion vector; gives its name, and what the log says of it.
 fn vector(lake: &Lake, rows: &[u64]) -> (String, Value) {
@@ -72,4 +73,48 @@ fn deletion_vectors_and_the_log_are_inputs() {
     fs::remove_file(lake.path("logs/_delta_log/00000000000000000001.json")).unwrap();
     let told = verify().succeeds().json();
     assert!(told["warnings"][0].as_str().unwrap().contains("is not there any more"), "{told}");
+}
+
+#[test]
+fn a_file_that_is_lost_or_whose_vector_is_leaves_a_hole_and_no_row() {
+    // Of the second and third day: a call of person 1 in group 11, one of person 5 in group 12.
+    let without = json!({"requests_allowed": 2, "subjects_observed": 2, "groups": 2, "apps": 2});
+    let lake = table();
+    let file = lake.path("logs/part-0.parquet");
+    let is_hole = |says: &[&str], output: &str| {
+        let says = [says, &["--allow-incomplete"]].concat();
+        lake.run(&["--output", output, "--state", "state"]).fails(3, &says);
+        let args = ["--output", output, "--state", "state", "--allow-incomplete"];
+        let outcome = lake.run(&args).succeeds();
+        are_told_everywhere(&outcome, &["part-0.parquet"], &without);
+        assert!(says[..1].iter().all(|text| outcome.stderr.contains(text)), "{outcome:#?}");
+    };
+    // The ledger has all of its rows.
+    let state = ["--state", "state"];
+    assert_eq!(requests(&lake, &state), "6");
+    let kept = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    is_hole(&["part-0.parquet", "version 1", "is not there any more"], "gone");
+    let verified = lake.afterscope(&["verify", "gone", "--inputs"]);
+    differs(&verified, &["part-0.parquet is missing"]);
+    fs::write(&file, b"PAR1 and no more").unwrap();
+    is_hole(&["part-0.parquet", "has 16 bytes"], "other");
+    fs::write(&file, kept).unwrap();
+
+    let (name, descriptor) = vector(&lake, &[0, 3]);
+    let mut with = add(&lake, "part-0.parquet", "2019-07-01", "dt");
+    with["add"]["deletionVector"] = descriptor;
+    commit(&lake, 2, &[protocol(&["deletionVectors"]), remove("part-0.parquet"), with]);
+    assert_eq!(requests(&lake, &state), "4");
+    let vector = lake.path("logs").join(&name);
+    let kept = fs::read(&vector).unwrap();
+    fs::remove_file(&vector).unwrap();
+    is_hole(&[&name, "version 2"], "lost");
+    assert_eq!(
+        lake.afterscope(&["verify", "lost", "--inputs"]).succeeds().json()["inputs"]["missing"],
+        0
+    );
+    lake.afterscope(&["inspect", "logs"]).fails(3, &[&name, "restore the file"]);
+    fs::write(&vector, kept).unwrap();
+    assert_eq!(requests(&lake, &[&state[..], &["--allow-incomplete"]].concat()), "4");
 }

@@ -11,6 +11,7 @@ use super::table::{Column, DAY, Ice, by_day, calls_of, columns, partition, schem
 use super::{figures, requests};
 use crate::delta::inputs::differs;
 use crate::lake::{call, standard_days};
+use crate::trouble::holes::are_told_everywhere;
 
 fn persons(of: &[Option<i64>]) -> Vec<Column> {
     vec![("user_id", 4, Arc::new(Int64Array::from(of.to_vec())) as ArrayRef)]
@@ -337,4 +338,62 @@ fn delete_files_and_metadata_are_inputs() {
         }
         std::fs::write(&path, kept).unwrap();
     }
+}
+
+/// Takes files away, one after the other, each of which deletes rows of some data files or is one.
+fn leave_holes(table: &Ice, lost: &[(&str, &[&str], [u64; 4])]) {
+    let lake = &table.lake;
+    let whole = requests(lake, &["--state", "state"]);
+    for (number, (file, holes, left)) in lost.iter().enumerate() {
+        let path = lake.path("logs").join(file);
+        let kept = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let output = format!("lost-{number}");
+        let args = ["--output", &output, "--state", "state"];
+        lake.run(&args).fails(3, &[file, "is not there any more", "--allow-incomplete"]);
+        let outcome = lake.run(&[&args[..], &["--allow-incomplete"]].concat()).succeeds();
+        let totals = json!({
+            "requests_allowed": left[0], "subjects_observed": left[1], "groups": left[2],
+            "apps": left[3],
+        });
+        are_told_everywhere(&outcome, holes, &totals);
+        assert!(outcome.stderr.contains(file), "{outcome:#?}");
+        std::fs::write(&path, kept).unwrap();
+        assert_eq!(requests(lake, &["--state", "state", "--allow-incomplete"]), whole);
+    }
+}
+
+#[test]
+fn what_a_lost_delete_file_counts_for_is_a_hole_and_no_row_of_it_counts() {
+    let mut table = Ice::standard(2);
+    let [first, second] = [0, 1].map(|number| table.day(number));
+    // The ledger has all rows of all files.
+    assert_eq!(requests(&table.lake, &["--state", "state"]), "6");
+    let positions = table.positions("data/places.parquet", &first, &[0, 3]);
+    let mut first_person = table.equals("data/persons.parquet", persons(&[Some(1)]));
+    let first_person = first_person.partition(second.partition().clone()).build().unwrap();
+    table.commit(vec![positions, first_person]);
+    // Of the first day the calls of persons 2 and 3, of the third that of person 5.
+    assert_eq!(requests(&table.lake, &["--state", "state"]), "3");
+    leave_holes(
+        &table,
+        &[
+            ("data/places.parquet", &["part-0.parquet"], [1, 1, 1, 1]),
+            ("data/persons.parquet", &["part-1.parquet"], [3, 3, 2, 2]),
+            ("data/part-2.parquet", &["part-2.parquet"], [2, 2, 1, 1]),
+        ],
+    );
+}
+
+#[test]
+fn what_a_lost_puffin_file_counts_for_is_a_hole_and_no_row_of_it_counts() {
+    let mut table = Ice::standard(3);
+    let [first, second] = [0, 1].map(|number| table.day(number));
+    assert_eq!(requests(&table.lake, &["--state", "state"]), "6");
+    let vectors = puffin(&table, "data/dv.puffin", &[(&first, &[1]), (&second, &[1])]);
+    table.commit(vectors);
+    // Of the second day the denied call is deleted.
+    assert_eq!(requests(&table.lake, &["--state", "state"]), "5");
+    let holes = &["part-0.parquet", "part-1.parquet"][..];
+    leave_holes(&table, &[("data/dv.puffin", holes, [1, 1, 1, 1])]);
 }

@@ -206,3 +206,76 @@ fn files_that_are_gone_or_of_other_formats_are_named() {
     table.commit(vec![file]);
     table.lake.run(&[]).fails(3, &["a.parquet", "2 rows; it has 1"]);
 }
+
+#[test]
+fn nothing_is_written_into_a_table_that_is_named_by_its_metadata() {
+    let table = Ice::standard(2);
+    let (lake, named) = (&table.lake, "logs/metadata/v3.metadata.json");
+    let set = format!("source.0.url={named}");
+    for folder in ["logs", "logs/out", "logs/data/out", "logs/metadata/out"] {
+        for place in ["--output", "--state"] {
+            let says = [place, "inside source `access`", "next run"];
+            lake.refuses(&["--set", &set, place, folder], 1, &says);
+        }
+    }
+    let before = lake.files();
+    for file in ["logs/rows.parquet", "logs/data/rows.parquet", named] {
+        lake.afterscope(&["inspect", named, "--rows", "1", "--output", file])
+            .fails(1, &[file, "would change it"]);
+    }
+    assert!(before.keys().eq(lake.files().keys()));
+    lake.publishes(&["--set", &set]);
+}
+
+#[test]
+fn inspect_tells_the_snapshots_and_what_files_are_parted_by() {
+    let mut table = Ice::standard(2);
+    let field = |source: i32, id: i32, name: &str, transform: &str| json!({"source-id": source, "field-id": id, "name": name, "transform": transform});
+    let fields = [field(1, 1001, "event_hour", "hour"), field(4, 1002, "user", "bucket[16]")];
+    let specs = table.metadata["partition-specs"].as_array_mut().unwrap();
+    specs.push(json!({"spec-id": 1, "fields": fields}));
+    table.metadata["default-spec-id"] = 1.into();
+    table.metadata["snapshots"][1]["summary"] = json!({
+        "operation": "overwrite", "added-data-files": "3", "added-delete-files": "1",
+        "deleted-data-files": "2", "total-data-files": "9",
+    });
+    table.save();
+    let seen = |args: &[&str]| {
+        let all = [&["inspect", "logs", "--json"], args].concat();
+        table.lake.afterscope(&all).succeeds().json_of_all()
+    };
+    let now = seen(&[]);
+    let shown = |name: &str, column: &str, transform: &str| json!({"name": name, "column": column, "transform": transform});
+    let old = json!([shown("dt", "dt", "identity")]);
+    let new =
+        json!([shown("event_hour", "event_time", "hour"), shown("user", "user_id", "bucket[16]"),]);
+    assert_eq!(
+        now["layouts"],
+        json!([
+            {"id": 0, "is_current": false, "fields": old},
+            {"id": 1, "is_current": true, "fields": new},
+        ])
+    );
+    let told = |version: u64, hour: u64, operation: &str, files: [Value; 2]| {
+        json!({"version": version, "at": format!("2019-08-01T0{hour}:00:00Z"),
+            "operation": operation, "files_added": files[0], "files_removed": files[1]})
+    };
+    let nobody_says = || [Value::Null, Value::Null];
+    let last = json!([
+        told(1003, 2, "append", nobody_says()),
+        told(1002, 1, "overwrite", [4.into(), 2.into()]),
+        told(1001, 0, "append", nobody_says()),
+    ]);
+    assert_eq!(now["versions"], json!({"last": last, "earlier": 0, "later": 0}));
+    let then = seen(&["--version", "1002"]);
+    assert_eq!((&then["versions"]["later"], &then["versions"]["last"][0]), (&1.into(), &last[1]));
+    let text = table.lake.afterscope(&["inspect", "logs"]).succeeds().stdout;
+    for says in [
+        "was parted by  dt = identity(dt)\n",
+        "\nparted by  event_hour = hour(event_time), user = bucket[16](user_id)\n",
+        "versions\n  1003  2019-08-01T02:00:00Z",
+        "overwrite   4 files added, 2 removed",
+    ] {
+        assert!(text.contains(says), "nothing says {says:?} in\n{text}");
+    }
+}

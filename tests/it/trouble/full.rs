@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use super::share;
 use crate::disk::Disk;
-use crate::lake::{Lake, Outcome, assert_same, bytes_below, run_args};
+use crate::lake::{Lake, Outcome, assert_same, bytes_below, call, run_args};
 
 /// Everything that a run writes, on one disk.
 const ON_DISK: [&str; 6] =
@@ -232,4 +232,29 @@ fn a_full_standard_output_is_no_success() {
     let outcome = Outcome::of(&lake, command.stdout(Stdio::from(full)).output().unwrap());
     outcome.fails(4, &["standard output", "No space left"]);
     lake.publishes(&[]);
+}
+
+#[test]
+fn rows_for_which_there_is_no_room_are_none() {
+    let lake = Lake::standard();
+    let calls: Vec<_> = (0..20_000).map(|n| call("2019-07-01T08:00:00Z", "app-1", n)).collect();
+    lake.log("logs/more.parquet", &calls);
+    let Some(disk) = Disk::mount(lake.path("disk"), "size=16m") else { return };
+    for format in ["csv", "json", "parquet"] {
+        let output = format!("disk/rows.{format}");
+        let args = ["inspect", "logs", "--rows", "all", "--quiet", "--output", &output];
+        disk.leave(64 << 10);
+        lake.afterscope(&args).fails(4, &[&output, "No space left", "65536 bytes", "--output"]);
+        assert_eq!(contents(&lake), BTreeMap::new());
+        disk.leave(0);
+        lake.afterscope(&args).fails(4, &[&output, "No space left", "free some space"]);
+        assert_eq!(contents(&lake), BTreeMap::new());
+        disk.leave(12 << 20);
+        lake.afterscope(&args).succeeds();
+        fs::remove_file(lake.path(&output)).unwrap();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = lake.command(&["inspect", "logs", "--rows", "all", "--format", "csv"]);
+        let outcome = Outcome::of(&lake, command.stdout(Stdio::from(full)).output().unwrap());
+        outcome.fails(4, &["standard output", "No space left"]);
+    }
 }

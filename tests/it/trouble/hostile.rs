@@ -44,7 +44,7 @@ impl Reader {
             || {
                 Inspected::open(url, At::Latest, Zone::UTC, &io, &progress)?
                     .within(memory_limit)
-                    .rows(None, RowFormat::Json, Vec::new(), &progress, || false)
+                    .rows(None, RowFormat::Json, ("memory", Vec::new()), &progress, || false)
             };
         read().map(|(_, rows)| rows).map_err(|error| error.to_string())
     }
@@ -166,7 +166,7 @@ const LIMIT: u64 = 200_000_000;
 const CONFINED_TO: u64 = 1_600_000_000;
 
 /// In a process of its own, which it gives `cases` files of what was mutated.
-fn confined(test: &str, cases: u32, work: impl FnOnce(u32, u64)) {
+pub fn confined(test: &str, cases: u32, work: impl FnOnce(u32, u64)) {
     let seed = std::env::var("AFTERSCOPE_SEED").ok().and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or(20_191_106);
     if std::env::var_os("AFTERSCOPE_CONFINED").is_some() {
@@ -196,7 +196,7 @@ fn confined(test: &str, cases: u32, work: impl FnOnce(u32, u64)) {
     assert!(status.success(), "{status}; see above, AFTERSCOPE_SEED={seed}");
 }
 
-fn runner(cases: u32, seed: u64) -> TestRunner {
+pub fn runner(cases: u32, seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config { cases, failure_persistence: None, ..Config::default() };

@@ -3,10 +3,11 @@
 mod clocks;
 mod faults;
 mod full;
-mod holes;
+pub mod holes;
 mod hostile;
 mod pages;
 mod races;
+mod registries;
 mod shapes;
 mod steps;
 mod under;
