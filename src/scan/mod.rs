@@ -13,6 +13,7 @@ pub mod endpoint;
 mod engine;
 mod events;
 mod file;
+mod footer;
 mod mapped;
 mod mapping;
 mod pages;

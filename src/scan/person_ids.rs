@@ -11,7 +11,8 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::columns::Bound;
 use super::engine::DECODING;
-use super::file::{Footer, OpenFile, Opened};
+use super::file::{OpenFile, Opened};
+use super::footer::Footer;
 use super::mapping::ids_with_texts;
 use super::ranges::{byte_ranges, open_reader};
 use super::{Progress, ScanContext, ScanError};

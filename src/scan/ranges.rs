@@ -9,7 +9,8 @@ use parquet::arrow::arrow_reader::{
 use parquet::file::metadata::RowGroupMetaData;
 
 use super::ScanError;
-use super::file::{Footer, OpenFile};
+use super::file::OpenFile;
+use super::footer::Footer;
 use crate::fetched::Fetched;
 
 /// Runs of rows shorter than this on average are decoded whole and filtered; longer ones are skipped

@@ -15,7 +15,8 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::ScanError;
 use super::deleted::Deleted;
-use super::file::{FooterRead, OpenFile, TAIL};
+use super::file::{OpenFile, TAIL};
+use super::footer::FooterRead;
 use super::types::arrow_metadata;
 use crate::fetched::Fetched;
 use crate::memory::{Budget, default_limit};

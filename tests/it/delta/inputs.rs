@@ -94,7 +94,10 @@ fn a_file_that_is_lost_or_whose_vector_is_leaves_a_hole_and_no_row() {
     assert_eq!(requests(&lake, &state), "6");
     let kept = fs::read(&file).unwrap();
     fs::remove_file(&file).unwrap();
-    is_hole(&["part-0.parquet", "version 1", "is not there any more"], "gone");
+    is_hole(
+        &["part-0.parquet", "version 1", "is not there, though version 1 is the latest"],
+        "gone",
+    );
     let verified = lake.afterscope(&["verify", "gone", "--inputs"]);
     differs(&verified, &["part-0.parquet is missing"]);
     fs::write(&file, b"PAR1 and no more").unwrap();

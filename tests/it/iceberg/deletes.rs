@@ -350,7 +350,7 @@ fn leave_holes(table: &Ice, lost: &[(&str, &[&str], [u64; 4])]) {
         std::fs::remove_file(&path).unwrap();
         let output = format!("lost-{number}");
         let args = ["--output", &output, "--state", "state"];
-        lake.run(&args).fails(3, &[file, "is not there any more", "--allow-incomplete"]);
+        lake.run(&args).fails(3, &[file, "is not there, though snapshot", "--allow-incomplete"]);
         let outcome = lake.run(&[&args[..], &["--allow-incomplete"]].concat()).succeeds();
         let totals = json!({
             "requests_allowed": left[0], "subjects_observed": left[1], "groups": left[2],
