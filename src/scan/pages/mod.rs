@@ -15,6 +15,7 @@ mod structs;
 mod tests;
 #[cfg(test)]
 mod tests_nested;
+mod texts;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use codes::{Codes, NARROW};
 use levels::{Valid, levels};
 use source::Pages;
 use structs::{Way, in_structs, way};
+use texts::Texts;
 
 use super::prune;
 use super::ranges::BATCH_ROWS;
@@ -126,7 +128,7 @@ enum Dictionary {
     None,
     Int32(Vec<i32>),
     Int64(Vec<i64>),
-    Texts(ArrayRef),
+    Texts(Texts),
 }
 
 /// One flat column of a row group.
@@ -229,12 +231,14 @@ impl FlatColumn {
                         _ => None,
                     },
                 )?;
-                let texts = match &self.dictionary {
-                    Dictionary::Texts(texts) => texts.clone(),
-                    _ => Arc::new(StringBuilder::new().finish()),
-                };
-                let codes = Int32Array::new(codes.into(), nulls);
-                Ok(Arc::new(DictionaryArray::try_new(codes, texts)?))
+                match &mut self.dictionary {
+                    Dictionary::Texts(texts) => Ok(Arc::new(texts.column(codes, nulls)?)),
+                    _ => {
+                        let texts = Arc::new(StringBuilder::new().finish());
+                        let codes = Int32Array::new(codes.into(), nulls);
+                        Ok(Arc::new(DictionaryArray::try_new(codes, texts)?))
+                    }
+                }
             }
         }
     }
@@ -368,10 +372,10 @@ impl FlatColumn {
         while self.page.is_none() && self.pages.peek()?.is_some_and(|page| page.is_dict) {
             self.next_page()?;
         }
-        Ok(match &self.dictionary {
-            Dictionary::Texts(texts) => Some(texts.clone()),
-            _ => None,
-        })
+        match &mut self.dictionary {
+            Dictionary::Texts(texts) => texts.all().map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Calls `take` with every row whose code stands for something in `meanings`, and what it stands
@@ -456,7 +460,7 @@ fn numbers<T: ArrowNativeType>(
     Ok(make_array(data))
 }
 
-fn dictionary(kind: Kind, bytes: &[u8], values: usize) -> Result<Dictionary> {
+fn dictionary(kind: Kind, bytes: &Bytes, values: usize) -> Result<Dictionary> {
     let short = || damaged("its dictionary ends early");
     Ok(match kind {
         Kind::Int32 => {
@@ -467,20 +471,7 @@ fn dictionary(kind: Kind, bytes: &[u8], values: usize) -> Result<Dictionary> {
             let value = |i| chunk(bytes, i).map(|b| i64::from_le_bytes(*b));
             Dictionary::Int64((0..values).map(value).collect::<Option<_>>().ok_or_else(short)?)
         }
-        Kind::Texts => {
-            let mut texts = StringBuilder::new();
-            let mut rest = bytes;
-            for _ in 0..values {
-                let (length, after) = rest.split_first_chunk().ok_or_else(short)?;
-                let length = index(u32::from_le_bytes(*length));
-                let (text, after) = after.split_at_checked(length).ok_or_else(short)?;
-                let text = std::str::from_utf8(text)
-                    .map_err(|e| damaged(format!("a text of its dictionary is not UTF-8: {e}")))?;
-                texts.append_value(text);
-                rest = after;
-            }
-            Dictionary::Texts(Arc::new(texts.finish()))
-        }
+        Kind::Texts => Dictionary::Texts(Texts::open(bytes, values)?),
     })
 }
 
