@@ -58,6 +58,9 @@ const LISTED_GROUP: u64 = 900;
 
 const MIB: u64 = 1 << 20;
 
+/// One part in so many of what is left beside the program is for delete files.
+const DELETES: u64 = 8;
+
 /// The program and its metadata.
 const BASE: u64 = 40 * MIB;
 
@@ -96,7 +99,7 @@ impl Budget {
         let decode = (rest / 4).clamp(8 * MIB, 512 * MIB);
         // Fetched bytes lie in buffers, and as many may wait to be used again. A pack takes two and a
         // half times its rows while it is sorted and written.
-        let deletes = (rest / 8).clamp(4 * MIB, 256 * MIB);
+        let deletes = (rest / DELETES).clamp(4 * MIB, 256 * MIB);
         let packs = rest.saturating_sub(prefetch * 2 + decode + deletes);
         Some(Self {
             prefetch,
@@ -167,9 +170,14 @@ impl Budget {
         MINIMUM + threads.saturating_sub(1).saturating_mul(EACH_MORE)
     }
 
+    /// The limit, in MB, that leaves so many bytes for what is read of a table's delete files at once.
+    pub fn for_deletes(bytes: u64) -> u64 {
+        Self::limit_for(bytes.saturating_mul(DELETES)).div_ceil(1_000_000)
+    }
+
     /// The limit that leaves `bytes` beside the program itself.
     pub fn limit_for(bytes: u64) -> u64 {
-        (BASE + bytes) * HELD_BACK / (HELD_BACK - 1)
+        BASE.saturating_add(bytes).saturating_mul(HELD_BACK) / (HELD_BACK - 1)
     }
 }
 

@@ -35,6 +35,7 @@ impl Deleted {
             DeletesError::Unsupported(what) => {
                 ScanError::Unsupported { file: file.shown.clone(), what }
             }
+            DeletesError::Room { file, needed } => ScanError::Memory { file, needed },
         })?;
         let mut starts = vec![0u64];
         for group in metadata.row_groups() {

@@ -361,7 +361,10 @@ pub(super) fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let code = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let hex = text.get(at + 1..at + 3);
+        // Numbers may have a sign.
+        let hex = hex.filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let code = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (byte, code) {
             (b'%', Some(code)) => {
                 out.push(code);
@@ -382,9 +385,11 @@ mod tests {
 
     #[test]
     fn partition_values_are_decoded_and_may_be_null() {
-        let found =
-            partitions("dt=2019-07-01/app=a%2Fb/x=__HIVE_DEFAULT_PARTITION__/part=0.parquet");
-        let expected = [("dt", Some("2019-07-01")), ("app", Some("a/b")), ("x", None)];
+        let found = partitions(
+            "dt=2019-07-01/app=a%2Fb/y=5%+1/x=__HIVE_DEFAULT_PARTITION__/part=0.parquet",
+        );
+        let expected =
+            [("dt", Some("2019-07-01")), ("app", Some("a/b")), ("y", Some("5%+1")), ("x", None)];
         let found: Vec<_> = found.iter().map(|p| (p.name.as_str(), p.value.as_deref())).collect();
         assert_eq!(found, expected);
     }

@@ -15,6 +15,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 
 use crate::fetched::Fetched;
 use crate::headers;
+use crate::memory::Budget;
 use crate::snapshot::DeletesError;
 use crate::store::{Pin, Store};
 
@@ -24,6 +25,9 @@ const TAIL: u64 = 64 << 10;
 /// Rows that are decoded at once.
 const BATCH_ROWS: usize = 8 << 10;
 
+/// Pages that take no more are read whatever the memory limit: it leaves as much beside the program.
+const LEAST_ROOM: u64 = 16 << 20;
+
 /// One version of a file.
 #[derive(Clone, Debug)]
 pub struct Pinned {
@@ -31,6 +35,8 @@ pub struct Pinned {
     /// Below the table's folder.
     pub path: String,
     pub pin: Pin,
+    /// Bytes that its pages may take while they are read: one of each column, with the column's dictionary.
+    pub room: u64,
 }
 
 impl Pinned {
@@ -118,26 +124,17 @@ impl Opened {
     /// checksums.
     ///
     /// # Errors
-    /// Storage failures, and damage.
+    /// Storage failures, damage, and pages that there is no room for.
     pub fn read(
         &self,
         group: usize,
         roots: &[usize],
     ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots.iter().copied());
-        let chunks = self.fetched(group, &mask)?;
-        if let Some(details) = self.metadata.metadata().row_groups().get(group) {
-            let leaves: Vec<usize> =
-                (0..details.num_columns()).filter(|leaf| mask.leaf_included(*leaf)).collect();
-            // Pages that do not say what they take are not measured: nobody asks here.
-            let pages = headers::look(details, &leaves, &chunks, u64::MAX);
-            let pages = pages.map_err(|e| self.file.damaged(e))?;
-            self.unchecked.fetch_or(pages.unchecked, Ordering::Relaxed);
-        }
-        self.decoded(group, mask, chunks)
+        self.masked(group, mask)
     }
 
-    /// A part of the columns of one row group.
+    /// A part of the columns of one row group, as [`Self::read`].
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -147,6 +144,18 @@ impl Opened {
         mask: ProjectionMask,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
         let chunks = self.fetched(group, &mask)?;
+        if let Some(details) = self.metadata.metadata().row_groups().get(group) {
+            let leaves: Vec<usize> =
+                (0..details.num_columns()).filter(|leaf| mask.leaf_included(*leaf)).collect();
+            let room = self.file.room.max(LEAST_ROOM);
+            let pages = headers::look(details, &leaves, &chunks, room);
+            let pages = pages.map_err(|e| self.file.damaged(e))?;
+            if pages.bytes > room {
+                let file = self.file.shown();
+                return Err(DeletesError::Room { file, needed: Budget::for_deletes(pages.bytes) });
+            }
+            self.unchecked.fetch_or(pages.unchecked, Ordering::Relaxed);
+        }
         self.decoded(group, mask, chunks)
     }
 

@@ -353,6 +353,9 @@ pub enum DeletesError {
 
     #[error("unsupported: {0}")]
     Unsupported(String),
+
+    #[error("{file}: its pages need a memory limit of {needed} MB\ngive more with --memory-limit")]
+    Room { file: String, needed: u64 },
 }
 
 /// A table as the manifest tells it.

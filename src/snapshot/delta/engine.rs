@@ -39,6 +39,7 @@ pub struct Engine {
 #[derive(Clone, Debug)]
 struct Folder {
     store: Store,
+    room: u64,
     /// The last failure of storage: the kernel passes errors on as texts, which do not say what kind of
     /// failure it was.
     failure: Arc<Mutex<Option<StoreError>>>,
@@ -51,9 +52,10 @@ struct Folder {
 }
 
 impl Engine {
-    pub fn new(store: Store) -> Self {
+    /// Checkpoints whose pages take more than `room` bytes at once are refused.
+    pub fn new(store: Store, room: u64) -> Self {
         let (failure, damage, read, held) = Default::default();
-        Self { folder: Arc::new(Folder { store, failure, damage, read, held }) }
+        Self { folder: Arc::new(Folder { store, room, failure, damage, read, held }) }
     }
 
     pub fn store(&self) -> &Store {
@@ -143,7 +145,7 @@ impl Folder {
             Err(error) => return Err(self.failed(error)),
         };
         lock(&self.read).insert(path.clone(), pin.clone());
-        let file = Pinned { store: self.store.clone(), path, pin };
+        let file = Pinned { store: self.store.clone(), path, pin, room: self.room };
         file.open_as(reader_options()).map_err(|e| self.unreadable(e))
     }
 

@@ -47,7 +47,7 @@ pub fn take(source: &Origin<'_>, at: &At, io: &Io) -> Result<Snapshot, SnapshotE
         .url
         .open(io)
         .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
-    let engine = Engine::new(store.clone());
+    let engine = Engine::new(store.clone(), source.deletes);
     let of = |error: Error| refused(source, at, &engine, &error);
     let choice = Choice::make(at, &engine).map_err(of)?;
     let log = Log::list(&store)

@@ -106,7 +106,10 @@ impl<'a> Plan<'a> {
                 }
             }
             (DataContentType::PositionDeletes, DataFileFormat::Parquet) => {
-                match entry.referenced.clone() {
+                // Bounds of one address name a file as `referenced_data_file` does.
+                let of_one = entry.addresses.as_ref().filter(|(least, greatest)| least == greatest);
+                let named = entry.referenced.clone().or_else(|| of_one.map(|of| of.0.clone()));
+                match named {
                     Some(data) => self.positions_of.entry(data).or_default().push(entry),
                     None => {
                         let key = entry.partition.clone();
@@ -274,7 +277,7 @@ impl<'a> Plan<'a> {
         let path = self.manifests.path(&entry.address)?;
         let pin = self.of.pin(self.there, store, &path, entry.size)?;
         self.files.borrow_mut().insert(path.clone(), pin.clone());
-        Ok(Pinned { store: store.clone(), path, pin })
+        Ok(Pinned { store: store.clone(), path, pin, room: self.of.source.deletes })
     }
 }
 

@@ -123,6 +123,9 @@ fn latest(names: &[String]) -> Result<String, String> {
     found.ok_or_else(|| "there is no metadata file".to_string())
 }
 
+/// A packed file of a few megabytes could take all memory: no table's metadata is as large as this.
+const MOST_UNPACKED: u64 = 128 << 20;
+
 /// Reads a metadata file.
 ///
 /// # Errors
@@ -137,7 +140,12 @@ pub fn read(store: &Store, path: &str) -> Result<Metadata, Refusal> {
     };
     let text = if bytes.starts_with(&[0x1F, 0x8B]) {
         let mut text = Vec::new();
-        GzDecoder::new(bytes.as_ref()).read_to_end(&mut text).map_err(|e| bad(&e))?;
+        let mut packed = GzDecoder::new(bytes.as_ref()).take(MOST_UNPACKED + 1);
+        packed.read_to_end(&mut text).map_err(|e| bad(&e))?;
+        if text.len() as u64 > MOST_UNPACKED {
+            let what = format!("{} unpacks to more than {MOST_UNPACKED} bytes", store.shown(path));
+            return Err(Refusal::Unsupported(what));
+        }
         text
     } else {
         bytes.to_vec()

@@ -175,7 +175,8 @@ fn file(
     let path = manifests.path(&entry.address)?;
     let partitions = partitions(entry, schema)?;
     let found = of.pin(there, store, &path, entry.size).map_err(Refusal::from).and_then(|pin| {
-        let pinned = Pinned { store: store.clone(), path: path.clone(), pin };
+        let (store, path, room) = (store.clone(), path.clone(), of.source.deletes);
+        let pinned = Pinned { store, path, pin, room };
         Ok((deletes.of(entry, &pinned)?, pinned.pin))
     });
     let (deletes, pin) = match found {

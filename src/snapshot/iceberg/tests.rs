@@ -29,7 +29,7 @@ fn write(at: &Path, store: &Store, path: &str, columns: Vec<(&str, ArrayRef)>) -
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let pin = store.head(path).unwrap().unwrap();
-    Pinned { store: store.clone(), path: path.into(), pin }
+    Pinned { store: store.clone(), path: path.into(), pin, room: 1 << 20 }
 }
 
 fn numbers(of: impl IntoIterator<Item = i64>) -> ArrayRef {
