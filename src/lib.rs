@@ -41,6 +41,7 @@ pub mod key;
 pub mod memory;
 pub mod moment;
 pub mod sample;
+pub mod seal;
 pub mod signature;
 pub mod sorter;
 pub mod store;

@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{
 use super::LedgerError;
 use super::merge::Names;
 use super::pack::{NAMES_KEY, PackNames, PersonColumn};
-use super::shelf::{Groups, checksum, footer_value, sized};
+use super::shelf::{Groups, checksum, footer_value, is_sealed, sized};
 use super::store::{Ledger, Pack};
 use crate::scan::Asked;
 use crate::scan::batch::{AccessBatch, IntColumn, KeyColumn, NONE, Outcome, Reject, translated};
@@ -42,6 +42,9 @@ impl OpenPack {
         let damaged =
             |reason: String| LedgerError::Damaged { pack: shelf.shown(&pack.name), reason };
         let parquet = Arc::new(shelf.metadata(&pack.name, &sized(pack.size))?);
+        if !is_sealed(&parquet) {
+            return Err(damaged("its footer does not match its seal".into()));
+        }
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata =
             ArrowReaderMetadata::try_new(parquet, options).map_err(|e| damaged(e.to_string()))?;

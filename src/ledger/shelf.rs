@@ -236,18 +236,30 @@ impl Encoder {
         Ok(Bytes::from(bytes))
     }
 
-    /// The bytes that end the object, with these keys in its footer.
+    /// The bytes that end the object.
     ///
     /// # Errors
     /// [`LedgerError::Internal`] only.
-    pub fn finish<'a>(
+    pub fn finish(self) -> Result<Bytes, LedgerError> {
+        Ok(Bytes::from(self.writer.into_inner().map_err(|e| internal(&e))?))
+    }
+
+    /// The same, with these keys in the footer, and a seal by which a change of it is noticed.
+    ///
+    /// # Errors
+    /// [`LedgerError::Internal`] only.
+    pub fn finish_sealed<'a>(
         mut self,
         footer: impl IntoIterator<Item = (&'a str, String)>,
     ) -> Result<Bytes, LedgerError> {
-        for (key, json) in footer {
-            self.writer.append_key_value_metadata(KeyValue::new(key.to_string(), json));
+        let values: Vec<KeyValue> =
+            footer.into_iter().map(|(key, json)| KeyValue::new(key.to_string(), json)).collect();
+        let parts = values.iter().map(|kv| (kv.key.as_str(), kv.value.as_deref()));
+        let seal = seal(parts, self.writer.flushed_row_groups());
+        for value in values.into_iter().chain([KeyValue::new(SEAL_KEY.to_string(), seal)]) {
+            self.writer.append_key_value_metadata(value);
         }
-        Ok(Bytes::from(self.writer.into_inner().map_err(|e| internal(&e))?))
+        self.finish()
     }
 }
 
@@ -266,6 +278,49 @@ pub fn group_bytes(group: &RowGroupMetaData) -> std::ops::Range<u64> {
 pub fn checksum(bytes: &[u8]) -> String {
     // It finds damage. Who forges a pack can forge its checksum, whatever the hash.
     hex(&xxh3_128(bytes).to_be_bytes())
+}
+
+/// The footer's key of its seal.
+const SEAL_KEY: &str = "afterscope.seal";
+
+/// What of a footer decides which rows are read, and how: our own values, and of each row group its place, its
+/// rows, its columns and the extremes by which it is passed over. Row groups have checksums of their own.
+fn seal<'a>(
+    values: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    groups: impl IntoIterator<Item = &'a RowGroupMetaData>,
+) -> String {
+    let mut text = String::new();
+    // The library has a key of its own.
+    for (key, value) in values.filter(|(key, _)| key.starts_with("afterscope.")) {
+        text.push_str(&format!("{key} {}\n", checksum(value.unwrap_or_default().as_bytes())));
+    }
+    for group in groups {
+        text.push_str(&format!("rows {}\n", group.num_rows()));
+        for column in group.columns() {
+            // Not as a range: of a damaged footer that is none.
+            let first = column.dictionary_page_offset().unwrap_or(-1);
+            let place = (first, column.data_page_offset(), column.compressed_size());
+            let extremes = column.statistics().map(|s| {
+                let hex = |bytes: Option<&[u8]>| bytes.map(hex);
+                (hex(s.min_bytes_opt()), hex(s.max_bytes_opt()), s.null_count_opt())
+            });
+            let of = column.column_descr();
+            let name = of.path().string();
+            let shape = (of.max_def_level(), of.max_rep_level(), column.num_values());
+            let kind = format!("{} {}", of.physical_type(), of.converted_type());
+            text.push_str(&format!("{name} {kind} {shape:?} {place:?} {extremes:?}\n"));
+        }
+    }
+    checksum(text.as_bytes())
+}
+
+/// Whether a footer is as it was written.
+pub fn is_sealed(metadata: &ParquetMetaData) -> bool {
+    let Some(all) = metadata.file_metadata().key_value_metadata() else { return false };
+    let own = all.iter().find(|kv| kv.key == SEAL_KEY).and_then(|kv| kv.value.as_deref());
+    let others = all.iter().filter(|kv| kv.key != SEAL_KEY);
+    let parts = others.map(|kv| (kv.key.as_str(), kv.value.as_deref()));
+    own == Some(seal(parts, metadata.row_groups()).as_str())
 }
 
 /// A value of an object's footer.

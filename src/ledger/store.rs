@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use super::LedgerError;
 use super::pack::{FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit};
-use super::shelf::{NewObject, Shelf, footer_value};
+use super::shelf::{NewObject, Shelf, footer_value, is_sealed};
 use crate::key::IdKind;
 use crate::moment::Moment;
 use crate::scan::batch::NONE;
 use crate::scan::{Asked, UnitRecord};
+use crate::seal::{seal, unseal};
 use crate::store::{Pin, Store};
 
 const INDEX: &str = "index.json";
@@ -99,8 +100,10 @@ impl Ledger {
     pub fn packs(&self) -> Result<Vec<Pack>, LedgerError> {
         let listed = self.store().list(PACKS)?;
         let mut known: HashMap<String, Pack> = HashMap::new();
+        // One that was cut short or altered is none: the packs say the same.
         if let Some((bytes, _)) = self.store().read(INDEX)?
-            && let Ok(index) = serde_json::from_slice::<Index>(&bytes)
+            && let Ok(text) = unseal(&bytes)
+            && let Ok(index) = serde_json::from_str::<Index>(text)
             && index.format == super::pack::FORMAT
         {
             known = index.packs.into_iter().map(|p| (p.name.clone(), p)).collect();
@@ -123,9 +126,9 @@ impl Ledger {
     /// Storage failures.
     pub fn write_index(&self, packs: &[Pack]) -> Result<(), LedgerError> {
         let index = Index { format: super::pack::FORMAT, packs: packs.to_vec() };
-        let bytes = serde_json::to_vec(&index)
+        let text = serde_json::to_string(&index)
             .map_err(|e| LedgerError::Internal { what: e.to_string() })?;
-        self.store().replace(INDEX, Bytes::from(bytes))?;
+        self.store().replace(INDEX, Bytes::from(seal(&text)))?;
         Ok(())
     }
 
@@ -140,6 +143,9 @@ impl Ledger {
         let format = plain.pointer("/lineage/format").and_then(Value::as_u64);
         if format != Some(u64::from(super::pack::FORMAT)) {
             return Ok(None);
+        }
+        if !is_sealed(&metadata) {
+            return Err(damaged("its footer does not match its seal".into()));
         }
         let footer = serde_json::from_value(plain).map_err(|e| damaged(e.to_string()))?;
         Ok(Some(Pack { name: name.to_string(), size: pin.size, footer }))

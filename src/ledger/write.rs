@@ -385,7 +385,7 @@ impl PackEncoder {
         self.footer.names_checksum = checksum(names.as_bytes());
         self.footer.checksums = std::mem::take(&mut self.groups.checksums);
         let footer = serde_json::to_string(&self.footer).map_err(|e| internal(&e))?;
-        let bytes = self.groups.finish([(FOOTER_KEY, footer), (NAMES_KEY, names)])?;
+        let bytes = self.groups.finish_sealed([(FOOTER_KEY, footer), (NAMES_KEY, names)])?;
         Ok((self.footer, bytes))
     }
 }

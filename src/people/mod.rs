@@ -35,7 +35,7 @@ pub use members::{
 pub use residency::{Found, Residence, ResidencyCursor, ResidencyPack, Resident};
 
 /// Version of both formats; part of every pack's name.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The folder of the packs below the state.
 const FOLDER: &str = "people";

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
 use crate::ledger::LedgerError;
-use crate::ledger::shelf::{Encoder, Groups, NewObject, Shelf, footer_value, internal, sized};
+use crate::ledger::shelf::{
+    Encoder, Groups, NewObject, Shelf, footer_value, internal, is_sealed, sized,
+};
 
 /// The footer's key.
 const FOOTER_KEY: &str = "afterscope.people";
@@ -140,7 +142,7 @@ impl TableWriter {
             let checksums = std::mem::take(&mut encoder.checksums);
             let footer = Footer { rows: self.rows, checksums, about };
             let json = serde_json::to_string(&footer).map_err(|e| internal(&e))?;
-            self.object.write(encoder.finish([(FOOTER_KEY, json)])?)?;
+            self.object.write(encoder.finish_sealed([(FOOTER_KEY, json)])?)?;
         }
         self.object.finish()?;
         Ok(())
@@ -181,6 +183,9 @@ impl Table {
         let Some(pin) = shelf.head(name)? else { return Ok(None) };
         let damaged = |reason: String| LedgerError::Damaged { pack: shelf.shown(name), reason };
         let parquet = shelf.metadata(name, &sized(pin.size))?;
+        if !is_sealed(&parquet) {
+            return Err(damaged("its footer does not match its seal".into()));
+        }
         let json = footer_value(&parquet, FOOTER_KEY)
             .ok_or_else(|| damaged("it has no afterscope footer".into()))?;
         let footer: Footer<F> = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;

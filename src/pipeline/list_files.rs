@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::impact::{Table, TableSpec, parquet_properties};
 use crate::key::hex;
 use crate::ledger::shelf::Encoder;
-use crate::publish::seal;
+use crate::seal::seal;
 use crate::store::{Store, StoreError, Upload};
 
 /// Marks a folder as that of a list: nothing else may ever lie there.
@@ -175,7 +175,7 @@ impl ListFiles<'_> {
     /// # Errors
     /// Storage failures.
     pub fn finish(mut self, about: Value) -> Result<u64, Error> {
-        self.parquet.write(self.encoder.finish([])?)?;
+        self.parquet.write(self.encoder.finish()?)?;
         let files = [self.parquet.finish()?, self.csv.finish()?];
         let mut all = Map::new();
         if let Value::Object(about) = about {

@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError};
 use merkle::Merkle;
 
 pub use latest::{FOLDER as LATEST_FOLDER, Latest, POINTER, read as read_latest};
-pub use manifest::{Manifest, Output, seal, unseal};
+pub use manifest::{Manifest, Output};
 
 /// Marks a folder as ours: nothing is ever written among another program's files.
 pub const OWNER: &str = "afterscope-output.json";

@@ -11,7 +11,8 @@ use crate::hidden::in_json;
 use crate::impact::{Table, csv_cell, escaped};
 use crate::key::{hex, unhex};
 use crate::publish::merkle::{self, Hash, Merkle, Part, Paths, climb, leaf};
-use crate::publish::{MANIFEST, Manifest, seal, sha256, unseal};
+use crate::publish::{MANIFEST, Manifest, sha256};
+use crate::seal::{seal, unseal};
 
 /// Version of the file's form.
 const FORMAT: u32 = 1;

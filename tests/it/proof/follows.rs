@@ -237,7 +237,7 @@ fn a_figure_that_changed_without_a_cause_ends_the_run() {
             output["bytes"] = bytes.len().into();
         }
     }
-    let text = afterscope::publish::seal(&serde_json::to_string_pretty(&forged).unwrap());
+    let text = afterscope::seal::seal(&serde_json::to_string_pretty(&forged).unwrap());
     fs::write(&path, text).unwrap();
     let before = lake.files();
     let late = call("2019-07-04T08:00:00Z", "app-1", 1);

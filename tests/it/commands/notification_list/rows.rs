@@ -187,7 +187,7 @@ fn its_last_line_proves_the_rest_and_its_hashes_hold() {
     listed(&lake, &[]);
     let files = files(&lake);
     let json = &files["notification_list.json"];
-    let about: Value = serde_json::from_str(afterscope::publish::unseal(json).unwrap()).unwrap();
+    let about: Value = serde_json::from_str(afterscope::seal::unseal(json).unwrap()).unwrap();
     assert_eq!(about["ids"], json!({ "hashed": false }));
     assert_eq!(
         (&about["as_of"], &about["verdict"]),
