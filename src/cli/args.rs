@@ -216,10 +216,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME")]
     pub as_of: String,
     /// Key all ids with a secret, by reference: env:NAME or file:PATH.
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, value_name = "REFERENCE", allow_hyphen_values = true)]
     pub id_key: Option<String>,
     /// Sign the manifest with an Ed25519 private key (PKCS#8 PEM): a path, file:PATH or env:NAME.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub sign_key: Option<String>,
     /// The report that this one follows: latest, a run id of the output, or none. change_log then explains
     /// every figure that changed.
@@ -307,7 +307,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "KEY=VALUE", requires = "recompute")]
     pub set: Vec<String>,
     /// As for `run`, where it was given there: env:NAME or file:PATH.
-    #[arg(long, value_name = "REFERENCE", requires = "recompute")]
+    #[arg(long, value_name = "REFERENCE", requires = "recompute", allow_hyphen_values = true)]
     pub id_key: Option<String>,
     /// Memory for --recompute: 512MB, 4GiB. Default: a quarter of the machine.
     #[arg(long, value_name = "BYTES", requires = "recompute")]
@@ -459,7 +459,7 @@ pub struct NotificationListArgs {
     #[arg(long = "app", value_name = "ID")]
     pub apps: Vec<String>,
     /// Write keyed hashes in place of ids, with a secret by reference: env:NAME or file:PATH.
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, value_name = "REFERENCE", allow_hyphen_values = true)]
     pub hash_key: Option<String>,
 }
 

@@ -228,7 +228,8 @@ fn one_changed_byte_of_what_a_pack_says_of_itself_is_noticed() {
     let length = std::fs::read(&pack).unwrap();
     let footer = u32::from_le_bytes(length[length.len() - 8..length.len() - 4].try_into().unwrap());
     let from = length.len() - 8 - footer as usize;
-    let refused = (from..length.len()).step_by(2).filter(|at| changed(&pack, *at, *at as u8 % 8)).count();
+    let refused =
+        (from..length.len()).step_by(2).filter(|at| changed(&pack, *at, *at as u8 % 8)).count();
     // Some bytes say nothing that anybody relies on.
     assert!(refused * 4 > footer as usize, "{refused} of {footer}");
 }

@@ -78,7 +78,9 @@ impl StoreError {
             let kind = StoreErrorKind::NotFound;
             return Self { kind, object, reason: format!("the {what} does not exist") };
         }
-        if whole.contains("RequestTimeTooSkewed") || reason.contains("RequestTimeTooSkewed") {
+        // From here on the whole answer is looked at, and what is shown of it is little.
+        let (answer, reason) = (reason.clone(), shown(reason));
+        if whole.contains("RequestTimeTooSkewed") || answer.contains("RequestTimeTooSkewed") {
             let reason = format!("{reason}\nset the clock of this machine right");
             return Self { kind: StoreErrorKind::Denied, object, reason };
         }
@@ -96,8 +98,8 @@ impl StoreError {
             _ => match io_kind(error).and_then(of_io) {
                 Some(kind) => kind,
                 // Listings of some services come with the status alone.
-                _ if matches!(status(&reason), Some(401 | 403)) => StoreErrorKind::Denied,
-                _ if status(&reason) == Some(404) => StoreErrorKind::NotFound,
+                _ if matches!(status(&answer), Some(401 | 403)) => StoreErrorKind::Denied,
+                _ if status(&answer) == Some(404) => StoreErrorKind::NotFound,
                 // Some services answer so with the status of a bad request.
                 _ if whole.contains("ExpiredToken") => StoreErrorKind::Denied,
                 _ if whole.contains("File system loop") => StoreErrorKind::Settings,
@@ -133,6 +135,35 @@ pub fn is_full(error: &std::io::Error) -> bool {
 fn status(reason: &str) -> Option<u16> {
     let rest = reason.strip_prefix("Server returned non-2xx status code: ")?;
     rest.get(..3)?.parse().ok()
+}
+
+/// What is shown of a failure. Of an answer it is the status, and the service's code and message: some services
+/// repeat what was asked, with tokens and signatures in it.
+fn shown(reason: String) -> String {
+    const MOST: usize = 300;
+    let cut = |text: &str| text.chars().take(MOST).collect::<String>();
+    if status(&reason).is_none() {
+        return if reason.len() > 4 * MOST { format!("{} …", cut(&reason)) } else { reason };
+    }
+    // The phrase behind the number holds no colon.
+    let colons = reason.match_indices(": ").map(|(at, _)| at).nth(1);
+    let (status, body) = reason.split_at(colons.unwrap_or(reason.len()));
+    let said = |name: &str| said(body, name).map(cut);
+    let said: Vec<String> = [said("Code"), said("Message")].into_iter().flatten().collect();
+    if said.is_empty() { status.to_string() } else { format!("{status}: {}", said.join(": ")) }
+}
+
+/// A value of an answer in XML or JSON, by its name in XML.
+fn said<'a>(body: &'a str, name: &str) -> Option<&'a str> {
+    let xml = || {
+        let (_, rest) = body.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once('<')?.0)
+    };
+    let json = || {
+        let (_, rest) = body.split_once(&format!("\"{}\":", name.to_lowercase()))?;
+        Some(rest.trim_start().trim_start_matches('"').split(['"', ',', '}']).next()?)
+    };
+    xml().or_else(json).map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// What is not there, where a service says that it is not an object but what holds objects.
@@ -172,4 +203,27 @@ fn io_kind(error: &OsError) -> Option<std::io::ErrorKind> {
         cause = inner.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_answer_only_what_names_the_failure_is_shown() {
+        let status = "Server returned non-2xx status code: 403 Forbidden";
+        let body = "<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>The signature differs.</Message><StringToSign>AWS4-HMAC-SHA256 x-amz-security-token:TOKEN</StringToSign></Error>";
+        let expected = format!("{status}: SignatureDoesNotMatch: The signature differs.");
+        assert_eq!(shown(format!("{status}: {body}")), expected);
+        let body = r#"{"error": {"code": 403, "message": "no access", "details": "TOKEN"}}"#;
+        assert_eq!(shown(format!("{status}: {body}")), format!("{status}: 403: no access"));
+        assert_eq!(shown(format!("{status}: <html>TOKEN</html>")), status);
+        assert_eq!(shown(format!("{status}: TOKEN")), status);
+        let long = format!("{status}: <Message>{}</Message>", "x".repeat(100_000));
+        assert!(shown(long).len() < 400);
+        assert_eq!(
+            shown("the connection was reset: by peer: 5".into()),
+            "the connection was reset: by peer: 5"
+        );
+    }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use object_store::azure::{AzureConfigKey as Key, MicrosoftAzureBuilder};
 
-use super::{Access, Closed, Opened, Service, endpoint, environment, is_true, retry, variable};
+use super::{
+    Access, Closed, Opened, Service, check_endpoint, endpoint, environment, is_true, retry,
+    variable,
+};
 use crate::store::remote::{Account, Located, Remote, Written};
 
 pub static AZURE: Service = Service {
@@ -203,6 +206,7 @@ fn connection_string(text: &str) -> Result<Vec<(Key, String)>, Closed> {
             "AccountKey" => Key::AccessKey,
             "SharedAccessSignature" => Key::SasKey,
             "BlobEndpoint" => {
+                check_endpoint("BlobEndpoint in AZURE_STORAGE_CONNECTION_STRING", value)?;
                 if value.starts_with("http://") {
                     found.push((
                         Key::Client(object_store::ClientConfigKey::AllowHttp),

@@ -34,6 +34,11 @@ fn open(remote: &Remote, access: &Access<'_>) -> Opened {
     let mut plain = own.is_some_and(|key| key.contains("http://"));
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_config(Key::Client(ClientConfigKey::AllowHttp), plain.to_string());
+    if let Some(key) = variable("GOOGLE_SERVICE_ACCOUNT_KEY").filter(|_| own.is_none())
+        && !is_object(&key)
+    {
+        return Err(Closed::Settings(format!("GOOGLE_SERVICE_ACCOUNT_KEY {NO_KEY}")));
+    }
     if let (None, Some(path)) = (own, variable("SERVICE_ACCOUNT")) {
         builder = builder.with_service_account_path(path);
     }
@@ -46,6 +51,9 @@ fn open(remote: &Remote, access: &Access<'_>) -> Opened {
         }
     }
     if let Some(key) = own {
+        if !is_object(key) {
+            return Err(Closed::Settings(format!("store.service_account_key {NO_KEY}")));
+        }
         builder = builder.with_service_account_key(key);
     }
     let has = |key: &Key| builder.get_config_value(key).is_some();
@@ -74,6 +82,13 @@ fn open(remote: &Remote, access: &Access<'_>) -> Opened {
         builder = builder.with_skip_signature(true);
     }
     Ok(Arc::new(builder.build()?))
+}
+
+/// The library would repeat what it cannot read.
+const NO_KEY: &str = "leads to no JSON object; give the key file that Google Cloud gave, as it is";
+
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok_and(|key| key.is_object())
 }
 
 /// Whether gcloud's own file of credentials is there, which object_store reads.

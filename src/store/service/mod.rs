@@ -104,12 +104,37 @@ pub fn open(
     let settings =
         |reason: String| StoreError::new(StoreErrorKind::Settings, remote.to_string(), reason);
     let secrets = secret::read(options).map_err(settings)?;
+    refuse_controls(&secrets).map_err(settings)?;
     let access = Access { options, secrets, meter: traffic.meter(&remote.root) };
     (remote.service.open)(remote, &access).map_err(|closed| match closed {
         Closed::Settings(reason) => settings(reason),
         // Nothing was asked yet: it is what was set, not the service.
         Closed::Store(error) => settings(error.to_string()),
     })
+}
+
+/// No header takes a line end, and the library does not expect one: a file of variables that was written elsewhere
+/// has them.
+fn refuse_controls(secrets: &Settings) -> Result<(), String> {
+    const PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+    let own = secrets.0.iter().map(|(name, value)| (format!("store.{name}"), value.clone()));
+    // Keys of service accounts are JSON on several lines.
+    let mut odd: Vec<String> = variables
+        .chain(own)
+        .filter(|(name, _)| !name.to_ascii_lowercase().ends_with("service_account_key"))
+        .filter(|(_, value)| value.chars().any(char::is_control))
+        .map(|(name, _)| name)
+        .collect();
+    odd.sort();
+    match odd.first() {
+        Some(name) => Err(format!(
+            "{name} holds a character that no request can carry, such as a line end; take it out"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Values by name that are never printed.

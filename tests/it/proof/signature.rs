@@ -190,3 +190,13 @@ fn openssl_makes_keys_and_agrees_with_the_signature() {
     wrong[7] = "other.json";
     assert!(!openssl(&lake, &wrong).unwrap().0);
 }
+
+#[test]
+fn a_key_that_stands_where_its_reference_should_is_not_repeated() {
+    let lake = Lake::standard();
+    let secret = KEY.lines().nth(1).unwrap();
+    for flag in ["--sign-key", "--id-key"] {
+        let outcome = lake.run(&[flag, KEY]).fails(1, &["reference"]);
+        assert!(!outcome.stderr.contains(secret) && !outcome.stdout.contains(secret), "{flag}");
+    }
+}

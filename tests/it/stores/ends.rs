@@ -202,3 +202,26 @@ fn a_token_is_sent_to_a_web_server_and_never_shown() {
     }
     assert!(text.contains("env:LOG_TOKEN"));
 }
+
+/// As they come from a file of variables that was written on another system.
+#[test]
+fn credentials_with_a_line_end_are_told_by_their_name() {
+    let lake = Lake::standard();
+    for (name, url) in [
+        ("AWS_SESSION_TOKEN", "s3://bucket/logs/"),
+        ("AZURE_STORAGE_TOKEN", "az://account/container/logs/"),
+    ] {
+        let set = format!("source.0.url={url}");
+        let mut command = lake.command(&run_args(&["--set", &set]));
+        command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "secret");
+        command.env(name, "hunter2\r");
+        let outcome = Outcome::of(&lake, command.output().unwrap());
+        let outcome = outcome.fails(1, &[name, "a line end", "take it out"]);
+        assert!(!outcome.stderr.contains("hunter2"), "{outcome:#?}");
+    }
+    let mut command = lake.command(&run_args(&["--set", "source.0.url=gs://bucket/logs/"]));
+    command.env("GOOGLE_SERVICE_ACCOUNT_KEY", "\"hunter2\"");
+    let outcome = Outcome::of(&lake, command.output().unwrap());
+    let outcome = outcome.fails(1, &["GOOGLE_SERVICE_ACCOUNT_KEY", "no JSON object"]);
+    assert!(!outcome.stderr.contains("hunter2"), "{outcome:#?}");
+}
