@@ -216,7 +216,7 @@ fn of_inputs(prepared: &Prepared<'_>, details: &Value) -> Option<String> {
     let mut then = BTreeMap::new();
     for source in array(details, "sources") {
         for file in array(source, "files") {
-            let pin = ["bytes", "e_tag", "version", "deletes"].map(|key| file.get(key));
+            let pin = ["bytes", "e_tag", "version", "deletes", "values"].map(|key| file.get(key));
             let pin = json!(pin);
             let (name, pin) = line(text(source, "name"), text(file, "url"), &pin);
             then.insert(name, pin);
@@ -225,7 +225,7 @@ fn of_inputs(prepared: &Prepared<'_>, details: &Value) -> Option<String> {
     let mut now = BTreeMap::new();
     for source in &prepared.sources {
         for (url, pin) in &source.wanted.files {
-            let pin = json!([pin.size, pin.e_tag, pin.version, pin.deletes]);
+            let pin = json!([pin.size, pin.e_tag, pin.version, pin.deletes, pin.values]);
             let (name, pin) = line(&source.plan.name, url, &pin);
             now.insert(name, pin);
         }

@@ -290,7 +290,8 @@ impl VersionOf<'_> {
         let found = there.get(&path).cloned();
         let pin = found.unwrap_or(Pin { size, ..Pin::default() });
         // No pack serves for it: some may hold its deleted rows.
-        let pin = Pin { deletes: Some(format!("lost with {file}")), ..pin };
+        let gone = Some(format!("lost with {file}"));
+        let pin = Pin { deletes: gone, values: table::values_id(&partitions), ..pin };
         Ok(SnapshotFile {
             partitions,
             rows: None,

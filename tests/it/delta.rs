@@ -2,6 +2,7 @@
 
 pub mod inputs;
 mod statistics;
+mod values;
 mod versions;
 
 use std::fs;

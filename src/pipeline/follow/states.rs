@@ -40,6 +40,8 @@ struct ThenFile {
     version: Option<String>,
     #[serde(default)]
     deletes: Option<String>,
+    #[serde(default)]
+    values: Option<String>,
     /// Null where it could not be read.
     rows: Option<u64>,
 }
@@ -54,8 +56,9 @@ struct ThenUnreadable {
 fn files_of(then: &Then) -> BTreeMap<&str, Pin> {
     let read = then.files.iter().filter(|file| file.rows.is_some());
     read.map(|f| {
-        let (e_tag, version, deletes) = (f.e_tag.clone(), f.version.clone(), f.deletes.clone());
-        (f.url.as_str(), Pin { size: f.bytes, e_tag, version, deletes })
+        let (e_tag, version) = (f.e_tag.clone(), f.version.clone());
+        let (deletes, values) = (f.deletes.clone(), f.values.clone());
+        (f.url.as_str(), Pin { size: f.bytes, e_tag, version, deletes, values })
     })
     .collect()
 }

@@ -34,6 +34,7 @@ use self::place::Location;
 use self::refusal::Refusal;
 use self::version::Choice;
 use super::rows::Pinned;
+use super::table::values_id;
 use super::{
     NAME_ANOTHER, Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles,
     TableSchema, VersionOf, other_format, there,
@@ -186,9 +187,10 @@ fn file(
         Err(refusal) => return Err(refusal),
     };
     let size = pin.size;
+    let (gone, values) = (deletes.as_ref().map(|d| d.id.clone()), values_id(&partitions));
     Ok(SnapshotFile {
         path,
-        pin: Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin },
+        pin: Pin { deletes: gone, values, ..pin },
         partitions,
         deletes,
         rows: Some(entry.rows),
