@@ -192,8 +192,12 @@ pub fn prepare_with<'a>(
         let endpoints =
             if source.mapping.endpoint.is_some() { endpoints_text.as_str() } else { "" };
         let pruning = if plan.pruning { "" } else { "\0no pruning" };
-        // Days are known for all rows only where somebody asked.
-        let days = if source.expected.is_some() { "\0all days" } else { "" };
+        // Days are known for all rows only where somebody asked; of a table, for those that are not deleted.
+        let days = match (&source.expected, &snapshot.table) {
+            (None, _) => "",
+            (Some(_), None) => "\0all days",
+            (Some(_), Some(_)) => "\0all days of live rows",
+        };
         // A column that the table calls otherwise now is another column of its files.
         let table = snapshot.table.as_ref().map(|table| {
             format!("\0{}\0{}", table.format, table.schema.reading(&source.mapping.paths()))
