@@ -2,6 +2,7 @@
 
 pub mod covered;
 pub mod inputs;
+mod later;
 mod statistics;
 mod values;
 mod versions;

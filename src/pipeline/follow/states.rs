@@ -1,6 +1,6 @@
 //! Counts between the followed report and this one: which files, read how, each state has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -277,6 +277,21 @@ fn known(then: &[Then], prepared: &Prepared<'_>) -> bool {
     then.iter().all(|then| prepared.sources.iter().any(|source| source.plan.name == then.name))
 }
 
+/// Of files that are as they were, what the table tells `now`; what it told of others nobody knows.
+fn tell(wanted: &mut Wanted, now: &Wanted) {
+    let places: HashMap<&(String, Pin), usize> =
+        now.files.iter().enumerate().map(|(place, file)| (file, place)).collect();
+    for (place, file) in wanted.files.iter().enumerate() {
+        match places.get(file) {
+            None => _ = wanted.untold.insert(place),
+            Some(own) => {
+                let told = now.unopened.get(own).cloned();
+                wanted.unopened.extend(told.map(|told| (place, told)));
+            }
+        }
+    }
+}
+
 /// A source in a state; `None` where the ledger does not hold its rows.
 fn state_of<'a>(
     state: Cause,
@@ -335,9 +350,12 @@ fn state_of<'a>(
         lineage: lineage.clone(),
         asked: asked.clone(),
         files,
-        unopened: None,
+        unopened: HashMap::new(),
+        untold: HashSet::new(),
     };
-    let (old, mut new) = (wanted(read_then, old), wanted(current, new));
+    let (mut old, mut new) = (wanted(read_then, old), wanted(current, new));
+    tell(&mut new, &source.wanted);
+    old.untold = (0..old.files.len()).collect();
     let selection = new.select(packs).joined(old.select(packs), new.files.len());
     if !selection.missing.is_empty() {
         return None;
