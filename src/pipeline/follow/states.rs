@@ -366,9 +366,8 @@ fn state_of<'a>(
         state < Cause::MissingFile
             || state < Cause::LateFile && now.contains_key(source.shown(&bad.file).as_str())
     });
-    let mut unreadable: Vec<Unreadable> = was_bad
-        .map(|bad| Unreadable { path: bad.file.clone(), reason: bad.reason.clone() })
-        .collect();
+    let mut unreadable: Vec<Unreadable> =
+        was_bad.map(|bad| Unreadable::new(bad.file.clone(), bad.reason.clone())).collect();
     if state >= Cause::MissingFile {
         let known = |bad: &&Unreadable| !unreadable.iter().any(|other| other.path == bad.path);
         let more: Vec<Unreadable> = filled.unreadable.iter().filter(known).cloned().collect();

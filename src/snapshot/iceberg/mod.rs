@@ -230,6 +230,7 @@ fn refused(source: &Origin<'_>, version: &str, refusal: Refusal) -> SnapshotErro
             version: version.to_string(),
             file,
             reason,
+            guess: String::new(),
             way: NAME_ANOTHER,
         },
         Refusal::Store(error) => SnapshotError::Store { source_name, error },
