@@ -106,8 +106,9 @@ fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String))
     };
     let (old, new) = (files(before), files(after));
     let ends = [before, after].map(|of| Moment::parse_rfc3339(&text(of, "/as_of")));
-    let pin =
-        |file: &Value| ["/bytes", "/e_tag", "/version", "/deletes"].map(|path| text(file, path));
+    let pin = |file: &Value| {
+        ["/bytes", "/e_tag", "/version", "/deletes", "/values"].map(|path| text(file, path))
+    };
     // A file without rows could not be read.
     let is_read = |file: &&Value| file.get("rows").is_some_and(|rows| !rows.is_null());
     for (key, file) in &new {
@@ -120,10 +121,15 @@ fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String))
             (None, Some(_)) => {
                 push(Cause::LateFile, format!("{url} ({rows} rows, source {source})"));
             }
-            (Some(was), Some(_)) if pin(was) != pin(file) => push(
-                Cause::RewrittenFile,
-                format!("{url} ({} rows became {rows}, source {source})", text(was, "/rows")),
-            ),
+            (Some(was), Some(_)) if pin(was) != pin(file) => {
+                let [then, now] = [was, file].map(|file| text(file, "/values"));
+                let told = if then == now { "" } else { ", with other partition values" };
+                let rows_then = text(was, "/rows");
+                push(
+                    Cause::RewrittenFile,
+                    format!("{url} ({rows_then} rows became {rows}{told}, source {source})"),
+                );
+            }
             (Some(was), None) => push(
                 Cause::MissingFile,
                 format!("{url} cannot be read ({} rows then, source {source})", text(was, "/rows")),

@@ -226,9 +226,12 @@ pub struct Wanted {
     pub asked: Asked,
     /// Address and pin, in the order of the snapshot.
     pub files: Vec<(String, Pin)>,
-    /// What the table tells of files that need not be opened, by their place in `files`: a pack that knows
-    /// another story of one does not serve it. `None` where nobody knows what the table told.
-    pub unopened: Option<HashMap<usize, UnitRecord>>,
+    /// What the table tells of files that need not be opened, by their place in `files`. A pack that knows
+    /// another story of one does not serve it, nor does one that read it: what a run publishes would hang on
+    /// which runs came before.
+    pub unopened: HashMap<usize, UnitRecord>,
+    /// Places in `files` of those of which nobody knows what the table told: any pack serves them.
+    pub untold: HashSet<usize>,
 }
 
 /// Which packs serve which row groups.
@@ -249,9 +252,10 @@ impl Wanted {
     pub fn select(&self, packs: &[Pack]) -> Selection {
         let by_address: HashMap<(&str, &Pin), usize> =
             self.files.iter().enumerate().map(|(i, (a, p))| ((a.as_str(), p), i)).collect();
-        let is_told = |file: &usize, record: &UnitRecord| match &self.unopened {
-            Some(told) if record.unopened => told.get(file) == Some(record),
-            _ => true,
+        let is_told = |file: &usize, record: &UnitRecord| match self.unopened.get(file) {
+            _ if self.untold.contains(file) => true,
+            Some(told) => told == record,
+            None => !record.unopened,
         };
         let file_of = |unit: &PackUnit| {
             let file = by_address.get(&(unit.file.as_str(), &unit.pin)).copied();

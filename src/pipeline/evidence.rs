@@ -352,8 +352,10 @@ fn files(source: &Source<'_>, filled: &Filled) -> Vec<Value> {
             "rows": read.then_some(rows),
             "first_day": day.map(day_to_date),
         });
-        if let Some((fields, deletes)) = file.as_object_mut().zip(pin.deletes.as_ref()) {
-            fields.insert("deletes".into(), deletes.clone().into());
+        for (key, told) in [("deletes", &pin.deletes), ("values", &pin.values)] {
+            if let Some((fields, told)) = file.as_object_mut().zip(told.as_ref()) {
+                fields.insert(key.into(), told.clone().into());
+            }
         }
         file
     });

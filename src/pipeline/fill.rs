@@ -103,7 +103,7 @@ fn fill_ledger(
         }
         compact_packs(ledger, source, &mut packs, &mut selection, progress)?;
         for bad in &unreadable {
-            observer.warn(&format!("left out: {}", bad.reason));
+            observer.warn(&format!("left out: {}{}", bad.reason, bad.guess));
         }
         if selection.missing.len() != unreadable.len() {
             return Err(ScanError::Internal {

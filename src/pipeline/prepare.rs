@@ -1,6 +1,6 @@
 //! Everything that is looked up before a log is read: registry, queries, snapshots, the run's name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -192,8 +192,12 @@ pub fn prepare_with<'a>(
         let endpoints =
             if source.mapping.endpoint.is_some() { endpoints_text.as_str() } else { "" };
         let pruning = if plan.pruning { "" } else { "\0no pruning" };
-        // Days are known for all rows only where somebody asked.
-        let days = if source.expected.is_some() { "\0all days" } else { "" };
+        // Days are known for all rows only where somebody asked; of a table, for those that are not deleted.
+        let days = match (&source.expected, &snapshot.table) {
+            (None, _) => "",
+            (Some(_), None) => "\0all days",
+            (Some(_), Some(_)) => "\0all days of live rows",
+        };
         // A column that the table calls otherwise now is another column of its files.
         let table = snapshot.table.as_ref().map(|table| {
             format!("\0{}\0{}", table.format, table.schema.reading(&source.mapping.paths()))
@@ -208,14 +212,13 @@ pub fn prepare_with<'a>(
                 .iter()
                 .map(|f| (snapshot.store.shown(&f.path), f.pin.clone()))
                 .collect(),
-            unopened: Some(
-                snapshot
-                    .files
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(i, file)| Some((i, left_out(&context, file)?)))
-                    .collect(),
-            ),
+            unopened: snapshot
+                .files
+                .iter()
+                .enumerate()
+                .filter_map(|(i, file)| Some((i, left_out(&context, file)?)))
+                .collect(),
+            untold: HashSet::new(),
         };
         let reading = Reading::of(source);
         sources.push(Source {
@@ -283,7 +286,7 @@ fn identity(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &
     let tables: Vec<_> = tables.collect();
     // What the table tells of a file stands for the file where it is not opened.
     let unopened: Vec<BTreeMap<_, _>> =
-        sources.iter().map(|s| s.wanted.unopened.iter().flatten().collect()).collect();
+        sources.iter().map(|s| s.wanted.unopened.iter().collect()).collect();
     // There may be many: no tree of values is made of them.
     let unopened = sha256(format!("{unopened:?}").as_bytes());
     let queries: Vec<_> = user.iter().map(|q| (&q.table, &q.sql)).collect();

@@ -82,8 +82,10 @@ pub fn inputs(details: &Value) -> Part {
                 "version": file.get("version"),
                 "rows": file.get("rows"),
             });
-            if let Some((fields, deletes)) = line.as_object_mut().zip(file.get("deletes")) {
-                fields.insert("deletes".into(), deletes.clone());
+            for key in ["deletes", "values"] {
+                if let Some((fields, told)) = line.as_object_mut().zip(file.get(key)) {
+                    fields.insert(key.into(), told.clone());
+                }
             }
             tree.push(leaf(line.to_string().as_bytes()));
         }

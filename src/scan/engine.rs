@@ -17,6 +17,7 @@ use super::file::OpenFile;
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord, left_out};
 use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;
+use crate::snapshot::Lost;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::threads::guarded;
 
@@ -55,6 +56,14 @@ impl Progress {
 pub struct Unreadable {
     pub path: String,
     pub reason: String,
+    /// How the sentence goes on in messages: what may have happened.
+    pub guess: String,
+}
+
+impl Unreadable {
+    pub fn new(path: String, reason: String) -> Self {
+        Self { path, reason, guess: String::new() }
+    }
 }
 
 /// What a scan leaves beside the rows that it handed on.
@@ -172,7 +181,7 @@ impl State {
     /// Goes on without a file; the first reason stands.
     fn give_up(&mut self, file: &OpenFile, reason: String) {
         if file.abandon() {
-            self.outcome.unreadable.push(Unreadable { path: file.path.clone(), reason });
+            self.outcome.unreadable.push(Unreadable::new(file.path.clone(), reason));
             self.active = self.active.saturating_sub(1);
         }
         self.count_kept(file, false);
@@ -278,8 +287,8 @@ fn leave_out<S: Sink>(
 ) -> Result<Vec<usize>, ScanError> {
     let mut to_open = Vec::with_capacity(job.files.len());
     for (index, file) in job.files.iter().enumerate() {
-        if let Some(reason) = file.lost.clone() {
-            outcome.unreadable.push(Unreadable { path: file.path.clone(), reason });
+        if let Some(Lost { reason, guess }) = file.lost.clone() {
+            outcome.unreadable.push(Unreadable { path: file.path.clone(), reason, guess });
             continue;
         }
         let unit = left_out(&job.context, file);

@@ -270,10 +270,12 @@ impl OpenFile {
         if let Some((leaf, unit)) = time.filter(|_| context.pruning) {
             self.check_times(&columns.time.plan, parquet, leaf, unit)?;
         }
-        let days: Vec<GroupDays> = parquet
-            .row_groups()
-            .iter()
-            .map(|group| GroupDays::new(group, partition_day, time))
+        let deletes = self.file.deletes.as_ref();
+        let deleted = deletes.map(|deletes| Deleted::load(self, deletes, parquet)).transpose()?;
+        let gone = |number| deleted.as_ref().map_or(0, |deleted: &Deleted| deleted.count(number));
+        let groups = parquet.row_groups().iter().enumerate();
+        let days: Vec<GroupDays> = groups
+            .map(|(number, group)| GroupDays::new(group, gone(number), partition_day, time))
             .collect();
         let file_day = partition_day.or_else(|| {
             let with_rows =
@@ -296,8 +298,6 @@ impl OpenFile {
             };
             (single && !bound.plan.fold_case).then_some(leaf)
         });
-        let deletes = self.file.deletes.as_ref();
-        let deleted = deletes.map(|deletes| Deleted::load(self, deletes, parquet)).transpose()?;
         let unchecked = days.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Footer {
             metadata,

@@ -227,18 +227,28 @@ pub struct GroupDays {
 }
 
 impl GroupDays {
+    /// Of a row group, `gone` of whose rows its table has deleted.
     pub fn new(
         group: &RowGroupMetaData,
+        gone: u64,
         partition_day: Option<i64>,
         time: Option<(usize, EpochUnit)>,
     ) -> Self {
-        let extremes = time
-            .and_then(|(leaf, unit)| prune::time_extremes(group, leaf, unit))
-            .map(|(least, greatest)| (least.day(), greatest.day()));
+        let days = |(least, greatest): (Moment, Moment)| (least.day(), greatest.day());
+        let extremes =
+            time.and_then(|(leaf, unit)| prune::time_extremes(group, leaf, unit)).map(days);
+        let told = if gone == 0 {
+            extremes.filter(|(from, to)| to - from <= 1)
+        } else {
+            // The rows that had these times may be gone: one day for all, and no row without a time.
+            let range = time.and_then(|(leaf, unit)| prune::time_range(group, leaf, unit));
+            range.map(days).filter(|(from, to)| from == to)
+        };
+        let live = u64::try_from(group.num_rows()).unwrap_or(0).saturating_sub(gone);
         let day = partition_day.map(|day| (day, day));
-        let known = match day.or(extremes.filter(|(from, to)| to - from <= 1)) {
+        let known = match day.or(told) {
             // Without rows it covers no day, whatever its partition says.
-            _ if group.num_rows() == 0 => OnceLock::from(Vec::new()),
+            _ if live == 0 => OnceLock::from(Vec::new()),
             Some(days) => OnceLock::from(vec![days]),
             None => OnceLock::new(),
         };
@@ -282,8 +292,9 @@ mod tests {
 
     #[test]
     fn a_row_group_without_rows_lies_on_no_day_whatever_its_partition_says() {
-        let days = |rows| GroupDays::new(&group(rows), Some(18_000), None);
-        assert_eq!(days(1).known(), Some(&[(18_000, 18_000)][..]));
-        assert_eq!(days(0).known(), Some(&[][..]));
+        let days = |rows, gone| GroupDays::new(&group(rows), gone, Some(18_000), None);
+        assert_eq!(days(2, 1).known(), Some(&[(18_000, 18_000)][..]));
+        assert_eq!(days(0, 0).known(), Some(&[][..]));
+        assert_eq!(days(2, 2).known(), Some(&[][..]));
     }
 }

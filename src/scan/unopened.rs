@@ -47,7 +47,8 @@ pub fn left_out(context: &ScanContext, file: &SnapshotFile) -> Option<UnitRecord
         file_day,
         first_day: first.or(bound.as_ref().map(|bound| bound.start.day())),
         last_day: bound.as_ref().map(last_day),
-        days: file_day.map(|day| (day, day)).into_iter().collect(),
+        // Where all rows are gone it covers no day.
+        days: file_day.filter(|_| live > 0).map(|day| (day, day)).into_iter().collect(),
         unopened: true,
         ..Default::default()
     })

@@ -107,8 +107,17 @@ pub struct SnapshotFile {
     pub times: Option<TimeBounds>,
     /// The size that the table tells, where it is not that of the file.
     pub other_size: Option<u64>,
-    /// Why it cannot be read: it is not there, or what tells which of its rows are deleted is not.
-    pub lost: Option<String>,
+    /// Where it is not there, or what tells which of its rows are deleted is not.
+    pub lost: Option<Lost>,
+}
+
+/// Why a file of a table cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// What is known: the manifest has it.
+    pub reason: String,
+    /// What may have happened, as the sentence goes on. It depends on which versions the table has got since.
+    pub guess: String,
 }
 
 impl SnapshotFile {
@@ -182,7 +191,7 @@ pub enum SnapshotError {
     TwoVersions { first: String, second: String, url: String, versions: String },
 
     #[error(
-        "source `{source_name}`: {version} of the {format} table needs {file}, which {reason}\na version without all of its files is unsupported: {way}"
+        "source `{source_name}`: {version} of the {format} table needs {file}, which {reason}{guess}\na version without all of its files is unsupported: {way}"
     )]
     Gone {
         source_name: String,
@@ -190,6 +199,8 @@ pub enum SnapshotError {
         version: String,
         file: String,
         reason: String,
+        /// What may have happened, as it goes on in that sentence.
+        guess: String,
         way: &'static str,
     },
 
@@ -257,7 +268,7 @@ struct VersionOf<'a> {
 }
 
 impl VersionOf<'_> {
-    fn gone(&self, file: String, reason: String) -> SnapshotError {
+    fn gone(&self, file: String, reason: String, guess: String) -> SnapshotError {
         const OR_LEAVE_OUT: &str = "name another, restore the file, or leave out what needs it with --allow-incomplete (the report will say so)";
         SnapshotError::Gone {
             source_name: self.source.name.to_string(),
@@ -265,6 +276,7 @@ impl VersionOf<'_> {
             version: self.version.clone(),
             file,
             reason,
+            guess,
             way: if self.source.sizes == Sizes::Hold { OR_LEAVE_OUT } else { NAME_ANOTHER },
         }
     }
@@ -278,23 +290,25 @@ impl VersionOf<'_> {
         (there, store): (&HashMap<String, Pin>, &Store),
         (path, size): (String, u64),
         partitions: Vec<Partition>,
-        error: SnapshotError,
+        mut error: SnapshotError,
     ) -> Result<SnapshotFile, SnapshotError> {
-        let SnapshotError::Gone { file, .. } = &error else { return Err(error) };
+        let SnapshotError::Gone { file, guess, .. } = &mut error else { return Err(error) };
         if self.source.gone == Gone::Refuse {
             return Err(error);
         }
+        let (file, guess) = (file.clone(), std::mem::take(guess));
         let (shown, why) = (store.shown(&path), error.to_string());
         let why = why.lines().next().unwrap_or_default();
-        let lost = if *file == shown { why.to_string() } else { format!("{shown}: {why}") };
+        let reason = if file == shown { why.to_string() } else { format!("{shown}: {why}") };
         let found = there.get(&path).cloned();
         let pin = found.unwrap_or(Pin { size, ..Pin::default() });
         // No pack serves for it: some may hold its deleted rows.
-        let pin = Pin { deletes: Some(format!("lost with {file}")), ..pin };
+        let gone = Some(format!("lost with {file}"));
+        let pin = Pin { deletes: gone, values: table::values_id(&partitions), ..pin };
         Ok(SnapshotFile {
             partitions,
             rows: None,
-            lost: Some(lost),
+            lost: Some(Lost { reason, guess }),
             ..SnapshotFile::new(path, pin)
         })
     }
@@ -315,18 +329,24 @@ impl VersionOf<'_> {
         store: &Store,
         path: &str,
     ) -> Result<&'p Pin, SnapshotError> {
-        there.get(path).ok_or_else(|| self.gone(store.shown(path), self.lost("versions")))
+        let gone = || self.gone(store.shown(path), "is not there".into(), self.guess("versions"));
+        there.get(path).ok_or_else(gone)
     }
 
-    /// Why a file may be missing that older ones of `what` may need as well.
+    /// That a file is not there which older ones of `what` may need as well.
     fn lost(&self, what: &str) -> String {
+        format!("is not there{}", self.guess(what))
+    }
+
+    /// What may have removed it, as that sentence goes on.
+    fn guess(&self, what: &str) -> String {
         let Self { version, remover, .. } = self;
         if self.is_latest {
             return format!(
-                "is not there, though {version} is the latest: it was removed by something that the table does not know of"
+                ", though {version} is the latest: it was removed by something that the table does not know of"
             );
         }
-        format!("is not there any more; {remover} removes files of older {what}")
+        format!(" any more; {remover} removes files of older {what}")
     }
 
     /// The version of a file that is there now. Tables know sizes, and no tags.
@@ -340,7 +360,7 @@ impl VersionOf<'_> {
         let pin = self.found(there, store, path)?;
         if pin.size != size && self.source.sizes == Sizes::Hold {
             let reason = format!("has {} bytes, and {size} by the table's log", pin.size);
-            return Err(self.gone(store.shown(path), reason));
+            return Err(self.gone(store.shown(path), reason, String::new()));
         }
         Ok(pin.clone())
     }

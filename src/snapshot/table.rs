@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::key::hex;
 use crate::moment::{Moment, wall_time};
 use crate::store::{Pin, StoreError, StoreUrl};
 
@@ -262,6 +263,18 @@ impl Partition {
     pub fn constant(&self) -> Constant {
         Constant { text: self.value.clone(), bytes: self.bytes.clone() }
     }
+}
+
+/// A name of the values that a table gives a file; `None` where it gives none: the same name, the same values.
+/// Their types are no part of it: how a column is read stands in [`TableSchema::reading`].
+pub(super) fn values_id(partitions: &[Partition]) -> Option<String> {
+    if partitions.is_empty() {
+        return None;
+    }
+    let mut values: Vec<_> = partitions.iter().map(|p| (&p.name, &p.value, &p.bytes)).collect();
+    values.sort();
+    let hash = blake3::hash(json!(values).to_string().as_bytes());
+    Some(hex(hash.as_bytes().get(..16).unwrap_or_default()))
 }
 
 /// A value that stands for the rows of a file.

@@ -111,6 +111,9 @@ pub struct Pin {
     /// Names the rows that a table format has deleted from it; no part of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletes: Option<String>,
+    /// Names the values that a table gives all its rows, where it gives any; no part of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<String>,
 }
 
 /// An object of a listing: path below the folder, and its version.
@@ -158,7 +161,7 @@ impl Store {
     fn pin(&self, meta: &ObjectMeta) -> Pin {
         let (e_tag, version) =
             (meta.e_tag.as_deref().map(|t| self.quoted(t)), meta.version.clone());
-        Pin { size: meta.size, e_tag, version, deletes: None }
+        Pin { size: meta.size, e_tag, version, deletes: None, values: None }
     }
 
     /// A service's ETag stands in quotes, which listings of Azure and Google Cloud Storage leave out.

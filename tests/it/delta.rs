@@ -1,7 +1,10 @@
 //! Delta tables as sources: one version of the table, its deleted rows, its columns under other names.
 
+pub mod covered;
 pub mod inputs;
+mod later;
 mod statistics;
+mod values;
 mod versions;
 
 use std::fs;

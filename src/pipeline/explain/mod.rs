@@ -169,9 +169,8 @@ fn select(
         // A run that went on without them could not read them.
         let missing = selection.missing.iter().filter_map(|i| source.snapshot.files.get(*i));
         let reason = "the ledger lacks it";
-        let unreadable = missing
-            .map(|file| Unreadable { path: file.path.clone(), reason: reason.into() })
-            .collect();
+        let unreadable =
+            missing.map(|file| Unreadable::new(file.path.clone(), reason.into())).collect();
         filled.push(Filled { selection, unreadable });
     }
     Ok((ledger, filled))

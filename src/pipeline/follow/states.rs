@@ -1,6 +1,6 @@
 //! Counts between the followed report and this one: which files, read how, each state has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -40,6 +40,8 @@ struct ThenFile {
     version: Option<String>,
     #[serde(default)]
     deletes: Option<String>,
+    #[serde(default)]
+    values: Option<String>,
     /// Null where it could not be read.
     rows: Option<u64>,
 }
@@ -54,8 +56,9 @@ struct ThenUnreadable {
 fn files_of(then: &Then) -> BTreeMap<&str, Pin> {
     let read = then.files.iter().filter(|file| file.rows.is_some());
     read.map(|f| {
-        let (e_tag, version, deletes) = (f.e_tag.clone(), f.version.clone(), f.deletes.clone());
-        (f.url.as_str(), Pin { size: f.bytes, e_tag, version, deletes })
+        let (e_tag, version) = (f.e_tag.clone(), f.version.clone());
+        let (deletes, values) = (f.deletes.clone(), f.values.clone());
+        (f.url.as_str(), Pin { size: f.bytes, e_tag, version, deletes, values })
     })
     .collect()
 }
@@ -274,6 +277,21 @@ fn known(then: &[Then], prepared: &Prepared<'_>) -> bool {
     then.iter().all(|then| prepared.sources.iter().any(|source| source.plan.name == then.name))
 }
 
+/// Of files that are as they were, what the table tells `now`; what it told of others nobody knows.
+fn tell(wanted: &mut Wanted, now: &Wanted) {
+    let places: HashMap<&(String, Pin), usize> =
+        now.files.iter().enumerate().map(|(place, file)| (file, place)).collect();
+    for (place, file) in wanted.files.iter().enumerate() {
+        match places.get(file) {
+            None => _ = wanted.untold.insert(place),
+            Some(own) => {
+                let told = now.unopened.get(own).cloned();
+                wanted.unopened.extend(told.map(|told| (place, told)));
+            }
+        }
+    }
+}
+
 /// A source in a state; `None` where the ledger does not hold its rows.
 fn state_of<'a>(
     state: Cause,
@@ -332,9 +350,12 @@ fn state_of<'a>(
         lineage: lineage.clone(),
         asked: asked.clone(),
         files,
-        unopened: None,
+        unopened: HashMap::new(),
+        untold: HashSet::new(),
     };
-    let (old, mut new) = (wanted(read_then, old), wanted(current, new));
+    let (mut old, mut new) = (wanted(read_then, old), wanted(current, new));
+    tell(&mut new, &source.wanted);
+    old.untold = (0..old.files.len()).collect();
     let selection = new.select(packs).joined(old.select(packs), new.files.len());
     if !selection.missing.is_empty() {
         return None;
@@ -345,9 +366,8 @@ fn state_of<'a>(
         state < Cause::MissingFile
             || state < Cause::LateFile && now.contains_key(source.shown(&bad.file).as_str())
     });
-    let mut unreadable: Vec<Unreadable> = was_bad
-        .map(|bad| Unreadable { path: bad.file.clone(), reason: bad.reason.clone() })
-        .collect();
+    let mut unreadable: Vec<Unreadable> =
+        was_bad.map(|bad| Unreadable::new(bad.file.clone(), bad.reason.clone())).collect();
     if state >= Cause::MissingFile {
         let known = |bad: &&Unreadable| !unreadable.iter().any(|other| other.path == bad.path);
         let more: Vec<Unreadable> = filled.unreadable.iter().filter(known).cloned().collect();

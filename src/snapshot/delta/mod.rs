@@ -31,7 +31,7 @@ use self::refusal::{FORMAT, refused};
 use self::statistics::{Statistics, TimeColumn};
 use super::table::{
     Deletes, DeletesError, DeletesSource, GoneRows, Layout, LayoutField, Partition, Table,
-    TableField, TableFiles, TableSchema,
+    TableField, TableFiles, TableSchema, values_id,
 };
 use super::{Origin, Snapshot, SnapshotError, SnapshotFile, TimeBounds, VersionOf, there};
 use crate::config::At;
@@ -334,7 +334,8 @@ fn pinned(
             vectors.insert(path, pin);
         }
         let size = pin.size;
-        let pin = Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin };
+        let (gone, values) = (deletes.as_ref().map(|d| d.id.clone()), values_id(&file.partitions));
+        let pin = Pin { deletes: gone, values, ..pin };
         files.push(SnapshotFile {
             path: file.path,
             pin,

@@ -34,6 +34,7 @@ use self::place::Location;
 use self::refusal::Refusal;
 use self::version::Choice;
 use super::rows::Pinned;
+use super::table::values_id;
 use super::{
     NAME_ANOTHER, Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table, TableFiles,
     TableSchema, VersionOf, other_format, there,
@@ -187,9 +188,10 @@ fn file(
         Err(refusal) => return Err(refusal),
     };
     let size = pin.size;
+    let (gone, values) = (deletes.as_ref().map(|d| d.id.clone()), values_id(&partitions));
     Ok(SnapshotFile {
         path,
-        pin: Pin { deletes: deletes.as_ref().map(|d| d.id.clone()), ..pin },
+        pin: Pin { deletes: gone, values, ..pin },
         partitions,
         deletes,
         rows: Some(entry.rows),
@@ -229,6 +231,7 @@ fn refused(source: &Origin<'_>, version: &str, refusal: Refusal) -> SnapshotErro
             version: version.to_string(),
             file,
             reason,
+            guess: String::new(),
             way: NAME_ANOTHER,
         },
         Refusal::Store(error) => SnapshotError::Store { source_name, error },

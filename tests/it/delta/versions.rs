@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::{add, commit, protocol, remove, requests, table};
-use crate::lake::{Lake, micros};
+use crate::lake::{Lake, call, micros};
+use crate::proof::holds;
 
 fn log(version: u64) -> String {
     format!("logs/_delta_log/{version:020}.json")
@@ -107,6 +108,24 @@ fn a_copy_whose_files_have_other_times_than_its_commits_is_told() {
     let args = ["verify", "out", "--recompute", "--config", "afterscope.toml", "--set", &set];
     lake.run(&["--set", &set]).succeeds();
     assert_eq!(lake.afterscope(&args).succeeds().json()["recomputed"], true);
+}
+
+#[test]
+fn a_run_without_a_file_that_is_gone_comes_out_again_when_the_table_has_a_later_version() {
+    let lake = table();
+    fs::remove_file(lake.path("logs/part-1.parquet")).unwrap();
+    let told = lake.run(&["--allow-incomplete"]).succeeds();
+    assert!(
+        told.stderr.contains("part-1.parquet, which is not there, though version 1 is the latest")
+    );
+    let recompute = ["out", "--recompute", "--config", "afterscope.toml"];
+    holds(&lake, &recompute);
+    lake.log("logs/part-3.parquet", &[call("2019-07-04T08:00:00Z", "app-1", 1)]);
+    commit(&lake, 2, &[add(&lake, "part-3.parquet", "2019-07-04", "dt")]);
+    holds(&lake, &recompute);
+    // By its number it is not the latest any more: another guess.
+    let again = lake.run(&["--set", "source.0.version=1", "--allow-incomplete"]).succeeds();
+    assert!(again.stderr.contains("part-1.parquet, which is not there any more; VACUUM"));
 }
 
 #[test]

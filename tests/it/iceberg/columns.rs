@@ -1,5 +1,6 @@
 //! Columns: by number, by mapped names, of older types, with defaults.
 
+use std::fs;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int32Array, Int64Array, StringArray};
@@ -217,4 +218,36 @@ fn partitions_may_change_over_time() {
     let deletes = deletes.partition(partition(DAY)).build().unwrap();
     table.commit(vec![deletes]);
     assert_eq!(figures(&table.lake, &[]), ["4", "4", "400"].map(String::from));
+}
+
+#[test]
+fn other_partition_values_of_the_same_file_are_another_answer() {
+    let of = |app: &str| {
+        let mut fields = columns();
+        let caller = json!({"id": 20, "name": "caller", "type": "string", "required": false});
+        fields.as_array_mut().unwrap().push(caller);
+        let spec =
+            json!([{"source-id": 20, "field-id": 1000, "name": "caller", "transform": "identity"}]);
+        let mut table = Ice::new(2, &fields, &spec);
+        let rows = table.write("data/a.parquet", written(|_| {}));
+        let mut file = table.file(DataContentType::Data, "data/a.parquet", rows);
+        let value = Struct::from_iter([Some(Literal::string(app))]);
+        let file = file.partition(value).build().unwrap();
+        table.commit(vec![file]);
+        table.lake.edit("afterscope.toml", "app = \"app_id\"", "app = \"caller\"");
+        table
+    };
+    let (table, other) = (of("app-1"), of("app-2"));
+    let requests = |app: &str| {
+        let used = table.lake.publishes(&[]).table("app_scope_exposure");
+        let row = used.row(&[("grain", "app"), ("app_id", app)], &["requests_allowed"]);
+        row[0].to_string()
+    };
+    assert_eq!(requests("app-1"), "4");
+    // The same snapshot of the same file, written anew in place.
+    for entry in fs::read_dir(other.lake.path("logs/metadata")).unwrap().map(Result::unwrap) {
+        let to = table.lake.path("logs/metadata").join(entry.file_name());
+        fs::copy(entry.path(), to).unwrap();
+    }
+    assert_eq!(requests("app-2"), "4");
 }

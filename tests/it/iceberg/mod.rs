@@ -3,6 +3,7 @@
 mod catalog;
 mod checksums;
 mod columns;
+mod covered;
 mod deletes;
 mod naming;
 mod others;
