@@ -9,7 +9,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::error::ArrowError;
 use roaring::RoaringTreemap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -108,7 +108,7 @@ pub struct TableFiles {
 }
 
 /// What is known of a table's versions up to the one that is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The earliest version that the table still tells of; what changed before cannot be seen.
     pub first_version: Option<u64>,
@@ -120,7 +120,7 @@ pub struct History {
 
 /// A version that took out or rewrote rows that were there before, restored an older version, or removed the
 /// files of older ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub version: u64,
     /// When it was made, where the table says.
@@ -132,10 +132,10 @@ pub struct Change {
 }
 
 /// Files of the same partition values that a version took out. Their rows may stand in others since.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// None where they are not told.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<Partition>,
     pub files: u64,
     /// Rows that they had; null where it is not told.
@@ -246,7 +246,7 @@ impl TableSchema {
 }
 
 /// The value that all rows of a file have in a column.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Partition {
     pub name: String,
     /// Of bytes, where the table keeps them as such: as hexadecimal digits.

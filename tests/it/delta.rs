@@ -1,5 +1,6 @@
 //! Delta tables as sources: one version of the table, its deleted rows, its columns under other names.
 
+pub mod follows;
 pub mod inputs;
 mod statistics;
 mod versions;

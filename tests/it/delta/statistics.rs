@@ -194,7 +194,7 @@ fn statistics_that_a_file_contradicts_are_not_believed() {
 
 /// A checkpoint of version 1 with statistics in columns, none as text, and row groups of so many actions; the
 /// commits before it are gone.
-fn checkpoint(lake: &Lake, actions: &[Value], in_group: usize) {
+pub fn checkpoint(lake: &Lake, actions: &[Value], in_group: usize) {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     let long = |name: &str| Field::new(name, DataType::Int64, true);
     let group = |name: &str, parts: Vec<Field>| {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::requests;
 use super::table::{DAY, Ice, columns, partition};
+use crate::delta::follows::{changes, has};
 use crate::lake::Lake;
 
 #[test]
@@ -78,6 +79,34 @@ fn what_snapshots_took_out_is_told() {
     table.metadata["snapshots"][1].as_object_mut().unwrap().remove("parent-snapshot-id");
     table.save();
     assert_eq!(history(&table, &[]), ["2", "1", "null"]);
+}
+
+#[test]
+fn rows_that_were_deleted_since_and_snapshots_that_were_expired_have_their_cause() {
+    let mut table = Ice::standard(2);
+    table.lake.publishes(&[]);
+    // Of the first day both calls of person 1 go.
+    let deletes = table.positions("data/deletes-0.parquet", &table.day(0), &[0, 3]);
+    table.commit(vec![deletes]);
+    table.metadata["snapshots"][3]["summary"] = json!({
+        "operation": "delete", "added-position-deletes": "2", "added-delete-files": "1",
+    });
+    table.save();
+    has(
+        &changes(&table.lake),
+        &[
+            "coverage history_versions 0>1 table history",
+            "coverage history_rows_removed 0>2 table history",
+            "scope_summary requests_allowed 6>4 rewritten file",
+        ],
+    );
+    // Snapshots of 0 o'clock are gone.
+    table.metadata["snapshots"].as_array_mut().unwrap().remove(0);
+    table.metadata["snapshot-log"].as_array_mut().unwrap().remove(0);
+    table.save();
+    let known =
+        "coverage history_known_from 2019-08-01T00:00:00Z>2019-08-01T01:00:00Z table history";
+    has(&changes(&table.lake), &[known]);
 }
 
 #[test]
