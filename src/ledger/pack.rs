@@ -38,7 +38,7 @@ use crate::scan::{Asked, UnitRecord};
 use crate::store::Pin;
 
 /// Version of this format; part of every pack's name.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "afterscope.pack";
