@@ -60,12 +60,14 @@ pub(super) fn refuse_links_into_table(
     let mut folders = vec![(root.to_path_buf(), false)];
     while let Some((folder, is_linked)) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            if path.file_name().is_none_or(|name| is_hidden(&name.to_string_lossy())) {
+        for entry in entries.flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let Some(kind) = entry.file_type().ok().filter(|_| !is_hidden(&name.to_string_lossy()))
+            else {
                 continue;
-            }
-            let is_linked = is_linked || path.is_symlink();
-            if path.is_dir() {
+            };
+            let is_linked = is_linked || kind.is_symlink();
+            if kind.is_dir() || kind.is_symlink() && path.is_dir() {
                 folders.push((path, is_linked));
             } else if is_linked && below(&path, root).is_some_and(&is_meant) {
                 let at = source.url.at_local(&path).real();
