@@ -30,7 +30,7 @@ use afterscope::scan::{
     AccessBatch, Asked, AskedScope, Progress, ScanContext, ScanError, ScanJob, Sink, UnitRecord,
     scan,
 };
-use afterscope::snapshot::{self, Origin, Snapshot};
+use afterscope::snapshot::{self, Gone, Origin, Snapshot};
 use afterscope::store::Io;
 use arrow::array::{
     Array, ArrayRef, BooleanArray, DictionaryArray, Int16Array, Int32Array, Int64Array,
@@ -176,7 +176,8 @@ impl Lake {
         io.keep_buffers(budget.prefetch);
         let registry = registry::load(&plan.registry, plan.as_of, &io, plan.memory_limit).unwrap();
         let source = &plan.sources[0];
-        let snapshot = snapshot::take(&Origin::of(source, budget.deletes), &io).unwrap();
+        let snapshot =
+            snapshot::take(&Origin::of(source, budget.deletes, Gone::Refuse), &io).unwrap();
         let scopes = registry.scopes.iter().map(|(name, scope)| AskedScope {
             name: name.clone(),
             first_day: scope.restricted_at.day(),
