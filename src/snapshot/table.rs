@@ -25,6 +25,9 @@ pub struct Table {
     pub place: StoreUrl,
     /// The version's number; of an Iceberg table the snapshot's.
     pub version: u64,
+    /// The number of the schema that its columns are of: a snapshot of an Iceberg table may be read with those of
+    /// another. Versions of Delta tables have their own.
+    pub schema_id: Option<i32>,
     /// When it was made, where the table says.
     pub made_at: Option<Moment>,
     /// What may be doubtful about which version it is, a sentence each: a moment chose it.
@@ -360,6 +363,8 @@ pub enum DeletesError {
 pub struct TableRecord {
     pub format: &'static str,
     pub version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<i32>,
     pub made_at: Option<Moment>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub choice: Vec<String>,
@@ -372,6 +377,7 @@ impl Table {
         TableRecord {
             format: self.format,
             version: self.version,
+            schema_id: self.schema_id,
             made_at: self.made_at,
             choice: self.choice.clone(),
             features: self.features.clone(),

@@ -125,6 +125,7 @@ fn read(
         place: source.url.clone(),
         version: number,
         made_at: commits.made_at(number),
+        schema_id: None,
         choice: choice.doubts(&commits),
         doubts: commits.doubts(number),
         schema: TableSchema { fields: columns, ..Default::default() },
