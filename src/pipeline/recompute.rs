@@ -223,11 +223,12 @@ fn of_readings(prepared: &Prepared<'_>, details: &Value) -> Vec<String> {
         then.get("lineage").is_some_and(|then| *then != json!(source.wanted.lineage))
     });
     let said = other.map(|(source, _)| {
-        let name = &source.plan.name;
-        match source.snapshot.table {
-            Some(_) => format!("source `{name}`: the table's columns are others than those that the run read, or a variable of the environment that its mapping names holds another value"),
-            None => format!("source `{name}`: a variable of the environment that its mapping names holds another value"),
-        }
+        let table = source.snapshot.table.as_ref();
+        let columns = table.map_or("", |_| "the table has other columns, ");
+        format!(
+            "source `{}`: its rows are read in another way than then: {columns}a variable of the environment that its mapping names holds another value, or another build of the program made the run",
+            source.plan.name
+        )
     });
     said.collect()
 }
