@@ -7,7 +7,7 @@
 -- column: step | int64 |  | 1 for the first cause of the value's change, 2 for the next: old of the second is new of the first.
 -- column: old | string |  | The value before, as text, or there; null for a null value, and where there was nothing.
 -- column: new | string |  | The value with this cause let in; of the last step, the value of this report.
--- column: reason | string |  | recount (another version of the program), policy change (registry, people, settings), mapping change (how rows are read), rewritten file, missing file, late file, later as_of; two parted by "or" where they could not be told apart, by "and" where both took part.
+-- column: reason | string |  | recount (another version of the program), policy change (registry, people, settings), mapping change (how rows are read), table history (versions that a table tells of), rewritten file, missing file, late file, later as_of; two parted by "or" where they could not be told apart, by "and" where both took part.
 
 SELECT grain, "table", "key", "column", step, old, new, reason
 FROM changes

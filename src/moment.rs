@@ -28,6 +28,15 @@ impl serde::Serialize for Moment {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Moment {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text: String = serde::Deserialize::deserialize(from)?;
+        let bad =
+            || serde::de::Error::custom(format!("`{text}` is no moment as RFC 3339 writes it"));
+        Self::parse_rfc3339(&text).ok_or_else(bad)
+    }
+}
+
 /// The unit of an integer that counts since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpochUnit {

@@ -16,6 +16,8 @@ pub enum Cause {
     Policy,
     /// How rows are read: columns, status, scopes' meaning, endpoint table, id key.
     Mapping,
+    /// A table tells of other versions before the one that is read.
+    TableHistory,
     /// A file has other content than before.
     RewrittenFile,
     /// A file is gone, or cannot be read.
@@ -33,6 +35,7 @@ impl Cause {
             Self::Recount => "recount",
             Self::Policy => "policy change",
             Self::Mapping => "mapping change",
+            Self::TableHistory => "table history",
             Self::RewrittenFile => "rewritten file",
             Self::MissingFile => "missing file",
             Self::LateFile => "late file",
@@ -92,6 +95,7 @@ pub fn differences(before: &Value, after: &Value) -> Vec<Difference> {
     }
     of_configuration(before, after, &mut push);
     of_readings(before, after, &mut push);
+    of_histories(before, after, &mut push);
     found
 }
 
@@ -206,6 +210,29 @@ fn of_readings(before: &Value, after: &Value, push: &mut impl FnMut(Cause, Strin
             push(Cause::Mapping, format!("rows of source {name} are read in another way"));
         }
     }
+}
+
+/// Tables that tell another history than they told then: a version changed or deleted rows, or old versions
+/// were removed from it.
+fn of_histories(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String)) {
+    for source in array(after, "/sources") {
+        let name = text(source, "/name");
+        let was = array(before, "/sources").find(|was| text(was, "/name") == name);
+        let tables = (was.and_then(|was| table_of(was)), table_of(source));
+        let (Some(old), Some(new)) = tables else { continue };
+        if old.get("history") != new.get("history") {
+            let [old, new] = [old, new].map(|table| text(table, "/version"));
+            let what = format!(
+                "the history that the table of source {name} tells (version {old}, now {new})"
+            );
+            push(Cause::TableHistory, what);
+        }
+    }
+}
+
+/// What a source's table is, where it is kept as one.
+fn table_of(source: &Value) -> Option<&Value> {
+    source.get("table").filter(|table| !table.is_null())
 }
 
 /// Stands behind a source's name, which may hold dots.
@@ -329,6 +356,21 @@ mod tests {
             one(|of| of["sources"][0]["files"][0]["rows"] = Value::Null).0,
             Cause::MissingFile
         );
+    }
+
+    #[test]
+    fn a_table_that_tells_another_history_is_a_cause_and_another_version_alone_is_none() {
+        let table = |version: u64, versions: &[u64]| {
+            let changes: Vec<Value> = versions.iter().map(|v| json!({"version": v})).collect();
+            let table = json!({"version": version, "history": {"changes": changes}});
+            run(|of| of["sources"][0]["table"] = table)
+        };
+        let before = table(1, &[]);
+        assert_eq!(causes(&before, &table(2, &[])), []);
+        let what = "the history that the table of source a.b tells (version 1, now 2)";
+        assert_eq!(causes(&before, &table(2, &[2])), [(Cause::TableHistory, what.into())]);
+        // Plain files become a table by the configuration.
+        assert_eq!(causes(&run(|_| ()), &table(2, &[2])), []);
     }
 
     #[test]

@@ -107,6 +107,11 @@ pub struct IcebergPlan {
 pub enum SnapshotAt {
     Current,
     Id(i64),
+    /// One with the columns of a schema of the table that need not be its own.
+    WithSchema {
+        id: i64,
+        schema: i32,
+    },
     /// The one that was current then.
     Moment(Moment),
     /// Of a branch or tag.
@@ -160,12 +165,17 @@ impl Kept {
         }
     }
 
-    /// The same at one version; plain files have none.
-    pub fn at_version(&self, version: u64) -> Self {
+    /// The same at one version; plain files have none. Of an Iceberg table, with the columns of a schema, where
+    /// one is given.
+    pub fn at_version(&self, version: u64, schema: Option<i32>) -> Self {
         match self {
             Self::Delta(_) => Self::Delta(At::Version(version)),
             Self::Iceberg(of) => {
-                let at = i64::try_from(version).map_or_else(|_| of.at.clone(), SnapshotAt::Id);
+                let at = match (i64::try_from(version), schema) {
+                    (Ok(id), Some(schema)) => SnapshotAt::WithSchema { id, schema },
+                    (Ok(id), None) => SnapshotAt::Id(id),
+                    (Err(_), _) => of.at.clone(),
+                };
                 Self::Iceberg(IcebergPlan { at, catalog: of.catalog.clone() })
             }
             Self::Files => Self::Files,

@@ -138,11 +138,7 @@ pub fn cover(
         conflicts: exposure.conflicts.get(index).copied().unwrap_or(0),
         deduplicates: source.reading.deduplicates,
         has_status: source.reading.has_status,
-        history: source
-            .snapshot
-            .table
-            .as_ref()
-            .map(|table| of_history(as_of, source, &table.history)),
+        history: source.history.as_ref().map(|history| of_history(as_of, source, history)),
     })
 }
 

@@ -224,7 +224,10 @@ fn contradictions(plan: &RunPlan, counted: &Counted) -> Result<u64, u32> {
 /// What decides the tables, as the manifest says it: what [`crate::changes::differences`] looks at.
 pub fn made_from(plan: &RunPlan, prepared: &Prepared<'_>, filled: &[Filled]) -> Value {
     let sources = prepared.sources.iter().zip(filled).map(
-        |(source, filled)| json!({ "name": source.plan.name, "files": files(source, filled), "lineage": source.wanted.lineage }),
+        |(source, filled)| {
+            let table = source.snapshot.table.as_ref().map(|table| table.record());
+            json!({ "name": source.plan.name, "files": files(source, filled), "lineage": source.wanted.lineage, "table": table })
+        },
     );
     json!({
         "program": { "name": "afterscope", "version": env!("CARGO_PKG_VERSION") },

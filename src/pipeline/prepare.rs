@@ -19,7 +19,7 @@ use crate::registry::{self, Registry, RegistryFile};
 use crate::scan::endpoint::EndpointTable;
 use crate::scan::{Asked, AskedScope, ScanContext, left_out, partition_day};
 use crate::snapshot::{
-    self, Gone, Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table,
+    self, Gone, History, Origin, Partition, Snapshot, SnapshotError, SnapshotFile, Table,
 };
 use crate::store::{Io, Pin, StoreUrl};
 
@@ -30,6 +30,8 @@ pub struct Source<'a> {
     pub wanted: Wanted,
     pub context: Arc<ScanContext>,
     pub reading: Reading,
+    /// What is known of the versions of its table; `None` of plain files.
+    pub history: Option<History>,
 }
 
 /// What a mapping says of a log's rows beside what the ledger holds of them. It stands in the manifest:
@@ -221,12 +223,14 @@ pub fn prepare_with<'a>(
             untold: HashSet::new(),
         };
         let reading = Reading::of(source);
+        let history = snapshot.table.as_ref().map(|table| table.history.clone());
         sources.push(Source {
             plan: source,
             snapshot,
             wanted,
             context: Arc::new(context),
             reading,
+            history,
         });
     }
     refuse_two_versions(&sources)?;

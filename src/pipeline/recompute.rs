@@ -85,7 +85,9 @@ fn pinned(plan: &RunPlan, manifest: &Manifest) -> RunPlan {
     let sources = array(&manifest.details, "sources");
     for (source, then) in plan.sources.iter_mut().zip(sources) {
         if let Some(version) = then.pointer("/table/version").and_then(Value::as_u64) {
-            source.kept = source.kept.at_version(version);
+            let schema = then.pointer("/table/schema_id").and_then(Value::as_i64);
+            let schema = schema.and_then(|id| i32::try_from(id).ok());
+            source.kept = source.kept.at_version(version, schema);
         }
     }
     plan
@@ -214,12 +216,33 @@ fn causes(plan: &RunPlan, prepared: &Prepared<'_>, manifest: &Manifest) -> Vec<S
         causes.push("the id key is not that of the run; give it with --id-key".into());
     }
     if causes.is_empty() {
-        causes.push(
-            "the configuration is not that of the run: a variable of the environment that it names holds another value"
-                .into(),
-        );
+        causes.extend(of_readings(prepared, details));
+    }
+    if causes.is_empty() {
+        let told = prepared.sources.iter().any(|source| source.snapshot.table.is_some());
+        let or = if told { ", or a table tells other rows or times of its files" } else { "" };
+        causes.push(format!(
+            "the configuration is not that of the run: a variable of the environment that it names holds another value{or}"
+        ));
     }
     causes
+}
+
+/// Sources whose rows are read in another way than then.
+fn of_readings(prepared: &Prepared<'_>, details: &Value) -> Vec<String> {
+    let sources = prepared.sources.iter().zip(array(details, "sources"));
+    let other = sources.filter(|(source, then)| {
+        then.get("lineage").is_some_and(|then| *then != json!(source.wanted.lineage))
+    });
+    let said = other.map(|(source, _)| {
+        let table = source.snapshot.table.as_ref();
+        let columns = table.map_or("", |_| "the table has other columns, ");
+        format!(
+            "source `{}`: its rows are read in another way than then: {columns}a variable of the environment that its mapping names holds another value, or another build of the program made the run",
+            source.plan.name
+        )
+    });
+    said.collect()
 }
 
 fn of_inputs(prepared: &Prepared<'_>, details: &Value) -> Option<String> {

@@ -165,6 +165,9 @@ pub fn reason_says(reason: &str) -> &'static str {
         "late file" => {
             "Log files that the report before did not have, of calls that it would have counted."
         }
+        "table history" => {
+            "A table tells of other versions before the one that was read: rows were deleted or rewritten, or old versions were removed."
+        }
         "rewritten file" => "Log files with other content than they had then.",
         "missing file" => "Log files that were there then and are gone, or cannot be read now.",
         "policy change" => {

@@ -360,7 +360,7 @@ impl Bound {
             Expr::Path(path) => self.descend(path, batch, file),
             Expr::Widened(path, to) => {
                 let array = self.descend(path, batch, file)?;
-                cast_with_options(&array, to, &strict())
+                widen(&array, to)
                     .map_err(|_| self.wrong_type(file, array.data_type(), &to.to_string()))
             }
             Expr::Concat(parts) => {
@@ -508,12 +508,28 @@ fn null() -> Expr {
     Expr::Constant(Constant { text: None, bytes: None }, None)
 }
 
+/// Values as the table's type `to` has them.
+///
+/// # Errors
+/// Values that the type cannot hold.
+fn widen(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    match (array.data_type(), to) {
+        // They count from one moment in UTC, as the table says and the file does not.
+        (DataType::Timestamp(unit, None), DataType::Timestamp(_, zone)) => {
+            let data_type = DataType::Timestamp(*unit, zone.clone());
+            Ok(make_array(array.to_data().into_builder().data_type(data_type).build()?))
+        }
+        _ => cast_with_options(array, to, &strict()),
+    }
+}
+
 /// Whether values must be cast to mean what the table says. Integers of all widths, and times of all
-/// units, mean the same as they are.
+/// units, mean the same as they are; times of which a file does not say that they are in UTC do not.
 fn is_widened(found: &DataType, wanted: &DataType) -> bool {
     match (found, wanted) {
         (DataType::Float32, DataType::Float64) => true,
         (DataType::Date32, DataType::Timestamp(..)) => true,
+        (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(_))) => true,
         (DataType::Binary | DataType::LargeBinary, DataType::Utf8) => true,
         (found, DataType::Float64 | DataType::Decimal128(..)) if found.is_integer() => true,
         (DataType::Decimal128(_, found), DataType::Decimal128(_, wanted)) => found != wanted,

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use globset::GlobBuilder;
 
+use super::inside::{EXPORT, refuse_inside_table, refuse_links_into_table};
 use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile};
 use crate::config::{Format, is_metadata};
-use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind, StoreUrl, odd_kind};
+use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind, odd_kind};
 
 /// Lists the source's files.
 ///
@@ -37,6 +38,7 @@ pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
         let listed = store.list("").map_err(failed)?;
         refuse_tables(source, &listed)?;
         refuse_unlisted(source, &store, &listed, |path| matcher.is_match(path))?;
+        refuse_links_into_table(source, &store, |path| matcher.is_match(path), io)?;
         let matching = listed.into_iter().filter(|l| matcher.is_match(&l.path)).collect();
         let (files, ignored) = visible(matching);
         refuse_twice(source, &store, &files)?;
@@ -64,6 +66,7 @@ pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
             let listed = store.list("").map_err(failed)?;
             refuse_tables(source, &listed)?;
             refuse_unlisted(source, &store, &listed, |_| true)?;
+            refuse_links_into_table(source, &store, |_| true, io)?;
             let (files, ignored) = visible(listed);
             refuse_twice(source, &store, &files)?;
             if !files.is_empty() {
@@ -99,8 +102,6 @@ fn one_file(
 fn refuse_tables(source: &Origin<'_>, listed: &[Listed]) -> Result<(), SnapshotError> {
     for object in listed {
         let folders: Vec<&str> = object.path.split('/').collect();
-        const EXPORT: &str =
-            "export the version that you need as plain Parquet files, and name their folder";
         let (format, way) = if folders.first() == Some(&"_delta_log") {
             ("a Delta", "set format = \"delta\"")
         } else if folders.contains(&"_delta_log") {
@@ -126,77 +127,6 @@ fn refuse_tables(source: &Origin<'_>, listed: &[Listed]) -> Result<(), SnapshotE
         });
     }
     Ok(())
-}
-
-/// A folder or file of a table below the table's own: which of its rows are there still, the table alone knows.
-fn refuse_inside_table(source: &Origin<'_>, io: &Io) -> Result<(), SnapshotError> {
-    if source.url.names_a_file() {
-        // A web server, which is asked for one file.
-        return Ok(());
-    }
-    let folder = source.url.split_glob().map_or_else(|| source.url.clone(), |(folder, _)| folder);
-    let mut at = folder.without_slash();
-    while let Some((parent, name)) = at.split_last() {
-        if parent.to_string() == at.to_string() {
-            break;
-        }
-        // A service is asked only where a name is one that tables give.
-        let may_be = parent.local().is_some()
-            || name == "data"
-            || name.contains('=')
-            || name.ends_with(".parquet");
-        if !may_be {
-            break;
-        }
-        let found = table_at(&parent, &name, io).map_err(|error| SnapshotError::Store {
-            source_name: source.name.to_string(),
-            error,
-        })?;
-        if let Some((format, key, marker)) = found {
-            return Err(SnapshotError::TableFormat {
-                source_name: source.name.to_string(),
-                url: source.url.to_string(),
-                format,
-                marker,
-                way: format!("name {parent} as url, and set format = \"{key}\""),
-            });
-        }
-        at = parent;
-    }
-    Ok(())
-}
-
-/// The table whose folder `parent` is, with `name` below it: format, as the configuration names it, and what
-/// tells. Where nothing may be listed, none is known.
-///
-/// # Errors
-/// Failures of storage that may pass: what was not asked is not known to be no table.
-fn table_at(
-    parent: &StoreUrl,
-    name: &str,
-    io: &Io,
-) -> Result<Option<(&'static str, &'static str, String)>, StoreError> {
-    let Some(store) = allowed(parent.open(io))? else { return Ok(None) };
-    let log = allowed(store.find("_delta_log", |_| true))?.flatten();
-    if let Some(first) = log {
-        return Ok(Some(("part of a Delta", "delta", parent.join(&first.path).to_string())));
-    }
-    // Data of an Iceberg table lie there, unless it is told otherwise.
-    if name != "data" {
-        return Ok(None);
-    }
-    let metadata = allowed(store.find("metadata", is_metadata))?.flatten();
-    Ok(metadata
-        .map(|metadata| ("part of an Iceberg", "iceberg", parent.join(&metadata.path).to_string())))
-}
-
-/// What was found; `None` where nobody may look, or there is no such place.
-fn allowed<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind == StoreErrorKind::Transient => Err(error),
-        Err(_) => Ok(None),
-    }
 }
 
 /// What shows that a folder is a table of another format than `wanted`: what it is, a file of it, and what to do.
@@ -339,7 +269,7 @@ fn visible(listed: Vec<Listed>) -> (Vec<SnapshotFile>, u64) {
 }
 
 /// `_SUCCESS`, `_delta_log`, `.part.crc`; but `_year=2019` is a partition.
-fn is_hidden(segment: &str) -> bool {
+pub(super) fn is_hidden(segment: &str) -> bool {
     segment.starts_with('.') || (segment.starts_with('_') && !segment.contains('='))
 }
 

@@ -6,6 +6,7 @@
 mod bounds;
 mod delta;
 mod iceberg;
+mod inside;
 mod listing;
 mod rows;
 mod table;

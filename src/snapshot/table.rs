@@ -9,7 +9,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::error::ArrowError;
 use roaring::RoaringTreemap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -26,6 +26,9 @@ pub struct Table {
     pub place: StoreUrl,
     /// The version's number; of an Iceberg table the snapshot's.
     pub version: u64,
+    /// The number of the schema that its columns are of: a snapshot of an Iceberg table may be read with those of
+    /// another. Versions of Delta tables have their own.
+    pub schema_id: Option<i32>,
     /// When it was made, where the table says.
     pub made_at: Option<Moment>,
     /// What may be doubtful about which version it is, a sentence each: a moment chose it.
@@ -109,7 +112,7 @@ pub struct TableFiles {
 }
 
 /// What is known of a table's versions up to the one that is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The earliest version that the table still tells of; what changed before cannot be seen.
     pub first_version: Option<u64>,
@@ -121,7 +124,7 @@ pub struct History {
 
 /// A version that took out or rewrote rows that were there before, restored an older version, or removed the
 /// files of older ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub version: u64,
     /// When it was made, where the table says.
@@ -133,10 +136,10 @@ pub struct Change {
 }
 
 /// Files of the same partition values that a version took out. Their rows may stand in others since.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// None where they are not told.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<Partition>,
     pub files: u64,
     /// Rows that they had; null where it is not told.
@@ -247,7 +250,7 @@ impl TableSchema {
 }
 
 /// The value that all rows of a file have in a column.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Partition {
     pub name: String,
     /// Of bytes, where the table keeps them as such: as hexadecimal digits.
@@ -376,6 +379,8 @@ pub enum DeletesError {
 pub struct TableRecord {
     pub format: &'static str,
     pub version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<i32>,
     pub made_at: Option<Moment>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub choice: Vec<String>,
@@ -388,6 +393,7 @@ impl Table {
         TableRecord {
             format: self.format,
             version: self.version,
+            schema_id: self.schema_id,
             made_at: self.made_at,
             choice: self.choice.clone(),
             features: self.features.clone(),

@@ -175,6 +175,21 @@ impl StoreUrl {
         }
     }
 
+    /// The same place without links, as far as it is there: of a local folder or file its own path.
+    #[must_use]
+    pub fn real(&self) -> Self {
+        match &self.place {
+            Place::Local(path) => self.at_local(&real(path)),
+            Place::Remote(_) => self.clone(),
+        }
+    }
+
+    /// A local path, reached as this address is.
+    #[must_use]
+    pub fn at_local(&self, path: &FsPath) -> Self {
+        Self { place: Place::Local(path.to_path_buf()), ..self.clone() }
+    }
+
     /// The local path, where the address is one.
     pub fn local(&self) -> Option<&FsPath> {
         match &self.place {

@@ -1,6 +1,7 @@
 //! Delta tables as sources: one version of the table, its deleted rows, its columns under other names.
 
 pub mod covered;
+pub mod follows;
 pub mod inputs;
 mod later;
 mod statistics;
@@ -399,7 +400,22 @@ fn columns_are_found_under_the_names_that_files_have() {
     // The file is older than the column that is called `bytes` now.
     assert_eq!(row, ["4", "3", "null"]);
     lake.edit("afterscope.toml", "bytes = \"bytes\"", "bytes = \"c-scope\"");
-    lake.run(&[]).fails(1, &["no column `c-scope`", "its columns are: event_time, request_id"]);
+    lake.run(&[]).fails(1, &["column `c-scope` (mapped as bytes) is called `scope`"]);
+    lake.edit("afterscope.toml", "bytes = \"c-scope\"", "bytes = \"size\"");
+    lake.run(&[]).fails(1, &["no column `size`", "its columns are: event_time, request_id"]);
+    // Nulls in the place of a column that is there under another name would count nobody.
+    lake.edit("afterscope.toml", "bytes = \"size\"\n", "");
+    let renamed = schema(mapped).replacen("\"user_id\"", "\"person\"", 1);
+    assert!(renamed.contains("\"name\":\"person\""), "{renamed}");
+    commit(&lake, 1, &[metadata(&renamed, &configuration)]);
+    let absent = "subject = { path = \"user_id\", missing = \"null\" }";
+    lake.edit("afterscope.toml", "subject = \"user_id\"", absent);
+    let says =
+        ["column `user_id` (mapped as subject) is called `person`", "map subject to \"person\""];
+    lake.run(&[]).fails(1, &says);
+    assert_eq!(requests(&lake, &["--set", "source.0.version=0"]), "4");
+    lake.edit("afterscope.toml", absent, "subject = \"person\"");
+    assert_eq!(requests(&lake, &[]), "4");
 }
 
 #[test]

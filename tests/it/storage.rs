@@ -301,6 +301,9 @@ fn a_folder_or_object_of_a_table_is_no_plain_log_on_s3_either() {
     for url in [day.to_string(), format!("{day}/"), format!("{day}/part-0.parquet")] {
         refused(&url, &of_delta);
     }
+    // As random prefixes of Delta and the layout of Iceberg for object storage put files.
+    refused("Zk/part-0.parquet", &of_delta);
+    refused("0110/1010/0111/01101000/", &of_delta);
     refused("", &["is a Delta table (_delta_log/", "set format = \"delta\""]);
     let iceberg = ["--set", "source.0.format=iceberg", "--set", "source.0.url=s3://lake/logs"];
     let says = ["is a Delta table (_delta_log/", "no Iceberg table", "set format = \"delta\""];

@@ -1,9 +1,10 @@
 //! The report that a run follows, and from what each changed figure comes.
 //!
 //! The earlier report is counted again from the ledger, with today's registry and settings; then one thing
-//! after another is let in: another mapping, rewritten files, files that are gone, late files, a later
-//! `as_of`. What changes with a step has that step as its cause. No log file is opened for it: what the
-//! ledger does not hold any more cannot be told apart, and its causes are named together.
+//! after another is let in: another mapping, what a table tells of its history, rewritten files, files that
+//! are gone, late files, a later `as_of`. What changes with a step has that step as its cause. No log file is
+//! opened for it: what the ledger does not hold any more cannot be told apart, and its causes are named
+//! together.
 
 mod states;
 

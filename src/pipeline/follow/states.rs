@@ -19,6 +19,7 @@ use crate::pipeline::prepare::{Prepared, Reading, Source};
 use crate::pipeline::tables::tables;
 use crate::registry;
 use crate::scan::{Progress, Unreadable};
+use crate::snapshot::History;
 use crate::store::{Io, Pin};
 
 /// A source, as the followed report had it.
@@ -27,9 +28,16 @@ struct Then {
     name: String,
     lineage: Option<Lineage>,
     reading: Option<Reading>,
+    /// Of plain files none.
+    table: Option<ThenTable>,
     files: Vec<ThenFile>,
     #[serde(default)]
     unreadable: Vec<ThenUnreadable>,
+}
+
+#[derive(Deserialize)]
+struct ThenTable {
+    history: History,
 }
 
 #[derive(Deserialize)]
@@ -163,8 +171,14 @@ pub struct Between {
 }
 
 /// What a state lets in: the causes up to this one.
-const STATES: [Cause; 5] =
-    [Cause::Policy, Cause::Mapping, Cause::RewrittenFile, Cause::MissingFile, Cause::LateFile];
+const STATES: [Cause; 6] = [
+    Cause::Policy,
+    Cause::Mapping,
+    Cause::TableHistory,
+    Cause::RewrittenFile,
+    Cause::MissingFile,
+    Cause::LateFile,
+];
 
 /// Counts the followed report again and again, with one cause more each time.
 ///
@@ -217,14 +231,16 @@ pub fn between(
                 .zip(filled)
                 .map(|(source, filled)| {
                     let own = then.iter().find(|then| then.name == source.plan.name);
-                    state_of(
+                    let (source, filled) = state_of(
                         let_in,
                         source,
                         filled,
                         own.unwrap_or(&Then::default()),
                         &packs,
                         followed,
-                    )
+                    )?;
+                    let history = history_in(let_in, &source, own);
+                    Some((Source { history, ..source }, filled))
                 })
                 .collect(),
         };
@@ -290,6 +306,17 @@ fn tell(wanted: &mut Wanted, now: &Wanted) {
             }
         }
     }
+}
+
+/// What a state knows of the versions of a source's table. That plain files are a table now, or a table's files
+/// plain ones, comes with the mapping; a source that is new has no other history than today's.
+fn history_in(state: Cause, source: &Source<'_>, then: Option<&Then>) -> Option<History> {
+    let now = source.history.clone();
+    let Some(then) = then else { return now };
+    let was = then.table.as_ref().map(|table| table.history.clone());
+    let comes_with =
+        if was.is_some() == now.is_some() { Cause::TableHistory } else { Cause::Mapping };
+    if state < comes_with { was } else { now }
 }
 
 /// A source in a state; `None` where the ledger does not hold its rows.
@@ -379,6 +406,7 @@ fn state_of<'a>(
         wanted: new,
         context: source.context.clone(),
         reading,
+        history: source.history.clone(),
     };
     Some((source, Filled { selection, unreadable }))
 }

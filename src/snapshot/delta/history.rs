@@ -30,6 +30,13 @@ struct Action {
     /// What it says of the file is the kernel's to read.
     add: Option<IgnoredAny>,
     remove: Option<RemoveFile>,
+    meta_data: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    schema_string: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +80,8 @@ struct Commit {
     told: VersionTold,
     /// What it changed, if anything.
     change: Option<Change>,
+    /// The columns that the table has from it on, as JSON, where it says.
+    schema: Option<String>,
     /// Whether it holds no action.
     is_empty: bool,
 }
@@ -117,6 +126,11 @@ impl Commits {
         let told: Vec<_> =
             self.0.range(..=version).map(|(_, commit)| commit.told.clone()).collect();
         Versions::of(told.into_iter(), later)
+    }
+
+    /// The schemas that commits tell, in the order of versions.
+    pub fn schemas(&self) -> impl Iterator<Item = &str> {
+        self.0.values().filter_map(|commit| commit.schema.as_deref())
     }
 
     /// When a version was made, where its commit tells.
@@ -185,6 +199,7 @@ fn told(
         failed("is gone since it was listed\nrun again to read what is there now".into())
     })?;
     let (mut at, mut operation, mut is_empty) = (None, String::new(), true);
+    let mut schema = None;
     let [mut files_added, mut files_removed] = [0, 0];
     let mut removed: BTreeMap<Vec<Partition>, Removed> = BTreeMap::new();
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
@@ -196,6 +211,7 @@ fn told(
             at = millis.map(|millis| Moment::from_micros(millis.saturating_mul(1000)));
             operation = info.operation.unwrap_or_default();
         }
+        schema = action.meta_data.and_then(|metadata| metadata.schema_string).or(schema);
         files_added += u64::from(action.add.is_some());
         files_removed += u64::from(action.remove.is_some());
         let Some(remove) = action.remove.filter(|remove| remove.data_change) else { continue };
@@ -219,7 +235,7 @@ fn told(
     });
     let (files_added, files_removed) = (Some(files_added), Some(files_removed));
     let told = VersionTold { version, at, operation, files_added, files_removed };
-    Ok(Commit { shown: store.shown(&object.path), told, change, is_empty })
+    Ok(Commit { shown: store.shown(&object.path), told, change, schema, is_empty })
 }
 
 impl RemoveFile {

@@ -8,6 +8,7 @@ mod choice;
 mod engine;
 mod history;
 mod log;
+mod naming;
 mod refusal;
 mod statistics;
 
@@ -124,10 +125,14 @@ fn read(
         format: "delta",
         place: source.url.clone(),
         version: number,
+        schema_id: None,
         made_at: commits.made_at(number),
         choice: choice.doubts(&commits),
         doubts: commits.doubts(number),
-        schema: TableSchema { fields: columns, ..Default::default() },
+        schema: TableSchema {
+            fields: columns,
+            elsewhere: naming::elsewhere(&schema, commits.schemas()),
+        },
         features: features.iter().map(ToString::to_string).collect(),
         history: commits.history(number),
         versions: commits.versions(number, log.later(number)),

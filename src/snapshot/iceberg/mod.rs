@@ -82,7 +82,7 @@ fn place(url: &StoreUrl) -> (StoreUrl, Option<String>) {
 fn shown(at: &SnapshotAt) -> String {
     match at {
         SnapshotAt::Current => "the current snapshot".into(),
-        SnapshotAt::Id(id) => format!("snapshot {id}"),
+        SnapshotAt::Id(id) | SnapshotAt::WithSchema { id, .. } => format!("snapshot {id}"),
         SnapshotAt::Moment(at) => format!("the snapshot of {}", at.to_rfc3339()),
         SnapshotAt::Reference(name) => format!("the snapshot of `{name}`"),
     }
@@ -127,6 +127,7 @@ fn snapshot(
         format: "iceberg",
         place,
         version: id,
+        schema_id: Some(schema.schema_id()),
         made_at: history::moment(chosen.timestamp_ms()),
         choice,
         doubts: Vec::new(),

@@ -38,6 +38,12 @@ pub fn choose(metadata: &Metadata, at: &SnapshotAt) -> Result<Choice, Refusal> {
             Refusal::Table("it has no snapshot: nothing was written to it yet".into())
         }),
         SnapshotAt::Id(id) => own(by_id(table, *id)?),
+        SnapshotAt::WithSchema { id, schema } => {
+            let schema = table.schema_by_id(*schema).cloned().ok_or_else(|| {
+                Refusal::Table(format!("it has no schema {schema}: it was removed since"))
+            })?;
+            Ok(Choice { snapshot: by_id(table, *id)?, schema, doubts: Vec::new() })
+        }
         SnapshotAt::Moment(at) => {
             let millis = at.micros.div_euclid(1000);
             let then = table.history().iter().rfind(|entry| entry.timestamp_ms <= millis);

@@ -1,12 +1,13 @@
 //! Log files and folders that cannot be read as they are.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::lake::{Call, Lake, Outcome, call, run_args, skipped};
+use crate::lake::{Call, Lake, Outcome, call, run_args, skipped, standard_days};
 
 /// A standard lake with one file more, whose bytes are no whole Parquet file.
 fn lake_with(bad: &[u8]) -> Lake {
@@ -276,9 +277,43 @@ fn a_folder_or_file_of_a_table_is_no_plain_log() {
         let way = "/table as url, and set format = \"iceberg\"";
         refused(url, "is part of an Iceberg table", &[marker, way]);
     }
-    // Not all that lies beside a folder of that name belongs to a table.
+    // A table that was migrated keeps its files where they were.
     fs::rename(lake.path("table/data"), lake.path("table/logs")).unwrap();
+    refused("table/logs", "is part of an Iceberg table", &[marker]);
+    // Not all that lies beside a folder of that name belongs to a table.
+    fs::rename(lake.path(marker), lake.path("table/metadata/notes.json")).unwrap();
     lake.publishes(&["--set", "source.0.url=table/logs", "--output", "again"]);
+
+    let marker = "table/.hoodie/hoodie.properties";
+    lake.write(marker, "");
+    refused("table/logs/dt=2019-07-01", "is part of a Hudi table", &[marker, "export the version"]);
+}
+
+#[test]
+fn links_into_a_table_are_no_plain_logs() {
+    let lake = Lake::standard();
+    let marker = "logs/_delta_log/00000000000000000000.json";
+    lake.write(marker, "{}");
+    let day = lake.path("logs/dt=2019-07-01");
+    symlink(&day, lake.path("day")).unwrap();
+    lake.log("plain/a.parquet", &standard_days()[1].1);
+    fs::create_dir(lake.path("deep")).unwrap();
+    symlink(&day, lake.path("deep/day")).unwrap();
+    symlink(day.join("part-0.parquet"), lake.path("plain/b.parquet")).unwrap();
+    let urls = ["day", "day/", "day/part-0.parquet", "deep/", "deep/day/*.parquet", "plain/"];
+    for url in urls.into_iter().chain(["deep/*/*.parquet"]) {
+        let set = format!("source.0.url={url}");
+        lake.run(&["--set", &set]).fails(1, &["is part of a Delta table", marker]);
+    }
+    // What the glob does not match is none of the source's.
+    lake.publishes(&["--set", "source.0.url=plain/a*"]);
+    // A link to plain files is one of them; what a link of the table leads to is the table's.
+    lake.log("elsewhere/part-0.parquet", &standard_days()[0].1);
+    fs::remove_file(lake.path("plain/b.parquet")).unwrap();
+    symlink(lake.path("elsewhere"), lake.path("plain/b")).unwrap();
+    lake.publishes(&["--set", "source.0.url=plain/", "--output", "again"]);
+    symlink(lake.path("elsewhere"), lake.path("logs/out")).unwrap();
+    lake.run(&["--set", "source.0.url=logs/out"]).fails(1, &["is part of a Delta table", marker]);
 }
 
 /// Makes a FIFO, which nobody writes to.
@@ -353,7 +388,7 @@ fn a_table_whose_newest_version_is_no_regular_file_is_not_read_at_an_older_one()
         fifo(&lake, &pipe);
         within_a_while(&lake, &["inspect", &logs]).fails(3, &[&pipe, "a FIFO"]);
         fs::remove_file(lake.path(&pipe)).unwrap();
-        std::os::unix::fs::symlink("nowhere", lake.path(&pipe)).unwrap();
+        symlink("nowhere", lake.path(&pipe)).unwrap();
         within_a_while(&lake, &["inspect", &logs]).fails(3, &[&pipe, "a link that leads nowhere"]);
     }
 }

@@ -6,16 +6,18 @@ use std::fs::File;
 use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit, TimestampMicrosecondType};
 use arrow::json::ReaderBuilder;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value, json};
 
 use super::{
     COLUMNS, add, commit, inline_vector, metadata, protocol, remove, requests, schema, table,
 };
-use crate::lake::Lake;
+use crate::lake::{Call, Lake, call};
 
 const NAMES: [&str; 5] =
     ["files_read", "rows_in_metadata", "rows_deleted", "rows_outside", "rows_counted"];
@@ -93,6 +95,36 @@ fn in_doubt_a_file_is_opened() {
     let expected = "expected = { from = \"2019-01-01\", every = \"1d\" }\n";
     lake.edit("afterscope.toml", "\n[source.columns]", &format!("{expected}\n[source.columns]"));
     lake.run(&[]).fails(3, &["old.parquet"]);
+}
+
+#[test]
+fn times_that_the_table_keeps_in_utc_are_in_utc_whatever_files_and_zones_say() {
+    let lake = table();
+    // The first is before the restriction of 2019-06-01, and were not in New York; the second were in Berlin.
+    let calls = ["2019-05-31T20:30:00Z", "2019-06-01T00:30:00Z", "2019-07-05T00:00:00Z"];
+    let calls: Vec<Call> = calls.iter().map(|time| call(time, "app-1", 9)).collect();
+    let file = File::open(lake.log("logs/utc.parquet", &calls)).unwrap();
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let batch = batches.map(Result::unwrap).next().unwrap();
+    let schema_of = batch.schema();
+    let columns = schema_of.fields().iter().zip(batch.columns()).map(|(field, array)| {
+        let bare = array
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .map(|times| Arc::new(times.clone().with_timezone_opt(None::<Arc<str>>)) as ArrayRef);
+        (field.name().as_str(), bare.unwrap_or_else(|| array.clone()))
+    });
+    lake.columns("logs/wall.parquet", columns.collect());
+    let file = add(&lake, "wall.parquet", "2019-07-05", "dt");
+    commit(&lake, 2, &[file]);
+    let time = |zone: &str| format!("time = {{ path = \"event_time\", zone = \"{zone}\" }}");
+    let mut written = "time = \"event_time\"".to_string();
+    for zone in ["UTC", "America/New_York", "Europe/Berlin"] {
+        assert_eq!(requests(&lake, &[]), "8", "{written}");
+        assert_eq!(requests(&lake, &["--no-pruning"]), "8", "{written}");
+        lake.edit("afterscope.toml", &written, &time(zone));
+        written = time(zone);
+    }
+    assert_eq!(requests(&lake, &[]), "8", "{written}");
 }
 
 #[test]
@@ -194,7 +226,7 @@ fn statistics_that_a_file_contradicts_are_not_believed() {
 
 /// A checkpoint of version 1 with statistics in columns, none as text, and row groups of so many actions; the
 /// commits before it are gone.
-fn checkpoint(lake: &Lake, actions: &[Value], in_group: usize) {
+pub fn checkpoint(lake: &Lake, actions: &[Value], in_group: usize) {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     let long = |name: &str| Field::new(name, DataType::Int64, true);
     let group = |name: &str, parts: Vec<Field>| {

@@ -21,12 +21,12 @@ fn written(lake: &Lake, version: u64, at: &str) {
 }
 
 /// When a commit says that it was made.
-fn made(at: &str) -> Value {
+pub fn made(at: &str) -> Value {
     json!({"commitInfo": {"timestamp": micros(at) / 1000, "operation": "WRITE"}})
 }
 
 /// The standard table, each commit with its own time in it; files of them were written then.
-fn dated() -> Lake {
+pub fn dated() -> Lake {
     let lake = table();
     for (version, at) in [(0, "2019-08-01T00:00:00Z"), (1, "2019-08-02T00:00:00Z")] {
         let text = fs::read_to_string(lake.path(&log(version))).unwrap();

@@ -4,6 +4,8 @@ use std::fs;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int32Array, Int64Array, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimeUnit};
 use iceberg::spec::{DataContentType, Literal, Struct};
 use serde_json::{Value, json};
 
@@ -35,6 +37,27 @@ fn renamed(fields: &Value, id: i64, name: &str) -> Value {
         }
     }
     fields
+}
+
+#[test]
+fn times_that_files_do_not_say_to_be_in_utc_are_so_by_the_table_s_word() {
+    let table = table_of(
+        2,
+        &columns(),
+        written(|(name, _, values)| {
+            if *name == "event_time" {
+                *values = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, None)).unwrap();
+            }
+        }),
+    );
+    let first = || {
+        let summary = table.lake.publishes(&[]).table("scope_summary");
+        summary.row(&[("scope", "(all)")], &["first_access"])[0].to_string()
+    };
+    let zoned = "time = { path = \"event_time\", zone = \"America/New_York\" }";
+    assert_eq!(first(), "2019-07-01T08:00:00Z");
+    table.lake.edit("afterscope.toml", "time = \"event_time\"", zoned);
+    assert_eq!(first(), "2019-07-01T08:00:00Z");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use iceberg::spec::{DataContentType, DataFileFormat};
 use serde_json::{Value, json};
 
 use super::requests;
-use super::table::{DAY, Ice, columns, partition};
+use super::table::{DAY, Ice, columns, partition, schema};
+use crate::delta::follows::{changes, has};
 use crate::lake::Lake;
 
 #[test]
@@ -42,7 +43,7 @@ fn a_snapshot_is_named_by_id_time_or_reference_and_told() {
     assert_eq!(
         told,
         json!({
-            "format": "iceberg", "version": 1002, "made_at": "2019-08-01T01:00:00Z",
+            "format": "iceberg", "version": 1002, "schema_id": 0, "made_at": "2019-08-01T01:00:00Z",
             "features": ["format-v2"],
             "history": {
                 "first_version": 1001, "known_from": "2019-08-01T00:00:00Z", "changes": [],
@@ -78,6 +79,64 @@ fn what_snapshots_took_out_is_told() {
     table.metadata["snapshots"][1].as_object_mut().unwrap().remove("parent-snapshot-id");
     table.save();
     assert_eq!(history(&table, &[]), ["2", "1", "null"]);
+}
+
+#[test]
+fn rows_that_were_deleted_since_and_snapshots_that_were_expired_have_their_cause() {
+    let mut table = Ice::standard(2);
+    table.lake.publishes(&[]);
+    // Of the first day both calls of person 1 go.
+    let deletes = table.positions("data/deletes-0.parquet", &table.day(0), &[0, 3]);
+    table.commit(vec![deletes]);
+    table.metadata["snapshots"][3]["summary"] = json!({
+        "operation": "delete", "added-position-deletes": "2", "added-delete-files": "1",
+    });
+    table.save();
+    has(
+        &changes(&table.lake),
+        &[
+            "coverage history_versions 0>1 table history",
+            "coverage history_rows_removed 0>2 table history",
+            "scope_summary requests_allowed 6>4 rewritten file",
+        ],
+    );
+    // Snapshots of 0 o'clock are gone.
+    table.metadata["snapshots"].as_array_mut().unwrap().remove(0);
+    table.metadata["snapshot-log"].as_array_mut().unwrap().remove(0);
+    table.save();
+    let known =
+        "coverage history_known_from 2019-08-01T00:00:00Z>2019-08-01T01:00:00Z table history";
+    has(&changes(&table.lake), &[known]);
+}
+
+#[test]
+fn a_run_whose_columns_are_younger_than_its_snapshot_comes_out_again() {
+    let mut table = Ice::standard(2);
+    let renamed = |name: &str| {
+        let mut fields = columns();
+        let person = fields.as_array_mut().unwrap().iter_mut().find(|f| f["name"] == "user_id");
+        person.unwrap()["name"] = name.into();
+        fields
+    };
+    let recompute = ["verify", "out", "--recompute", "--config", "afterscope.toml"];
+    for (id, name, said) in [(1, "person", "user_id"), (2, "human", "person")] {
+        table.metadata["schemas"].as_array_mut().unwrap().push(schema(id, &renamed(name)));
+        table.metadata["current-schema-id"] = id.into();
+        table.save();
+        if id == 2 {
+            // Of a later schema the run knew nothing.
+            assert_eq!(table.lake.afterscope(&recompute).succeeds().json()["recomputed"], true);
+        }
+        table.lake.run(&[]).fails(1, &[said]);
+        table.lake.edit("afterscope.toml", &format!("\"{said}\""), &format!("\"{name}\""));
+        assert_eq!(requests(&table.lake, &[]), "6");
+        assert_eq!(table.lake.afterscope(&recompute).succeeds().json()["recomputed"], true);
+    }
+    let last = table.metadata["schemas"].as_array_mut().unwrap();
+    last.truncate(2);
+    table.metadata["current-schema-id"] = 1.into();
+    table.save();
+    table.lake.afterscope(&recompute).fails(1, &["it has no schema 2"]);
 }
 
 #[test]
