@@ -49,7 +49,7 @@ pub struct Effort {
     /// Bytes written to temporary files.
     pub spilled: AtomicU64,
     /// The most that the allocator was seen to hold.
-    resident: AtomicU64,
+    active: AtomicU64,
 }
 
 impl Default for Effort {
@@ -62,7 +62,7 @@ impl Default for Effort {
             pages: AtomicU64::default(),
             reused: AtomicU64::default(),
             spilled: AtomicU64::default(),
-            resident: AtomicU64::default(),
+            active: AtomicU64::default(),
         }
     }
 }
@@ -72,10 +72,7 @@ impl Effort {
     pub fn timed<T>(&self, part: Part, work: impl FnOnce() -> T) -> T {
         let from = Instant::now();
         let done = work();
-        if let Some(sum) = self.spent.get(part as usize) {
-            let micros = u64::try_from(from.elapsed().as_micros()).unwrap_or(u64::MAX);
-            sum.fetch_add(micros, Ordering::Relaxed);
-        }
+        self.add(part, from.elapsed());
         done
     }
 
@@ -88,13 +85,21 @@ impl Effort {
         }
     }
 
+    /// Puts down what a thread has waited for.
+    pub fn add(&self, part: Part, spent: Duration) {
+        if let Some(sum) = self.spent.get(part as usize) {
+            let micros = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
+            sum.fetch_add(micros, Ordering::Relaxed);
+        }
+    }
+
     /// Looks at what the allocator holds; to be called now and then.
     pub fn see_memory(&self) {
         // Its figures are those of the last epoch.
         if epoch::advance().is_ok()
-            && let Ok(held) = stats::resident::read()
+            && let Ok(held) = stats::active::read()
         {
-            self.resident.fetch_max(held as u64, Ordering::Relaxed);
+            self.active.fetch_max(held as u64, Ordering::Relaxed);
         }
     }
 
@@ -127,7 +132,7 @@ impl Effort {
         let largest = Part::ALL.into_iter().zip(parts).max_by(|a, b| a.1.total_cmp(&b.1));
         let of = |part: Part| rounded(parts.get(part as usize).copied().unwrap_or(0.0));
         let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let reading = of(Part::Reading) + of(Part::Decoding) + of(Part::Sorting);
+        let reading = by_stage.get(READING).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
         Told {
             seconds: rounded(seconds),
             stages: by_stage,
@@ -155,11 +160,14 @@ impl Effort {
             memory: Memory {
                 limit,
                 system_peak: peak_of_process(),
-                allocator_peak: now(&self.resident),
+                allocator_peak: now(&self.active),
             },
         }
     }
 }
+
+/// The stage in which logs are read.
+pub const READING: &str = "reading logs";
 
 /// Milliseconds are as fine as anybody looks.
 fn rounded(seconds: f64) -> f64 {

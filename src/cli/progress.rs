@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{Global, LogFormat};
 use super::terminal;
+use crate::effort::READING;
 use crate::pipeline::{Observer, Scanning};
 use crate::scan::Progress;
 
@@ -83,7 +84,7 @@ impl Observer for Shown {
             Some(version) => format!("{} ({version})", scanning.source),
             None => scanning.source.to_string(),
         };
-        self.progress.effort.stage("reading logs");
+        self.progress.effort.stage(READING);
         self.clear();
         let text = format!(
             "source {source}: {} files to read ({}), {} in the ledger already",

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -318,7 +319,7 @@ impl Engine<'_> {
             Decoder::new(self.job.context.clone(), self.budget.rest, self.progress.clone());
         loop {
             let effort = &self.progress.effort;
-            let Some(ready) = effort.timed(Part::Reading, || self.next())? else { break };
+            let Some(ready) = self.next()? else { break };
             let file = ready.fetch.file.clone();
             let weight = ready.weight();
             let fetched = ready.fetch.bytes();
@@ -391,11 +392,17 @@ impl Engine<'_> {
                 self.shared.changed.notify_all();
                 return Ok(None);
             }
+            // Where nothing is on its way, the thread waits for others, or for room.
+            let is_on_its_way = state.in_flight > 0;
+            let from = Instant::now();
             let (guard, _) = self
                 .shared
                 .changed
                 .wait_timeout(state, std::time::Duration::from_millis(200))
                 .unwrap_or_else(PoisonError::into_inner);
+            if is_on_its_way {
+                self.progress.effort.add(Part::Reading, from.elapsed());
+            }
             state = guard;
         }
     }

@@ -110,7 +110,7 @@ fn a_flood_is_counted_the_same_within_any_limit_that_is_not_refused() {
     let measured_in = |megabytes: u64| {
         let _ = std::fs::remove_dir_all(lake.path("out"));
         let (code, peak, stderr) = measured(&lake, "afterscope.toml", AS_OF, megabytes)?;
-        println!("{megabytes} MB allowed: exit {code}, {} MB at most", peak / 1_000_000);
+        eprintln!("{megabytes} MB allowed: exit {code}, {} MB at most", peak / 1_000_000);
         assert!(peak <= megabytes * 1_000_000, "{peak} bytes of {megabytes} MB");
         Some((code, stderr, (code == 0).then(|| bytes_below(&lake.path("out/latest")))))
     };
