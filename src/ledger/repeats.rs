@@ -103,7 +103,8 @@ impl<T: Copy> Repeats<T> {
         } else {
             self.kept.len() - 1
         };
-        for (kept, number) in self.kept.iter().zip(0u32..).skip(from) {
+        let first = u32::try_from(from).unwrap_or(NONE);
+        for (kept, number) in self.kept.iter().skip(from).zip(first..) {
             let mut at = first_place(kept.hash, self.places.len());
             while self.places.get(at).is_some_and(|place| *place != NONE) {
                 at = (at + 1) & (self.places.len() - 1);
