@@ -103,8 +103,7 @@ impl<T: Copy> Repeats<T> {
         } else {
             self.kept.len() - 1
         };
-        let first = u32::try_from(from).unwrap_or(NONE);
-        for (kept, number) in self.kept.iter().skip(from).zip(first..) {
+        for (kept, number) in self.kept.iter().zip(0u32..).skip(from) {
             let mut at = first_place(kept.hash, self.places.len());
             while self.places.get(at).is_some_and(|place| *place != NONE) {
                 at = (at + 1) & (self.places.len() - 1);
