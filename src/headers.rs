@@ -5,14 +5,11 @@
 //! as they find something: a file of a kilobyte could take all that a machine has.
 
 use std::io::Read;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use parquet::basic::{Compression, Type as PhysicalType};
-use parquet::column::page::{Page, PageReader};
+use parquet::basic::Compression;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
-use parquet::file::reader::SerializedPageReader;
 
 use crate::fetched::Fetched;
 use crate::thrift::{Leaf, walk};
@@ -40,25 +37,6 @@ pub struct Headers {
     pub pages: u64,
     /// Bytes of all of them, decompressed.
     pub all_bytes: u64,
-    /// Bytes that the texts of one row take at most, about: a dictionary's longest is written out for each
-    /// row that names it.
-    pub row_texts: u64,
-}
-
-/// Bytes that the texts of a batch may take, where it has more than one row.
-const BATCH_TEXTS: u64 = 4 << 20;
-
-impl Headers {
-    /// Rows to decode at once, `most` or as many as have room with their texts.
-    pub fn rows_at_once(&self, most: usize) -> usize {
-        let rows = BATCH_TEXTS / self.row_texts.max(1);
-        usize::try_from(rows).unwrap_or(usize::MAX).min(most).max(1)
-    }
-
-    /// Bytes of what is held at once: pages, and a row's texts in a batch and in what is made of it.
-    pub fn held(&self) -> u64 {
-        self.bytes.saturating_add(self.row_texts.saturating_mul(2))
-    }
 }
 
 /// Looks at all pages of the columns that were fetched. Where a page does not say what it will take
@@ -84,16 +62,8 @@ pub fn look(
         sum.unchecked |= own.unchecked;
         sum.pages += own.pages;
         sum.all_bytes = sum.all_bytes.saturating_add(own.all_bytes);
-        sum.row_texts =
-            sum.row_texts.saturating_add(own.row_texts.saturating_mul(each_row(group, column)));
     }
     Ok(sum)
-}
-
-/// Values that a row has in a column, on average.
-fn each_row(group: &RowGroupMetaData, column: &ColumnChunkMetaData) -> u64 {
-    let of = |count: i64| u64::try_from(count).unwrap_or(0).max(1);
-    of(column.num_values()).div_ceil(of(group.num_rows()))
 }
 
 struct Column<'a> {
@@ -107,7 +77,7 @@ impl Column<'_> {
         let end = start.saturating_add(length);
         let values = u64::try_from(self.chunk.num_values()).unwrap_or(0);
         let mut headers = Headers::default();
-        let (mut dictionary, mut largest, mut seen, mut densest) = (0, 0, 0u64, 0);
+        let (mut dictionary, mut largest, mut seen) = (0, 0, 0u64);
         for (from, part) in fetched.parts.iter().filter(|(from, _)| (start..end).contains(from)) {
             let inside = usize::try_from(end - from).unwrap_or(usize::MAX).min(part.len());
             let mut rest = part.slice(..inside);
@@ -132,36 +102,13 @@ impl Column<'_> {
                         let repeated = self.chunk.column_descr().max_rep_level() > 0;
                         let levels = if repeated { header.values * REPEATED_VALUE } else { 0 };
                         largest = largest.max(header.uncompressed.saturating_add(levels));
-                        densest = densest.max(header.uncompressed.div_ceil(header.values.max(1)));
                     }
                     Kind::Other => {}
                 }
             }
         }
         headers.bytes = dictionary.saturating_add(largest);
-        headers.row_texts = match self.chunk.column_type() {
-            PhysicalType::BYTE_ARRAY => densest.max(self.longest(dictionary, fetched)),
-            PhysicalType::FIXED_LEN_BYTE_ARRAY => {
-                u64::try_from(self.chunk.column_descr().type_length()).unwrap_or(0)
-            }
-            _ => 0,
-        };
         Ok(headers)
-    }
-
-    /// The longest text of a dictionary of so many bytes. Where that cannot be told, it is as long as all of
-    /// it: whoever reads the page says what is wrong with it.
-    fn longest(&self, dictionary: u64, fetched: &Fetched) -> u64 {
-        if dictionary == 0 || dictionary > self.room {
-            return dictionary;
-        }
-        let rows = usize::try_from(self.chunk.num_values()).unwrap_or(0);
-        let page = SerializedPageReader::new(Arc::new(fetched.clone()), self.chunk, rows, None)
-            .and_then(|mut pages| pages.get_next_page());
-        match page {
-            Ok(Some(Page::DictionaryPage { buf, .. })) => longest_of(&buf).unwrap_or(dictionary),
-            _ => dictionary,
-        }
     }
 
     /// Whether a page takes what its header says.
@@ -211,18 +158,6 @@ impl Column<'_> {
             _ => Ok(()),
         }
     }
-}
-
-/// The length of the longest text of a page, each behind four bytes with its own; `None` where a text
-/// reaches past the end.
-fn longest_of(page: &[u8]) -> Option<u64> {
-    let (mut rest, mut longest) = (page, 0);
-    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
-        let length = u32::from_le_bytes(*length);
-        rest = behind.get(usize::try_from(length).ok()?..)?;
-        longest = longest.max(u64::from(length));
-    }
-    Some(longest)
 }
 
 /// Whether a stream gives at most `limit` bytes; other faults are for who reads it to tell.

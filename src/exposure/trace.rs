@@ -115,9 +115,8 @@ pub fn trace(
     let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
     let asked: Vec<_> = sources.iter().map(|s| s.asked.clone()).collect();
     let packs = sources.iter().map(|s| s.packs.len()).sum();
-    let memory = settings.budget.counting(packs, 1);
-    let rows = memory.rows;
-    let mut distinct = Distinct::new(sources, memory.repeats());
+    let rows = settings.budget.counting(packs, 1).rows;
+    let mut distinct = Distinct::new(sources.iter().map(|s| s.event_space));
     let mut tracer = Tracer {
         policy: Policy::new(settings.rules.clone()),
         figure,

@@ -149,20 +149,14 @@ impl Inspected {
         io: &Io,
         progress: &Progress,
     ) -> Result<Self, Error> {
-        Self::of(Place::detect(url, at, io)?, zone, io, progress, default_limit())
+        Self::of(Place::detect(url, at, io)?, zone, io, progress)
     }
 
-    /// As [`Self::open`], of a place that is known already, within this limit of memory, in bytes.
+    /// As [`Self::open`], of a place that is known already.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn of(
-        place: Place,
-        zone: Zone,
-        io: &Io,
-        progress: &Progress,
-        memory_limit: u64,
-    ) -> Result<Self, Error> {
+    pub fn of(place: Place, zone: Zone, io: &Io, progress: &Progress) -> Result<Self, Error> {
         let Place { url, format, kept, mapped: mapping } = place;
         let shown = url.to_string();
         let snapshot = snapshot::take(
@@ -173,7 +167,7 @@ impl Inspected {
                 sizes: Sizes::Tell,
                 gone: Gone::Refuse,
                 time: None,
-                deletes: memory_limit / 8,
+                deletes: default_limit() / 8,
             },
             io,
         )?;
@@ -183,7 +177,7 @@ impl Inspected {
             None => of_files(&snapshot, &seen, &shown)?,
         };
         let shape = Shape::new(fields, zone);
-        let sample = None;
+        let (sample, memory_limit) = (None, default_limit());
         Ok(Self { url, format, snapshot, shape, seen, mapping, mapped, sample, memory_limit })
     }
 

@@ -101,8 +101,7 @@ fn fill_ledger(
             ledger.write_index(&packs)?;
             selection = source.wanted.select(&packs);
         }
-        let most = prepared.budget.packs_at_once() / prepared.sources.len().max(1);
-        compact_packs(ledger, source, &mut packs, &mut selection, (most, progress))?;
+        compact_packs(ledger, source, &mut packs, &mut selection, progress)?;
         for bad in &unreadable {
             observer.warn(&format!("left out: {}{}", bad.reason, bad.guess));
         }
@@ -127,15 +126,15 @@ fn add_packs(packs: &mut Vec<Pack>, new: impl IntoIterator<Item = Pack>) {
     packs.dedup_by(|a, b| a.name == b.name);
 }
 
-/// Merges packs until `most` are left, few enough to be opened at once.
+/// Merges packs until few enough are left to be opened at once.
 fn compact_packs(
     ledger: &Ledger,
     source: &Source<'_>,
     packs: &mut Vec<Pack>,
     selection: &mut Selection,
-    (most, progress): (usize, &Progress),
+    progress: &Progress,
 ) -> Result<(), Error> {
-    while let Some(merged) = compact(ledger, &selection.packs, most, &progress.stop)? {
+    while let Some(merged) = compact(ledger, &selection.packs, &progress.stop)? {
         add_packs(packs, [merged]);
         ledger.write_index(packs)?;
         let before = selection.packs.len();

@@ -21,11 +21,10 @@ use super::footer::Footer;
 use super::mapping::moments;
 use super::pages::{FlatColumn, FlatReader};
 use super::prune;
-use super::ranges::{BATCH_ROWS, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
+use super::ranges::{byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
 use super::{ScanContext, ScanError, UnitRecord};
 use crate::fetched::Fetched;
-use crate::headers::Headers;
 use crate::memory::Budget;
 use crate::moment::Moment;
 
@@ -134,16 +133,16 @@ impl Decoder {
         group: usize,
         leaves: &[usize],
         fetched: &Fetched,
-    ) -> Result<Headers, ScanError> {
+    ) -> Result<(), ScanError> {
         let footer = file.footer()?;
-        let Some(details) = footer.group(group) else { return Ok(Headers::default()) };
+        let Some(details) = footer.group(group) else { return Ok(()) };
         let room = (self.taken, self.rest);
         let headers = file.check_pages(details, leaves, fetched, room)?;
         footer.learn_unchecked(group, headers.unchecked);
         let effort = &self.progress.effort;
         effort.pages.fetch_add(headers.pages, Ordering::Relaxed);
         effort.decoded.fetch_add(headers.all_bytes, Ordering::Relaxed);
-        Ok(headers)
+        Ok(())
     }
 
     fn open(&self, file: &Arc<OpenFile>, fetched: Fetched) -> Result<Selected, ScanError> {
@@ -190,10 +189,10 @@ impl Decoder {
     ) -> Result<Selected, ScanError> {
         let footer = file.footer()?;
         let time = &footer.columns.time;
-        let at_once = self.check(file, group, &time.leaves, &fetched)?.rows_at_once(BATCH_ROWS);
+        self.check(file, group, &time.leaves, &fetched)?;
         let mut days = BTreeSet::new();
         let live = footer.live_rows(group).map(|live| selection_of_ranges(footer, group, &live));
-        for batch in open_reader(file, footer, group, &time.leaves, live, &fetched, at_once)? {
+        for batch in open_reader(file, footer, group, &time.leaves, live, &fetched)? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
             let times = moments(time, &time.values(&batch, &file.shown)?, &file.shown)?;
             days.extend(times.into_iter().flatten().map(Moment::day));
@@ -360,7 +359,7 @@ impl Decoder {
         let mut unit = self.unit(footer, group, rows as u64);
         let selection = ranges.as_ref().map(|r| selection_of_ranges(footer, group, r));
         let leaves = footer.columns.selecting();
-        let at_once = self.check(file, group, &leaves, &fetched)?.rows_at_once(BATCH_ROWS);
+        self.check(file, group, &leaves, &fetched)?;
         let most = usize::try_from(self.rest / KEPT_ROW).unwrap_or(usize::MAX);
         let mut matcher = Matcher::new(&self.context.asked, most);
         let all_dictionary = footer.scope_leaf.is_some_and(|leaf| {
@@ -397,7 +396,7 @@ impl Decoder {
                 Err(e) => return Err(file.unreadable(&e)),
             }
         }
-        for batch in open_reader(file, footer, group, &leaves, selection, &fetched, at_once)? {
+        for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
             read += batch.num_rows();
             match &footer.columns.scopes {
@@ -494,12 +493,10 @@ impl Decoder {
         let footer = file.footer()?;
         let rows = usize::try_from(unit.rows).unwrap_or(0);
         let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
-        let headers = self.check(file, group, &leaves, &fetched)?;
-        let at_once = headers.rows_at_once(BATCH_ROWS);
-        let room = (self.taken.saturating_add(headers.held()), self.rest);
+        self.check(file, group, &leaves, &fetched)?;
         let fetched = Arc::new(fetched);
         let flat = if self.context.pruning {
-            FlatReader::open(&footer.metadata, group, &leaves, &matches.rows, at_once, &fetched)
+            FlatReader::open(&footer.metadata, group, &leaves, &matches.rows, &fetched)
                 .map_err(|e| file.unreadable(&e))?
         } else {
             None
@@ -511,7 +508,6 @@ impl Decoder {
                 matches,
                 meaning,
                 (&file.shown, footer.bound.as_ref()),
-                room,
             )
         };
         let mut events = begin();
@@ -533,7 +529,7 @@ impl Decoder {
         if by_library {
             (events, read) = (begin(), 0);
             let selection = selection_of_rows(&matches.rows, rows);
-            for batch in open_reader(file, footer, group, &leaves, selection, &fetched, at_once)? {
+            for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
                 let batch = batch.map_err(|e| file.unreadable(&e))?;
                 read += batch.num_rows();
                 events.take(&batch, &mut self.endpoints)?;

@@ -344,8 +344,8 @@ impl OpenFile {
         let room = rest.saturating_sub(taken);
         let headers =
             headers::look(group, leaves, fetched, room).map_err(|e| self.unreadable(&e))?;
-        if headers.held() > room {
-            let needed = Budget::limit_for(taken.saturating_add(headers.held()));
+        if headers.bytes > room {
+            let needed = Budget::limit_for(taken.saturating_add(headers.bytes));
             return Err(ScanError::Memory {
                 file: self.shown.clone(),
                 needed: needed.div_ceil(1_000_000),

@@ -14,7 +14,7 @@ use super::engine::DECODING;
 use super::file::{OpenFile, Opened};
 use super::footer::Footer;
 use super::mapping::ids_with_texts;
-use super::ranges::{BATCH_ROWS, byte_ranges, open_reader};
+use super::ranges::{byte_ranges, open_reader};
 use super::{Progress, ScanContext, ScanError};
 use crate::fetched::Fetched;
 use crate::key::Key;
@@ -106,9 +106,8 @@ impl PersonIds {
         let fetched = self.fetch(ranges)?;
         let held = fetched.parts.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         self.guarded(|| {
-            let headers = file.check_pages(details, &bound.leaves, &fetched, (held, self.rest))?;
-            let at_once = headers.rows_at_once(BATCH_ROWS);
-            for rows in open_reader(file, footer, group, &bound.leaves, None, &fetched, at_once)? {
+            file.check_pages(details, &bound.leaves, &fetched, (held, self.rest))?;
+            for rows in open_reader(file, footer, group, &bound.leaves, None, &fetched)? {
                 batch(&rows.map_err(|e| file.unreadable(&e))?)?;
             }
             Ok(())

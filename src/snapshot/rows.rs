@@ -144,21 +144,19 @@ impl Opened {
         mask: ProjectionMask,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
         let chunks = self.fetched(group, &mask)?;
-        let mut at_once = BATCH_ROWS;
         if let Some(details) = self.metadata.metadata().row_groups().get(group) {
             let leaves: Vec<usize> =
                 (0..details.num_columns()).filter(|leaf| mask.leaf_included(*leaf)).collect();
             let room = self.file.room.max(LEAST_ROOM);
             let pages = headers::look(details, &leaves, &chunks, room);
             let pages = pages.map_err(|e| self.file.damaged(e))?;
-            if pages.held() > room {
+            if pages.bytes > room {
                 let file = self.file.shown();
-                return Err(DeletesError::Room { file, needed: Budget::for_deletes(pages.held()) });
+                return Err(DeletesError::Room { file, needed: Budget::for_deletes(pages.bytes) });
             }
-            at_once = pages.rows_at_once(BATCH_ROWS);
             self.unchecked.fetch_or(pages.unchecked, Ordering::Relaxed);
         }
-        self.decoded(group, mask, chunks, at_once)
+        self.decoded(group, mask, chunks)
     }
 
     /// The bytes of a row group's columns.
@@ -184,14 +182,13 @@ impl Opened {
         group: usize,
         mask: ProjectionMask,
         chunks: Fetched,
-        at_once: usize,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
         let file = self.file.clone();
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone())
                 .with_row_groups(vec![group])
                 .with_projection(mask)
-                .with_batch_size(at_once)
+                .with_batch_size(BATCH_ROWS)
                 .build()
                 .map_err(|e| file.damaged(e))?;
         Ok(reader.map(move |batch| batch.map_err(|e| file.damaged(e))))

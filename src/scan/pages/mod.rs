@@ -37,6 +37,7 @@ use structs::{Way, in_structs, way};
 use texts::Texts;
 
 use super::prune;
+use super::ranges::BATCH_ROWS;
 use crate::fetched::Fetched;
 
 type Result<T> = std::result::Result<T, ParquetError>;
@@ -58,13 +59,12 @@ pub(super) struct FlatReader<'a> {
 }
 
 impl<'a> FlatReader<'a> {
-    /// Rows `wanted` (ascending) of the columns, so many at a time; `None` where one is not flat.
+    /// Rows `wanted` (ascending) of the columns; `None` where one is not flat.
     pub fn open(
         metadata: &ArrowReaderMetadata,
         group: usize,
         leaves: &[usize],
         wanted: &'a [u32],
-        batch_rows: usize,
         fetched: &Arc<Fetched>,
     ) -> Result<Option<Self>> {
         let mut leaves = leaves.to_vec();
@@ -78,8 +78,7 @@ impl<'a> FlatReader<'a> {
             columns.push(column);
         }
         // Without a column nothing tells how many rows there are.
-        Ok((!columns.is_empty())
-            .then(|| Self { columns, wanted: wanted.chunks(batch_rows.max(1)) }))
+        Ok((!columns.is_empty()).then(|| Self { columns, wanted: wanted.chunks(BATCH_ROWS) }))
     }
 
     fn read(&mut self, rows: &[u32]) -> Result<RecordBatch> {

@@ -148,7 +148,7 @@ fn levels_and_values_of_other_encodings_are_left_to_the_library() {
     let group = group.into_builder().set_column_metadata(vec![chunk]).build().unwrap();
     let metadata = metadata.into_builder().set_row_groups(vec![group]).build();
     let lying = ArrowReaderMetadata::try_new(Arc::new(metadata), options).unwrap();
-    let mut flat = FlatReader::open(&lying, 0, &[0], &[3, 4], 100, &fetched).unwrap().unwrap();
+    let mut flat = FlatReader::open(&lying, 0, &[0], &[3, 4], &fetched).unwrap().unwrap();
     assert!(matches!(flat.next(), Some(Err(ParquetError::NYI(_)))));
 }
 
@@ -195,7 +195,7 @@ proptest! {
             }
             _ => vec![0, 1, 2],
         };
-        let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, 100, &fetched).unwrap().unwrap();
+        let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, &fetched).unwrap().unwrap();
         let found: Vec<RecordBatch> = flat.map(Result::unwrap).collect();
 
         let ranges = wanted.iter().map(|row| *row as usize..*row as usize + 1);
@@ -279,7 +279,7 @@ proptest! {
         // Headers that contradict themselves make the library itself panic; nothing here may.
         let ended = [
             panics_at(|| {
-                let flat = FlatReader::open(&metadata, 0, &[0, 1, 2], &wanted, 100, &fetched);
+                let flat = FlatReader::open(&metadata, 0, &[0, 1, 2], &wanted, &fetched);
                 if let Ok(Some(flat)) = flat {
                     flat.take_while(Result::is_ok).for_each(drop);
                 }

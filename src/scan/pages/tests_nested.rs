@@ -230,7 +230,7 @@ proptest! {
             paths.push(SCOPE);
         }
         let leaves: Vec<usize> = paths.iter().map(|path| leaf_of(&metadata, path)).collect();
-        let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, 100, &fetched).unwrap().unwrap();
+        let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, &fetched).unwrap().unwrap();
         let found: Vec<RecordBatch> = flat.map(Result::unwrap).collect();
         let found = concat_batches(&found[0].schema(), &found).unwrap();
         let library = by_library(&bytes, &metadata, 0, &leaves, &wanted).unwrap();
@@ -333,7 +333,7 @@ fn the_public_corpus_is_read_as_the_library_reads_it() {
                 let rows = u32::try_from(details.num_rows()).unwrap();
                 for every in [1, 3] {
                     let wanted: Vec<u32> = (0..rows).step_by(every).collect();
-                    let own = FlatReader::open(&metadata, group, &[leaf], &wanted, 100, &fetched);
+                    let own = FlatReader::open(&metadata, group, &[leaf], &wanted, &fetched);
                     let Ok(Some(flat)) = own else { continue };
                     let found: Result<Vec<RecordBatch>> = flat.collect();
                     let name = format!("{}: {}", path.display(), parts.join("."));
