@@ -62,7 +62,7 @@ pub struct LayoutField {
     pub name: String,
     /// The column that its values are made of; null where no schema has it.
     pub column: Option<String>,
-    /// How, as the table's format names it: identity, day, bucket[16].
+    /// How, as the table's format names it: `identity`, `day`, `bucket[16]`.
     pub transform: String,
 }
 

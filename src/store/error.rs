@@ -161,7 +161,7 @@ fn said<'a>(body: &'a str, name: &str) -> Option<&'a str> {
     };
     let json = || {
         let (_, rest) = body.split_once(&format!("\"{}\":", name.to_lowercase()))?;
-        Some(rest.trim_start().trim_start_matches('"').split(['"', ',', '}']).next()?)
+        rest.trim_start().trim_start_matches('"').split(['"', ',', '}']).next()
     };
     xml().or_else(json).map(str::trim).filter(|text| !text.is_empty())
 }
