@@ -266,6 +266,6 @@ fn a_pack_whose_names_were_changed_is_named_and_not_believed() {
         fs::write(path, bytes).unwrap();
     }
     assert!(changed > 0);
-    let says = ["out/state/packs/", "names do not match their checksum", "delete that file"];
+    let says = ["out/state/packs/", "its footer does not match its seal", "delete that file"];
     lake.run(&["--output", "again", "--state", "out/state"]).fails(3, &says);
 }
