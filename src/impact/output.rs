@@ -300,8 +300,8 @@ pub fn parquet_properties(schema: &Schema) -> WriterProperties {
         .set_compression(Compression::ZSTD(level))
         .set_created_by("afterscope".into());
     for field in schema.fields() {
-        // Of moments and figures nearly every one is another: with a dictionary files of them are a quarter
-        // larger, and take longer to write.
+        // Of moments and figures nearly every one is another: with a dictionary files of them are up to a
+        // quarter larger, and take longer to write.
         if field.data_type() != &DataType::Utf8 {
             let path = ColumnPath::from(field.name().as_str());
             properties = properties.set_column_dictionary_enabled(path, false);
