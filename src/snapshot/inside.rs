@@ -107,10 +107,7 @@ fn table_above(
         if others > OTHERS {
             break;
         }
-        let found = table_at(&parent, io).map_err(|error| SnapshotError::Store {
-            source_name: source.name.to_string(),
-            error,
-        })?;
+        let found = table_at(&parent, io).map_err(|error| SnapshotError::store(source, error))?;
         if found.is_some() {
             return Ok(found);
         }

@@ -16,7 +16,7 @@ use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind, odd_kind};
 /// See [`SnapshotError`].
 pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
     let source_name = source.name.to_string();
-    let failed = |error| SnapshotError::Store { source_name: source_name.clone(), error };
+    let failed = |error| SnapshotError::store(source, error);
     let empty = |ignored| SnapshotError::Empty {
         source_name: source_name.clone(),
         url: source.url.to_string(),
@@ -51,13 +51,9 @@ pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
 
     if source.url.names_a_file() {
         // There may be no listing to find out whether it is a folder.
-        return one_file(source, io, failed)?.ok_or_else(|| SnapshotError::Store {
-            source_name: source.name.to_string(),
-            error: StoreError::new(
-                StoreErrorKind::NotFound,
-                source.url.to_string(),
-                "is not there (the address of a folder ends in /)",
-            ),
+        return one_file(source, io, failed)?.ok_or_else(|| {
+            let reason = "is not there (the address of a folder ends in /)";
+            failed(StoreError::new(StoreErrorKind::NotFound, source.url.to_string(), reason))
         });
     }
 

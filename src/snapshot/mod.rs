@@ -140,8 +140,8 @@ impl SnapshotFile {
 
 #[derive(Debug, Error)]
 pub enum SnapshotError {
-    #[error("source `{source_name}`: {error}\ncheck the source's url")]
-    Store { source_name: String, error: StoreError },
+    #[error("source `{source_name}`: {}", stored(url, error))]
+    Store { source_name: String, url: String, error: StoreError },
 
     #[error(
         "source `{source_name}`: {url} holds no files ({ignored} whose names begin with _ or . were passed over)\ncheck the source's url; an empty log must still have a file"
@@ -217,6 +217,28 @@ pub enum SnapshotError {
 
     #[error("source `{source_name}`: the glob \"{glob}\" cannot be read: {reason}")]
     Glob { source_name: String, glob: String, reason: String },
+}
+
+impl SnapshotError {
+    fn store(source: &Origin<'_>, error: StoreError) -> Self {
+        let (source_name, url) = (source.name.to_string(), source.url.to_string());
+        Self::Store { source_name, url, error }
+    }
+}
+
+/// A failure of storage, with the source's own address where what failed is another's: folders above it are asked
+/// whether they are tables.
+fn stored(url: &str, error: &StoreError) -> String {
+    let of = if error.object.starts_with(url.trim_end_matches('/')) {
+        String::new()
+    } else {
+        format!("{url}: ")
+    };
+    let next = match error.kind {
+        StoreErrorKind::Transient => "check that the service can be reached, and run again",
+        _ => "check the source's url",
+    };
+    format!("{of}{error}\n{next}")
 }
 
 /// What is kept at an address.
@@ -409,7 +431,7 @@ fn there(
     store: &Store,
     metadata: &str,
 ) -> Result<HashMap<String, Pin>, SnapshotError> {
-    let failed = |error| SnapshotError::Store { source_name: source.name.to_string(), error };
+    let failed = |error| SnapshotError::store(source, error);
     let listed = store.list("").map_err(failed)?;
     // The newest counts: the run must not go on with an older one because that is not listed.
     if let Some((file, reason)) = first_unlistable(store, metadata) {

@@ -44,15 +44,12 @@ use crate::store::{Io, Pin, Store};
 /// # Errors
 /// No table, a version that is not there (any more), features that are not supported, storage failures.
 pub fn take(source: &Origin<'_>, at: &At, io: &Io) -> Result<Snapshot, SnapshotError> {
-    let store = source
-        .url
-        .open(io)
-        .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
+    let failed = |error| SnapshotError::store(source, error);
+    let store = source.url.open(io).map_err(failed)?;
     let engine = Engine::new(store.clone(), source.deletes);
     let of = |error: Error| refused(source, at, &engine, &error);
     let choice = Choice::make(at, &engine).map_err(of)?;
-    let log = Log::list(&store)
-        .map_err(|error| SnapshotError::Store { source_name: source.name.to_string(), error })?;
+    let log = Log::list(&store).map_err(failed)?;
     let (mut table, listed) = read(choice, source, &log, &engine).map_err(of)?;
     let metadata = engine.files_read().into_iter().filter(|(path, _)| *path != address::HINT);
     table.files.metadata = metadata.collect();

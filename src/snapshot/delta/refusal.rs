@@ -21,7 +21,7 @@ pub fn refused(source: &Origin<'_>, at: &At, engine: &Engine, error: &Error) -> 
         At::Moment(at) => format!("{} as of {}", source.url, at.to_rfc3339()),
     };
     if let Some(error) = engine.failure() {
-        return SnapshotError::Store { source_name, error };
+        return SnapshotError::store(source, error);
     }
     if let Some(reason) = engine.damage() {
         return SnapshotError::Damaged { source_name, url, format: FORMAT, reason };
@@ -44,7 +44,7 @@ pub fn refused(source: &Origin<'_>, at: &At, engine: &Engine, error: &Error) -> 
                 let reason = reason(at, &log, other);
                 SnapshotError::Table { source_name, url, format: FORMAT, reason }
             }
-            Err(error) => SnapshotError::Store { source_name, error },
+            Err(error) => SnapshotError::store(source, error),
         },
     }
 }

@@ -50,7 +50,7 @@ const FORMAT: &str = "Iceberg";
 /// # Errors
 /// No table, a snapshot that is not there (any more), what is not supported, storage failures.
 pub fn take(source: &Origin<'_>, plan: &IcebergPlan, io: &Io) -> Result<Snapshot, SnapshotError> {
-    let failed = |error| SnapshotError::Store { source_name: source.name.to_string(), error };
+    let failed = |error| SnapshotError::store(source, error);
     let (place, named) = place(source.url);
     let store = place.open(io).map_err(failed)?;
     let version = shown(&plan.at);
@@ -235,7 +235,7 @@ fn refused(source: &Origin<'_>, version: &str, refusal: Refusal) -> SnapshotErro
             guess: String::new(),
             way: NAME_ANOTHER,
         },
-        Refusal::Store(error) => SnapshotError::Store { source_name, error },
+        Refusal::Store(error) => SnapshotError::store(source, error),
         Refusal::Whole(error) => error,
     }
 }
