@@ -167,6 +167,10 @@ struct State {
     matching: Matching,
     /// Files opened and not finished with.
     active: usize,
+    /// How many may be.
+    window: usize,
+    /// Threads that have nothing to decode while something is on its way.
+    waiting: usize,
     held: u64,
     /// Bytes of small files that are here until their last row group is done.
     kept: u64,
@@ -188,6 +192,15 @@ impl State {
         self.count_kept(file, false);
     }
 
+    /// A fetch has arrived. Where threads waited for it, more files are opened at once from now on: at first few
+    /// are, so that the first rows do not queue up behind what only later ones need.
+    fn arrived(&mut self, most_active: usize) {
+        self.in_flight -= 1;
+        if self.waiting > 0 && self.ready.iter().all(VecDeque::is_empty) {
+            self.window = (self.window + 1).min(most_active);
+        }
+    }
+
     /// Counts the bytes of a small file once, as long as they are needed.
     fn count_kept(&mut self, file: &OpenFile, is_needed: bool) {
         let keeps = is_needed && file.is_whole() && !file.is_abandoned();
@@ -204,6 +217,7 @@ struct Engine<'a> {
     /// Of the job's files those that must be opened.
     to_open: Vec<usize>,
     budget: &'a Budget,
+    /// So many files may be open at once when threads wait for storage all the time.
     max_active: usize,
     /// So many row groups may be known to match before they are read.
     max_matching: usize,
@@ -239,11 +253,13 @@ pub fn scan<S: Sink>(
 ) -> Result<ScanOutcome, ScanError> {
     let shared = Arc::new(Shared::default());
     let near = sinks.len() * 2 + 8;
+    let is_near = job.store.local_root().is_some();
+    shared.lock().window = if is_near { near } else { sinks.len() * 2 + 2 };
     let engine = Engine {
         job,
         to_open: leave_out(job, sinks, progress, &mut shared.lock().outcome)?,
         budget,
-        max_active: if job.store.local_root().is_some() { near } else { far(near, budget) },
+        max_active: if is_near { near } else { far(near, budget) },
         max_matching: sinks.len() + 4,
         allow_incomplete,
         progress: progress.clone(),
@@ -394,13 +410,15 @@ impl Engine<'_> {
             }
             // Where nothing is on its way, the thread waits for others, or for room.
             let is_on_its_way = state.in_flight > 0;
+            state.waiting += usize::from(is_on_its_way);
             let from = Instant::now();
-            let (guard, _) = self
+            let (mut guard, _) = self
                 .shared
                 .changed
                 .wait_timeout(state, std::time::Duration::from_millis(200))
                 .unwrap_or_else(PoisonError::into_inner);
             if is_on_its_way {
+                guard.waiting -= 1;
                 self.progress.effort.add(Part::Reading, from.elapsed());
             }
             state = guard;
@@ -489,7 +507,7 @@ impl Engine<'_> {
         let index = self.to_open.get(state.next_file).copied()?;
         let file = self.job.files.get(index)?;
         let is_survey = self.job.context.survey;
-        if state.active >= self.max_active || !room(OpenFile::first_bytes(file.pin.size)) {
+        if state.active >= state.window || !room(OpenFile::first_bytes(file.pin.size)) {
             return None;
         }
         let open = Arc::new(OpenFile::new(index, file, &self.job.store));
@@ -502,13 +520,13 @@ impl Engine<'_> {
     fn spawn(&self, fetch: Fetch, held: u64) {
         let store = self.job.store.clone();
         let shared = self.shared.clone();
-        let allow_incomplete = self.allow_incomplete;
+        let (allow_incomplete, max_active) = (self.allow_incomplete, self.max_active);
         self.job.store.io().handle().spawn(async move {
             let file = fetch.file.clone();
             let result: Result<Vec<Bytes>, StoreError> =
                 store.read_ranges(&file.path, &file.pin, &fetch.ranges).await;
             let mut state = shared.lock();
-            state.in_flight -= 1;
+            state.arrived(max_active);
             match result {
                 Ok(bytes) => {
                     fetch.file.keep_whole(&fetch.ranges, &bytes);

@@ -7,6 +7,7 @@ use super::listing::is_hidden;
 use super::{Origin, SnapshotError};
 use crate::config::is_metadata;
 use crate::store::{Io, Store, StoreError, StoreErrorKind, StoreUrl};
+use crate::threads::in_threads;
 
 /// What to do with a table that is not read as one.
 pub(super) const EXPORT: &str =
@@ -89,7 +90,27 @@ fn refused(source: &Origin<'_>, url: String, found: Found) -> SnapshotError {
     SnapshotError::TableFormat { source_name: source.name.to_string(), url, format, marker, way }
 }
 
-/// The table that `at` lies inside of; `asked` are folders that are none, and are not asked again.
+/// What a format's tables have in their folder: a folder of this name, in it an object whose path shows it.
+struct Kind {
+    below: &'static str,
+    shows: fn(&str) -> bool,
+    name: &'static str,
+    /// The format's name as a source's key.
+    key: Option<&'static str>,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind { below: "_delta_log", shows: |_| true, name: "part of a Delta", key: Some("delta") },
+    Kind {
+        below: "metadata",
+        shows: is_metadata,
+        name: "part of an Iceberg",
+        key: Some("iceberg"),
+    },
+    Kind { below: ".hoodie", shows: |_| true, name: "part of a Hudi", key: None },
+];
+
+/// The table that `at` lies inside of, the innermost; `asked` are folders that are none, and are not asked again.
 fn table_above(
     at: &StoreUrl,
     asked: &mut HashSet<StoreUrl>,
@@ -97,6 +118,7 @@ fn table_above(
     io: &Io,
 ) -> Result<Option<Found>, SnapshotError> {
     let (mut at, mut others) = (at.clone(), 0);
+    let mut questions = Vec::new();
     while let Some((parent, name)) = at.split_last() {
         if parent.to_string() == at.to_string() || !asked.insert(parent.clone()) {
             break;
@@ -107,35 +129,34 @@ fn table_above(
         if others > OTHERS {
             break;
         }
-        let found = table_at(&parent, io).map_err(|error| SnapshotError::store(source, error))?;
-        if found.is_some() {
-            return Ok(found);
-        }
+        questions.extend(KINDS.iter().map(|kind| (parent.clone(), kind)));
         at = parent;
     }
-    Ok(None)
+    // A service is asked all at once: each answer takes its time.
+    let threads = if at.local().is_some() { 1 } else { questions.len().max(1) };
+    let answers = in_threads(threads, |thread| {
+        let own = questions.iter().skip(thread).step_by(threads);
+        own.map(|(folder, kind)| table_at(folder, kind, io)).collect::<Result<Vec<_>, _>>()
+    });
+    let answers = answers.map_err(|error| SnapshotError::store(source, error))?;
+    Ok(answers.into_iter().flatten().flatten().next())
 }
 
-/// The table whose folder it is. Where nothing may be listed, none is known.
+/// The table whose folder it is, of one kind. Where nothing may be listed, none is known.
 ///
 /// # Errors
 /// Failures of storage that may pass: what was not asked is not known to be no table.
-fn table_at(folder: &StoreUrl, io: &Io) -> Result<Option<Found>, StoreError> {
+fn table_at(folder: &StoreUrl, kind: &Kind, io: &Io) -> Result<Option<Found>, StoreError> {
     let Some(store) = allowed(folder.open(io))? else { return Ok(None) };
-    let named = |key: &str| format!("name {folder} as url, and set format = \"{key}\"");
-    let any: fn(&str) -> bool = |_| true;
-    let kinds = [
-        ("_delta_log", any, "part of a Delta", named("delta")),
-        ("metadata", is_metadata, "part of an Iceberg", named("iceberg")),
-        (".hoodie", any, "part of a Hudi", EXPORT.to_string()),
-    ];
-    for (below, shows, format, way) in kinds {
-        if let Some(first) = allowed(store.find(below, shows))?.flatten() {
-            let marker = folder.join(&first.path).to_string();
-            return Ok(Some(Found { format, marker, way }));
-        }
-    }
-    Ok(None)
+    let found = allowed(store.find(kind.below, kind.shows))?.flatten();
+    Ok(found.map(|first| Found {
+        format: kind.name,
+        marker: folder.join(&first.path).to_string(),
+        way: match kind.key {
+            Some(key) => format!("name {folder} as url, and set format = \"{key}\""),
+            None => EXPORT.to_string(),
+        },
+    }))
 }
 
 /// What was found; `None` where nobody may look, or there is no such place.

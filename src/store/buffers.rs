@@ -1,13 +1,15 @@
-//! Buffers for local reads that are used again.
+//! Buffers for reads that are used again.
 //!
 //! Column chunks are megabytes. A new buffer for each would be cleared before it is filled, and its
-//! memory faulted in page by page: for a log in the page cache that costs more than the copy itself.
+//! memory faulted in page by page: for a log in the page cache that costs more than the copy itself, and of what
+//! a run from a service takes it is an eighth.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
 
 /// Buffers that nobody uses at the moment.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,28 @@ impl Buffers {
         let mut lent = Lent { bytes: self.take(length), length, home: self.clone() };
         file.read_exact_at(lent.bytes.get_mut(..length).unwrap_or_default(), offset)?;
         Ok(Bytes::from_owner(lent))
+    }
+
+    /// What a service sends, at most `length` bytes; `None` where it sends more.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub async fn fill<E>(
+        &self,
+        length: usize,
+        stream: impl Stream<Item = Result<Bytes, E>>,
+    ) -> Result<Option<Bytes>, E> {
+        let mut lent = Lent { bytes: self.take(length), length: 0, home: self.clone() };
+        let mut stream = std::pin::pin!(stream);
+        while let Some(part) = stream.try_next().await? {
+            let end = lent.length + part.len();
+            let Some(room) = lent.bytes.get_mut(lent.length..end).filter(|_| end <= length) else {
+                return Ok(None);
+            };
+            room.copy_from_slice(&part);
+            lent.length = end;
+        }
+        Ok(Some(Bytes::from_owner(lent)))
     }
 
     /// Sets how many bytes may lie unused; none until then.
@@ -103,5 +127,24 @@ mod tests {
         let at_once = buffers.read(&open, 10, 50).unwrap();
         assert_eq!((second[0], at_once[0]), (200, 10));
         assert!(buffers.read(&open, 200, 57).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_a_service_sends_fills_a_buffer_and_no_more() {
+        let buffers = Buffers::default();
+        buffers.keep(1 << 20);
+        let sent = |parts: &[&'static str]| {
+            let parts: Vec<_> = parts.iter().map(|part| Ok::<_, ()>(Bytes::from(*part))).collect();
+            futures::stream::iter(parts)
+        };
+        let first = buffers.fill(6, sent(&["abc", "", "def"])).await.unwrap().unwrap();
+        assert_eq!(first.as_ref(), b"abcdef");
+        drop(first);
+        // The buffer holds six bytes of old, and room for more than is asked for.
+        let short = buffers.fill(6, sent(&["xy"])).await.unwrap().unwrap();
+        assert_eq!(short.as_ref(), b"xy");
+        assert_eq!(buffers.fill(6, sent(&["abcd", "efg"])).await, Ok(None));
+        let broken = futures::stream::iter([Ok(Bytes::from("abc")), Err(7)]);
+        assert_eq!(buffers.fill(6, broken).await, Err(7));
     }
 }

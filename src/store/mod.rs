@@ -400,7 +400,15 @@ impl Store {
                     }
                     bytes
                 }
-                GetResultPayload::Stream(_) => got.bytes().await?,
+                GetResultPayload::Stream(stream) => {
+                    let length = usize::try_from(wanted).map_err(|e| generic(Box::new(e)))?;
+                    let bytes = self.io.buffers.fill(length, stream).await?;
+                    // More than was asked for is of another version.
+                    bytes.ok_or_else(|| OsError::Precondition {
+                        path: at.to_string(),
+                        source: format!("it sent more than {wanted} bytes").into(),
+                    })?
+                }
             };
             Ok((size, bytes))
         };
