@@ -155,6 +155,8 @@ impl Error {
             Self::Exposure(
                 ExposureError::Memory { .. }
                 | ExposureError::Leaves { .. }
+                | ExposureError::Packs { .. }
+                | ExposureError::Repeats { .. }
                 | ExposureError::Reads { .. },
             ) => ExitCode::User,
             Self::People(e) => match e {

@@ -3,7 +3,6 @@
 mod cells;
 mod counter;
 mod distinct;
-mod event;
 mod groups;
 mod held;
 mod home;
@@ -50,7 +49,7 @@ pub use trace::{Figure, Share, Shares, trace};
 
 use cells::{WindowSet, count_windows};
 use counter::{Counter, SourceSpaces};
-use groups::{GroupCounter, GroupsSeen, SortedGroups, TopGroups};
+use groups::{GroupCounter, GroupsMet, GroupsSeen, SortedGroups, TopGroups};
 use leaf::LeafTable;
 use observed::ObservedReader;
 use policy::Policy;
@@ -84,6 +83,16 @@ pub enum ExposureError {
     Leaves { pairs: u64, leaves: u64, threads: usize, needed: u64 },
 
     #[error(
+        "the memory limit does not hold the {packs} packs of the ledger that are merged at once: they need at least {needed} MB\ngive more with --memory-limit"
+    )]
+    Packs { packs: usize, needed: u64 },
+
+    #[error(
+        "source `{source_name}`: one event id of one person, or of nobody, has {rows} rows so far that are not equal; the memory limit does not hold more\nmap event_id only where it tells events apart, or give more with --memory-limit"
+    )]
+    Repeats { source_name: String, rows: u64 },
+
+    #[error(
         "the memory limit does not hold which groups were read by whom: {reads} reads of groups with members so far\ngive more with --memory-limit"
     )]
     Reads { reads: u64 },
@@ -98,6 +107,8 @@ pub enum ExposureError {
 /// One source's rows, and the namespaces of its ids.
 #[derive(Clone, Debug)]
 pub struct SourceRows {
+    /// The source, for messages.
+    pub name: String,
     pub packs: Vec<Arc<OpenPack>>,
     pub asked: Arc<Asked>,
     /// Units that the packs refer to: the last day of each one's partition, where one is declared.
@@ -157,6 +168,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let spaces: Vec<SourceSpaces> = sources
         .iter()
         .map(|s| SourceSpaces {
+            name: s.name.clone(),
             group_space: s.group_space,
             event_space: s.event_space,
             last_days: s.units.clone(),
@@ -173,16 +185,20 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let observed: Vec<Mutex<Option<ObservedReader>>> =
         jobs.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
-    let people = AtomicU64::new(0);
+    let (people, repeats_held) = (AtomicU64::new(0), AtomicU64::new(0));
     let packs = sources.iter().map(|s| s.packs.len()).sum();
     let memory = settings.budget.counting(packs, settings.threads);
+    if let Some(needed) = memory.beyond_leaves(0) {
+        return Err(ExposureError::Packs { packs, needed: needed.div_ceil(1_000_000) });
+    }
     let Counting { threads, rows, .. } = memory;
     let counting = |_| {
         let projections = Projections {
             groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
             actors: actors.iter().map(|differ| differ.then(actor_sorter)).collect(),
         };
-        let mut counter = Counter::new(&policy, &spaces, &units, projections, &people, memory);
+        let shared = (&people, &repeats_held);
+        let mut counter = Counter::new(&policy, &spaces, &units, projections, shared, memory);
         let mut names = Names::default();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -237,6 +253,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         count_groups(&policy, &leaves, &groups, settings)?;
     drop(groups);
     let listed = top.finish();
+    let listed_groups = listed.0.len() as u64;
     let mut actor_counts = vec![[0; Window::COUNT]; policy.cells.len()];
     for (space, runs) in actor_runs.iter().enumerate() {
         if actors.get(space) == Some(&true) {
@@ -256,21 +273,17 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         sums.subjects_unknown_rows = sums.subjects_unknown_rows.saturating_sub(*resolved);
     }
     drop(reads);
-    let fits = |cells: u64, days: u64, groups: Option<u64>| match settings.budget.beyond(
-        cells,
-        days,
-        groups.unwrap_or(0),
-    ) {
-        Some(needed) => {
-            let listed = groups.map(|n| format!(" and {n} listed groups")).unwrap_or_default();
-            let more = format!(", {days} days{listed}");
-            Err(ExposureError::Memory { cells, more, needed: needed.div_ceil(1_000_000) })
-        }
-        None => Ok(()),
-    };
+    let fits =
+        |cells: u64, days: u64, groups: u64| match settings.budget.beyond(cells, days, groups) {
+            Some(needed) => {
+                let more = format!(", {days} days and {groups} listed groups");
+                Err(ExposureError::Memory { cells, more, needed: needed.div_ceil(1_000_000) })
+            }
+            None => Ok(()),
+        };
     // Sums of leaves take less than the figures of cells that are made of them.
     let (cells, days) = totals::cells_and_days_at_least(&policy, &tally);
-    fits(cells, days, None)?;
+    fits(cells, days, listed_groups)?;
     let mut fields: Vec<BTreeSet<String>> = vec![BTreeSet::new(); policy.scope_names.len()];
     for (leaf, names) in returned {
         let leaf = usize::try_from(leaf).ok().and_then(|leaf| policy.leaves.get(leaf));
@@ -295,7 +308,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let days: usize = exposure.cells.iter().map(|cell| cell.days.len()).sum();
     let (cells, days, groups) =
         (exposure.cells.len() as u64, days as u64, exposure.groups.len() as u64);
-    fits(cells, days, Some(groups))?;
+    fits(cells, days, groups)?;
     Ok(exposure)
 }
 
@@ -315,7 +328,7 @@ fn run_job(
             return Err(ExposureError::Interrupted);
         }
     }
-    counter.end(&merge.names)?;
+    counter.end()?;
     Ok(merge.names)
 }
 
@@ -383,10 +396,10 @@ fn count_groups(
         .collect();
     let next = AtomicUsize::new(0);
     let limit = settings.budget.reads(settings.threads);
+    let met = GroupsMet::new(scopes, settings.groups_limit, cells, settings.budget);
     let counting = |_| {
         let reads = GroupReads::new(policy.leaves.len(), limit);
-        let mut counter =
-            GroupCounter::new(leaves, policy, settings.groups_limit, settings.keyer, reads);
+        let mut counter = GroupCounter::new(leaves, policy, &met, settings.keyer, reads);
         while let Some((space, partition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);

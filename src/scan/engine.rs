@@ -534,7 +534,7 @@ impl Engine<'_> {
     }
 }
 
-fn too_large(file: &OpenFile, bytes: u64) -> ScanError {
+pub(super) fn too_large(file: &OpenFile, bytes: u64) -> ScanError {
     let needed = Budget::limit_for(bytes).div_ceil(1_000_000);
     ScanError::Memory { file: file.shown.clone(), needed }
 }

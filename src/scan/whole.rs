@@ -15,6 +15,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::ScanError;
 use super::deleted::Deleted;
+use super::engine::too_large;
 use super::file::{OpenFile, TAIL};
 use super::footer::FooterRead;
 use super::types::arrow_metadata;
@@ -171,11 +172,15 @@ impl WholeFile {
         });
         let ranges: Vec<_> = chunks.filter(|range| !range.is_empty()).collect();
         let (file, store) = (&self.file, &self.store);
+        let held = ranges.iter().map(|range| range.end - range.start).sum();
+        if held > self.rest {
+            // Not even fetched.
+            return Err(self.of_all(too_large(file, held)).into());
+        }
         let bytes = store.io().wait(store.read_ranges(&file.path, &file.pin, &ranges));
         let bytes = bytes.map_err(ScanError::from)?;
         let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
         let fetched = Fetched { size: file.pin.size, parts };
-        let held = ranges.iter().map(|range| range.end - range.start).sum();
         let mut rows = in_file(file, || {
             let checked = file.check_pages(details, &leaves, &fetched, (held, self.rest));
             checked.map_err(|error| self.of_all(error))?;

@@ -1,8 +1,11 @@
 //! The memory limit, measured from outside: the peak that the system saw.
 
 use std::process::Command;
+use std::sync::Arc;
 
-use crate::lake::{AS_OF, Call, Lake, call, skipped};
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+use crate::lake::{AS_OF, Call, Lake, call, skipped, times};
 use crate::published::{assert_same, bytes_below};
 
 /// Runs a program and prints, last, the most memory that it held (KiB).
@@ -133,4 +136,64 @@ fn a_flood_is_counted_the_same_within_any_limit_that_is_not_refused() {
         assert_eq!(code, 0, "{stderr}");
         assert_same(&least, &tables.unwrap());
     }
+}
+
+/// Calls of one app, each with other bytes; nobody knows who made them.
+fn calls_of_nobody(rows: i64, event_id: &str, group: impl Fn(i64) -> i64) -> Lake {
+    let lake = Lake::empty();
+    lake.edit("afterscope.toml", "status = \"status\"\n", "");
+    let same = |value: &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values((0..rows).map(|_| value)))
+    };
+    let moment = |_| Some("2019-07-02T08:00:00Z");
+    lake.columns(
+        "logs/part-0.parquet",
+        vec![
+            ("event_time", times((0..rows).map(moment))),
+            ("request_id", same(event_id)),
+            ("app_id", same("app-1")),
+            ("scope", same("read_members")),
+            ("user_id", Arc::new(Int64Array::from_iter((0..rows).map(|_| None::<i64>)))),
+            ("group_id", Arc::new(Int64Array::from_iter_values((0..rows).map(group)))),
+            ("bytes", Arc::new(Int64Array::from_iter_values(0..rows))),
+        ],
+    );
+    lake
+}
+
+#[test]
+fn rows_that_share_one_event_id_are_counted_or_refused_within_the_limit() {
+    for (rows, code) in [(100_000, 0), (500_000, 1)] {
+        let lake = calls_of_nobody(rows, "-", |_| 1);
+        let Some((exit, peak, stderr)) = measured(&lake, "afterscope.toml", AS_OF, 200) else {
+            return;
+        };
+        assert_eq!(exit, code, "{stderr}");
+        assert!(peak <= 200_000_000, "{rows} rows: {peak} bytes");
+        if code == 0 {
+            let published = lake.publishes(&[]);
+            let of_all = |table: &str, column| {
+                published.table(table).row(&[("grain", "all")], &[column]).concat()
+            };
+            assert_eq!(of_all("scope_summary", "requests_allowed"), "100000");
+            assert_eq!(of_all("coverage", "event_id_conflicts"), "1");
+        } else {
+            for part in ["source `access`", "one event id", "map event_id only where"] {
+                assert!(stderr.contains(part), "{stderr}");
+            }
+        }
+    }
+}
+
+#[test]
+fn listed_groups_that_do_not_fit_are_refused_before_all_are_held() {
+    let lake = calls_of_nobody(900_000, "-", |row| row);
+    lake.edit("afterscope.toml", "event_id = \"request_id\"\n", "");
+    lake.edit("afterscope.toml", "[report]\n", "[report]\ngroups = \"all\"\n");
+    let Some((code, peak, stderr)) = measured(&lake, "afterscope.toml", AS_OF, 150) else { return };
+    assert_eq!(code, 1, "{stderr}");
+    for part in ["the memory limit does not hold the answer", "listed groups", "report.groups"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    assert!(peak <= 150_000_000, "{peak} bytes");
 }
