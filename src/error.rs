@@ -156,6 +156,7 @@ impl Error {
                 ExposureError::Memory { .. }
                 | ExposureError::Leaves { .. }
                 | ExposureError::Packs { .. }
+                | ExposureError::Names { .. }
                 | ExposureError::Repeats { .. }
                 | ExposureError::Reads { .. },
             ) => ExitCode::User,

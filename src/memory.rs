@@ -210,6 +210,15 @@ impl Counting {
         (needed > self.budget.rest).then(|| Budget::limit_for(needed))
     }
 
+    /// The limit that names of apps and lists of fields need, which take `packed` bytes in their packs and `held` in
+    /// each thread, where that is more than the one given.
+    pub fn beyond_names(&self, packed: u64, held: u64) -> Option<u64> {
+        let threads = u64::try_from(self.threads).unwrap_or(u64::MAX);
+        let needed =
+            held.saturating_mul(threads).saturating_add(packed).saturating_add(self.merging);
+        (needed > self.budget.rest).then(|| Budget::limit_for(needed))
+    }
+
     /// What all threads may keep together of the rows of one event id each.
     pub fn repeats(&self) -> u64 {
         self.budget.rest / REPEATS

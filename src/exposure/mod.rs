@@ -88,6 +88,11 @@ pub enum ExposureError {
     Packs { packs: usize, needed: u64 },
 
     #[error(
+        "the memory limit does not hold the names of apps and lists of returned fields that the log gives: {bytes} bytes of them, in each thread, need at least {needed} MB\ngive more with --memory-limit, or leave `fields` out of the mapping where nearly every row has another list"
+    )]
+    Names { bytes: u64, needed: u64 },
+
+    #[error(
         "source `{source_name}`: one event id of one person, or of nobody, has {rows} rows so far that are not equal; the memory limit does not hold more\nmap event_id only where it tells events apart, or give more with --memory-limit"
     )]
     Repeats { source_name: String, rows: u64 },
@@ -191,7 +196,8 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     if let Some(needed) = memory.beyond_leaves(0) {
         return Err(ExposureError::Packs { packs, needed: needed.div_ceil(1_000_000) });
     }
-    let Counting { threads, rows, .. } = memory;
+    let packed = sources.iter().flat_map(|s| &s.packs).map(|pack| pack.names_bytes()).sum();
+    let threads = memory.threads;
     let counting = |_| {
         let projections = Projections {
             groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
@@ -207,7 +213,8 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
             if settings.people.is_some() {
                 counter.remember(settings.temp)?;
             }
-            names = run_job(job, &inputs, &asked, names, &mut counter, (rows, settings.stop))?;
+            let bounds = (memory, packed, settings.stop);
+            names = run_job(job, &inputs, &asked, names, &mut counter, bounds)?;
             if let Some(slot) = observed.get(number) {
                 *slot.lock().unwrap_or_else(PoisonError::into_inner) = counter.remembered()?;
             }
@@ -318,9 +325,13 @@ fn run_job(
     asked: &[Arc<Asked>],
     names: Names,
     counter: &mut Counter<'_>,
-    (rows, stop): (usize, &AtomicBool),
+    (memory, packed, stop): (Counting, u64, &AtomicBool),
 ) -> Result<Names, ExposureError> {
-    let mut merge = Merge::new(inputs, asked, &job.range, rows, names)?;
+    let mut merge = Merge::new(inputs, asked, &job.range, memory.rows, names)?;
+    let names = merge.names.bytes_held();
+    if let Some(needed) = memory.beyond_names(packed, names) {
+        return Err(ExposureError::Names { bytes: names, needed: needed.div_ceil(1_000_000) });
+    }
     counter.begin(job.person_space);
     while let Some(block) = merge.next_block()? {
         counter.take(&block)?;

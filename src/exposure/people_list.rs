@@ -198,7 +198,7 @@ pub fn list_people(
             lister.end_person(&mut homes)?;
             names = merge.names;
         }
-        let met = names.apps.names().iter().map(AsRef::as_ref);
+        let met = names.apps.names();
         let met: Vec<String> =
             met.filter(|app: &&str| choice.apps.contains(*app)).map(str::to_string).collect();
         Ok((lister.sorter, lister.people, lister.requests, met))

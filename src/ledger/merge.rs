@@ -18,6 +18,13 @@ pub struct Names {
     pub fields: Interner,
 }
 
+impl Names {
+    /// Bytes that texts take, about; sets of scopes are few beside them.
+    pub fn bytes_held(&self) -> u64 {
+        (self.apps.bytes_held() + self.fields.bytes_held()) as u64
+    }
+}
+
 /// One row of the ledger. Two rows are equal when all is equal that the ledger holds, the file
 /// apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
