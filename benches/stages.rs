@@ -262,6 +262,7 @@ impl Lake {
 
     fn rows(&self) -> SourceRows {
         SourceRows {
+            name: String::new(),
             packs: self.packs.clone(),
             asked: Arc::new(self.context.asked.clone()),
             units: vec![None],

@@ -155,6 +155,9 @@ impl Error {
             Self::Exposure(
                 ExposureError::Memory { .. }
                 | ExposureError::Leaves { .. }
+                | ExposureError::Packs { .. }
+                | ExposureError::Names { .. }
+                | ExposureError::Repeats { .. }
                 | ExposureError::Reads { .. },
             ) => ExitCode::User,
             Self::People(e) => match e {

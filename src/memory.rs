@@ -61,6 +61,9 @@ const MIB: u64 = 1 << 20;
 /// One part in so many of what is left beside the program is for delete files.
 const DELETES: u64 = 8;
 
+/// One part in so many is for rows that share one event id of one person.
+const REPEATS: u64 = 8;
+
 /// The program and its metadata.
 const BASE: u64 = 40 * MIB;
 
@@ -72,6 +75,9 @@ const PACK_GROUP: u64 = 800 << 10;
 
 /// A ledger row while it waits in a merge: as columns, side by side, and its place in the order.
 const MERGED_ROW: u64 = 130;
+
+/// The least that a pack takes in a merge.
+const LEAST_OF_PACK: u64 = PACK_GROUP + 1024 * MERGED_ROW;
 
 /// Bytes of rows that make the pack after `written` others of a scan whose writers may hold `limit`
 /// each.
@@ -118,10 +124,15 @@ impl Budget {
         usize::try_from(self.rest / 2 / 8).unwrap_or(usize::MAX) / threads.max(1)
     }
 
+    /// How many packs may be merged at once within the share for that.
+    pub fn packs_at_once(&self) -> usize {
+        usize::try_from(self.merge / LEAST_OF_PACK).unwrap_or(usize::MAX)
+    }
+
     /// What counting `packs` packs on up to `threads` threads may hold.
     pub fn counting(&self, packs: usize, threads: usize) -> Counting {
         let packs = u64::try_from(packs).unwrap_or(u64::MAX).max(1);
-        let least = packs.saturating_mul(PACK_GROUP + 1024 * MERGED_ROW);
+        let least = packs.saturating_mul(LEAST_OF_PACK);
         let may =
             usize::try_from(self.merge / least).unwrap_or(usize::MAX).clamp(1, threads.max(1));
         let counters = u64::try_from(may).unwrap_or(1);
@@ -199,10 +210,25 @@ impl Counting {
         (needed > self.budget.rest).then(|| Budget::limit_for(needed))
     }
 
+    /// The limit that names of apps and lists of fields need, which take `packed` bytes in their packs and `held` in
+    /// each thread, where that is more than the one given.
+    pub fn beyond_names(&self, packed: u64, held: u64) -> Option<u64> {
+        let threads = u64::try_from(self.threads).unwrap_or(u64::MAX);
+        let needed =
+            held.saturating_mul(threads).saturating_add(packed).saturating_add(self.merging);
+        (needed > self.budget.rest).then(|| Budget::limit_for(needed))
+    }
+
+    /// What all threads may keep together of the rows of one event id each.
+    pub fn repeats(&self) -> u64 {
+        self.budget.rest / REPEATS
+    }
+
     /// Keys that wait to be sorted beside leaves of so many bytes, per thread.
     pub fn sort_buffer(&self, leaves: u64) -> u64 {
         let threads = u64::try_from(self.threads).unwrap_or(u64::MAX).max(1);
-        let left = self.budget.rest.saturating_sub(self.merging).saturating_sub(leaves);
+        let others = self.merging.saturating_add(self.repeats());
+        let left = self.budget.rest.saturating_sub(others).saturating_sub(leaves);
         (left / threads).clamp(2 * MIB, self.budget.sort_buffer)
     }
 }
@@ -228,6 +254,8 @@ mod tests {
             let counting = budget.counting(8, threads);
             prop_assert!((1..=threads).contains(&counting.threads) && counting.rows >= 1024);
             prop_assert!(counting.merging <= budget.merge.max(12 * MIB));
+            let most = budget.counting(budget.packs_at_once().max(1), threads);
+            prop_assert!(most.merging <= budget.merge.max(12 * MIB));
             let leaves = (budget.rest - counting.merging) / 4 * 3;
             prop_assert_eq!(counting.beyond_leaves(leaves), None);
             let more = counting.beyond_leaves(leaves + 8).unwrap_or_default();

@@ -41,7 +41,7 @@ pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     let (inspection, written) = watched(&runtime, global, |progress, _| {
         let place = place.or_else(|url| Place::detect(url, at, &runtime.io))?;
-        let inspected = Inspected::of(place, args.zone, &runtime.io, progress)?.within(limit);
+        let inspected = Inspected::of(place, args.zone, &runtime.io, progress, limit)?;
         let inspected = inspected.with_values_tried(progress)?;
         let written = match args.rows {
             None => None,

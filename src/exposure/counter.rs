@@ -14,7 +14,6 @@ use std::sync::{Mutex, PoisonError};
 
 use super::ExposureError;
 use super::cells::{WindowSet, count_windows};
-use super::event::Event;
 use super::leaf::Standing;
 use super::lookup::{LeafAt, Lookup, Place};
 use super::observed::{ObservedReader, ObservedWriter};
@@ -26,7 +25,7 @@ use super::records::{ActorRecord, GroupRecord, InParts, NOBODY};
 use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
 use crate::key::MixHasher;
-use crate::ledger::{Block, Merged, Names, Repeats, Row};
+use crate::ledger::{Block, Merged, Names, Repeat, Repeats};
 use crate::memory::Counting;
 use crate::moment::{DAY_MICROS, Moment};
 use crate::scan::batch::{NONE, Outcome, Reject};
@@ -34,6 +33,8 @@ use crate::scan::batch::{NONE, Outcome, Reject};
 /// What a source's rows refer to.
 #[derive(Clone, Debug)]
 pub struct SourceSpaces {
+    /// The source, for messages.
+    pub name: String,
     pub group_space: usize,
     pub event_space: usize,
     /// By unit: the last day of its file's partition, where one is declared.
@@ -46,6 +47,9 @@ struct Stamp {
     seen: WindowSet,
     day: i64,
 }
+
+/// So many distinct rows of one event are few: what more of them take is compared with the memory limit.
+const FEW_ROWS: usize = 1 << 12;
 
 /// Counts the rows of one merge.
 pub struct Counter<'a> {
@@ -75,7 +79,13 @@ pub struct Counter<'a> {
     leaf_stamps: Vec<u64>,
     visits_limit: usize,
     event: Option<Key>,
-    repeats: Vec<Repeats>,
+    /// By event space: what became of each row of the event at hand.
+    repeats: Vec<Repeats<Term>>,
+    /// Bytes of them on all threads, those of this one among them where they are many, and how many there
+    /// may be.
+    repeats_held: &'a AtomicU64,
+    repeats_own: u64,
+    repeats_most: u64,
     actors: Vec<ActorRecord>,
     /// Where people are put down for the third pass, if there is one.
     observed: Option<ObservedWriter>,
@@ -91,7 +101,7 @@ impl<'a> Counter<'a> {
         spaces: &'a [SourceSpaces],
         units: &[usize],
         projections: Projections,
-        people: &'a AtomicU64,
+        (people, repeats_held): (&'a AtomicU64, &'a AtomicU64),
         memory: Counting,
     ) -> Self {
         let first_restriction =
@@ -123,6 +133,9 @@ impl<'a> Counter<'a> {
             visits_limit: 1 << 16,
             event: None,
             repeats: (0..event_spaces).map(|_| Repeats::default()).collect(),
+            repeats_held,
+            repeats_own: 0,
+            repeats_most: memory.repeats(),
             actors: Vec::new(),
             observed: None,
             leaves: Vec::new(),
@@ -181,12 +194,15 @@ impl<'a> Counter<'a> {
 
     #[inline]
     fn term(&mut self, place: u64, term: Term) {
-        let (source, unit) = unpack(place);
-        if let Some(terms) = self.tally.terms.get_mut(source).and_then(|s| s.get_mut(unit))
-            && let Some(count) = terms.get_mut(term as usize)
-        {
+        if let Some(count) = self.count_of(place, term) {
             *count += 1;
         }
+    }
+
+    #[inline]
+    fn count_of(&mut self, place: u64, term: Term) -> Option<&mut u64> {
+        let (source, unit) = unpack(place);
+        self.tally.terms.get_mut(source)?.get_mut(unit)?.get_mut(term as usize)
     }
 
     /// Takes the next rows in order of (person, event id).
@@ -238,15 +254,14 @@ impl<'a> Counter<'a> {
     }
 
     fn take_row(&mut self, merged: &Merged<'_>, leaf: Option<LeafAt>) -> Result<(), ExposureError> {
-        let names = merged.names;
         let place = pack(merged.source(), merged.unit());
         if merged.person != self.person {
-            self.flush_event(names)?;
+            self.flush_event();
             self.flush_person()?;
             self.next_person(merged.person);
             self.event = merged.event;
         } else if merged.event != self.event || merged.event.is_none() {
-            self.flush_event(names)?;
+            self.flush_event();
             self.event = merged.event;
         }
         let reject = merged.reject();
@@ -275,14 +290,48 @@ impl<'a> Counter<'a> {
             return Ok(());
         }
         if merged.event.is_none() {
-            return self.count(place, merged, leaf);
+            return self.count(place, merged, leaf).map(|_| ());
         }
         let space = self.spaces.get(merged.source()).map_or(0, |s| s.event_space);
-        let repeat = self.repeats.get_mut(space).and_then(|r| r.add(place, merged.row()));
-        if let Some(repeat) = repeat {
-            self.term(repeat, Term::Deduplicated);
+        let Some(repeats) = self.repeats.get_mut(space) else { return Ok(()) };
+        if let Some(repeat) = repeats.add(place, merged.row(), Term::Counted) {
+            self.repeated(repeat);
+            return Ok(());
+        }
+        if repeats.len().is_multiple_of(FEW_ROWS) {
+            self.hold_repeats(merged.source())?;
+        }
+        let term = self.count(place, merged, leaf)?;
+        if let Some(last) = self.repeats.get_mut(space).and_then(Repeats::last_mut) {
+            *last = term;
         }
         Ok(())
+    }
+
+    /// Puts a row down that is equal to one of its event. Where it is of an earlier unit, that one takes its
+    /// place.
+    fn repeated(&mut self, repeat: Repeat<Term>) {
+        if repeat.moves {
+            if let Some(count) = self.count_of(repeat.gone, repeat.value) {
+                *count -= 1;
+            }
+            self.term(repeat.kept, repeat.value);
+        }
+        self.term(repeat.gone, Term::Deduplicated);
+    }
+
+    /// Adds up what all threads keep of events with very many rows.
+    fn hold_repeats(&mut self, source: usize) -> Result<(), ExposureError> {
+        let own = self.repeats.iter().map(Repeats::bytes).sum::<u64>();
+        let more = own.saturating_sub(self.repeats_own);
+        self.repeats_own += more;
+        let all = self.repeats_held.fetch_add(more, Ordering::Relaxed) + more;
+        if all <= self.repeats_most {
+            return Ok(());
+        }
+        let rows = self.repeats.iter().map(|repeats| repeats.len() as u64).sum();
+        let source_name = self.spaces.get(source).map(|s| s.name.clone()).unwrap_or_default();
+        Err(ExposureError::Repeats { source_name, rows })
     }
 
     /// Whether the partition of the row's file ends before the first kept day of every scope.
@@ -292,38 +341,35 @@ impl<'a> Counter<'a> {
         last.is_some_and(|last| last < self.first_restriction.day())
     }
 
-    /// Counts what is left of the rows of one event id.
-    fn flush_event(&mut self, names: &Names) -> Result<(), ExposureError> {
-        for space in 0..self.repeats.len() {
-            let Some(repeats) = self.repeats.get_mut(space) else { continue };
-            if repeats.is_empty() {
-                continue;
-            }
-            let conflict = repeats.len() > 1;
-            let rows: Vec<(u64, Row)> = repeats.drain().collect();
-            if conflict {
-                let first = rows.iter().map(|(place, _)| unpack(*place).0).min().unwrap_or(0);
+    /// Forgets the rows of one event id. More than one that are not equal contradict each other.
+    fn flush_event(&mut self) {
+        for repeats in &mut self.repeats {
+            if repeats.len() > 1 {
+                let first = repeats.iter().map(|(place, _)| unpack(place).0).min().unwrap_or(0);
                 if let Some(count) = self.tally.conflicts.get_mut(first) {
                     *count += 1;
                 }
             }
-            for (place, row) in rows {
-                let leaf = match self.lookup.place(row.app, row.set, names)? {
-                    Place::Nowhere => continue,
-                    Place::Whole(known) => self.lookup.leaf(known, row.at),
-                    Place::InParts => self.lookup.leaf_in_parts(row.app, row.set, row.at)?,
-                };
-                self.make_room()?;
-                self.count(place, &row, leaf)?;
+            if !repeats.is_empty() {
+                repeats.clear();
             }
         }
-        Ok(())
+        if self.repeats_own > 0 {
+            self.repeats_held.fetch_sub(self.repeats_own, Ordering::Relaxed);
+            self.repeats_own = 0;
+        }
     }
 
-    fn count(&mut self, place: u64, event: &impl Event, leaf: LeafAt) -> Result<(), ExposureError> {
+    /// Counts an event; gives what became of its row.
+    fn count(
+        &mut self,
+        place: u64,
+        event: &Merged<'_>,
+        leaf: LeafAt,
+    ) -> Result<Term, ExposureError> {
         if leaf.standing == Standing::AfterAsOf {
             self.term(place, Term::AfterAsOf);
-            return Ok(());
+            return Ok(Term::AfterAsOf);
         }
         let (refusal, term) = match event.outcome() {
             Outcome::Allowed if leaf.exercised => {
@@ -355,12 +401,12 @@ impl<'a> Counter<'a> {
         if self.pending.is_full() {
             self.pending.apply(&mut self.tally.sums)?;
         }
-        Ok(())
+        Ok(term)
     }
 
     /// Adds an event to the sums of a leaf.
     #[inline]
-    fn expose(&mut self, event: &impl Event, leaf: u32) {
+    fn expose(&mut self, event: &Merged<'_>, leaf: u32) {
         let (at, weight, nobody) = (event.at(), event.weight(), self.person.is_none());
         let day = at.micros.div_euclid(DAY_MICROS);
         let (bytes, records) = (event.bytes(), event.records());
@@ -391,7 +437,7 @@ impl<'a> Counter<'a> {
     fn expose_parts(
         &mut self,
         place: u64,
-        event: &impl Event,
+        event: &Merged<'_>,
         leaf: LeafAt,
     ) -> Result<(), ExposureError> {
         let mut parts = std::mem::take(&mut self.parts);
@@ -434,7 +480,7 @@ impl<'a> Counter<'a> {
     }
 
     /// Puts an event of a leaf down for the second pass.
-    fn project(&mut self, place: u64, event: &impl Event, leaf: u32) -> Result<(), ExposureError> {
+    fn project(&mut self, place: u64, event: &Merged<'_>, leaf: u32) -> Result<(), ExposureError> {
         self.acted(event, leaf)?;
         let Some((space, group)) = self.group(place, event)? else { return Ok(()) };
         let Some(sorters) = self.projections.groups.get_mut(space) else { return Ok(()) };
@@ -447,7 +493,7 @@ impl<'a> Counter<'a> {
         })
     }
 
-    fn acted(&mut self, event: &impl Event, leaf: u32) -> Result<(), ExposureError> {
+    fn acted(&mut self, event: &Merged<'_>, leaf: u32) -> Result<(), ExposureError> {
         if matches!(self.projections.actors.get(self.person_space), Some(Some(_)))
             && let Some(actor) = event.actor()
         {
@@ -467,7 +513,7 @@ impl<'a> Counter<'a> {
     fn group(
         &mut self,
         place: u64,
-        event: &impl Event,
+        event: &Merged<'_>,
     ) -> Result<Option<(usize, Key)>, ExposureError> {
         let Some(group) = event.group() else { return Ok(None) };
         let space = self.spaces.get(unpack(place).0).map_or(0, |s| s.group_space);
@@ -579,8 +625,8 @@ impl<'a> Counter<'a> {
     ///
     /// # Errors
     /// As [`Self::take`].
-    pub fn end(&mut self, names: &Names) -> Result<(), ExposureError> {
-        self.flush_event(names)?;
+    pub fn end(&mut self) -> Result<(), ExposureError> {
+        self.flush_event();
         self.flush_person()?;
         self.person = None;
         self.pending.apply(&mut self.tally.sums)

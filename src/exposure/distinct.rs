@@ -1,9 +1,9 @@
 //! Rows of a merge one by one, repeats told from what counts (docs/counting.md, rule 7): for passes that
 //! follow rows rather than count them.
 
-use super::ExposureError;
+use super::{ExposureError, SourceRows};
 use crate::key::Key;
-use crate::ledger::{Merged, Repeats, Row};
+use crate::ledger::{Merged, Repeats};
 use crate::moment::Moment;
 use crate::scan::batch::{NONE, Outcome};
 
@@ -28,27 +28,30 @@ pub struct Seen {
 /// Rows of one event id, and what is left of them.
 #[derive(Debug)]
 pub struct Distinct {
-    /// By source.
-    event_spaces: Vec<usize>,
+    /// By source: its name and its event space.
+    sources: Vec<(String, usize)>,
     /// Person and event id of the rows in `repeats`.
     event: Option<(Option<Key>, Key)>,
     /// By event space.
-    repeats: Vec<Repeats>,
+    repeats: Vec<Repeats<Seen>>,
+    /// Bytes that they may take.
+    most: u64,
 }
 
 impl Distinct {
-    pub fn new(event_spaces: impl Iterator<Item = usize>) -> Self {
-        let event_spaces: Vec<usize> = event_spaces.collect();
-        let count = event_spaces.iter().map(|space| space + 1).max().unwrap_or(0);
+    /// Keeps of the rows of one event id what has room in `most` bytes.
+    pub fn new(sources: &[SourceRows], most: u64) -> Self {
+        let sources: Vec<_> = sources.iter().map(|s| (s.name.clone(), s.event_space)).collect();
+        let count = sources.iter().map(|(_, space)| space + 1).max().unwrap_or(0);
         let repeats = (0..count).map(|_| Repeats::default()).collect();
-        Self { event_spaces, event: None, repeats }
+        Self { sources, event: None, repeats, most }
     }
 
     /// Takes the next row in order of (person, event id); gives it on, or what it lets go. Rejected rows
     /// and those outside take no part and must not come here.
     ///
     /// # Errors
-    /// What `each` says.
+    /// What `each` says, and [`ExposureError::Repeats`] where rows of one event id have no room.
     pub fn take(
         &mut self,
         row: &Merged<'_>,
@@ -59,31 +62,32 @@ impl Distinct {
         if self.event.is_some() && self.event != event {
             self.flush(&mut each)?;
         }
+        let seen = Seen {
+            place,
+            person: row.person,
+            group: row.group().map(|group| (row.group_space(), group)),
+            app: row.app(),
+            set: row.set(),
+            at: row.at(),
+            outcome: row.outcome(),
+            weight: row.weight(),
+            repeat: false,
+        };
         if event.is_none() {
-            return each(Seen {
-                place,
-                person: row.person,
-                group: row.group().map(|group| (row.group_space(), group)),
-                app: row.app(),
-                set: row.set(),
-                at: row.at(),
-                outcome: row.outcome(),
-                weight: row.weight(),
-                repeat: false,
-            });
+            return each(seen);
         }
         self.event = event;
-        let space = self.event_spaces.get(place.0).copied().unwrap_or(0);
-        let own = row.row();
-        let mut seen = Seen { repeat: true, ..seen(place, row.person, &own) };
-        let repeat = self.repeats.get_mut(space).and_then(|repeats| repeats.add(pack(place), own));
-        match repeat {
-            Some(repeat) => {
-                seen.place = unpack(repeat);
-                each(seen)
-            }
-            None => Ok(()),
+        let space = self.sources.get(place.0).map_or(0, |(_, space)| *space);
+        let Some(repeats) = self.repeats.get_mut(space) else { return Ok(()) };
+        if let Some(repeat) = repeats.add(pack(place), row.row(), seen) {
+            return each(Seen { place: unpack(repeat.gone), repeat: true, ..seen });
         }
+        if repeats.bytes() > self.most {
+            let rows = repeats.len() as u64;
+            let name = self.sources.get(place.0).map(|(name, _)| name.clone());
+            return Err(ExposureError::Repeats { source_name: name.unwrap_or_default(), rows });
+        }
+        Ok(())
     }
 
     /// Gives what is left of the rows of the last event id.
@@ -94,27 +98,16 @@ impl Distinct {
         &mut self,
         mut each: impl FnMut(Seen) -> Result<(), ExposureError>,
     ) -> Result<(), ExposureError> {
-        let Some((person, _)) = self.event.take() else { return Ok(()) };
+        if self.event.take().is_none() {
+            return Ok(());
+        }
         for repeats in &mut self.repeats {
-            for (place, row) in repeats.drain() {
-                each(seen(unpack(place), person, &row))?;
+            for (place, seen) in repeats.iter() {
+                each(Seen { place: unpack(place), ..seen })?;
             }
+            repeats.clear();
         }
         Ok(())
-    }
-}
-
-fn seen(place: (usize, u32), person: Option<Key>, row: &Row) -> Seen {
-    Seen {
-        place,
-        person,
-        group: row.group.map(|group| (row.group_space, group)),
-        app: row.app,
-        set: row.set,
-        at: row.at,
-        outcome: row.outcome,
-        weight: row.weight.unwrap_or(1),
-        repeat: false,
     }
 }
 

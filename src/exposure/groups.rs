@@ -1,6 +1,7 @@
 //! The second pass: events in the order of (group, person).
 
 use std::cmp::Reverse;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cells::{Window, WindowSet, count_windows};
 use super::leaf::{LeafCells, LeafScope, LeafTable};
@@ -12,6 +13,7 @@ use super::records::{GroupName, GroupRecord, InParts, NOBODY, Of, SmallRecord};
 use super::totals::add;
 use super::{ExposureError, PARTITION_BITS};
 use crate::key::{IdKind, Key, Keyer};
+use crate::memory::Budget;
 use crate::moment::Moment;
 use crate::people::{GroupCursor, GroupStretches};
 use crate::scan::batch::NONE;
@@ -178,6 +180,43 @@ impl TopGroups {
     }
 }
 
+/// Groups of each scope as all threads have met them, and what may be listed of them.
+pub struct GroupsMet {
+    /// By scope.
+    groups: Vec<AtomicU64>,
+    /// Groups listed of each scope at most.
+    limit: Option<u64>,
+    cells: u64,
+    budget: Budget,
+}
+
+impl GroupsMet {
+    pub fn new(scopes: usize, limit: Option<u64>, cells: usize, budget: Budget) -> Self {
+        let groups = (0..scopes).map(|_| AtomicU64::new(0)).collect();
+        Self { groups, limit, cells: cells as u64, budget }
+    }
+
+    /// Groups that are listed, as far as they are met.
+    pub fn listed(&self) -> u64 {
+        let all = self.groups.iter().map(|groups| groups.load(Ordering::Relaxed));
+        all.map(|all| all.min(self.limit.unwrap_or(u64::MAX))).sum()
+    }
+
+    /// # Errors
+    /// [`ExposureError::Memory`] where the memory limit does not hold an answer with those that are met.
+    pub fn fits(&self) -> Result<(), ExposureError> {
+        let listed = self.listed();
+        match self.budget.beyond(self.cells, 0, listed) {
+            Some(needed) => Err(ExposureError::Memory {
+                cells: self.cells,
+                more: format!(" and {listed} listed groups so far"),
+                needed: needed.div_ceil(1_000_000),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What is known of the group at hand, for one scope.
 #[derive(Default)]
 struct Current {
@@ -334,6 +373,9 @@ struct Counted {
     weight: i64,
 }
 
+/// After so many groups it is looked whether those that are listed fit into the memory limit.
+const FEW_GROUPS: u64 = 1 << 12;
+
 /// Counts groups on one thread.
 pub struct GroupCounter<'a> {
     leaves: &'a LeafTable,
@@ -349,6 +391,9 @@ pub struct GroupCounter<'a> {
     current: Vec<Current>,
     /// Scopes through which the group at hand was reached.
     open: Vec<usize>,
+    met: &'a GroupsMet,
+    /// By scope: groups that `met` does not know of yet.
+    untold: Vec<u64>,
     pub top: TopGroups,
     pub reads: GroupReads,
     /// The group at hand, where it has members.
@@ -368,7 +413,7 @@ impl<'a> GroupCounter<'a> {
     pub fn new(
         leaves: &'a LeafTable,
         policy: &'a Policy,
-        limit: Option<u64>,
+        met: &'a GroupsMet,
         keyer: &'a Keyer,
         reads: GroupReads,
     ) -> Self {
@@ -384,7 +429,9 @@ impl<'a> GroupCounter<'a> {
             number: 0,
             current: (0..scopes).map(|_| Current::default()).collect(),
             open: Vec::new(),
-            top: TopGroups::new(limit, scopes),
+            met,
+            untold: vec![0; scopes],
+            top: TopGroups::new(met.limit, scopes),
             reads,
             stretches: None,
         }
@@ -425,8 +472,19 @@ impl<'a> GroupCounter<'a> {
             }
             let own = name.as_ref().filter(|name| name.group == group).map(|name| name.id.as_ref());
             self.close(group, own, space, sorted.kind)?;
+            if self.number.is_multiple_of(FEW_GROUPS) {
+                self.tell()?;
+            }
         }
-        Ok(())
+        self.tell()
+    }
+
+    /// Tells how many groups were met since the last time.
+    fn tell(&mut self) -> Result<(), ExposureError> {
+        for (all, own) in self.met.groups.iter().zip(&mut self.untold) {
+            all.fetch_add(std::mem::take(own), Ordering::Relaxed);
+        }
+        self.met.fits()
     }
 
     fn take(&mut self, event: &GroupEvent) -> Result<(), ExposureError> {
@@ -516,6 +574,9 @@ impl<'a> GroupCounter<'a> {
         let mut open = std::mem::take(&mut self.open);
         for index in open.drain(..) {
             let Some(current) = self.current.get(index) else { continue };
+            if let Some(untold) = self.untold.get_mut(index) {
+                *untold += 1;
+            }
             let row = GroupRow {
                 scope: u32::try_from(index).unwrap_or(NONE),
                 id: GroupId::default(),

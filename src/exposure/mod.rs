@@ -3,7 +3,6 @@
 mod cells;
 mod counter;
 mod distinct;
-mod event;
 mod groups;
 mod held;
 mod home;
@@ -50,7 +49,7 @@ pub use trace::{Figure, Share, Shares, trace};
 
 use cells::{WindowSet, count_windows};
 use counter::{Counter, SourceSpaces};
-use groups::{GroupCounter, GroupsSeen, SortedGroups, TopGroups};
+use groups::{GroupCounter, GroupsMet, GroupsSeen, SortedGroups, TopGroups};
 use leaf::LeafTable;
 use observed::ObservedReader;
 use policy::Policy;
@@ -84,6 +83,21 @@ pub enum ExposureError {
     Leaves { pairs: u64, leaves: u64, threads: usize, needed: u64 },
 
     #[error(
+        "the memory limit does not hold the {packs} packs of the ledger that are merged at once: they need at least {needed} MB\ngive more with --memory-limit"
+    )]
+    Packs { packs: usize, needed: u64 },
+
+    #[error(
+        "the memory limit does not hold the names of apps and lists of returned fields that the log gives: {bytes} bytes of them, in each thread, need at least {needed} MB\ngive more with --memory-limit, or leave `fields` out of the mapping where nearly every row has another list"
+    )]
+    Names { bytes: u64, needed: u64 },
+
+    #[error(
+        "source `{source_name}`: one event id of one person, or of nobody, has {rows} rows so far that are not equal; the memory limit does not hold more\nmap event_id only where it tells events apart, or give more with --memory-limit"
+    )]
+    Repeats { source_name: String, rows: u64 },
+
+    #[error(
         "the memory limit does not hold which groups were read by whom: {reads} reads of groups with members so far\ngive more with --memory-limit"
     )]
     Reads { reads: u64 },
@@ -98,6 +112,8 @@ pub enum ExposureError {
 /// One source's rows, and the namespaces of its ids.
 #[derive(Clone, Debug)]
 pub struct SourceRows {
+    /// The source, for messages.
+    pub name: String,
     pub packs: Vec<Arc<OpenPack>>,
     pub asked: Arc<Asked>,
     /// Units that the packs refer to: the last day of each one's partition, where one is declared.
@@ -157,6 +173,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let spaces: Vec<SourceSpaces> = sources
         .iter()
         .map(|s| SourceSpaces {
+            name: s.name.clone(),
             group_space: s.group_space,
             event_space: s.event_space,
             last_days: s.units.clone(),
@@ -173,16 +190,21 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let observed: Vec<Mutex<Option<ObservedReader>>> =
         jobs.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
-    let people = AtomicU64::new(0);
+    let (people, repeats_held) = (AtomicU64::new(0), AtomicU64::new(0));
     let packs = sources.iter().map(|s| s.packs.len()).sum();
     let memory = settings.budget.counting(packs, settings.threads);
-    let Counting { threads, rows, .. } = memory;
+    if let Some(needed) = memory.beyond_leaves(0) {
+        return Err(ExposureError::Packs { packs, needed: needed.div_ceil(1_000_000) });
+    }
+    let packed = sources.iter().flat_map(|s| &s.packs).map(|pack| pack.names_bytes()).sum();
+    let threads = memory.threads;
     let counting = |_| {
         let projections = Projections {
             groups: (0..group_spaces).map(|_| groups_sorters()).collect(),
             actors: actors.iter().map(|differ| differ.then(actor_sorter)).collect(),
         };
-        let mut counter = Counter::new(&policy, &spaces, &units, projections, &people, memory);
+        let shared = (&people, &repeats_held);
+        let mut counter = Counter::new(&policy, &spaces, &units, projections, shared, memory);
         let mut names = Names::default();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -191,7 +213,8 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
             if settings.people.is_some() {
                 counter.remember(settings.temp)?;
             }
-            names = run_job(job, &inputs, &asked, names, &mut counter, (rows, settings.stop))?;
+            let bounds = (memory, packed, settings.stop);
+            names = run_job(job, &inputs, &asked, names, &mut counter, bounds)?;
             if let Some(slot) = observed.get(number) {
                 *slot.lock().unwrap_or_else(PoisonError::into_inner) = counter.remembered()?;
             }
@@ -237,6 +260,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         count_groups(&policy, &leaves, &groups, settings)?;
     drop(groups);
     let listed = top.finish();
+    let listed_groups = listed.0.len() as u64;
     let mut actor_counts = vec![[0; Window::COUNT]; policy.cells.len()];
     for (space, runs) in actor_runs.iter().enumerate() {
         if actors.get(space) == Some(&true) {
@@ -256,21 +280,17 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         sums.subjects_unknown_rows = sums.subjects_unknown_rows.saturating_sub(*resolved);
     }
     drop(reads);
-    let fits = |cells: u64, days: u64, groups: Option<u64>| match settings.budget.beyond(
-        cells,
-        days,
-        groups.unwrap_or(0),
-    ) {
-        Some(needed) => {
-            let listed = groups.map(|n| format!(" and {n} listed groups")).unwrap_or_default();
-            let more = format!(", {days} days{listed}");
-            Err(ExposureError::Memory { cells, more, needed: needed.div_ceil(1_000_000) })
-        }
-        None => Ok(()),
-    };
+    let fits =
+        |cells: u64, days: u64, groups: u64| match settings.budget.beyond(cells, days, groups) {
+            Some(needed) => {
+                let more = format!(", {days} days and {groups} listed groups");
+                Err(ExposureError::Memory { cells, more, needed: needed.div_ceil(1_000_000) })
+            }
+            None => Ok(()),
+        };
     // Sums of leaves take less than the figures of cells that are made of them.
     let (cells, days) = totals::cells_and_days_at_least(&policy, &tally);
-    fits(cells, days, None)?;
+    fits(cells, days, listed_groups)?;
     let mut fields: Vec<BTreeSet<String>> = vec![BTreeSet::new(); policy.scope_names.len()];
     for (leaf, names) in returned {
         let leaf = usize::try_from(leaf).ok().and_then(|leaf| policy.leaves.get(leaf));
@@ -295,7 +315,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let days: usize = exposure.cells.iter().map(|cell| cell.days.len()).sum();
     let (cells, days, groups) =
         (exposure.cells.len() as u64, days as u64, exposure.groups.len() as u64);
-    fits(cells, days, Some(groups))?;
+    fits(cells, days, groups)?;
     Ok(exposure)
 }
 
@@ -305,9 +325,13 @@ fn run_job(
     asked: &[Arc<Asked>],
     names: Names,
     counter: &mut Counter<'_>,
-    (rows, stop): (usize, &AtomicBool),
+    (memory, packed, stop): (Counting, u64, &AtomicBool),
 ) -> Result<Names, ExposureError> {
-    let mut merge = Merge::new(inputs, asked, &job.range, rows, names)?;
+    let mut merge = Merge::new(inputs, asked, &job.range, memory.rows, names)?;
+    let names = merge.names.bytes_held();
+    if let Some(needed) = memory.beyond_names(packed, names) {
+        return Err(ExposureError::Names { bytes: names, needed: needed.div_ceil(1_000_000) });
+    }
     counter.begin(job.person_space);
     while let Some(block) = merge.next_block()? {
         counter.take(&block)?;
@@ -315,7 +339,7 @@ fn run_job(
             return Err(ExposureError::Interrupted);
         }
     }
-    counter.end(&merge.names)?;
+    counter.end()?;
     Ok(merge.names)
 }
 
@@ -383,10 +407,10 @@ fn count_groups(
         .collect();
     let next = AtomicUsize::new(0);
     let limit = settings.budget.reads(settings.threads);
+    let met = GroupsMet::new(scopes, settings.groups_limit, cells, settings.budget);
     let counting = |_| {
         let reads = GroupReads::new(policy.leaves.len(), limit);
-        let mut counter =
-            GroupCounter::new(leaves, policy, settings.groups_limit, settings.keyer, reads);
+        let mut counter = GroupCounter::new(leaves, policy, &met, settings.keyer, reads);
         while let Some((space, partition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);

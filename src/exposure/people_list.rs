@@ -160,7 +160,9 @@ pub fn list_people(
     let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
     let asked: Vec<_> = sources.iter().map(|s| s.asked.clone()).collect();
     let packs = sources.iter().map(|s| s.packs.len()).sum();
-    let Counting { threads, rows, .. } = settings.budget.counting(packs, settings.threads);
+    let memory = settings.budget.counting(packs, settings.threads);
+    let Counting { threads, rows, .. } = memory;
+    let repeats = memory.repeats() / u64::try_from(threads).unwrap_or(u64::MAX).max(1);
     let jobs = plan_jobs(sources, person_spaces, threads, None);
     let next = AtomicUsize::new(0);
     let parts = in_threads::<_, ExposureError>(threads.min(jobs.len()), |_| {
@@ -177,7 +179,7 @@ pub fn list_people(
             people: 0,
             requests: 0,
         };
-        let mut distinct = Distinct::new(sources.iter().map(|s| s.event_space));
+        let mut distinct = Distinct::new(sources, repeats);
         let mut names = Names::default();
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut homes = Residences::of(settings, job);
@@ -196,7 +198,7 @@ pub fn list_people(
             lister.end_person(&mut homes)?;
             names = merge.names;
         }
-        let met = names.apps.names().iter().map(AsRef::as_ref);
+        let met = names.apps.names();
         let met: Vec<String> =
             met.filter(|app: &&str| choice.apps.contains(*app)).map(str::to_string).collect();
         Ok((lister.sorter, lister.people, lister.requests, met))

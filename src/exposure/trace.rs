@@ -115,8 +115,9 @@ pub fn trace(
     let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
     let asked: Vec<_> = sources.iter().map(|s| s.asked.clone()).collect();
     let packs = sources.iter().map(|s| s.packs.len()).sum();
-    let rows = settings.budget.counting(packs, 1).rows;
-    let mut distinct = Distinct::new(sources.iter().map(|s| s.event_space));
+    let memory = settings.budget.counting(packs, 1);
+    let rows = memory.rows;
+    let mut distinct = Distinct::new(sources, memory.repeats());
     let mut tracer = Tracer {
         policy: Policy::new(settings.rules.clone()),
         figure,

@@ -149,14 +149,20 @@ impl Inspected {
         io: &Io,
         progress: &Progress,
     ) -> Result<Self, Error> {
-        Self::of(Place::detect(url, at, io)?, zone, io, progress)
+        Self::of(Place::detect(url, at, io)?, zone, io, progress, default_limit())
     }
 
-    /// As [`Self::open`], of a place that is known already.
+    /// As [`Self::open`], of a place that is known already, within this limit of memory, in bytes.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn of(place: Place, zone: Zone, io: &Io, progress: &Progress) -> Result<Self, Error> {
+    pub fn of(
+        place: Place,
+        zone: Zone,
+        io: &Io,
+        progress: &Progress,
+        memory_limit: u64,
+    ) -> Result<Self, Error> {
         let Place { url, format, kept, mapped: mapping } = place;
         let shown = url.to_string();
         let snapshot = snapshot::take(
@@ -167,7 +173,7 @@ impl Inspected {
                 sizes: Sizes::Tell,
                 gone: Gone::Refuse,
                 time: None,
-                deletes: default_limit() / 8,
+                deletes: memory_limit / 8,
             },
             io,
         )?;
@@ -177,7 +183,7 @@ impl Inspected {
             None => of_files(&snapshot, &seen, &shown)?,
         };
         let shape = Shape::new(fields, zone);
-        let (sample, memory_limit) = (None, default_limit());
+        let sample = None;
         Ok(Self { url, format, snapshot, shape, seen, mapping, mapped, sample, memory_limit })
     }
 

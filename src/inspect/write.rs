@@ -46,6 +46,10 @@ impl RowFormat {
     }
 }
 
+/// The library looks for the next quote of a cell each time that its buffer is full: with a small one, a cell of a
+/// gigabyte takes hours.
+const CSV_BUFFER: usize = 16 << 20;
+
 /// Where rows go.
 pub enum RowWriter<W: Write + Send> {
     Parquet(Box<ArrowWriter<W>>),
@@ -66,7 +70,8 @@ impl<W: Write + Send> RowWriter<W> {
                 Self::Parquet(Box::new(writer.map_err(|e| e.to_string())?))
             }
             RowFormat::Csv => {
-                let mut writer = csv::Writer::from_writer(out);
+                let mut writer =
+                    csv::WriterBuilder::new().buffer_capacity(CSV_BUFFER).from_writer(out);
                 let names = schema.fields().iter().map(|field| csv_cell(field.name()).into_owned());
                 writer.write_record(names).map_err(|e| e.to_string())?;
                 Self::Csv(Box::new(writer))

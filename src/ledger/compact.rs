@@ -1,4 +1,4 @@
-//! Many packs to few: however many runs came before, a run opens at most [`FAN_IN`] packs of a source,
+//! Many packs to few: however many runs came before, a run opens at most [`FAN_IN`] packs of a source, fewer where the memory limit holds fewer,
 //! unless packs overlap so that merging does not pay.
 //!
 //! The smallest packs are merged first, and half the fan-in is left alone, so that a row is written
@@ -29,7 +29,7 @@ type Selected = (Pack, Vec<u32>);
 /// it must not depend on the memory limit: two runs that merge the same packs write the same bytes.
 const BATCH_ROWS: usize = 1024;
 
-/// Merges some of `selected` into one pack, which is returned; `None` where they are few enough, no
+/// Merges some of `selected` into one pack, which is returned; `None` where they are `most` or fewer, no
 /// two of them can be merged, or `stop` was raised.
 ///
 /// # Errors
@@ -37,9 +37,10 @@ const BATCH_ROWS: usize = 1024;
 pub fn compact(
     ledger: &Ledger,
     selected: &[Selected],
+    most: usize,
     stop: &AtomicBool,
 ) -> Result<Option<Pack>, LedgerError> {
-    let chosen = choose(selected);
+    let chosen = choose(selected, most.clamp(2, FAN_IN));
     let (Some((first, _)), Some(kinds)) = (chosen.first(), common_kinds(&chosen)) else {
         return Ok(None);
     };
@@ -93,9 +94,9 @@ pub fn compact(
     out.finish(footer).map(Some)
 }
 
-/// The smallest packs of the most common shape, at most [`FAN_IN`].
-fn choose(selected: &[Selected]) -> Vec<&Selected> {
-    if selected.len() <= FAN_IN {
+/// The smallest packs of the most common shape, at most `most`.
+fn choose(selected: &[Selected], most: usize) -> Vec<&Selected> {
+    if selected.len() <= most {
         return Vec::new();
     }
     let mut shapes: BTreeMap<String, Vec<&Selected>> = BTreeMap::new();
@@ -107,7 +108,7 @@ fn choose(selected: &[Selected]) -> Vec<&Selected> {
     }
     let mut packs = shapes.into_values().max_by_key(Vec::len).unwrap_or_default();
     packs.sort_by(|a, b| (a.0.size, &a.0.name).cmp(&(b.0.size, &b.0.name)));
-    packs.truncate((selected.len() - FAN_IN / 2).min(FAN_IN));
+    packs.truncate((selected.len() - most / 2).min(most));
     if packs.len() < 2 { Vec::new() } else { packs }
 }
 

@@ -1,6 +1,5 @@
-//! All rows of one person together, repeats taken out.
+//! All rows of one person together.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::LedgerError;
@@ -17,6 +16,13 @@ pub struct Names {
     pub apps: Interner,
     pub sets: ScopeSets,
     pub fields: Interner,
+}
+
+impl Names {
+    /// Bytes that texts take, about; sets of scopes are few beside them.
+    pub fn bytes_held(&self) -> u64 {
+        (self.apps.bytes_held() + self.fields.bytes_held()) as u64
+    }
 }
 
 /// One row of the ledger. Two rows are equal when all is equal that the ledger holds, the file
@@ -308,60 +314,6 @@ impl Merged<'_> {
             fields: self.fields(),
             event: self.event,
         }
-    }
-}
-
-/// Takes repeats out of rows that share one event id, in the order in which they come.
-#[derive(Debug, Default)]
-pub struct Repeats {
-    kept: Vec<(u64, Row)>,
-    index: HashMap<Row, usize>,
-}
-
-impl Repeats {
-    /// Rows compared one by one; above it they are looked up.
-    const FEW: usize = 8;
-
-    /// Adds a row of the same event id. Of equal rows the one from the first unit is kept; the unit
-    /// of the other is returned.
-    pub fn add(&mut self, unit: u64, row: Row) -> Option<u64> {
-        let found = if self.kept.len() <= Self::FEW {
-            self.kept.iter().position(|(_, kept)| *kept == row)
-        } else {
-            if self.index.is_empty() {
-                self.index =
-                    self.kept.iter().enumerate().map(|(i, (_, row))| (row.clone(), i)).collect();
-            }
-            self.index.get(&row).copied()
-        };
-        match found.and_then(|i| self.kept.get_mut(i)) {
-            Some((kept, _)) => {
-                let repeat = unit.max(*kept);
-                *kept = unit.min(*kept);
-                Some(repeat)
-            }
-            None => {
-                if !self.index.is_empty() {
-                    self.index.insert(row.clone(), self.kept.len());
-                }
-                self.kept.push((unit, row));
-                None
-            }
-        }
-    }
-
-    /// The rows that are left; more than one means that they contradict each other.
-    pub fn drain(&mut self) -> std::vec::Drain<'_, (u64, Row)> {
-        self.index.clear();
-        self.kept.drain(..)
-    }
-
-    pub fn len(&self) -> usize {
-        self.kept.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
     }
 }
 

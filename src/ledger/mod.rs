@@ -7,6 +7,7 @@ mod compact;
 mod merge;
 pub mod pack;
 mod read;
+mod repeats;
 pub mod shelf;
 mod store;
 #[cfg(test)]
@@ -18,9 +19,10 @@ use thiserror::Error;
 use crate::store::StoreError;
 
 pub use compact::compact;
-pub use merge::{Block, Input, Merge, Merged, Names, Repeats, Row};
+pub use merge::{Block, Input, Merge, Merged, Names, Row};
 pub use pack::{Lineage, PackFooter, PackUnit};
 pub use read::{KeyRange, OpenPack};
+pub use repeats::{Repeat, Repeats};
 pub use store::{Ledger, Pack, Selection, Wanted, kind_of};
 pub use write::{PackWriter, WriterSettings};
 

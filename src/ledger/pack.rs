@@ -58,9 +58,9 @@ pub struct PackNames {
 impl PackNames {
     pub fn new(apps: &Interner, scopes: &ScopeSets, fields: &Interner) -> Self {
         Self {
-            apps: apps.names().to_vec(),
+            apps: apps.names().map(Into::into).collect(),
             scopes: scopes.sets().to_vec(),
-            fields: fields.names().to_vec(),
+            fields: fields.names().map(Into::into).collect(),
         }
     }
 

@@ -68,6 +68,11 @@ impl OpenPack {
         serde_json::from_str(json).map_err(|e| self.damaged(e))
     }
 
+    /// Bytes of what the codes of the rows stand for, as they lie in the pack.
+    pub fn names_bytes(&self) -> u64 {
+        footer_value(self.groups.metadata.metadata(), NAMES_KEY).map_or(0, |json| json.len() as u64)
+    }
+
     fn damaged(&self, reason: impl ToString) -> LedgerError {
         self.groups.damaged(reason)
     }

@@ -60,7 +60,12 @@ impl Place {
         let units = [0, 1].map(|row_group| PackUnit {
             file: format!("file-{number}"),
             pin: Pin { size: 1, ..Default::default() },
-            record: UnitRecord { row_group, of: 2, kept: rows.len() as u64, ..Default::default() },
+            record: UnitRecord {
+                row_group,
+                of: 2,
+                kept: batch.unit.iter().filter(|unit| **unit == row_group).count() as u64,
+                ..Default::default()
+            },
         });
         let footer = PackFooter {
             lineage: Lineage::new("mapping", "", String::new()),
@@ -180,7 +185,8 @@ fn a_merged_pack_is_the_same_bytes_in_every_place() {
                 (place.pack(number, &rows), vec![0, 1])
             })
             .collect();
-        let pack = compact(&place.ledger, &selected, &AtomicBool::new(false)).unwrap().unwrap();
+        let pack = compact(&place.ledger, &selected, FAN_IN, &AtomicBool::new(false)).unwrap();
+        let pack = pack.unwrap();
         assert!(pack.footer.rows > 3_000);
         let path = place.folder.path().join("state/packs").join(&pack.name);
         (pack.name, std::fs::read(path).unwrap())
@@ -232,4 +238,23 @@ fn one_changed_byte_of_what_a_pack_says_of_itself_is_noticed() {
         (from..length.len()).step_by(2).filter(|at| changed(&pack, *at, *at as u8 % 8)).count();
     // Some bytes say nothing that anybody relies on.
     assert!(refused * 4 > footer as usize, "{refused} of {footer}");
+}
+
+/// A limit that holds few packs at once merges earlier, and as few at a time.
+#[test]
+fn packs_are_merged_as_soon_as_they_are_more_than_may_be_open_at_once() {
+    let place = Place::new();
+    let selected: Vec<(Pack, Vec<u32>)> = (0..6)
+        .map(|number| {
+            let from = (number * 10) as i64;
+            let rows: Vec<Row> = (from..from + 10).map(|value| (None, None, value)).collect();
+            (place.pack(number, &rows), vec![0, 1])
+        })
+        .collect();
+    let rows_of_merged = |most| {
+        let pack = compact(&place.ledger, &selected, most, &AtomicBool::new(false)).unwrap();
+        pack.map(|pack| pack.footer.rows)
+    };
+    // Half of as many as may be open are left alone; of six packs with ten rows each the others are merged.
+    assert_eq!([6, 5, 4, 2].map(rows_of_merged), [None, Some(40), Some(40), Some(20)]);
 }

@@ -191,6 +191,7 @@ fn open_rows<'a>(
             .collect::<Result<Vec<_>, _>>()?;
         let number = |of: &[usize]| of.get(i).copied().unwrap_or(0);
         rows.push(SourceRows {
+            name: source.plan.name.clone(),
             packs,
             asked: Arc::new(source.wanted.asked.clone()),
             units: selection.units.iter().map(|(_, unit)| unit.last_day).collect(),

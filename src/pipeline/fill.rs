@@ -101,7 +101,8 @@ fn fill_ledger(
             ledger.write_index(&packs)?;
             selection = source.wanted.select(&packs);
         }
-        compact_packs(ledger, source, &mut packs, &mut selection, progress)?;
+        let most = prepared.budget.packs_at_once() / prepared.sources.len().max(1);
+        compact_packs(ledger, source, &mut packs, &mut selection, (most, progress))?;
         for bad in &unreadable {
             observer.warn(&format!("left out: {}{}", bad.reason, bad.guess));
         }
@@ -126,15 +127,15 @@ fn add_packs(packs: &mut Vec<Pack>, new: impl IntoIterator<Item = Pack>) {
     packs.dedup_by(|a, b| a.name == b.name);
 }
 
-/// Merges packs until few enough are left to be opened at once.
+/// Merges packs until `most` are left, few enough to be opened at once.
 fn compact_packs(
     ledger: &Ledger,
     source: &Source<'_>,
     packs: &mut Vec<Pack>,
     selection: &mut Selection,
-    progress: &Progress,
+    (most, progress): (usize, &Progress),
 ) -> Result<(), Error> {
-    while let Some(merged) = compact(ledger, &selection.packs, &progress.stop)? {
+    while let Some(merged) = compact(ledger, &selection.packs, most, &progress.stop)? {
         add_packs(packs, [merged]);
         ledger.write_index(packs)?;
         let before = selection.packs.len();

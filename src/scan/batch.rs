@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexSet;
+
 use crate::key::{IdKind, Key};
 use crate::moment::Moment;
 
@@ -57,27 +59,35 @@ impl Reject {
 /// Texts by number, in the order in which they were met.
 #[derive(Clone, Debug, Default)]
 pub struct Interner {
-    codes: HashMap<Box<str>, u32>,
-    names: Vec<Box<str>>,
+    names: IndexSet<Box<str>>,
+    /// Bytes of the texts themselves.
+    texts: usize,
 }
+
+/// What a text takes beside its bytes: where it lies, its hash, its place, and what the allocator rounds it up by.
+const TEXT: usize = 48;
 
 impl Interner {
     pub fn code(&mut self, name: &str) -> u32 {
-        if let Some(code) = self.codes.get(name) {
-            return *code;
-        }
-        let code = u32::try_from(self.names.len()).unwrap_or(NONE);
-        self.codes.insert(name.into(), code);
-        self.names.push(name.into());
-        code
+        let known = self.names.get_index_of(name);
+        let code = known.unwrap_or_else(|| {
+            self.texts += name.len();
+            self.names.insert_full(name.into()).0
+        });
+        u32::try_from(code).unwrap_or(NONE)
     }
 
-    pub fn names(&self) -> &[Box<str>] {
-        &self.names
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter().map(AsRef::as_ref)
     }
 
     pub fn name(&self, code: u32) -> Option<&str> {
-        self.names.get(usize::try_from(code).ok()?).map(AsRef::as_ref)
+        self.names.get_index(usize::try_from(code).ok()?).map(AsRef::as_ref)
+    }
+
+    /// Bytes that it takes, about.
+    pub fn bytes_held(&self) -> usize {
+        self.texts + self.names.len() * TEXT
     }
 
     pub fn len(&self) -> usize {
@@ -90,7 +100,7 @@ impl Interner {
 
     /// The names in their order, and the code that each own one has there.
     fn sorted(&self) -> (Self, Vec<u32>) {
-        let mut names: Vec<&str> = self.names.iter().map(AsRef::as_ref).collect();
+        let mut names: Vec<&str> = self.names().collect();
         names.sort_unstable();
         let mut sorted = Self::default();
         for name in names {
@@ -102,7 +112,7 @@ impl Interner {
 
     /// The codes of all own names in `other`.
     pub fn translate(&self, other: &mut Self) -> Vec<u32> {
-        self.names.iter().map(|name| other.code(name)).collect()
+        self.names().map(|name| other.code(name)).collect()
     }
 }
 
@@ -486,7 +496,7 @@ impl AccessBatch {
         e.edit(&mut self.fields);
     }
 
-    /// Bytes that the rows take, roughly: what a memory budget is held against.
+    /// Bytes that the rows take with their lists, roughly: what a memory budget is held against.
     pub fn bytes_held(&self) -> usize {
         let keys = |k: &KeyColumn| k.hi.len() * 8 + k.lo.len() * 8 + k.valid.len();
         let ints = |c: &IntColumn| c.values.len() * 8 + c.valid.len();
@@ -501,6 +511,8 @@ impl AccessBatch {
             + ints(&self.bytes)
             + ints(&self.records)
             + self.fields.len() * 4
+            + self.app_names.bytes_held()
+            + self.field_lists.bytes_held()
             + self
                 .group_id
                 .iter()

@@ -21,10 +21,11 @@ use super::footer::Footer;
 use super::mapping::moments;
 use super::pages::{FlatColumn, FlatReader};
 use super::prune;
-use super::ranges::{byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
+use super::ranges::{BATCH_ROWS, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
 use super::{ScanContext, ScanError, UnitRecord};
 use crate::fetched::Fetched;
+use crate::headers::Headers;
 use crate::memory::Budget;
 use crate::moment::Moment;
 
@@ -133,16 +134,31 @@ impl Decoder {
         group: usize,
         leaves: &[usize],
         fetched: &Fetched,
-    ) -> Result<(), ScanError> {
+    ) -> Result<Headers, ScanError> {
         let footer = file.footer()?;
-        let Some(details) = footer.group(group) else { return Ok(()) };
+        let Some(details) = footer.group(group) else { return Ok(Headers::default()) };
         let room = (self.taken, self.rest);
         let headers = file.check_pages(details, leaves, fetched, room)?;
         footer.learn_unchecked(group, headers.unchecked);
         let effort = &self.progress.effort;
         effort.pages.fetch_add(headers.pages, Ordering::Relaxed);
         effort.decoded.fetch_add(headers.all_bytes, Ordering::Relaxed);
-        Ok(())
+        Ok(headers)
+    }
+
+    /// Rows that the library may decode at once.
+    fn rows_at_once(
+        &self,
+        file: &OpenFile,
+        group: usize,
+        headers: &Headers,
+        fetched: &Fetched,
+    ) -> Result<usize, ScanError> {
+        let room = (self.taken, self.rest);
+        let details = file.footer()?.group(group);
+        details.map_or(Ok(BATCH_ROWS), |details| {
+            file.rows_at_once(details, headers, fetched, BATCH_ROWS, room)
+        })
     }
 
     fn open(&self, file: &Arc<OpenFile>, fetched: Fetched) -> Result<Selected, ScanError> {
@@ -189,10 +205,11 @@ impl Decoder {
     ) -> Result<Selected, ScanError> {
         let footer = file.footer()?;
         let time = &footer.columns.time;
-        self.check(file, group, &time.leaves, &fetched)?;
+        let headers = self.check(file, group, &time.leaves, &fetched)?;
+        let at_once = self.rows_at_once(file, group, &headers, &fetched)?;
         let mut days = BTreeSet::new();
         let live = footer.live_rows(group).map(|live| selection_of_ranges(footer, group, &live));
-        for batch in open_reader(file, footer, group, &time.leaves, live, &fetched)? {
+        for batch in open_reader(file, footer, group, &time.leaves, live, &fetched, at_once)? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
             let times = moments(time, &time.values(&batch, &file.shown)?, &file.shown)?;
             days.extend(times.into_iter().flatten().map(Moment::day));
@@ -359,7 +376,7 @@ impl Decoder {
         let mut unit = self.unit(footer, group, rows as u64);
         let selection = ranges.as_ref().map(|r| selection_of_ranges(footer, group, r));
         let leaves = footer.columns.selecting();
-        self.check(file, group, &leaves, &fetched)?;
+        let headers = self.check(file, group, &leaves, &fetched)?;
         let most = usize::try_from(self.rest / KEPT_ROW).unwrap_or(usize::MAX);
         let mut matcher = Matcher::new(&self.context.asked, most);
         let all_dictionary = footer.scope_leaf.is_some_and(|leaf| {
@@ -396,7 +413,8 @@ impl Decoder {
                 Err(e) => return Err(file.unreadable(&e)),
             }
         }
-        for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
+        let at_once = self.rows_at_once(file, group, &headers, &fetched)?;
+        for batch in open_reader(file, footer, group, &leaves, selection, &fetched, at_once)? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
             read += batch.num_rows();
             match &footer.columns.scopes {
@@ -493,7 +511,8 @@ impl Decoder {
         let footer = file.footer()?;
         let rows = usize::try_from(unit.rows).unwrap_or(0);
         let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
-        self.check(file, group, &leaves, &fetched)?;
+        let headers = self.check(file, group, &leaves, &fetched)?;
+        let room = (self.taken.saturating_add(headers.bytes), self.rest);
         let fetched = Arc::new(fetched);
         let flat = if self.context.pruning {
             FlatReader::open(&footer.metadata, group, &leaves, &matches.rows, &fetched)
@@ -508,6 +527,7 @@ impl Decoder {
                 matches,
                 meaning,
                 (&file.shown, footer.bound.as_ref()),
+                room,
             )
         };
         let mut events = begin();
@@ -528,8 +548,9 @@ impl Decoder {
         }
         if by_library {
             (events, read) = (begin(), 0);
+            let at_once = self.rows_at_once(file, group, &headers, &fetched)?;
             let selection = selection_of_rows(&matches.rows, rows);
-            for batch in open_reader(file, footer, group, &leaves, selection, &fetched)? {
+            for batch in open_reader(file, footer, group, &leaves, selection, &fetched, at_once)? {
                 let batch = batch.map_err(|e| file.unreadable(&e))?;
                 read += batch.num_rows();
                 events.take(&batch, &mut self.endpoints)?;

@@ -340,7 +340,7 @@ impl Engine<'_> {
             let weight = ready.weight();
             let fetched = ready.fetch.bytes();
             if fetched + weight > self.budget.rest {
-                return Err(too_large(&file, fetched + weight));
+                return Err(file.too_large(fetched + weight));
             }
             let (held, taken) = (ready.held, fetched + ready.rows());
             let done = effort
@@ -477,7 +477,7 @@ impl Engine<'_> {
             let held = fetch.bytes();
             if held > self.budget.rest {
                 // Not even fetched.
-                state.failed.get_or_insert_with(|| too_large(&fetch.file, held));
+                state.failed.get_or_insert_with(|| fetch.file.too_large(held));
                 return;
             }
             state.held += held;
@@ -550,9 +550,4 @@ impl Engine<'_> {
             shared.changed.notify_all();
         });
     }
-}
-
-fn too_large(file: &OpenFile, bytes: u64) -> ScanError {
-    let needed = Budget::limit_for(bytes).div_ceil(1_000_000);
-    ScanError::Memory { file: file.shown.clone(), needed }
 }

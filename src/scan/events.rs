@@ -18,6 +18,7 @@ use super::{ScanContext, ScanError};
 use crate::config::StatusPlan;
 use crate::config::raw::Encoding;
 use crate::key::{IdKind, Key};
+use crate::memory::Budget;
 use crate::moment::{DAY_MICROS, Moment};
 
 /// The mapped columns of one file.
@@ -101,7 +102,17 @@ pub struct EventBuilder<'a> {
     /// The first microsecond that is kept of each held set.
     first_micros: Vec<i64>,
     at: usize,
+    /// Bytes of the groups' own ids in `batch`.
+    texts: u64,
+    /// Bytes that are taken without them, and that there are.
+    room: (u64, u64),
 }
+
+/// A group's own id beside its bytes: where it lies, and what the allocator rounds it up by.
+const GROUP_ID: u64 = 32;
+
+/// Rows of a pack that are made into columns at once.
+const WRITTEN_ROWS: usize = 16 << 10;
 
 impl<'a> EventBuilder<'a> {
     pub fn new(
@@ -110,6 +121,7 @@ impl<'a> EventBuilder<'a> {
         matches: &'a Matches,
         meaning: Meaning,
         (file, bound): (&'a str, Option<&'a Range<Moment>>),
+        room: (u64, u64),
     ) -> Self {
         let batch = AccessBatch::default();
         Self {
@@ -126,6 +138,8 @@ impl<'a> EventBuilder<'a> {
             set_codes: Vec::new(),
             first_micros: Vec::new(),
             at: 0,
+            texts: 0,
+            room,
         }
     }
 
@@ -181,8 +195,27 @@ impl<'a> EventBuilder<'a> {
     /// Takes the next matching rows, decoded.
     ///
     /// # Errors
-    /// Columns of the wrong type, ids that cannot be read.
+    /// Columns of the wrong type, ids that cannot be read, and [`ScanError::Memory`] where the ids of groups
+    /// take more than there is.
     pub fn take(&mut self, rows: &RecordBatch, cache: &mut EndpointCache) -> Result<(), ScanError> {
+        self.take_rows(rows, cache)?;
+        let (taken, rest) = self.room;
+        if taken.saturating_add(of_ids(self.texts, self.at)) <= rest {
+            return Ok(());
+        }
+        // The rows that come are like those that came, about.
+        let (all, at) = (self.matches.rows.len(), self.at.max(1));
+        let whole = u128::from(self.texts) * (all as u128) / (at as u128);
+        let whole = u64::try_from(whole).unwrap_or(u64::MAX).max(self.texts);
+        let needed = Budget::limit_for(taken.saturating_add(of_ids(whole, all)));
+        Err(ScanError::Memory { file: self.file.to_string(), needed: needed.div_ceil(1_000_000) })
+    }
+
+    fn take_rows(
+        &mut self,
+        rows: &RecordBatch,
+        cache: &mut EndpointCache,
+    ) -> Result<(), ScanError> {
         let (columns, file) = (self.columns, self.file);
         let from = self.at;
         self.at += rows.num_rows();
@@ -447,6 +480,8 @@ impl<'a> EventBuilder<'a> {
         if !own.is_empty() {
             own.resize(keys.len(), None);
         }
+        let added = own.iter().skip(first).flatten();
+        self.texts += added.map(|id| id.len() as u64 + GROUP_ID).sum::<u64>();
         Ok(())
     }
 
@@ -517,6 +552,13 @@ impl<'a> EventBuilder<'a> {
         }
         Ok(())
     }
+}
+
+/// What ids of so many bytes take, with `rows` rows: those of a pack's row group once more as a column and
+/// once encoded, while it is written.
+fn of_ids(bytes: u64, rows: usize) -> u64 {
+    let written = u128::from(bytes) * (rows.min(WRITTEN_ROWS) as u128) / (rows.max(1) as u128);
+    bytes.saturating_add(u64::try_from(written).unwrap_or(u64::MAX).saturating_mul(2))
 }
 
 fn text_at(bound: &Bound, texts: &StringArray, i: usize) -> Option<String> {

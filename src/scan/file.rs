@@ -345,13 +345,31 @@ impl OpenFile {
         let headers =
             headers::look(group, leaves, fetched, room).map_err(|e| self.unreadable(&e))?;
         if headers.bytes > room {
-            let needed = Budget::limit_for(taken.saturating_add(headers.bytes));
-            return Err(ScanError::Memory {
-                file: self.shown.clone(),
-                needed: needed.div_ceil(1_000_000),
-            });
+            return Err(self.too_large(taken.saturating_add(headers.bytes)));
         }
         Ok(headers)
+    }
+
+    /// Rows that the library may decode at once of columns whose pages were looked at, at most `most`.
+    ///
+    /// # Errors
+    /// [`ScanError::Memory`] where a row's texts, beside what is `taken`, need more memory than `rest`.
+    pub fn rows_at_once(
+        &self,
+        group: &RowGroupMetaData,
+        headers: &Headers,
+        fetched: &Fetched,
+        most: usize,
+        (taken, rest): (u64, u64),
+    ) -> Result<usize, ScanError> {
+        let rows = headers.rows_at_once(group, fetched, most, rest.saturating_sub(taken));
+        rows.map_err(|held| self.too_large(taken.saturating_add(held)))
+    }
+
+    /// `bytes` of it would have to be held at once, and have no room.
+    pub fn too_large(&self, bytes: u64) -> ScanError {
+        let needed = Budget::limit_for(bytes).div_ceil(1_000_000);
+        ScanError::Memory { file: self.shown.clone(), needed }
     }
 
     pub fn unreadable(&self, error: &impl std::fmt::Display) -> ScanError {

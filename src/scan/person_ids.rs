@@ -14,7 +14,7 @@ use super::engine::DECODING;
 use super::file::{OpenFile, Opened};
 use super::footer::Footer;
 use super::mapping::ids_with_texts;
-use super::ranges::{byte_ranges, open_reader};
+use super::ranges::{BATCH_ROWS, byte_ranges, open_reader};
 use super::{Progress, ScanContext, ScanError};
 use crate::fetched::Fetched;
 use crate::key::Key;
@@ -106,8 +106,10 @@ impl PersonIds {
         let fetched = self.fetch(ranges)?;
         let held = fetched.parts.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         self.guarded(|| {
-            file.check_pages(details, &bound.leaves, &fetched, (held, self.rest))?;
-            for rows in open_reader(file, footer, group, &bound.leaves, None, &fetched)? {
+            let headers = file.check_pages(details, &bound.leaves, &fetched, (held, self.rest))?;
+            let room = (held, self.rest);
+            let at_once = file.rows_at_once(details, &headers, &fetched, BATCH_ROWS, room)?;
+            for rows in open_reader(file, footer, group, &bound.leaves, None, &fetched, at_once)? {
                 batch(&rows.map_err(|e| file.unreadable(&e))?)?;
             }
             Ok(())

@@ -18,7 +18,7 @@ use crate::fetched::Fetched;
 /// 60 % (runs of 2: decoding all is).
 const MASK_BELOW: usize = 8;
 
-/// Rows decoded at once.
+/// Rows decoded at once, at most.
 pub(super) const BATCH_ROWS: usize = 32 << 10;
 
 /// Rows of a row group as a reader wants them.
@@ -95,6 +95,7 @@ pub(super) fn open_reader(
     leaves: &[usize],
     selection: Option<RowSelection>,
     fetched: &Fetched,
+    batch_rows: usize,
 ) -> Result<ParquetRecordBatchReader, ScanError> {
     let mask = ProjectionMask::leaves(footer.metadata.parquet_schema(), leaves.iter().copied());
     // A mask decodes all rows between the first and the last: every page must be there.
@@ -109,7 +110,7 @@ pub(super) fn open_reader(
     )
     .with_row_groups(vec![group])
     .with_projection(mask)
-    .with_batch_size(BATCH_ROWS);
+    .with_batch_size(batch_rows);
     if let Some(selection) = selection {
         builder = builder.with_row_selection(selection).with_row_selection_policy(policy);
     }

@@ -24,7 +24,7 @@ use crate::snapshot::{Partition, SnapshotFile, TableSchema};
 use crate::store::{Io, Pin, Store};
 use crate::threads::guarded;
 
-/// Rows of a batch: few, as they may be wide.
+/// Rows of a batch at most: few, as they may be wide.
 const ROWS: usize = 4 << 10;
 
 /// A file whose footer was read.
@@ -171,18 +171,24 @@ impl WholeFile {
         });
         let ranges: Vec<_> = chunks.filter(|range| !range.is_empty()).collect();
         let (file, store) = (&self.file, &self.store);
+        let held = ranges.iter().map(|range| range.end - range.start).sum();
+        if held > self.rest {
+            // Not even fetched.
+            return Err(self.of_all(file.too_large(held)).into());
+        }
         let bytes = store.io().wait(store.read_ranges(&file.path, &file.pin, &ranges));
         let bytes = bytes.map_err(ScanError::from)?;
         let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
         let fetched = Fetched { size: file.pin.size, parts };
-        let held = ranges.iter().map(|range| range.end - range.start).sum();
         let mut rows = in_file(file, || {
             let checked = file.check_pages(details, &leaves, &fetched, (held, self.rest));
-            checked.map_err(|error| self.of_all(error))?;
+            let headers = checked.map_err(|error| self.of_all(error))?;
+            let at_once = file.rows_at_once(details, &headers, &fetched, ROWS, (held, self.rest));
+            let at_once = at_once.map_err(|error| self.of_all(error))?;
             let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), leaves.clone());
             let builder =
                 ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone());
-            let builder = builder.with_row_groups(vec![group]).with_batch_size(ROWS);
+            let builder = builder.with_row_groups(vec![group]).with_batch_size(at_once);
             let builder = builder.with_projection(mask);
             let total = usize::try_from(details.num_rows()).unwrap_or(0);
             let live = self.deleted.as_ref().and_then(|deleted| deleted.live(group));

@@ -144,19 +144,24 @@ impl Opened {
         mask: ProjectionMask,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
         let chunks = self.fetched(group, &mask)?;
+        let mut at_once = BATCH_ROWS;
         if let Some(details) = self.metadata.metadata().row_groups().get(group) {
             let leaves: Vec<usize> =
                 (0..details.num_columns()).filter(|leaf| mask.leaf_included(*leaf)).collect();
             let room = self.file.room.max(LEAST_ROOM);
             let pages = headers::look(details, &leaves, &chunks, room);
             let pages = pages.map_err(|e| self.file.damaged(e))?;
+            let too_large = |bytes: u64| DeletesError::Room {
+                file: self.file.shown(),
+                needed: Budget::for_deletes(bytes),
+            };
             if pages.bytes > room {
-                let file = self.file.shown();
-                return Err(DeletesError::Room { file, needed: Budget::for_deletes(pages.bytes) });
+                return Err(too_large(pages.bytes));
             }
+            at_once = pages.rows_at_once(details, &chunks, BATCH_ROWS, room).map_err(too_large)?;
             self.unchecked.fetch_or(pages.unchecked, Ordering::Relaxed);
         }
-        self.decoded(group, mask, chunks)
+        self.decoded(group, mask, chunks, at_once)
     }
 
     /// The bytes of a row group's columns.
@@ -182,13 +187,14 @@ impl Opened {
         group: usize,
         mask: ProjectionMask,
         chunks: Fetched,
+        at_once: usize,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, DeletesError>> + use<>, DeletesError> {
         let file = self.file.clone();
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone())
                 .with_row_groups(vec![group])
                 .with_projection(mask)
-                .with_batch_size(BATCH_ROWS)
+                .with_batch_size(at_once)
                 .build()
                 .map_err(|e| file.damaged(e))?;
         Ok(reader.map(move |batch| batch.map_err(|e| file.damaged(e))))

@@ -1,8 +1,12 @@
 //! The memory limit, measured from outside: the peak that the system saw.
 
+use std::ops::Range;
 use std::process::Command;
+use std::sync::Arc;
 
-use crate::lake::{AS_OF, Call, Lake, call, skipped};
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+use crate::lake::{AS_OF, Call, Lake, call, skipped, times};
 use crate::published::{assert_same, bytes_below};
 
 /// Runs a program and prints, last, the most memory that it held (KiB).
@@ -133,4 +137,115 @@ fn a_flood_is_counted_the_same_within_any_limit_that_is_not_refused() {
         assert_eq!(code, 0, "{stderr}");
         assert_same(&least, &tables.unwrap());
     }
+}
+
+/// Columns of calls of one app through one scope, in files of at most 100,000 rows; `more` are those that differ.
+fn calls_in_files(
+    lake: &Lake,
+    rows: i64,
+    more: impl Fn(Range<i64>) -> Vec<(&'static str, ArrayRef)>,
+) {
+    const EACH: i64 = 100_000;
+    for (file, from) in (0..rows).step_by(EACH as usize).enumerate() {
+        let rows = from..rows.min(from + EACH);
+        let same = |value: &str| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(rows.clone().map(|_| value)))
+        };
+        let columns = vec![
+            ("event_time", times(rows.clone().map(|_| Some("2019-07-02T08:00:00Z")))),
+            ("app_id", same("app-1")),
+            ("scope", same("read_members")),
+            ("bytes", numbers(rows.clone())),
+        ];
+        let columns = columns.into_iter().chain(more(rows)).collect();
+        lake.columns(&format!("logs/part-{file}.parquet"), columns);
+    }
+}
+
+fn numbers(of: impl Iterator<Item = i64>) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(of))
+}
+
+/// Calls of one app, each with other bytes; nobody knows who made them.
+fn calls_of_nobody(rows: i64, event_id: &str, group: impl Fn(i64) -> i64) -> Lake {
+    let lake = Lake::empty();
+    lake.edit("afterscope.toml", "status = \"status\"\n", "");
+    calls_in_files(&lake, rows, |rows| {
+        let ids = rows.clone().map(|_| event_id);
+        vec![
+            ("request_id", Arc::new(StringArray::from_iter_values(ids))),
+            ("user_id", Arc::new(Int64Array::from_iter(rows.clone().map(|_| None::<i64>)))),
+            ("group_id", numbers(rows.map(&group))),
+        ]
+    });
+    lake
+}
+
+#[test]
+fn rows_that_share_one_event_id_are_counted_or_refused_within_the_limit() {
+    for (rows, code) in [(100_000, 0), (500_000, 1)] {
+        let lake = calls_of_nobody(rows, "-", |_| 1);
+        let Some((exit, peak, stderr)) = measured(&lake, "afterscope.toml", AS_OF, 200) else {
+            return;
+        };
+        assert_eq!(exit, code, "{stderr}");
+        assert!(peak <= 200_000_000, "{rows} rows: {peak} bytes");
+        if code == 0 {
+            let published = lake.publishes(&[]);
+            let of_all = |table: &str, column| {
+                published.table(table).row(&[("grain", "all")], &[column]).concat()
+            };
+            assert_eq!(of_all("scope_summary", "requests_allowed"), "100000");
+            assert_eq!(of_all("coverage", "event_id_conflicts"), "1");
+        } else {
+            for part in ["source `access`", "one event id", "map event_id only where"] {
+                assert!(stderr.contains(part), "{stderr}");
+            }
+        }
+    }
+}
+
+#[test]
+fn listed_groups_that_do_not_fit_are_refused_before_all_are_held() {
+    let lake = calls_of_nobody(900_000, "-", |row| row);
+    lake.edit("afterscope.toml", "event_id = \"request_id\"\n", "");
+    lake.edit("afterscope.toml", "[report]\n", "[report]\ngroups = \"all\"\n");
+    let Some((code, peak, stderr)) = measured(&lake, "afterscope.toml", AS_OF, 150) else { return };
+    assert_eq!(code, 1, "{stderr}");
+    for part in ["the memory limit does not hold the answer", "listed groups", "report.groups"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    assert!(peak <= 150_000_000, "{peak} bytes");
+}
+
+#[test]
+fn lists_of_returned_fields_that_are_all_different_count_in_the_limit() {
+    let lake = Lake::empty();
+    let fields = "bytes = \"bytes\"\nfields = { path = \"fields\", encoding = \"space\" }";
+    lake.edit("afterscope.toml", "bytes = \"bytes\"", fields);
+    let list = |row: i64| {
+        let named = (0..18).filter(|bit| row >> bit & 1 == 1).map(|bit| format!("field_{bit:02}"));
+        named.chain([format!("field_{}", 18 + row % 2)]).collect::<Vec<_>>().join(" ")
+    };
+    calls_in_files(&lake, 300_000, |rows| {
+        vec![
+            ("request_id", numbers(rows.clone())),
+            ("status", numbers(rows.clone().map(|_| 200))),
+            ("user_id", numbers(rows.clone())),
+            ("group_id", numbers(rows.clone().map(|_| 1))),
+            ("fields", Arc::new(StringArray::from_iter_values(rows.map(list)))),
+        ]
+    });
+    let Some((code, peak, stderr)) = measured(&lake, "afterscope.toml", AS_OF, 160) else { return };
+    assert_eq!(code, 1, "{stderr}");
+    for part in ["lists of returned fields", "--memory-limit", "`fields`"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    assert!(peak <= 160_000_000, "{peak} bytes");
+    let (code, peak, stderr) = measured(&lake, "afterscope.toml", AS_OF, 500).unwrap();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(peak <= 500_000_000, "{peak} bytes");
+    let published = lake.publishes(&[]);
+    let summary = published.table("scope_summary");
+    assert_eq!(summary.row(&[("grain", "all")], &["requests_allowed"]).concat(), "300000");
 }

@@ -148,6 +148,88 @@ fn pages_that_take_more_than_the_limit_are_not_decompressed() {
     assert_eq!(files, 15);
 }
 
+/// 300 rows, of which one column has the same megabyte of text in each: in a dictionary, or a page for each.
+const REPEATED: &str = r#"
+import pathlib, sys
+import pyarrow as pa, pyarrow.parquet as pq
+folder, rows = pathlib.Path(sys.argv[1]), 300
+for dictionary in [True, False]:
+    for column in ['user_id', 'group_id', 'request_id', 'app_id', 'scope', 'status']:
+        columns = {
+            'event_time': pa.array([1561968000000000 + i for i in range(rows)], pa.timestamp('us', 'UTC')),
+            'request_id': [f'r{i}' for i in range(rows)], 'app_id': ['app-1'] * rows, 'user_id': ['u'] * rows,
+            'group_id': ['g'] * rows, 'scope': ['read_members'] * rows, 'status': ['200'] * rows,
+            'bytes': pa.array([1] * rows, pa.int64()),
+        }
+        text = ('read_members ' if column == 'scope' else '') + 'x' * 1_000_000
+        columns[column] = pa.array([text] * rows)
+        folder.joinpath(column).mkdir(exist_ok=True)
+        pq.write_table(pa.table(columns), folder / column / f'dictionary-{dictionary}.parquet',
+            compression='zstd', use_dictionary=dictionary, dictionary_pagesize_limit=1 << 30, write_statistics=False,
+            write_batch_size=1, data_page_size=1, store_schema=False)
+"#;
+
+#[test]
+fn a_text_that_is_repeated_takes_memory_once() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let written = Command::new(python).args(["-c", REPEATED]).arg(folder.path()).output().unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    for column in ["user_id", "group_id", "request_id", "app_id", "scope", "status"] {
+        for kind in ["dictionary-True", "dictionary-False"] {
+            let lake = Lake::empty();
+            let scope = "scopes = { path = \"scope\", encoding = \"space\" }";
+            lake.edit("afterscope.toml", "scopes = \"scope\"", scope);
+            let meant = "scopes_mean = \"exercised\"\n\n[source.columns]";
+            lake.edit("afterscope.toml", "[source.columns]", meant);
+            let file = folder.path().join(column).join(format!("{kind}.parquet"));
+            fs::copy(file, lake.path("logs/repeated.parquet")).unwrap();
+            let (outcome, peak) =
+                peak_of(&lake, &run_args(&["--memory-limit", "200MB", "--threads", "1"]));
+            assert!(peak < 200_000_000, "{column}, {kind}: {peak} bytes");
+            if column == "group_id" {
+                // The ledger keeps each row's.
+                let says =
+                    ["logs/repeated.parquet", "one of its row groups needs a memory limit of"];
+                outcome.fails(1, &says);
+                continue;
+            }
+            // A status of another text is a refusal.
+            let allowed = if column == "status" { 0 } else { 300 };
+            let totals = &outcome.succeeds().json()["totals"];
+            assert_eq!(totals["requests_allowed"], allowed, "{column}, {kind}");
+        }
+    }
+    let lake = Lake::empty();
+    let file = folder.path().join("group_id/dictionary-True.parquet");
+    fs::copy(file, lake.path("logs/repeated.parquet")).unwrap();
+    let rows = lake.path("rows.csv");
+    let args = ["inspect", "logs/repeated.parquet", "--rows", "all", "--memory-limit", "200MB"];
+    let args = [&args[..], &["--output", rows.to_str().unwrap()]].concat();
+    let (outcome, peak) = peak_of(&lake, &args);
+    outcome.succeeds();
+    assert!(peak < 200_000_000, "{peak} bytes");
+    assert!(fs::metadata(rows).unwrap().len() > 300_000_000);
+}
+
+/// A row group that has no room is refused before its bytes are fetched.
+#[test]
+fn a_row_group_without_room_is_not_even_fetched() {
+    let Some(python) = python() else { return };
+    let lake = Lake::empty();
+    let write = "import os, pyarrow as pa, pyarrow.parquet as pq
+n = 1_000_000
+column = pa.Array.from_buffers(pa.int64(), n, [None, pa.py_buffer(os.urandom(8 * n))])
+pq.write_table(pa.table({f'c{i}': column for i in range(25)}), 'wide.parquet', row_group_size=n,
+    use_dictionary=False, compression='none')";
+    let written = Command::new(python).args(["-c", write]).current_dir(lake.path("")).output();
+    assert!(written.unwrap().status.success());
+    let args = ["inspect", "wide.parquet", "--rows", "1", "--memory-limit", "150MB"];
+    let (outcome, peak) = peak_of(&lake, &args);
+    outcome.fails(1, &["wide.parquet", "one of its row groups needs a memory limit of", "MB"]);
+    assert!(peak < 100_000_000, "{peak} bytes");
+}
+
 /// Runs, and tells the most memory that the process held, in bytes.
 fn peak_of(lake: &Lake, args: &[&str]) -> (Outcome, u64) {
     let mut child = lake.command(args).spawn().unwrap();
