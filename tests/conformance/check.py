@@ -134,7 +134,9 @@ class Program:
         self.path = path
 
     def run(self, *args):
-        done = subprocess.run([self.path, "inspect", *map(str, args)], capture_output=True, text=True)
+        # One file is two texts of a gigabyte each.
+        command = [self.path, "inspect", "--memory-limit", "2GB", *map(str, args)]
+        done = subprocess.run(command, capture_output=True, text=True)
         return done.returncode, done.stdout, done.stderr
 
     def rows(self, source, *more):
