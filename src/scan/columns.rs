@@ -146,10 +146,31 @@ impl FileShape<'_> {
             });
         }
         match (way, plan.missing) {
-            (Some(way), _) => Ok((self.absent(path, &way)?, Vec::new())),
+            (Some(way), _) => match self.in_another_case(&way) {
+                Some(name) => Err(ScanError::Unsupported {
+                    file: self.file.to_string(),
+                    what: format!(
+                        "the table's column `{path}` stands there as `{name}`, in other letters, which some engines read as the column and others as none"
+                    ),
+                }),
+                None => Ok((self.absent(path, &way)?, Vec::new())),
+            },
             (None, Missing::Null) => Ok((null(), Vec::new())),
             (None, Missing::Error) => Err(self.missing(plan, path)),
         }
+    }
+
+    /// What the file calls the first field on the way that it has in other letters alone.
+    fn in_another_case(&self, way: &[&TableField]) -> Option<&str> {
+        let mut fields = self.schema.fields();
+        for step in way {
+            match step.find(fields).map(|field| field.data_type()) {
+                Some(DataType::Struct(children)) => fields = children,
+                Some(_) => return None,
+                None => return step.in_another_case(fields),
+            }
+        }
+        None
     }
 
     /// What stands for a column that the table got after the file.

@@ -167,7 +167,7 @@ struct State {
     matching: Matching,
     /// Files opened and not finished with.
     active: usize,
-    /// How many may be.
+    /// How many may be, of files that are read in parts.
     window: usize,
     /// Threads that have nothing to decode while something is on its way.
     waiting: usize,
@@ -507,7 +507,10 @@ impl Engine<'_> {
         let index = self.to_open.get(state.next_file).copied()?;
         let file = self.job.files.get(index)?;
         let is_survey = self.job.context.survey;
-        if state.active >= state.window || !room(OpenFile::first_bytes(file.pin.size)) {
+        let first_bytes = OpenFile::first_bytes(file.pin.size);
+        // A file that is all in its first answer keeps nothing of others waiting.
+        let most = if first_bytes == file.pin.size { self.max_active } else { state.window };
+        if state.active >= most || !room(first_bytes) {
             return None;
         }
         let open = Arc::new(OpenFile::new(index, file, &self.job.store));

@@ -189,6 +189,18 @@ impl TableField {
         numbered.or_else(named)
     }
 
+    /// The name of a field that it is called by but for the case of letters, where no field holds it. Some engines
+    /// take that for the column and others do not: whether the file holds it is not known.
+    pub fn in_another_case<'a>(&self, fields: &'a Fields) -> Option<&'a str> {
+        if self.find(fields).is_some() {
+            return None;
+        }
+        let names: Vec<String> = self.physical.iter().map(|name| name.to_lowercase()).collect();
+        let unnumbered = fields.iter().filter(|field| field_id(field).is_none());
+        let mut unnumbered = unnumbered.map(|field| field.name().as_str());
+        unnumbered.find(|name| names.contains(&name.to_lowercase()))
+    }
+
     pub(super) fn as_json(&self) -> Value {
         let children: Vec<Value> = self.children.iter().map(Self::as_json).collect();
         let default = self.default.as_ref().map(|constant| &constant.text);

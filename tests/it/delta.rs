@@ -418,6 +418,21 @@ fn columns_are_found_under_the_names_that_files_have() {
     assert_eq!(requests(&lake, &[]), "4");
 }
 
+/// Some engines take names in other letters for the same column. To read it as a column of nulls would be silent.
+#[test]
+fn a_column_in_other_letters_is_neither_read_nor_null() {
+    let lake = Lake::empty();
+    let (path, day) = files(&lake).remove(0);
+    let schema = schema(|_| json!({})).replace("user_id", "User_ID");
+    let added = add(&lake, &path, day, "dt");
+    commit(&lake, 0, &[protocol(&[]), metadata(&schema, &json!({})), added]);
+    lake.edit("afterscope.toml", "url = \"logs/\"\n", "url = \"logs/\"\nformat = \"delta\"\n");
+    lake.edit("afterscope.toml", "subject = \"user_id\"", "subject = \"User_ID\"");
+    let says = ["part-0.parquet", "unsupported", "`User_ID`", "`user_id`"];
+    lake.run(&[]).fails(1, &says);
+    lake.afterscope(&["inspect", "logs", "--rows", "all"]).fails(1, &says[..2]);
+}
+
 #[test]
 fn a_partition_s_value_has_the_type_that_the_table_says() {
     let lake = Lake::empty();
