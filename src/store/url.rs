@@ -198,6 +198,18 @@ impl StoreUrl {
         }
     }
 
+    /// The container, and the path in it: a key as it is, of a web server the path of the address. Of a local
+    /// path the path alone.
+    pub fn container_and_path(&self) -> (String, String) {
+        match &self.place {
+            Place::Local(path) => (String::new(), path.display().to_string()),
+            Place::Remote(remote) if remote.service.escaped => {
+                (remote.root.clone(), format!("/{}", remote.service.shown(&remote.key)))
+            }
+            Place::Remote(remote) => (remote.root.clone(), remote.key.clone()),
+        }
+    }
+
     /// The kind of store, where nothing can be written to it.
     pub fn read_only(&self) -> Option<&'static str> {
         match &self.place {

@@ -1,0 +1,112 @@
+//! What a run reads and writes, told as OpenLineage events while it goes on (docs/lineage.md).
+//!
+//! Nothing of it is part of a report: it takes the clock and the environment, and changes no byte of what is
+//! published. A service that cannot be reached costs a warning and a counter.
+
+mod columns;
+mod event;
+mod names;
+mod send;
+mod settings;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::RunPlan;
+use crate::error::Error;
+use crate::people::PeopleError;
+use crate::pipeline::Input;
+use crate::registry::RegistryError;
+use crate::store::Io;
+
+use event::{Run, State};
+use send::Sender;
+
+pub use event::Published;
+pub use send::Events;
+pub use settings::{Settings, Variables, read, variables};
+
+/// Stages that follow each other sooner are not told.
+const SELDOM: Duration = Duration::from_secs(10);
+
+/// The events of one run.
+pub struct Lineage {
+    run: Run,
+    sender: Sender,
+    io: Io,
+    inputs: Mutex<Vec<Input>>,
+    last: Mutex<Instant>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug)]
+pub enum End<'a> {
+    Complete(Option<&'a Published>),
+    Fail(&'a Error),
+    /// By a signal.
+    Abort,
+}
+
+impl Lineage {
+    /// Tells that the run begins.
+    pub fn begin(settings: Settings, plan: &RunPlan, io: &Io) -> Self {
+        let run = Run::new(&settings, plan);
+        let lineage = Self {
+            run,
+            sender: Sender::new(settings.target, io),
+            io: io.clone(),
+            inputs: Mutex::default(),
+            last: Mutex::new(Instant::now()),
+        };
+        lineage.tell(State::Start);
+        lineage
+    }
+
+    /// Tells what the run is made from, once it is pinned.
+    pub fn pinned(&self, inputs: Vec<Input>) {
+        *self.inputs.lock().unwrap_or_else(PoisonError::into_inner) = inputs;
+        self.tell(State::Running);
+    }
+
+    /// A stage begins: told now and then.
+    pub fn stage(&self) {
+        let is_due = self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= SELDOM;
+        if is_due {
+            self.tell(State::Running);
+        }
+    }
+
+    /// Tells how the run ended, and waits for the events for a moment. What became of them, in words too where
+    /// some were lost.
+    pub fn end(self, end: End<'_>) -> (Events, Option<String>) {
+        match end {
+            End::Complete(published) => self.tell(State::Complete(published)),
+            End::Fail(error) => self.tell(State::Fail(&message(error))),
+            End::Abort => self.tell(State::Abort),
+        }
+        self.sender.finish(&self.io)
+    }
+
+    fn tell(&self, state: State<'_>) {
+        let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = self.run.event(state, &inputs);
+        self.sender.send(&event, matches!(state, State::Running));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+/// What others may read of an error: its first line, and no value of a registry's row, which may be a person's
+/// id. The job's own log says more.
+fn message(error: &Error) -> String {
+    let text = error.to_string();
+    let value = match error {
+        Error::People(PeopleError::BadValue { reason, .. })
+        | Error::Registry(RegistryError::BadValue { reason, .. }) => Some(reason.as_str()),
+        _ => None,
+    };
+    let text = match value {
+        Some(reason) => text.replace(reason, "cannot be read (the job's own log says why)"),
+        None => text,
+    };
+    text.lines().next().unwrap_or_default().to_string()
+}
