@@ -32,6 +32,8 @@ const LONGEST: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct Metrics {
     began: SystemTime,
+    /// Whether they will be written.
+    pub are_wanted: bool,
     pub as_of: Option<Moment>,
     pub effort: Option<Told>,
     pub summary: Option<Summary>,
@@ -42,9 +44,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub fn new(began: SystemTime) -> Self {
+    pub fn new(began: SystemTime, are_wanted: bool) -> Self {
         Self {
             began,
+            are_wanted,
             as_of: None,
             effort: None,
             summary: None,
@@ -349,7 +352,7 @@ mod tests {
 
     #[test]
     fn labels_are_escaped_and_masked_figures_left_out() {
-        let mut metrics = Metrics::new(SystemTime::UNIX_EPOCH);
+        let mut metrics = Metrics::new(SystemTime::UNIX_EPOCH, true);
         let csv = "grain,scope,subjects_observed,requests_allowed,coverage_pct\n\
                    all,(all),,7,50\nscope,\"a\"\"b\\\",,4,\nscope,c,2,3,\n";
         metrics.scopes = Some(Bytes::from_static(csv.as_bytes()));
@@ -365,7 +368,7 @@ mod tests {
 
     #[test]
     fn the_last_success_is_kept_where_a_run_fails() {
-        let metrics = Metrics::new(SystemTime::UNIX_EPOCH);
+        let metrics = Metrics::new(SystemTime::UNIX_EPOCH, true);
         let then = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(50);
         let first = metrics.render(ExitCode::Complete, then, "");
         assert!(first.contains("\nafterscope_last_success_timestamp_seconds 50\n"), "{first}");

@@ -48,7 +48,7 @@ impl Drop for Runtime {
 }
 
 pub fn run(args: &JobArgs, global: &Global) -> Result<(), Failure> {
-    let mut metrics = Metrics::new(SystemTime::now());
+    let mut metrics = Metrics::new(SystemTime::now(), args.metrics.is_some());
     let outcome = job(&args.run, global, &mut metrics);
     if let Some(file) = &args.metrics {
         let code = outcome.as_ref().map_or_else(|failure| failure.code, |_| ExitCode::Complete);
@@ -68,9 +68,13 @@ fn job(args: &RunArgs, global: &Global, metrics: &mut Metrics) -> Result<Line, F
     let runtime = Runtime::new()?;
     let lineage = told_of(&plan, &runtime.io, global);
     let outcome = worked(&plan, &runtime, lineage.as_ref(), global, metrics);
-    let published = outcome.as_ref().ok().and_then(|line| {
+    // Asked again only where somebody wants it told; a failure of that is none of the run's.
+    let summary = outcome.as_ref().ok().map(|line| &line.summary);
+    let summary = summary.filter(|_| lineage.is_some() || metrics.are_wanted);
+    let published = summary.and_then(|summary| {
         let publisher = Publisher::look(plan.output.open(&runtime.io).ok()?);
-        Published::of(&publisher, &line.summary)
+        metrics.scopes = publisher.table(&summary.run_id, "scope_summary.csv").ok().flatten();
+        Published::of(&publisher, summary)
     });
     let events = lineage.map(|lineage| {
         let (events, lost) = lineage.end(match &outcome {
@@ -110,8 +114,6 @@ fn worked(
         Ok((outcome?, effort))
     })?;
     metrics.summary = Some(summary.clone());
-    metrics.scopes = Publisher::look(plan.output.open(&runtime.io)?)
-        .table(&summary.run_id, "scope_summary.csv")?;
     if !global.quiet && global.log_format == LogFormat::Text {
         findings(plan, &runtime.io, &summary)?;
     }
