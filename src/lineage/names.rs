@@ -89,6 +89,18 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_stands_beside_the_address_is_part_of_the_name() {
+        let options = raw::Store { account: Some("acc".into()), ..Default::default() };
+        let named = |options: &raw::Store| {
+            Dataset::of(&StoreUrl::parse("az://logs/x/", Path::new("/"), options).unwrap())
+        };
+        assert_eq!(named(&options).namespace, "abfss://logs@acc.dfs.core.windows.net");
+        // Another service than Azure's own has accounts of its own.
+        let endpoint = Some("http://127.0.0.1:10000/acc".into());
+        assert_eq!(named(&raw::Store { endpoint, ..options }).namespace, "az://logs");
+    }
+
+    #[test]
     fn a_job_is_named_by_where_it_publishes() {
         let job = |address: &str| {
             job(&StoreUrl::parse(address, Path::new("/srv"), &raw::Store::default()).unwrap())

@@ -203,10 +203,12 @@ impl StoreUrl {
     pub fn container_and_path(&self) -> (String, String) {
         match &self.place {
             Place::Local(path) => (String::new(), path.display().to_string()),
-            Place::Remote(remote) if remote.service.escaped => {
-                (remote.root.clone(), format!("/{}", remote.service.shown(&remote.key)))
+            Place::Remote(remote) => {
+                let is_path = remote.service.escaped;
+                let key = remote.service.shown(&remote.key);
+                let key = if is_path { format!("/{key}") } else { key };
+                (service::full_root(remote, &self.options), key)
             }
-            Place::Remote(remote) => (remote.root.clone(), remote.key.clone()),
         }
     }
 
