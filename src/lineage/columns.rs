@@ -63,7 +63,7 @@ const BOUND: Origins = &[
 const TIME: Origins = &[(Log("time"), Summed)];
 
 /// Columns of tables: name, or its beginning with a `*`; the first that fits holds.
-const COLUMNS: [(&str, Origins); 40] = [
+const COLUMNS: [(&str, Origins); 42] = [
     ("scope", &[(Registry("scopes", "scope"), Same), (Log("scopes"), Join)]),
     ("restricted_at", &[(Registry("scopes", "deprecated_at"), Read)]),
     ("data_category", &[(Registry("scopes", "data_fields"), Read)]),
@@ -75,9 +75,18 @@ const COLUMNS: [(&str, Origins); 40] = [
     ("developer_name", &[(Registry("apps", "developer_name"), Same), (Log("app"), Join)]),
     ("grace_until", &[(Registry("extensions", "grace_until"), Read)]),
     ("apps_capable", &[(Registry("grants", "app_id"), Counted)]),
+    ("apps_used_without_grant", &[(Log("app"), Counted), (Registry("grants", "app_id"), Join)]),
     ("apps_used_*", &[(Log("app"), Counted)]),
     ("apps", &[(Log("app"), Counted)]),
     ("developers_capable", &[(Registry("apps", "developer_id"), Counted)]),
+    (
+        "developers_used_without_grant",
+        &[
+            (Registry("apps", "developer_id"), Counted),
+            (Log("app"), Join),
+            (Registry("grants", "app_id"), Join),
+        ],
+    ),
     ("developers_used_*", &[(Registry("apps", "developer_id"), Counted), (Log("app"), Join)]),
     ("developers_unknown_apps", &[(Log("app"), Counted)]),
     ("requests_*", &[(Log("weight"), Summed), (Log("status"), Filter), (Log("time"), Filter)]),
@@ -120,7 +129,7 @@ const IN_TABLES: [(&str, &str, Origins); 6] = [
 const WITHOUT_ROWS: [&str; 3] = ["coverage", "change_log", "deadlines"];
 
 /// Columns of logs that decide which rows count at all.
-const DECIDING: [&str; 7] = ["time", "status", "scopes", "endpoint", "method", "event_id", "app"];
+const DECIDING: [&str; 6] = ["time", "status", "scopes", "endpoint", "method", "event_id"];
 
 fn origins(table: &str, column: &str) -> Option<Origins> {
     let own = IN_TABLES.iter().find(|(of, name, _)| (*of, *name) == (table, column));

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::RunPlan;
 use crate::error::Error;
+use crate::impact::ImpactError;
 use crate::people::PeopleError;
 use crate::pipeline::Input;
 use crate::registry::RegistryError;
@@ -95,18 +96,19 @@ impl Lineage {
     }
 }
 
-/// What others may read of an error: its first line, and no value of a registry's row, which may be a person's
-/// id. The job's own log says more.
+/// What others may read of an error: its first line, without values of rows, which may be ids of people or apps.
+/// The job's own log says more.
 fn message(error: &Error) -> String {
+    const LEFT_OUT: &str = "(left out; the job's own log has it)";
     let text = error.to_string();
     let value = match error {
         Error::People(PeopleError::BadValue { reason, .. })
-        | Error::Registry(RegistryError::BadValue { reason, .. }) => Some(reason.as_str()),
-        _ => None,
+        | Error::Registry(RegistryError::BadValue { reason, .. }) => reason,
+        Error::Registry(RegistryError::Contradiction { what, .. }) => what,
+        Error::Registry(RegistryError::NeverMatches { value, .. }) => value,
+        Error::Impact(ImpactError::Repeated { values, .. }) => values,
+        _ => "",
     };
-    let text = match value {
-        Some(reason) => text.replace(reason, "cannot be read (the job's own log says why)"),
-        None => text,
-    };
+    let text = if value.is_empty() { text } else { text.replace(value, LEFT_OUT) };
     text.lines().next().unwrap_or_default().to_string()
 }

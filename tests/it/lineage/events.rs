@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array, StringArray};
 use serde_json::{Value, json};
 
 use super::service::{Does, Service, complaint};
 use super::{dataset, run_with, states};
-use crate::lake::{Lake, Outcome, signal, wait_until};
+use crate::lake::{Lake, Outcome, signal, times, wait_until};
 use crate::published::assert_same;
 
 /// What may differ from run to run is left out: which facets, by name.
@@ -280,18 +282,46 @@ fn a_run_that_fails_tells_why() {
     assert_eq!(events[2]["outputs"], json!([]));
 }
 
+/// The message of the event that says that a run has failed, where its own log says `hunter2`.
+fn told_of_failure(lake: &Lake, expected: &[&str]) -> String {
+    let service = Service::new(Does::Take);
+    let outcome = run_with(lake, &[("OPENLINEAGE_URL", &service.url)], &[]);
+    outcome.fails(1, &["hunter2"]);
+    let events = service.events();
+    assert_eq!(states(&events), expected);
+    let error = &events.last().unwrap()["run"]["facets"]["errorMessage"];
+    error["message"].as_str().unwrap().to_string()
+}
+
 #[test]
 fn a_value_of_a_registry_is_not_told() {
     let lake = Lake::standard();
-    lake.edit("apps.csv", "app-2,Mailer", "app-1,Other");
     lake.edit("scopes.csv", "2019-06-01T00:00:00Z", "hunter2");
-    let service = Service::new(Does::Take);
-    run_with(&lake, &[("OPENLINEAGE_URL", &service.url)], &[]).fails(1, &["hunter2"]);
-    let events = service.events();
     // Nothing was pinned.
-    assert_eq!(states(&events), ["START", "FAIL"]);
-    let message = events[1]["run"]["facets"]["errorMessage"]["message"].as_str().unwrap();
-    assert!(message.contains("scopes.csv") && !message.contains("hunter2"), "{message}");
+    let message = told_of_failure(&lake, &["START", "FAIL"]);
+    assert!(message.contains("scopes.csv, line 2, column `deprecated_at`: "), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+
+    let lake = Lake::standard();
+    let apps = "app_id,app_name,developer_id,developer_name\nhunter2,A,d,D\nhunter2,B,d,D\n";
+    lake.write("apps.csv", apps);
+    let message = told_of_failure(&lake, &["START", "FAIL"]);
+    assert!(message.contains("apps.csv, line 3: "), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn a_person_s_id_is_not_told() {
+    let lake = Lake::with_people();
+    let text = |value: &'static str| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
+    let number: ArrayRef = Arc::new(Int64Array::from(vec![10]));
+    let never = || times([None].into_iter());
+    let members = [("group_id", number), ("subject", text("hunter2"))];
+    let bounds = [("from", never()), ("to", never())];
+    lake.columns("memberships.parquet", members.into_iter().chain(bounds).collect());
+    let message = told_of_failure(&lake, &["START", "RUNNING", "FAIL"]);
+    assert!(message.contains("memberships.parquet, row 1, column `subject`: "), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
 }
 
 #[test]
@@ -324,11 +354,13 @@ fn no_byte_of_what_is_published_depends_on_it() {
         fs::remove_dir_all(lake.path("out")).unwrap();
         files
     };
-    lake.run(&[]).succeeds();
+    // Which thread's pack a row is in is chance, and the manifest names packs.
+    lake.run(&["--threads", "1"]).succeeds();
     let without = published();
     let service = Service::new(Does::Take);
     let variables = [("OPENLINEAGE_URL", service.url.as_str())];
-    run_with(&lake, &variables, &["--metrics", "run.prom"]).succeeds();
+    let args = ["--threads", "1", "--metrics", "run.prom"];
+    run_with(&lake, &variables, &args).succeeds();
     assert!(without.keys().any(|name| name.ends_with("manifest.json")));
     assert_same(&without, &published());
 }

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -14,6 +15,8 @@ use crate::lake::skipped;
 #[derive(Clone, Copy)]
 pub enum Does {
     Take,
+    /// Takes it after so long.
+    TakeAfter(Duration),
     /// Takes it, and answers this status with these headers.
     Answer(&'static str),
     /// Takes it and says nothing, ever.
@@ -91,6 +94,10 @@ fn serve(stream: &TcpStream, does: Does, requests: &Mutex<Vec<Request>>) {
         requests.lock().unwrap().push(Request { head, body });
         let answer = match does {
             Does::Take => "201 Created",
+            Does::TakeAfter(pause) => {
+                std::thread::sleep(pause);
+                "201 Created"
+            }
             Does::Answer(status) => status,
             Does::Nothing => continue,
         };

@@ -68,6 +68,17 @@ fn a_service_that_never_answers_costs_two_seconds() {
 }
 
 #[test]
+fn of_a_slow_service_the_last_event_arrives() {
+    let lake = Lake::standard();
+    let service = Service::new(Does::TakeAfter(Duration::from_millis(800)));
+    let outcome = run_with(&lake, &[("OPENLINEAGE_URL", &service.url)], &[]).succeeds();
+    let events = service.events();
+    let states = states(&events);
+    assert_eq!((states.first(), states.last()), (Some(&"START"), Some(&"COMPLETE")));
+    assert_eq!(outcome.json()["effort"]["lineage"]["sent"], events.len());
+}
+
+#[test]
 fn a_service_that_fails_costs_a_warning() {
     let service = Service::new(Does::Answer("500 Internal Server Error"));
     loses_all(&[("OPENLINEAGE_URL", &service.url)], "(500 Internal Server Error)");
