@@ -33,7 +33,8 @@ const SELDOM: Duration = Duration::from_secs(10);
 /// The events of one run.
 pub struct Lineage {
     run: Run,
-    sender: Sender,
+    /// `None` once the run has ended.
+    sender: Option<Sender>,
     io: Io,
     inputs: Mutex<Vec<Input>>,
     last: Mutex<Instant>,
@@ -54,7 +55,7 @@ impl Lineage {
         let run = Run::new(&settings, plan);
         let lineage = Self {
             run,
-            sender: Sender::new(settings.target, io),
+            sender: Some(Sender::new(settings.target, io)),
             io: io.clone(),
             inputs: Mutex::default(),
             last: Mutex::new(Instant::now()),
@@ -79,20 +80,32 @@ impl Lineage {
 
     /// Tells how the run ended, and waits for the events for a moment. What became of them, in words too where
     /// some were lost.
-    pub fn end(self, end: End<'_>) -> (Events, Option<String>) {
+    pub fn end(mut self, end: End<'_>) -> (Events, Option<String>) {
         match end {
             End::Complete(published) => self.tell(State::Complete(published)),
             End::Fail(error) => self.tell(State::Fail(&message(error))),
             End::Abort => self.tell(State::Abort),
         }
-        self.sender.finish(&self.io)
+        self.sender.take().map(|sender| sender.finish(&self.io)).unwrap_or_default()
     }
 
     fn tell(&self, state: State<'_>) {
         let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
         let event = self.run.event(state, &inputs);
-        self.sender.send(&event, matches!(state, State::Running));
+        if let Some(sender) = &self.sender {
+            sender.send(&event, matches!(state, State::Running));
+        }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+/// A run that a bug has cut short has not succeeded: others must not wait for its end.
+impl Drop for Lineage {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.sender.is_some() {
+            self.tell(State::Fail("a bug in afterscope ended the run"));
+            self.sender.take().map(|sender| sender.finish(&self.io));
+        }
     }
 }
 
@@ -111,4 +124,42 @@ fn message(error: &Error) -> String {
     };
     let text = if value.is_empty() { text } else { text.replace(value, LEFT_OUT) };
     text.lines().next().unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::settings::Target;
+    use super::*;
+    use crate::config::{self, Overrides};
+
+    #[test]
+    fn a_run_that_a_bug_ends_is_told_as_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("afterscope.toml");
+        let text = "[[source]]\nname = \"a\"\nurl = \"logs/\"\n[source.columns]\ntime = \"t\"\napp = \"a\"\nscopes = \"s\"\nsubject = \"u\"\n[registry]\nscopes = \"s.csv\"\n[output]\nurl = \"out/\"\n";
+        std::fs::write(&file, text).unwrap();
+        let overrides = Overrides { as_of: "2019-11-06".into(), ..Default::default() };
+        let plan = config::load(&file, &overrides).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let io = Io::new(runtime.handle().clone());
+        let events = folder.path().join("events");
+        let settings = Settings {
+            target: Target::Append(events.clone()),
+            namespace: "n".into(),
+            parent: None,
+            root: None,
+        };
+        let cut_short = catch_unwind(AssertUnwindSafe(|| {
+            let _lineage = Lineage::begin(settings, &plan, &io);
+            panic!("on purpose");
+        }));
+        assert!(cut_short.is_err());
+        let told = std::fs::read_to_string(events).unwrap();
+        let states: Vec<serde_json::Value> =
+            told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let states: Vec<&str> = states.iter().map(|e| e["eventType"].as_str().unwrap()).collect();
+        assert_eq!(states, ["START", "FAIL"]);
+    }
 }

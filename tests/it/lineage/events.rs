@@ -335,12 +335,16 @@ fn a_run_that_is_stopped_is_told_as_aborted() {
         "demo/afterscope.toml",
         "--as-of",
         "2019-11-06T00:00:00Z",
+        "--metrics",
+        "run.prom",
     ]);
     let child = command.env("OPENLINEAGE_URL", &service.url).spawn().unwrap();
     wait_until("the second event", || service.requests().len() == 2);
     signal("TERM", child.id());
     Outcome::of(&lake, child.wait_with_output().unwrap()).fails(143, &["interrupted"]);
     assert_eq!(states(&service.events()), ["START", "RUNNING", "ABORT"]);
+    let metrics = fs::read_to_string(lake.path("run.prom")).unwrap();
+    assert!(metrics.contains("\nafterscope_run_exit_code 143\n"), "{metrics}");
 }
 
 #[test]
