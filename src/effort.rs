@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tikv_jemalloc_ctl::{epoch, stats};
 
+use crate::lineage::Events;
 use crate::memory::peak_of_process;
 
 /// What threads are busy with.
@@ -162,6 +163,7 @@ impl Effort {
                 system_peak: peak_of_process(),
                 allocator_peak: now(&self.active),
             },
+            lineage: None,
         }
     }
 }
@@ -205,6 +207,8 @@ pub struct Told {
     pub bytes_decoded: u64,
     pub bytes_spilled: u64,
     pub memory: Memory,
+    /// Lineage events; null where none are sent.
+    pub lineage: Option<Events>,
 }
 
 /// How long all threads were busy with what, divided by their number.

@@ -57,10 +57,12 @@ pub enum Command {
   afterscope run --config afterscope.toml --as-of 2019-11-06 --set source.0.url=s3://logs/2019/
   afterscope run --config afterscope.toml --as-of 2019-11-06 --memory-limit 512MB --threads 2
   afterscope run --config afterscope.toml --as-of 2019-12-06 --follows latest
+  afterscope run --config afterscope.toml --as-of 2019-11-06 --metrics /var/lib/node_exporter/afterscope.prom
+  OPENLINEAGE_URL=http://marquez:5000 afterscope run --config afterscope.toml --as-of 2019-11-06
 
 The last line on stdout is one line of JSON: run_id, verdict, tables, totals, reused.
 All else goes to stderr. A run that stands already is used again.")]
-    Run(RunArgs),
+    Run(JobArgs),
 
     /// Show what a run would read, leave out and reuse; touches nothing.
     #[command(after_help = "Examples:
@@ -237,6 +239,17 @@ pub struct RunArgs {
     /// Read everything, to show that leaving out changes nothing.
     #[arg(long, hide = true)]
     pub no_pruning: bool,
+}
+
+/// A run, and what is told of it beside its tables.
+#[derive(Clone, Debug, Args)]
+pub struct JobArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Write metrics of this run for Prometheus: a file that node_exporter's textfile collector reads. It is
+    /// replaced whole, also where the run fails.
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
 }
 
 impl PlaceArgs {

@@ -72,6 +72,13 @@ pub struct Failure {
     pub code: ExitCode,
 }
 
+impl Failure {
+    /// Whether somebody stopped the program.
+    fn is_by_signal(&self) -> bool {
+        matches!(self.code, ExitCode::Interrupted | ExitCode::Terminated)
+    }
+}
+
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::args::{Global, LogFormat, RunArgs};
+use super::args::{Global, JobArgs, LogFormat, RunArgs};
 use super::progress::{Shown, on_signals, watch};
 use super::{Failure, print_line, terminal};
 use crate::config::{self, RunPlan};
 use crate::effort::Told;
 use crate::error::{Error, ExitCode};
-use crate::pipeline::{self, Summary};
+use crate::lineage::{self, End, Lineage, Published};
+use crate::metrics::Metrics;
+use crate::pipeline::{self, Input, Observer, Scanning, Summary};
 use crate::publish::Publisher;
 use crate::scan::Progress;
 use crate::store::Io;
@@ -44,22 +47,107 @@ impl Drop for Runtime {
     }
 }
 
-pub fn run(args: &RunArgs, global: &Global) -> Result<(), Failure> {
+pub fn run(args: &JobArgs, global: &Global) -> Result<(), Failure> {
+    let mut metrics = Metrics::new(SystemTime::now(), args.metrics.is_some());
+    let outcome = job(&args.run, global, &mut metrics);
+    if let Some(file) = &args.metrics {
+        let code = outcome.as_ref().map_or_else(|failure| failure.code, |_| ExitCode::Complete);
+        // The figures are published by now: a run does not fail for what is told of it.
+        if let Err(reason) = metrics.write(file, code) {
+            let file = file.display();
+            terminal::warning(&format!("--metrics: {file} is not written: {reason}"), global);
+        }
+    }
+    print_line(&outcome?)
+}
+
+/// The run, told of while it goes on and when it is over.
+fn job(args: &RunArgs, global: &Global, metrics: &mut Metrics) -> Result<Line, Failure> {
     let plan = config::load(&args.place.config, &args.overrides())?;
+    metrics.as_of = Some(plan.as_of);
     let runtime = Runtime::new()?;
-    let (summary, effort) = watched(&runtime, global, |progress, shown| {
-        let summary = pipeline::run(&plan, &runtime.io, progress, shown)?;
+    let lineage = told_of(&plan, &runtime.io, global);
+    let outcome = worked(&plan, &runtime, lineage.as_ref(), global, metrics);
+    // Asked again only where somebody wants it told; a failure of that is none of the run's.
+    let summary = outcome.as_ref().ok().map(|line| &line.summary);
+    let summary = summary.filter(|_| lineage.is_some() || metrics.are_wanted);
+    let published = summary.and_then(|summary| {
+        let publisher = Publisher::look(plan.output.open(&runtime.io).ok()?);
+        metrics.scopes = publisher.table(&summary.run_id, "scope_summary.csv").ok().flatten();
+        Published::of(&publisher, summary)
+    });
+    let events = lineage.map(|lineage| {
+        let (events, lost) = lineage.end(match &outcome {
+            Ok(_) => End::Complete(published.as_ref()),
+            Err(failure) if failure.is_by_signal() => End::Abort,
+            Err(failure) => End::Fail(&failure.error),
+        });
+        lost.iter().for_each(|text| terminal::warning(text, global));
+        events
+    });
+    metrics.published = published;
+    metrics.events = events;
+    let mut line = outcome?;
+    line.effort.lineage = events;
+    Ok(line)
+}
+
+/// The events of the run, where the environment says that somebody wants them.
+fn told_of(plan: &RunPlan, io: &Io, global: &Global) -> Option<Lineage> {
+    let (settings, warnings) = lineage::read(&lineage::variables());
+    warnings.iter().for_each(|text| terminal::warning(text, global));
+    Some(Lineage::begin(settings?, plan, io))
+}
+
+/// Counts and publishes, and shows it.
+fn worked(
+    plan: &RunPlan,
+    runtime: &Runtime,
+    lineage: Option<&Lineage>,
+    global: &Global,
+    metrics: &mut Metrics,
+) -> Result<Line, Failure> {
+    let (summary, effort) = watched(runtime, global, |progress, shown| {
+        let outcome = pipeline::run(plan, &runtime.io, progress, &Both { shown, lineage });
         let effort = progress.effort.told(progress.read(), plan.memory_limit, plan.threads);
-        Ok((summary, effort))
+        metrics.effort = Some(effort.clone());
+        Ok((outcome?, effort))
     })?;
+    metrics.summary = Some(summary.clone());
     if !global.quiet && global.log_format == LogFormat::Text {
-        findings(&plan, &runtime.io, &summary)?;
+        findings(plan, &runtime.io, &summary)?;
     }
     traffic(&runtime.io, global);
     if global.verbose > 0 {
         took(&effort, global);
     }
-    print_line(&Line { summary, effort })
+    Ok(Line { summary, effort })
+}
+
+/// Shows a run as it goes, and tells others.
+struct Both<'a> {
+    shown: &'a Shown,
+    lineage: Option<&'a Lineage>,
+}
+
+impl Observer for Both<'_> {
+    fn stage(&self, name: &str) {
+        self.shown.stage(name);
+        self.lineage.iter().for_each(|lineage| lineage.stage());
+    }
+
+    fn scanning(&self, scanning: &Scanning<'_>) {
+        self.shown.scanning(scanning);
+        self.lineage.iter().for_each(|lineage| lineage.stage());
+    }
+
+    fn warn(&self, text: &str) {
+        self.shown.warn(text);
+    }
+
+    fn pinned(&self, inputs: &dyn Fn() -> Vec<Input>) {
+        self.lineage.iter().for_each(|lineage| lineage.pinned(inputs()));
+    }
 }
 
 /// The last line of stdout.

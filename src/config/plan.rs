@@ -355,6 +355,25 @@ pub struct RegistryPlan {
     pub zone: Zone,
 }
 
+impl RegistryPlan {
+    /// The tables that are given, by their keys.
+    pub fn given(&self) -> Vec<(&'static str, &StoreUrl)> {
+        let optional = [
+            ("apps", &self.apps),
+            ("extensions", &self.extensions),
+            ("endpoints", &self.endpoints),
+            ("grants", &self.grants),
+            ("brownouts", &self.brownouts),
+            ("attestations", &self.attestations),
+            ("thresholds", &self.thresholds),
+            ("memberships", &self.people.memberships),
+            ("residency", &self.people.residency),
+        ];
+        let optional = optional.into_iter().filter_map(|(role, url)| Some((role, url.as_ref()?)));
+        [("scopes", &self.scopes)].into_iter().chain(optional).collect()
+    }
+}
+
 /// The registry's tables of people: too large to be read as others are.
 #[derive(Clone, Debug)]
 pub struct PeoplePlan {

@@ -6,6 +6,7 @@ mod evidence;
 mod explain;
 mod fill;
 mod follow;
+mod inputs;
 mod list_files;
 mod name_people;
 mod notification_list;
@@ -42,6 +43,7 @@ use tables::tables;
 pub use explain::{
     EXPLAINED, EventSums, Explainable, Explained, FileShare, RowSums, Sums, explain,
 };
+pub use inputs::{Input, InputOf};
 pub use name_people::Reread;
 pub use notification_list::{ListRequest, ListSummary, notification_list};
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
@@ -68,6 +70,10 @@ pub trait Observer: Sync {
     fn scanning(&self, scanning: &Scanning<'_>);
     /// Something that the user should know and that does not end the run.
     fn warn(&self, text: &str);
+    /// All that a run will read is pinned; `inputs` tells what it is.
+    fn pinned(&self, inputs: &dyn Fn() -> Vec<Input>) {
+        let _ = inputs;
+    }
 }
 
 /// What a finished run says on its last line.
@@ -101,6 +107,7 @@ pub fn run(
 ) -> Result<Summary, Error> {
     observer.stage("listing files");
     let (prepared, followed) = prepare_following(plan, io, false)?;
+    observer.pinned(&|| inputs::inputs(plan, &prepared));
     run_prepared(plan, (prepared, followed), None, io, progress, observer)
 }
 

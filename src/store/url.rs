@@ -198,6 +198,20 @@ impl StoreUrl {
         }
     }
 
+    /// The container, and the path in it: a key as it is, of a web server the path of the address. Of a local
+    /// path the path alone.
+    pub fn container_and_path(&self) -> (String, String) {
+        match &self.place {
+            Place::Local(path) => (String::new(), path.display().to_string()),
+            Place::Remote(remote) => {
+                let is_path = remote.service.escaped;
+                let key = remote.service.shown(&remote.key);
+                let key = if is_path { format!("/{key}") } else { key };
+                (service::full_root(remote, &self.options), key)
+            }
+        }
+    }
+
     /// The kind of store, where nothing can be written to it.
     pub fn read_only(&self) -> Option<&'static str> {
         match &self.place {

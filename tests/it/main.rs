@@ -18,6 +18,7 @@ mod inspect;
 mod kill;
 mod lake;
 mod laws;
+mod lineage;
 mod memory;
 mod proof;
 mod published;

@@ -8,6 +8,7 @@ use super::{
     Access, Closed, Opened, Service, check_endpoint, endpoint, environment, is_true, retry,
     variable,
 };
+use crate::config::raw;
 use crate::store::remote::{Account, Located, Remote, Written};
 
 pub static AZURE: Service = Service {
@@ -119,6 +120,21 @@ const KNOWN: [&[Key]; 6] = [
     &[Key::SasKey],
 ];
 
+const ENDPOINTS: [&str; 2] = ["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"];
+
+/// The container's root with the account that is asked, where an address does not name it: `None` where it does,
+/// where nobody says which one it is, and where it is none of Azure's own service.
+pub fn with_account(remote: &Remote, options: &raw::Store) -> Option<String> {
+    if remote.service != &AZURE || remote.account.is_some() {
+        return None;
+    }
+    if !matches!(endpoint(options, &ENDPOINTS), Ok(None)) {
+        return None;
+    }
+    let account = options.account.clone().or_else(|| variable("AZURE_STORAGE_ACCOUNT_NAME"))?;
+    Some(format!("abfss://{}@{account}.dfs.core.windows.net", remote.container))
+}
+
 fn open(remote: &Remote, access: &Access<'_>) -> Opened {
     let (options, secrets) = (access.options, &access.secrets);
     let own = [
@@ -144,7 +160,7 @@ fn open(remote: &Remote, access: &Access<'_>) -> Opened {
     if let Some(account) = &remote.account {
         builder = builder.with_account(&account.name).with_use_fabric_endpoint(account.fabric);
     }
-    if let Some(endpoint) = endpoint(options, &["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"])? {
+    if let Some(endpoint) = endpoint(options, &ENDPOINTS)? {
         // Plain HTTP only where the address says so in so many words.
         builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
     }

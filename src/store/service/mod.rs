@@ -137,6 +137,11 @@ fn refuse_controls(secrets: &Settings) -> Result<(), String> {
     }
 }
 
+/// A container as others name it: with the account that holds it, where that is known.
+pub fn full_root(remote: &Remote, options: &raw::Store) -> String {
+    azure::with_account(remote, options).unwrap_or_else(|| remote.root.clone())
+}
+
 /// Values by name that are never printed.
 #[derive(Default)]
 pub struct Settings(HashMap<String, String>);

@@ -1,0 +1,327 @@
+//! Where lineage events go, and whose child the run is: variables of the environment that clients of
+//! OpenLineage share (docs/lineage.md lists them). What cannot be used is a warning, never the end of a run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use url::Url;
+use uuid::Uuid;
+
+/// Variables by name.
+pub type Variables = BTreeMap<String, String>;
+
+/// No request takes longer: the longest that a user may ask for, and what holds where nobody asks.
+const LONGEST: Duration = Duration::from_secs(5);
+
+const TRANSPORT: &str = "OPENLINEAGE__TRANSPORT";
+const OFF: &str = "no lineage events are sent, and the run goes on";
+
+/// What the environment says of lineage.
+#[derive(Debug)]
+pub struct Settings {
+    pub target: Target,
+    /// Of the job.
+    pub namespace: String,
+    pub parent: Option<Parent>,
+    /// The run at the top, where the environment names it.
+    pub root: Option<Parent>,
+}
+
+/// Where events go.
+#[derive(Debug)]
+pub enum Target {
+    Http(Endpoint),
+    /// One line for each event.
+    Append(PathBuf),
+    /// A file for each event; this is how its name begins.
+    Each(PathBuf),
+    /// What is set cannot be used: every event is lost.
+    Unusable,
+}
+
+/// A service that takes events.
+pub struct Endpoint {
+    /// Without credentials.
+    pub url: Url,
+    pub key: Option<String>,
+    pub timeout: Duration,
+}
+
+/// Without the key.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.url)
+    }
+}
+
+/// A run of another job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    pub namespace: String,
+    pub job: String,
+    pub run: Uuid,
+}
+
+impl Parent {
+    /// `namespace/job/run id`, as `lineage_parent_id` of Airflow's provider writes it.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.trim().rsplitn(3, '/');
+        let (run, job, namespace) = (parts.next()?, parts.next()?, parts.next()?);
+        let run = Uuid::parse_str(run).ok()?;
+        let is_named = !job.is_empty() && !namespace.is_empty();
+        is_named.then(|| Self { namespace: namespace.into(), job: job.into(), run })
+    }
+}
+
+/// The variables of this process.
+pub fn variables() -> Variables {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("OPENLINEAGE"))
+        .collect()
+}
+
+/// The settings, where events are wanted, and what is wrong with them: sentences that repeat no value that
+/// may be a secret.
+pub fn read(variables: &Variables) -> (Option<Settings>, Vec<String>) {
+    let set = |name: &str| variables.get(name).map(|text| text.trim()).filter(|t| !t.is_empty());
+    let mut warnings = Vec::new();
+    if set("OPENLINEAGE_DISABLED").is_some_and(is_true) {
+        return (None, warnings);
+    }
+    let target = match target(variables) {
+        Ok(Some(target)) => target,
+        Ok(None) => {
+            if set("OPENLINEAGE_CONFIG").is_some() {
+                warnings.push(format!(
+                    "OPENLINEAGE_CONFIG names a file, which is not read; set OPENLINEAGE_URL: {OFF}"
+                ));
+            }
+            return (None, warnings);
+        }
+        Err(reason) => {
+            warnings.push(format!("{reason}: {OFF}"));
+            Target::Unusable
+        }
+    };
+    let mut run = |name: &str| {
+        let parent = Parent::parse(set(name)?);
+        if parent.is_none() {
+            warnings.push(format!(
+                "{name} is not namespace/job/run id with a UUID at its end: lineage events do not name that run"
+            ));
+        }
+        parent
+    };
+    let (parent, root) = (run("OPENLINEAGE_PARENT_ID"), run("OPENLINEAGE_ROOT_PARENT_ID"));
+    let namespace = set("OPENLINEAGE_NAMESPACE").unwrap_or("default").to_string();
+    (Some(Settings { target, namespace, parent, root }), warnings)
+}
+
+fn is_true(text: &str) -> bool {
+    matches!(text.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
+}
+
+/// Where events go; `None` where nobody wants any. A transport that is set goes before the plain url.
+///
+/// # Errors
+/// What is set and cannot be used.
+fn target(variables: &Variables) -> Result<Option<Target>, String> {
+    let set = |name: &str| variables.get(name).map(|text| text.trim()).filter(|t| !t.is_empty());
+    let transport = transport(variables);
+    let text = |key: &str| transport.get(key).and_then(Value::as_str).map(str::trim);
+    let missing = |key: &str| format!("{TRANSPORT}__{key} is not set");
+    match text("type") {
+        Some("http" | "async_http") => {
+            let url = text("url").ok_or_else(|| missing("URL"))?;
+            let auth = transport.get("auth");
+            let key = ["apikey", "api_key", "apiKey"].iter().find_map(|key| auth?.get(key));
+            let timeout = text("timeout").and_then(|text| text.parse().ok());
+            let named = "OPENLINEAGE__TRANSPORT__URL";
+            let key = key.and_then(Value::as_str);
+            endpoint((named, url), text("endpoint"), key, timeout).map(Some)
+        }
+        Some("file") => {
+            let path = text("log_file_path").or_else(|| text("location"));
+            let path = PathBuf::from(path.ok_or_else(|| missing("LOG_FILE_PATH"))?);
+            let appends = text("append").is_some_and(is_true);
+            Ok(Some(if appends { Target::Append(path) } else { Target::Each(path) }))
+        }
+        Some("noop") => Ok(None),
+        Some(_) => Err(format!("{TRANSPORT}__TYPE is none of http, file and noop")),
+        None => {
+            let Some(url) = set("OPENLINEAGE_URL") else { return Ok(None) };
+            let key = set("OPENLINEAGE_API_KEY");
+            endpoint(("OPENLINEAGE_URL", url), set("OPENLINEAGE_ENDPOINT"), key, None).map(Some)
+        }
+    }
+}
+
+/// The variables that describe the transport, as their nested keys: `…__AUTH__APIKEY` is `auth.apikey`. A value
+/// that is a JSON object is one.
+fn transport(variables: &Variables) -> Map<String, Value> {
+    let mut found = Value::Object(Map::new());
+    for (name, text) in variables {
+        let Some(rest) = name.strip_prefix(TRANSPORT) else { continue };
+        let keys: Vec<String> =
+            rest.split("__").filter(|key| !key.is_empty()).map(str::to_ascii_lowercase).collect();
+        let json = serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
+        put(&mut found, &keys, json.unwrap_or_else(|| text.clone().into()));
+    }
+    match found {
+        Value::Object(found) => found,
+        _ => Map::new(),
+    }
+}
+
+fn put(at: &mut Value, keys: &[String], value: Value) {
+    let Some((first, rest)) = keys.split_first() else {
+        *at = value;
+        return;
+    };
+    if let Value::Object(fields) = at {
+        let below = fields.entry(first.clone()).or_insert_with(|| Value::Object(Map::new()));
+        put(below, rest, value);
+    }
+}
+
+/// A service, or the file that a `file://` address names.
+///
+/// # Errors
+/// What is wrong with the address or the key; neither is repeated.
+fn endpoint(
+    (name, text): (&str, &str),
+    path: Option<&str>,
+    key: Option<&str>,
+    seconds: Option<f64>,
+) -> Result<Target, String> {
+    let mut url =
+        Url::parse(text).map_err(|_| format!("{name} is no address such as http://host:5000"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!(
+            "{name} carries credentials; take them out (and change them: they stood in a variable that may be shown), and set OPENLINEAGE_API_KEY"
+        ));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{name} takes no ? or #; OPENLINEAGE_API_KEY holds what is secret"));
+    }
+    match url.scheme() {
+        "http" | "https" => {}
+        "file" => {
+            let path = url.to_file_path();
+            return path.map(Target::Append).map_err(|()| {
+                format!("{name} is a file:// address without an absolute path, as in file:///var/log/lineage.ndjson")
+            });
+        }
+        _ => return Err(format!("{name} is no http://, https:// or file:// address")),
+    }
+    if key.is_some_and(|key| key.chars().any(char::is_control)) {
+        return Err("the API key holds a character that no request can carry, such as a line end; take it out".into());
+    }
+    let path = path.unwrap_or("api/v1/lineage").trim_start_matches('/');
+    url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
+    let timeout = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+    let timeout = timeout.filter(|t| !t.is_zero()).unwrap_or(LONGEST).min(LONGEST);
+    Ok(Target::Http(Endpoint { url, key: key.map(str::to_string), timeout }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(set: &[(&str, &str)]) -> (Option<Settings>, Vec<String>) {
+        read(&set.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect())
+    }
+
+    fn shown(set: &[(&str, &str)]) -> String {
+        let (settings, warnings) = of(set);
+        assert!(warnings.is_empty(), "{warnings:?}");
+        settings.map_or("off".into(), |settings| format!("{:?}", settings.target))
+    }
+
+    #[test]
+    fn an_address_gets_the_path_that_services_listen_at() {
+        for (url, endpoint, expected) in [
+            ("http://marquez:5000", "", "http://marquez:5000/api/v1/lineage"),
+            ("https://host/base/", "", "https://host/base/api/v1/lineage"),
+            ("http://host", "/events", "http://host/events"),
+        ] {
+            let set = [("OPENLINEAGE_URL", url), ("OPENLINEAGE_ENDPOINT", endpoint)];
+            assert_eq!(shown(&set), format!("Http({expected})"));
+        }
+        let set = [("OPENLINEAGE_URL", "file:///var/log/a%20b.ndjson")];
+        assert_eq!(shown(&set), "Append(\"/var/log/a b.ndjson\")");
+    }
+
+    #[test]
+    fn a_transport_goes_before_the_address() {
+        let url = ("OPENLINEAGE_URL", "http://marquez:5000");
+        let kind = |kind| ("OPENLINEAGE__TRANSPORT__TYPE", kind);
+        let path = ("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", "/tmp/x");
+        assert_eq!(shown(&[url, kind("file"), path]), "Each(\"/tmp/x\")");
+        let append = ("OPENLINEAGE__TRANSPORT__APPEND", "true");
+        assert_eq!(shown(&[url, kind("file"), path, append]), "Append(\"/tmp/x\")");
+        assert_eq!(shown(&[url, kind("noop")]), "off");
+        assert_eq!(shown(&[url, ("OPENLINEAGE_DISABLED", "True")]), "off");
+        let whole = ("OPENLINEAGE__TRANSPORT", r#"{"type":"file","log_file_path":"/tmp/y"}"#);
+        assert_eq!(shown(&[whole]), "Each(\"/tmp/y\")");
+        assert_eq!(shown(&[]), "off");
+    }
+
+    #[test]
+    fn a_key_is_taken_from_where_clients_put_it_and_never_shown() {
+        let (kind, url) = (
+            ("OPENLINEAGE__TRANSPORT__TYPE", "http"),
+            ("OPENLINEAGE__TRANSPORT__URL", "http://host"),
+        );
+        for key in [
+            ("OPENLINEAGE__TRANSPORT__AUTH__APIKEY", "hunter2"),
+            ("OPENLINEAGE__TRANSPORT__AUTH__API_KEY", "hunter2"),
+            ("OPENLINEAGE__TRANSPORT__AUTH", r#"{"type":"api_key","apiKey":"hunter2"}"#),
+        ] {
+            let (settings, _) = of(&[kind, url, key]);
+            let settings = settings.unwrap();
+            let Target::Http(endpoint) = &settings.target else { panic!("{settings:?}") };
+            assert_eq!(endpoint.key.as_deref(), Some("hunter2"), "{key:?}");
+            assert!(!format!("{settings:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_and_not_repeated() {
+        for (name, text, says) in [
+            ("OPENLINEAGE_URL", "hunter2", "OPENLINEAGE_URL is no address"),
+            ("OPENLINEAGE_URL", "http://me:hunter2@host", "OPENLINEAGE_URL carries credentials"),
+            ("OPENLINEAGE_URL", "http://host/?key=hunter2", "OPENLINEAGE_URL takes no ?"),
+            ("OPENLINEAGE_URL", "kafka://hunter2", "no http://, https:// or file://"),
+            ("OPENLINEAGE__TRANSPORT__TYPE", "hunter2", "none of http, file and noop"),
+            ("OPENLINEAGE__TRANSPORT__TYPE", "http", "OPENLINEAGE__TRANSPORT__URL is not set"),
+            ("OPENLINEAGE__TRANSPORT__TYPE", "file", "LOG_FILE_PATH is not set"),
+        ] {
+            let (settings, warnings) = of(&[(name, text)]);
+            assert!(matches!(settings.unwrap().target, Target::Unusable), "{text}");
+            assert!(warnings[0].contains(says) && !warnings[0].contains("hunter2"), "{warnings:?}");
+        }
+        let (settings, warnings) = of(&[("OPENLINEAGE_CONFIG", "/etc/openlineage.yml")]);
+        assert!(settings.is_none() && warnings[0].contains("OPENLINEAGE_CONFIG"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_parent_is_named_as_airflow_names_it() {
+        let url = ("OPENLINEAGE_URL", "http://host");
+        let id = "0193a5c1-7e2f-7b1a-8c3d-2f6e5a4b3c2d";
+        let text = format!("airflow/prod/dag.task/{id}");
+        let (settings, _) = of(&[url, ("OPENLINEAGE_PARENT_ID", &text)]);
+        let parent = settings.unwrap().parent.unwrap();
+        assert_eq!((parent.namespace.as_str(), parent.job.as_str()), ("airflow/prod", "dag.task"));
+        assert_eq!(parent.run.to_string(), id);
+        for wrong in ["dag.task", "a/b/c", "//0193a5c1-7e2f-7b1a-8c3d-2f6e5a4b3c2d"] {
+            let (settings, warnings) = of(&[url, ("OPENLINEAGE_PARENT_ID", wrong)]);
+            assert!(settings.unwrap().parent.is_none());
+            assert!(warnings[0].contains("OPENLINEAGE_PARENT_ID"), "{warnings:?}");
+        }
+    }
+}
