@@ -100,11 +100,14 @@ changed, are damaged or not as the table says, 4 storage, network or no space (t
   afterscope query --param app=1140000000007 \\
     'SELECT day, requests_allowed FROM daily_timeline WHERE app_id = $app' --output days.parquet
   afterscope query \"SELECT as_of, scope, subjects_observed FROM all_runs.scope_summary\"
+  afterscope query --param app=1140000000007 \\
+    'SELECT at, scopes, group_id FROM events WHERE app_id = $app ORDER BY at'
   afterscope query --file question.sql --param from:date=2019-09-01
   echo 'SELECT * FROM coverage' | afterscope query - --format ndjson
 
 The language is the SQL of Polars. Times are UTC. all_runs.TABLE has the rows of every run of the
-output, with run_id and as_of in front. A value is text unless its name says otherwise:
+output, with run_id and as_of in front; events has the events that the run's figures are counted from,
+read from the ledger of the configuration. A value is text unless its name says otherwise:
 NAME:int=5, NAME:number=0.5, NAME:date=2019-11-06, NAME:time=2019-11-06T00:00:00Z, NAME:bool=true.
 
 In CSV a text that a spreadsheet would evaluate has a ' in front. Exit codes: 0 answered, 1 no such run,
@@ -475,6 +478,9 @@ pub struct QueryArgs {
     /// The local file that rows are written to, over an older one. Default: standard output.
     #[arg(long, short, value_name = "FILE", conflicts_with = "list")]
     pub output: Option<PathBuf>,
+    /// Memory for the rows of `events`: 512MB, 4GiB. Default: a quarter of the machine.
+    #[arg(long, value_name = "BYTES")]
+    pub memory_limit: Option<String>,
     /// List tables and their columns, with types, units and meaning.
     #[arg(long)]
     pub list: bool,

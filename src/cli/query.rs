@@ -1,5 +1,6 @@
 //! `afterscope query`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -9,38 +10,77 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use serde_json::Value;
 
 use super::args::{Global, QueryArgs, QueryFormat};
-use super::run::Runtime;
+use super::run::{Runtime, watched};
 use super::terminal::{self, number};
-use super::which::run_of;
+use super::which::{as_then, run_of};
 use super::{Failure, grid, print_bytes};
+use crate::config::{self, Overrides};
 use crate::error::Error;
 use crate::inspect::{Pipe, RowFormat, RowWriter, Watched};
 use crate::moment::Moment;
-use crate::query::{self, Library, Listed, Parameters};
+use crate::pipeline;
+use crate::publish::Manifest;
+use crate::query::{self, EVENTS, Library, Listed, Parameters, Statement};
 use crate::verify::Place;
 
 pub fn run(args: &QueryArgs, global: &Global) -> Result<(), Failure> {
     let format = format(args)?;
     let parameters = Parameters::read(&args.parameters)?;
-    let statement = if args.list { String::new() } else { statement(args)? };
+    let statement = (!args.list).then(|| statement(args)).transpose()?;
+    let statement = statement.map(|text| Statement::read(&text)).transpose()?;
     let runtime = Runtime::new()?;
     let place = run_of(args.run.as_deref(), &args.config, &runtime.io)?;
     let library = Library::of(&place)?;
-    if args.list {
-        return list(&library.listing()?, format);
-    }
-    let answer = library.answer(&statement, &parameters)?.batch;
+    let Some(statement) = statement else { return list(&library.listing()?, format) };
+    let made = library.made(&statement);
+    let made = made_of(args, &place, library.manifest(), made, (&runtime, global))?;
+    let answer = library.answer(&statement, &parameters, &made)?.batch;
     match &args.output {
         Some(path) => write_file(path, &answer, format, &place)?,
         None => write(&answer, format)?,
     }
     if !global.quiet {
-        let rows = number(answer.num_rows() as u64);
-        terminal::plain(&format!("{rows} rows, run {}", library.run_id()));
+        let rows = answer.num_rows() as u64;
+        let word = if rows == 1 { "row" } else { "rows" };
+        terminal::plain(&format!("{} {word}, run {}", number(rows), library.run_id()));
     }
     Ok(())
+}
+
+/// Rows that no run publishes, from the ledger and the registry of the configuration.
+fn made_of(
+    args: &QueryArgs,
+    place: &Place,
+    manifest: &Manifest,
+    names: BTreeSet<String>,
+    (runtime, global): (&Runtime, &Global),
+) -> Result<BTreeMap<String, RecordBatch>, Failure> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let others = Overrides {
+        // The ledger lies below the run's output, unless the configuration says where.
+        output: args.run.is_some().then(|| place.store.shown("")),
+        memory_limit: args.memory_limit.clone(),
+        unsigned: true,
+        ..Default::default()
+    };
+    let plan = config::load(&args.config, &as_then(manifest, others))?;
+    let identity = manifest.details.get("identity").and_then(Value::as_str).unwrap_or_default();
+    let run = (manifest.run_id.as_str(), identity);
+    watched(runtime, global, |progress, _| {
+        let made = names.into_iter().map(|name| {
+            let rows = match name.as_str() {
+                EVENTS => pipeline::events(&plan, &runtime.io, progress, run)?,
+                _ => pipeline::registry_table(&plan, &runtime.io, manifest, &name)?,
+            };
+            Ok((name, rows))
+        });
+        made.collect()
+    })
 }
 
 /// The text of the statement.

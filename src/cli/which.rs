@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::Failure;
 use super::verify::find;
 use crate::config::{self, Overrides, RunPlan, is_run_id};
 use crate::error::Error;
+use crate::publish::{Manifest, merkle};
 use crate::store::Io;
 use crate::verify::Place;
 
@@ -36,4 +39,21 @@ fn is_id(text: &str) -> bool {
     let hash = |text: &str| text.len() == 12 && text.chars().all(|c| c.is_ascii_hexdigit());
     let parts = text.rsplit_once('-');
     is_run_id(text) && parts.is_some_and(|(at, id)| at.ends_with('Z') && hash(id))
+}
+
+/// What a configuration is to be read with so that it is that of a published run: what the command line
+/// said then stands in the manifest.
+pub fn as_then(manifest: &Manifest, others: Overrides) -> Overrides {
+    let option = |name: &str, default: bool| {
+        let found = manifest.details.pointer(&format!("/options/{name}"));
+        found.and_then(Value::as_bool).unwrap_or(default)
+    };
+    Overrides {
+        as_of: merkle::as_of(&manifest.details).to_string(),
+        allow_incomplete: option("allow_incomplete", false),
+        no_pruning: !option("pruning", true),
+        // What it followed stands in the manifest.
+        follows: Some("none".into()),
+        ..others
+    }
 }

@@ -4,6 +4,7 @@ mod cells;
 mod counter;
 mod distinct;
 mod event;
+mod events;
 mod groups;
 mod held;
 mod home;
@@ -40,6 +41,7 @@ use crate::sorter::{SortError, Sorted, Sorter, partition_keys};
 use crate::threads::in_threads;
 
 pub use cells::{CellKey, Grain, Window};
+pub use events::{Event, Events, events};
 pub use groups::{GroupRow, RestGroups};
 pub use people_list::{Choice, Entry, Facts, Listing, list_people};
 pub use reach::{NOWHERE, PeopleOf, Residents};

@@ -2,6 +2,7 @@
 //!
 //! Nothing is written, and nothing of a run is read before its hash was looked at.
 
+mod made;
 mod order;
 mod parameters;
 mod statement;
@@ -21,10 +22,12 @@ use crate::impact::{self, ImpactError, Table, TableSpec};
 use crate::moment::Moment;
 use crate::publish::{Manifest, merkle};
 use crate::verify::{Place, VerifyError};
-use statement::{At, LIST, Statement};
+use statement::{At, LIST};
 use table::{Part, PublishedTable, STAMPED, Stamp};
 
+pub use made::{EVENTS, MADE, MadeTable, REGISTRY, columns as made_columns};
 pub use parameters::Parameters;
+pub use statement::Statement;
 
 /// What tables of all runs are called by.
 pub const ALL_RUNS: &str = "all_runs";
@@ -102,15 +105,35 @@ impl<'a> Library<'a> {
         &self.manifest.run_id
     }
 
-    /// What the statement gives, as a table.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Names of the tables of [`MADE`] that the statement reads.
+    pub fn made(&self, statement: &Statement) -> BTreeSet<String> {
+        let names = statement.tables.iter().map(|table| &table.name);
+        names.filter(|name| self.is_made(name)).cloned().collect()
+    }
+
+    /// A query of the configuration may have the name of one.
+    fn is_made(&self, name: &str) -> bool {
+        MADE.iter().any(|table| table.name == name) && !self.manifest.tables().contains(name)
+    }
+
+    /// What the statement gives, as a table. `made` has the rows of every table that [`Self::made`] names.
     ///
     /// # Errors
-    /// Statements that do not only read, name what is not there, or cannot be answered; a run that is
-    /// not what its manifest says.
-    pub fn answer(&self, text: &str, parameters: &Parameters) -> Result<Table, QueryError> {
-        let statement = Statement::read(text)?;
+    /// Statements that name what is not there, or cannot be answered; a run that is not what its
+    /// manifest says.
+    pub fn answer(
+        &self,
+        statement: &Statement,
+        parameters: &Parameters,
+        made: &BTreeMap<String, RecordBatch>,
+    ) -> Result<Table, QueryError> {
         let own = self.manifest.tables();
-        if let Some(name) = statement.given.iter().find(|name| own.contains(*name)) {
+        let is_taken = |name: &&String| own.contains(*name) || self.is_made(name);
+        if let Some(name) = statement.given.iter().find(is_taken) {
             return Err(QueryError::refused(
                 format!("WITH gives the name `{name}`, which is that of a table"),
                 "give the query another name",
@@ -126,6 +149,7 @@ impl<'a> Library<'a> {
                 continue;
             }
             let found = match name.split_once('.') {
+                _ if self.is_made(name) => made.get(name).map(of_rows).transpose()?,
                 None if own.contains(name) => Some(self.of_run(name)?),
                 Some((ALL_RUNS, table)) => {
                     if runs.is_none() {
@@ -139,7 +163,7 @@ impl<'a> Library<'a> {
             columns.extend(found.columns());
             // No query of a statement may have a colon in its name, so that none takes its place.
             let internal = format!("table:{name}");
-            let frame = found.lazy().map_err(|e| engine(&e, &statement, &columns))?;
+            let frame = found.lazy().map_err(|e| engine(&e, statement, &columns))?;
             context.register(&internal, frame);
             registered.insert(name.clone(), internal);
         }
@@ -153,7 +177,7 @@ impl<'a> Library<'a> {
             };
             frame.collect()
         });
-        let frame = frame.map_err(|e| engine(&e, &statement, &columns))?;
+        let frame = frame.map_err(|e| engine(&e, statement, &columns))?;
         Table::from_frame("query", &frame).map_err(|error| match error {
             ImpactError::Output { reason, .. } => QueryError::Engine { reason },
             other => other.into(),
@@ -163,7 +187,9 @@ impl<'a> Library<'a> {
     fn unknown(&self, name: &str, at: At) -> QueryError {
         let own = self.manifest.tables();
         let all = own.iter().map(|table| format!("{ALL_RUNS}.{table}"));
-        let known: Vec<String> = own.iter().cloned().chain(all).collect();
+        let made = MADE.iter().map(|table| table.name.to_string());
+        let known = own.iter().cloned().chain(all).chain(made);
+        let known: Vec<String> = known.collect();
         let near = did_you_mean(name, known.iter().map(String::as_str));
         QueryError::Name { at, reason: format!("there is no table `{name}`{near}\n{LIST}") }
     }
@@ -212,6 +238,7 @@ impl<'a> Library<'a> {
         }
         let all: Vec<Listed> = listed.iter().map(of_all).collect();
         listed.extend(all);
+        listed.extend(MADE.iter().filter(|table| self.is_made(table.name)).map(of_made));
         Ok(listed)
     }
 
@@ -280,6 +307,26 @@ fn of_all(of: &Listed) -> Listed {
             column("*", "", "", format!("The columns of {}; null where a run has none.", of.name)),
         ],
     }
+}
+
+fn of_made(table: &MadeTable) -> Listed {
+    let column = |(name, data_type, unit, meaning): &(&str, &str, &str, &str)| ListedColumn {
+        name: (*name).into(),
+        data_type: (*data_type).into(),
+        unit: (*unit).into(),
+        meaning: (*meaning).into(),
+    };
+    Listed {
+        name: table.name.into(),
+        about: table.about.into(),
+        columns: table.columns.iter().map(column).collect(),
+    }
+}
+
+fn of_rows(rows: &RecordBatch) -> Result<PublishedTable, QueryError> {
+    Part::of_rows(rows.clone())
+        .and_then(|part| PublishedTable::of(vec![part]))
+        .map_err(|reason| QueryError::Engine { reason })
 }
 
 /// A table of a run, if its hash holds.

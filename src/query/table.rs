@@ -9,6 +9,8 @@ use arrow::datatypes::{
     DataType as ArrowType, Date32Type, Float64Type, Int64Type, Schema as ArrowSchema, TimeUnit,
     TimestampMicrosecondType,
 };
+use arrow::record_batch::RecordBatch;
+use arrow::record_batch::RecordBatchReader;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -31,10 +33,17 @@ pub struct Stamp {
 /// Columns that say whose rows a file has.
 pub const STAMPED: [(&str, &str); 2] = [("run_id", "string"), ("as_of", "timestamp[us, UTC]")];
 
-/// One file of a table.
+/// Where rows lie.
+#[derive(Clone, Debug)]
+enum Rows {
+    Parquet(Bytes),
+    Made(RecordBatch),
+}
+
+/// One file of a table, or rows that were made.
 #[derive(Clone, Debug)]
 pub struct Part {
-    bytes: Bytes,
+    rows: Rows,
     stamp: Option<Stamp>,
     columns: Vec<(String, DataType)>,
 }
@@ -108,6 +117,17 @@ impl Part {
     pub fn of(bytes: Bytes, stamp: Option<Stamp>) -> Result<Self, String> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes.clone());
         let schema = builder.map_err(|e| e.to_string())?.schema().clone();
+        Self::with(Rows::Parquet(bytes), stamp, &schema)
+    }
+
+    /// # Errors
+    /// A column of a type that tables do not have.
+    pub fn of_rows(rows: RecordBatch) -> Result<Self, String> {
+        let schema = rows.schema();
+        Self::with(Rows::Made(rows), None, &schema)
+    }
+
+    fn with(rows: Rows, stamp: Option<Stamp>, schema: &ArrowSchema) -> Result<Self, String> {
         let mut columns = Vec::with_capacity(schema.fields().len());
         for field in schema.fields() {
             let known = type_of(field.data_type());
@@ -116,26 +136,28 @@ impl Part {
             })?;
             columns.push((field.name().clone(), known));
         }
-        Ok(Self { bytes, stamp, columns })
+        Ok(Self { rows, stamp, columns })
     }
 
-    /// The wanted columns and the number of rows.
-    fn rows(&self, wanted: &[(PlSmallStr, DataType)]) -> PolarsResult<DataFrame> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(self.bytes.clone());
-        let builder = builder.map_err(|e| failed(&e))?;
-        let rows = usize::try_from(builder.metadata().file_metadata().num_rows());
-        let rows = rows.map_err(|e| failed(&e))?;
-        let own: Vec<&str> = wanted
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .filter(|name| self.columns.iter().any(|(known, _)| known == name))
-            .collect();
-        let mask = ProjectionMask::columns(builder.parquet_schema(), own.iter().copied());
-        let reader = builder.with_projection(mask).with_batch_size(rows.max(1)).build();
-        let batches = reader.map_err(|e| failed(&e))?.collect::<Result<Vec<_>, _>>();
-        let batches = batches.map_err(|e| failed(&e))?;
-        let schema = batches.first().map_or_else(|| Arc::new(ArrowSchema::empty()), |b| b.schema());
-        let batch = concat_batches(&schema, &batches).map_err(|e| failed(&e))?;
+    /// The rows, of columns with these names alone where that spares reading others.
+    fn read(&self, wanted: &[(PlSmallStr, DataType)]) -> PolarsResult<RecordBatch> {
+        let bytes = match &self.rows {
+            Rows::Made(rows) => return Ok(rows.clone()),
+            Rows::Parquet(bytes) => bytes.clone(),
+        };
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| failed(&e))?;
+        let own = wanted.iter().map(|(name, _)| name.as_str());
+        let own = own.filter(|name| self.columns.iter().any(|(known, _)| known == name));
+        let mask = ProjectionMask::columns(builder.parquet_schema(), own);
+        let reader = builder.with_projection(mask).build().map_err(|e| failed(&e))?;
+        let schema = reader.schema();
+        let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|e| failed(&e))?;
+        concat_batches(&schema, &batches).map_err(|e| failed(&e))
+    }
+
+    fn frame(&self, wanted: &[(PlSmallStr, DataType)]) -> PolarsResult<DataFrame> {
+        let batch = self.read(wanted)?;
+        let rows = batch.num_rows();
         let mut columns = Vec::with_capacity(wanted.len());
         for (name, data_type) in wanted {
             columns.push(match (batch.column_by_name(name), self.stamped(name, rows)) {
@@ -241,7 +263,7 @@ impl AnonymousScan for PublishedTable {
         };
         let mut all: Option<DataFrame> = None;
         for part in &self.parts {
-            let rows = part.rows(&columns)?;
+            let rows = part.frame(&columns)?;
             match &mut all {
                 None => all = Some(rows),
                 Some(all) => {

@@ -21,6 +21,7 @@ mod laws;
 mod memory;
 mod proof;
 mod published;
+mod query;
 mod repeats;
 mod reports;
 mod same_answer;
