@@ -10,6 +10,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use polars::error::{PolarsWarning, set_warning_function};
 use serde_json::Value;
 
 use super::args::{Global, QueryArgs, QueryFormat};
@@ -35,6 +36,7 @@ pub fn run(args: &QueryArgs, global: &Global) -> Result<(), Failure> {
     let place = run_of(args.run.as_deref(), &args.config, &runtime.io)?;
     let library = Library::of(&place)?;
     let Some(statement) = statement else { return list(&library.listing()?, format) };
+    set_warning_function(warn);
     let made = library.made(&statement);
     let made = made_of(args, &place, library.manifest(), made, (&runtime, global))?;
     let answer = library.answer(&statement, &parameters, &made)?.batch;
@@ -48,6 +50,14 @@ pub fn run(args: &QueryArgs, global: &Global) -> Result<(), Failure> {
         terminal::plain(&format!("{} {word}, run {}", number(rows), library.run_id()));
     }
     Ok(())
+}
+
+/// What the engine has to say. That it will read something otherwise in a version of its own to come is nothing
+/// to who asks.
+fn warn(text: &str, kind: PolarsWarning) {
+    if !matches!(kind, PolarsWarning::Deprecation) {
+        terminal::plain(text);
+    }
 }
 
 /// Rows that no run publishes, from the ledger and the registry of the configuration.

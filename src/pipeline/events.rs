@@ -18,8 +18,14 @@ use crate::query::{EVENTS, made_columns};
 use crate::scan::Progress;
 use crate::store::Io;
 
-/// Bytes that an event may take: here, as a row of the table, and as the engine holds it.
-const EVENT_BYTES: u64 = 768;
+/// Bytes that an event takes here, while it is collected and sorted.
+const EVENT_BYTES: u64 = 256;
+
+/// Bytes that its row takes as well, of the table and as the engine holds it, texts apart.
+const ROW_BYTES: u64 = 512;
+
+/// How often its texts are held: in the table, by the engine, and in an answer.
+const COPIES: u64 = 3;
 
 /// The events of the run with this identity. Only the ledger is read.
 ///
@@ -45,17 +51,47 @@ pub fn events(
     let few = RunPlan { groups_limit: Some(0), ..plan.clone() };
     let opened = Opened::open(&few, &prepared, &ledger, &filled, progress)?;
     let settings = opened.settings(&few, &prepared, progress);
-    let most = usize::try_from(plan.memory_limit / EVENT_BYTES).unwrap_or(usize::MAX);
-    let found = exposure::events(&opened.rows, &settings, most)?;
-    let found = found.ok_or_else(|| {
+    let too_many = |events: &str| {
         let limit = plan.memory_limit.div_ceil(1_000_000);
         Error::argument(
             format!("events of run {run_id}"),
-            format!("there are more than {most}, and no more fit into the memory limit of {limit} MB\ngive more with --memory-limit, or ask the tables of the run"),
+            format!(
+                "there are {events}, and they do not fit into the memory limit of {limit} MB\ngive more with --memory-limit, or ask the tables of the run"
+            ),
         )
-    })?;
-    table(&found, &prepared, &filled)
+    };
+    let most = plan.memory_limit / (EVENT_BYTES + ROW_BYTES);
+    let found =
+        exposure::events(&opened.rows, &settings, usize::try_from(most).unwrap_or(usize::MAX))?;
+    let found = found.ok_or_else(|| too_many(&format!("more than {most}")))?;
+    let rows = sorted(&found, &prepared, &filled);
+    let texts: u64 = rows.iter().map(|row| texts_of(row, &found, &prepared)).sum();
+    let count = rows.len() as u64;
+    if count * (EVENT_BYTES + ROW_BYTES) + COPIES * texts > plan.memory_limit {
+        let megabytes = texts.div_ceil(1_000_000);
+        return Err(too_many(&format!("{count} with {megabytes} MB of texts")));
+    }
+    table(&rows, &found, &prepared)
         .map_err(|e| Error::argument(format!("events of run {run_id}"), e.to_string()))
+}
+
+/// Bytes of a row's texts.
+fn texts_of((event, app, place): &Sorted<'_>, found: &Events, prepared: &Prepared<'_>) -> u64 {
+    let joined = |texts: &[String]| texts.iter().map(|text| text.len() + 1).sum::<usize>();
+    let of_app = app.and_then(|app| prepared.registry.apps.get(app)).map_or(0, |app| {
+        let texts = [&app.name, &app.developer_id];
+        texts.into_iter().flatten().map(String::len).sum()
+    });
+    let (source, file, _) = place;
+    let bytes = app.map_or(0, str::len)
+        + of_app
+        + found.scopes.get(&event.leaf).map_or(0, |scopes| joined(scopes))
+        + held(event, found).map_or(0, joined)
+        + event.group.and_then(|group| found.groups.get(&group)).map_or(0, String::len)
+        + source.len()
+        + file.map_or(0, str::len);
+    // Key and outcome.
+    bytes as u64 + 40
 }
 
 /// An event with what it is sorted by: all that it shows, so that equal rows alone may change places.
@@ -71,17 +107,20 @@ fn key<'a>((event, app, place): &Sorted<'a>, found: &'a Events) -> impl Ord + us
     ((at, *app, person), (group, set, outcome, weight), *place)
 }
 
+fn sorted<'a>(found: &'a Events, prepared: &'a Prepared<'_>, filled: &[Filled]) -> Vec<Sorted<'a>> {
+    let row = |event: &'a Event| {
+        (event, found.names.apps.name(event.app), place(event, prepared, filled))
+    };
+    let mut rows: Vec<Sorted<'_>> = found.rows.iter().map(row).collect();
+    rows.sort_unstable_by(|a, b| key(a, found).cmp(&key(b, found)));
+    rows
+}
+
 fn table(
+    rows: &[Sorted<'_>],
     found: &Events,
     prepared: &Prepared<'_>,
-    filled: &[Filled],
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let mut rows: Vec<Sorted<'_>> = found
-        .rows
-        .iter()
-        .map(|event| (event, found.names.apps.name(event.app), place(event, prepared, filled)))
-        .collect();
-    rows.sort_unstable_by(|a, b| key(a, found).cmp(&key(b, found)));
     let app = |id: Option<&str>| id.and_then(|id| prepared.registry.apps.get(id));
     let text = |of: &dyn Fn(&Sorted<'_>) -> Option<String>| -> ArrayRef {
         Arc::new(StringArray::from_iter(rows.iter().map(of)))
@@ -96,7 +135,7 @@ fn table(
             developer.map(|developer| escaped(developer).into_owned())
         }),
         text(&|(event, ..)| found.scopes.get(&event.leaf).map(|scopes| scopes.join(";"))),
-        text(&|(event, ..)| held(event, found)),
+        text(&|(event, ..)| held(event, found).map(|scopes| scopes.join(";"))),
         text(&|(event, ..)| Some(event.outcome.name().to_string())),
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|(event, ..)| event.weight))),
         text(&|(event, ..)| event.person.map(shown)),
@@ -114,9 +153,9 @@ fn shown(key: Key) -> String {
 
 /// Scopes of the registry that the token carried, whether they were exercised or not, restricted by then or
 /// later.
-fn held(event: &Event, found: &Events) -> Option<String> {
+fn held<'a>(event: &Event, found: &'a Events) -> Option<&'a [String]> {
     let set = usize::try_from(event.set).ok()?;
-    found.names.sets.sets().get(set).map(|set| set.scopes.join(";"))
+    found.names.sets.sets().get(set).map(|set| set.scopes.as_slice())
 }
 
 fn place<'a>(event: &Event, prepared: &'a Prepared<'_>, filled: &[Filled]) -> Place<'a> {

@@ -93,7 +93,7 @@ fn events_are_what_the_figures_are_counted_from() {
         story["people_observed"].as_i64().unwrap()
     );
     assert_eq!(
-        count("COUNT(*)", "person IS NOT NULL OR group_id IS NOT NULL"),
+        count("COUNT(*)", "(person IS NOT NULL OR group_id IS NOT NULL)"),
         story["requests_that_name_somebody"].as_i64().unwrap()
     );
     assert_eq!(

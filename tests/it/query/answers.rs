@@ -55,7 +55,8 @@ fn all_runs_has_every_run_with_the_earliest_first() {
 fn the_same_rows_come_in_the_same_order_without_an_order_by() {
     let lake = Lake::standard();
     lake.publishes(&[]);
-    // Grouped, joined, distinct and united: in the order in which the table has the rows.
+    // Grouped, joined, distinct and united: in the order in which the table has the rows, which has scope
+    // after scope.
     let sql = "WITH used AS (
             SELECT app_id, SUM(requests_allowed) AS requests FROM app_scope_exposure
             WHERE grain = 'scope_app' GROUP BY app_id
@@ -65,8 +66,8 @@ fn the_same_rows_come_in_the_same_order_without_an_order_by() {
         UNION ALL SELECT '(all)' AS app_id, SUM(requests) AS requests, NULL AS app_name FROM used";
     let expected = "app_id,requests,app_name
 app-1,4,Planner
-app-2,2,Mailer
 app-3,0,Viewer
+app-2,2,Mailer
 (all),6,
 ";
     for _ in 0..4 {

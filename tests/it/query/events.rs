@@ -71,18 +71,21 @@ fn events_of_another_run_are_refused_and_not_shown_for_those_of_this_one() {
 #[test]
 fn events_that_do_not_fit_are_refused_with_the_limit() {
     let lake = Lake::empty();
-    let calls: Vec<Call> = (0..100_000).map(|i| call("2019-07-01T08:00:00Z", "app-1", i)).collect();
+    let calls: Vec<Call> = (0..200_000).map(|i| call("2019-07-01T08:00:00Z", "app-1", i)).collect();
     lake.log("logs/dt=2019-07-01/part-0.parquet", &calls);
     lake.publishes(&[]);
     let sql = "SELECT COUNT(*) AS n FROM events";
-    ask(&lake, &[sql, "--memory-limit", "64MB"]).fails(
+    ask(&lake, &[sql, "--memory-limit", "144MB"]).fails(
         1,
         &[
-            "there are more than 83333, and no more fit into the memory limit of 64 MB",
+            "there are more than 187500, and they do not fit into the memory limit of 144 MB",
             "--memory-limit",
         ],
     );
-    assert_eq!(answer(&lake, &[sql, "--memory-limit", "256MB"]), "n\n100000\n");
+    // 768 bytes each, and three times their texts.
+    ask(&lake, &[sql, "--memory-limit", "180MB"])
+        .fails(1, &["there are 200000 with 24 MB of texts", "memory limit of 180 MB"]);
+    assert_eq!(answer(&lake, &[sql, "--memory-limit", "512MB"]), "n\n200000\n");
 }
 
 #[test]
@@ -101,4 +104,41 @@ fn the_same_events_come_in_the_same_order_whichever_packs_hold_them() {
     again.log(second.0, &second.1);
     again.publishes(&[]);
     assert_eq!(answer(&again, &[sql]), once);
+}
+
+#[test]
+fn files_of_the_registry_are_tables_as_the_run_read_them() {
+    let lake = Lake::with_standing();
+    lake.publishes(&[]);
+    for (table, file) in [
+        ("scopes", "scopes.csv"),
+        ("apps", "apps.csv"),
+        ("grants", "grants.csv"),
+        ("brownouts", "brownouts.csv"),
+        ("attestations", "attestations.csv"),
+    ] {
+        let rows = answer(&lake, &[&format!("SELECT * FROM registry.{table}")]);
+        let text = std::fs::read_to_string(lake.path(file)).unwrap();
+        assert_eq!(rows.lines().count(), text.lines().count(), "{table}\n{rows}\n{text}");
+    }
+    let sql = "SELECT s.scope, s.restricted_at, s.data_fields, a.app_name
+        FROM registry.scopes s CROSS JOIN registry.apps a WHERE a.app_id = 'app-3'";
+    let expected = "scope,restricted_at,data_fields,app_name
+read_members,2019-06-01T00:00:00Z,name;email,Viewer
+write_posts,2019-07-01T00:00:00Z,posts,Viewer
+";
+    assert_eq!(answer(&lake, &[sql]), expected);
+    // What the run did not read is not shown as if it had.
+    lake.edit("scopes.csv", "2019-06-01", "2019-06-02");
+    ask(&lake, &[sql])
+        .fails(1, &["registry.scopes of run 20190901T000000Z-", "SHA-256 is another"]);
+    ask(&Lake::standard(), &["SELECT * FROM registry.apps"]).fails(1, &["out"]);
+}
+
+#[test]
+fn a_file_that_the_configuration_does_not_have_is_no_empty_table() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    ask(&lake, &["SELECT * FROM registry.grants"])
+        .fails(1, &["registry.grants of run", "the configuration has no registry.grants"]);
 }
