@@ -110,3 +110,28 @@ fn events_are_what_the_figures_are_counted_from() {
         WHERE grain = 'scope_app' AND requests_allowed > 0";
     assert_eq!(sample.answer(again, &[]), sample.answer(all, &[]));
 }
+
+#[test]
+fn groups_come_in_the_order_in_which_their_first_rows_do() {
+    let sample = Sample::published();
+    let first = |rows: &str| {
+        let mut met = Vec::new();
+        for person in rows.lines().map(|line| line.split(',').next().unwrap().to_string()) {
+            if !met.contains(&person) {
+                met.push(person);
+            }
+        }
+        met
+    };
+    let met = first(&sample.answer("SELECT person FROM events", &[]));
+    assert!(met.len() > 400, "{}", met.len());
+    let grouped = "SELECT person, COUNT(*) AS n FROM events GROUP BY person";
+    assert_eq!(first(&sample.answer(grouped, &[])), met);
+    let distinct = "SELECT person FROM events UNION SELECT person FROM events";
+    assert_eq!(first(&sample.answer(distinct, &[])), met);
+    let joined = "SELECT e.person, f.app_id FROM events e LEFT JOIN
+        (SELECT person, MIN(app_id) AS app_id FROM events GROUP BY person) f ON e.person = f.person";
+    assert_eq!(first(&sample.answer(joined, &[])), met);
+    let sorted = "SELECT person FROM events ORDER BY weight";
+    assert_eq!(first(&sample.answer(sorted, &[])), met);
+}
