@@ -116,7 +116,9 @@ fn groups_come_in_the_order_in_which_their_first_rows_do() {
     let sample = Sample::published();
     let first = |rows: &str| {
         let mut met = Vec::new();
-        for person in rows.lines().map(|line| line.split(',').next().unwrap().to_string()) {
+        // Nothing, alone in a line, is written as "".
+        let people = rows.lines().map(|line| line.split(',').next().unwrap().replace('"', ""));
+        for person in people {
             if !met.contains(&person) {
                 met.push(person);
             }
