@@ -81,15 +81,15 @@ mod tests {
 
     #[test]
     fn columns_stand_below_each_other_and_nothing_acts_on_a_terminal() {
-        let table = "app                 requests\nPlan[U+001B][2Jner          7\n-                        1234\n";
+        let table = "app                 requests\nPlan[U+001B][2Jner         7\n-                       1234\n";
         assert_eq!(shown(None), table);
-        assert_eq!(shown(Some(29)), table);
+        assert_eq!(shown(Some(28)), table);
     }
 
     #[test]
     fn what_is_wider_than_the_terminal_is_shown_row_by_row_and_not_cut() {
         assert_eq!(
-            shown(Some(28)),
+            shown(Some(27)),
             "row 1\n  app       Plan[U+001B][2Jner\n  requests  7\n\nrow 2\n  app       -\n  requests  1234\n"
         );
     }
