@@ -9,6 +9,7 @@ use crate::impact::ImpactError;
 use crate::ledger::LedgerError;
 use crate::people::PeopleError;
 use crate::publish::PublishError;
+use crate::query::QueryError;
 use crate::registry::RegistryError;
 use crate::report::ReportError;
 use crate::sample::SampleError;
@@ -43,6 +44,8 @@ pub enum Error {
     Publish(#[from] PublishError),
     #[error("{0}")]
     Verify(#[from] VerifyError),
+    #[error("{0}")]
+    Query(#[from] QueryError),
     #[error("{0}")]
     Unexplained(#[from] Unexplained),
     #[error("{0}")]
@@ -182,16 +185,21 @@ impl Error {
             Self::Full { .. } => ExitCode::Transient,
             Self::Publish(PublishError::Damaged { .. }) => ExitCode::Input,
             Self::Publish(_) => ExitCode::User,
-            Self::Verify(VerifyError::Store(e) | VerifyError::Publish(PublishError::Store(e))) => {
-                of_store(e.kind)
-            }
-            Self::Verify(VerifyError::NoRun { .. } | VerifyError::User { .. }) => ExitCode::User,
-            Self::Verify(_) => ExitCode::Input,
+            Self::Verify(e) | Self::Query(QueryError::Run(e)) => of_verify(e),
+            Self::Query(_) => ExitCode::User,
             Self::Rejected { .. } | Self::Unexplained(Unexplained::NoCause { .. }) => {
                 ExitCode::Input
             }
             Self::Unexplained(_) => ExitCode::Bug,
         }
+    }
+}
+
+fn of_verify(error: &VerifyError) -> ExitCode {
+    match error {
+        VerifyError::Store(e) | VerifyError::Publish(PublishError::Store(e)) => of_store(e.kind),
+        VerifyError::NoRun { .. } | VerifyError::User { .. } => ExitCode::User,
+        _ => ExitCode::Input,
     }
 }
 

@@ -28,6 +28,8 @@ pub mod changes;
 
 pub mod verify;
 
+pub mod query;
+
 pub mod pipeline;
 
 pub mod cli;

@@ -94,6 +94,44 @@ Exit codes: 0 shown, 1 what was asked for is not there or not supported, 2 usage
 changed, are damaged or not as the table says, 4 storage, network or no space (try again).")]
     Inspect(InspectArgs),
 
+    /// Ask the tables of a run in SQL; only reads.
+    #[command(after_help = "Examples:
+  afterscope query \"SELECT scope, subjects_observed FROM scope_summary\"
+  afterscope query --list
+  afterscope query --run out/runs/20191106T000000Z-553b66c562e7 \"SELECT * FROM findings\" --format csv
+  afterscope query --param app=1140000000007 \\
+    'SELECT day, requests_allowed FROM daily_timeline WHERE app_id = $app' --output days.parquet
+  afterscope query \"SELECT as_of, scope, subjects_observed FROM all_runs.scope_summary\"
+  afterscope query --param app=1140000000007 \\
+    'SELECT at, scopes, group_id FROM events WHERE app_id = $app ORDER BY at'
+  afterscope query --file question.sql --param from:date=2019-09-01
+  echo 'SELECT * FROM coverage' | afterscope query - --format ndjson
+
+The language is the SQL of Polars. Times are UTC. all_runs.TABLE has the rows of every run of the
+output, with run_id and as_of in front; events has the events that the run's figures are counted from,
+read from the ledger of the configuration. A value is text unless its name says otherwise:
+NAME:int=5, NAME:number=0.5, NAME:date=2019-11-06, NAME:time=2019-11-06T00:00:00Z, NAME:bool=true.
+
+In CSV a text that a spreadsheet would evaluate has a ' in front. Exit codes: 0 answered, 1 no such run,
+table, column or parameter, or a statement that does not only read, 3 a run that was changed.
+docs/analysts.md has ten questions.")]
+    Query(QueryArgs),
+
+    /// List the runs that were published, the newest first.
+    #[command(after_help = "Examples:
+  afterscope runs --config afterscope.toml
+  afterscope runs --output s3://reports/out/ --format json | jq '.[0].run_id'")]
+    Runs(RunsArgs),
+
+    /// Show the short answer of a run, as it was shown when the run ended.
+    #[command(after_help = "Examples:
+  afterscope show --config afterscope.toml      the latest
+  afterscope show 20191106T000000Z-553b66c562e7
+  afterscope show out
+
+The last line on stdout is one line of JSON; all else goes to stderr.")]
+    Show(ShowArgs),
+
     /// Ask what enforcing a scope from another day on would have meant: who would break, whom it would
     /// have spared. Publishes nothing.
     #[command(after_help = "Examples:
@@ -427,6 +465,82 @@ pub struct InspectArgs {
     /// Print JSON instead of text.
     #[arg(long, conflicts_with = "rows")]
     pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct QueryArgs {
+    /// The statement; - reads it from standard input.
+    #[arg(required_unless_present_any = ["file", "list"], conflicts_with_all = ["file", "list"])]
+    pub statement: Option<String>,
+    /// Read the statement from this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "list")]
+    pub file: Option<PathBuf>,
+    /// The configuration whose output is asked.
+    #[arg(long, short, default_value = "afterscope.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// The run: its folder or address, an output, which means its latest run, or the id of a run of the
+    /// configuration's output. Default: the latest of the configuration's output.
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// The value of $NAME (or :NAME) in the statement; may be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE", conflicts_with = "list")]
+    pub parameters: Vec<String>,
+    /// As what rows are written. Default: by the ending of --output; a table on standard output.
+    #[arg(long, value_enum)]
+    pub format: Option<QueryFormat>,
+    /// The local file that rows are written to, over an older one. Default: standard output.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "list")]
+    pub output: Option<PathBuf>,
+    /// Memory for the rows of `events`: 512MB, 4GiB. Default: a quarter of the machine.
+    #[arg(long, value_name = "BYTES")]
+    pub memory_limit: Option<String>,
+    /// List tables and their columns, with types, units and meaning.
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// As what the rows of an answer are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum QueryFormat {
+    /// Aligned columns; a block for each row where the terminal is narrower.
+    Table,
+    /// One line a row; cells as in the tables of a run.
+    Csv,
+    /// One array of objects.
+    Json,
+    /// One object a line.
+    Ndjson,
+    /// All types as they are.
+    Parquet,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunsArgs {
+    /// The configuration whose output is looked at.
+    #[arg(long, short, default_value = "afterscope.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// The output, instead of that of a configuration: a path or an address.
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    pub output: Option<String>,
+    /// A table or JSON.
+    #[arg(long, value_enum, default_value_t = RunsFormat::Table)]
+    pub format: RunsFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunsFormat {
+    Table,
+    Json,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ShowArgs {
+    /// The run: its folder or address, an output, which means its latest run, or the id of a run of the
+    /// configuration's output. Default: the latest of the configuration's output.
+    pub run: Option<String>,
+    /// The configuration whose output is looked at.
+    #[arg(long, short, default_value = "afterscope.toml", value_name = "FILE")]
+    pub config: PathBuf,
 }
 
 /// How many rows are written.

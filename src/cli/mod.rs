@@ -4,18 +4,22 @@ mod args;
 mod diff;
 mod evidence;
 mod explain;
+mod grid;
 mod inspect;
 mod notification_list;
 mod plan;
 mod progress;
+mod query;
 mod reference;
 mod run;
+mod runs;
 mod sample;
 mod schema;
 mod state;
 mod terminal;
 mod verify;
 mod what_if;
+mod which;
 
 use std::io::Write;
 
@@ -45,6 +49,9 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::NotificationList(args) => notification_list::run(args, &cli.global),
         Command::Inspect(args) => inspect::run(args, &cli.global),
+        Command::Query(args) => query::run(args, &cli.global),
+        Command::Runs(args) => runs::list(args, &cli.global),
+        Command::Show(args) => runs::show(args, &cli.global),
         Command::WhatIf(args) => what_if::run(args, &cli.global),
         Command::Sample(args) => sample::run(args),
         Command::Schema(args) => schema::run(args),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::args::{Global, JobArgs, LogFormat, RunArgs};
@@ -115,7 +116,8 @@ fn worked(
     })?;
     metrics.summary = Some(summary.clone());
     if !global.quiet && global.log_format == LogFormat::Text {
-        findings(plan, &runtime.io, &summary)?;
+        let publisher = Publisher::look(plan.output.open(&runtime.io)?);
+        findings(&summary, |file| Ok(publisher.table(&summary.run_id, file)?))?;
     }
     traffic(&runtime.io, global);
     if global.verbose > 0 {
@@ -253,8 +255,8 @@ pub fn watched<T>(
 }
 
 /// Says what changed since the report that the run follows.
-fn changes(publisher: &Publisher, summary: &Summary) -> Result<(), Failure> {
-    let Some(bytes) = publisher.table(&summary.run_id, "change_log.csv")? else { return Ok(()) };
+fn changes(file: impl Fn(&str) -> Result<Option<Bytes>, Failure>) -> Result<(), Failure> {
+    let Some(bytes) = file("change_log.csv")? else { return Ok(()) };
     let mut reader = csv::Reader::from_reader(bytes.as_ref());
     let headers = reader.headers().cloned().unwrap_or_default();
     let Some(at) = headers.iter().position(|h| h == "reason") else { return Ok(()) };
@@ -288,10 +290,12 @@ const FINDINGS: [(&str, &str); 11] = [
 /// Scopes that the short table shows.
 const SHOWN: usize = 25;
 
-/// Shows what was found, and where the tables lie.
-fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
-    let publisher = Publisher::look(plan.output.open(io)?);
-    let Some(bytes) = publisher.table(&summary.run_id, "scope_summary.csv")? else { return Ok(()) };
+/// Shows what was found, and where the tables lie. `file` reads one of the run's tables.
+pub fn findings(
+    summary: &Summary,
+    file: impl Fn(&str) -> Result<Option<Bytes>, Failure>,
+) -> Result<(), Failure> {
+    let Some(bytes) = file("scope_summary.csv")? else { return Ok(()) };
     let mut reader = csv::Reader::from_reader(bytes.as_ref());
     let headers = reader.headers().cloned().unwrap_or_default();
     let at: Vec<Option<usize>> =
@@ -329,7 +333,7 @@ fn findings(plan: &RunPlan, io: &Io, summary: &Summary) -> Result<(), Failure> {
     if more > 0 {
         terminal::plain(&format!("and {more} more scopes in scope_summary"));
     }
-    changes(&publisher, summary)?;
+    changes(file)?;
     let (verdict, again) =
         (&summary.verdict, if summary.reused { ", published before" } else { "" });
     terminal::plain(&format!("{verdict}{again}: {}", summary.tables));

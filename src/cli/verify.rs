@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::args::{Global, LogFormat, VerifyArgs};
 use super::run::{Runtime, watched};
 use super::terminal::{self, bytes, number};
+use super::which::as_then;
 use super::{Failure, print_line};
 use crate::config::{self, Overrides, raw};
 use crate::error::Error;
 use crate::pipeline;
-use crate::publish::{Manifest, merkle};
+use crate::publish::Manifest;
 use crate::signature::PublicKey;
 use crate::store::{Io, StoreUrl};
 use crate::verify::{self, Demands, Evidence, Place, Proven, Report, VerifyError};
@@ -52,18 +51,7 @@ fn recompute(
     global: &Global,
 ) -> Result<(), Failure> {
     let config = args.config.clone().unwrap_or_default();
-    let option = |name: &str, default: bool| {
-        let found = manifest.details.pointer(&format!("/options/{name}"));
-        found.and_then(Value::as_bool).unwrap_or(default)
-    };
-    let overrides = Overrides {
-        as_of: merkle::as_of(&manifest.details).to_string(),
-        allow_incomplete: option("allow_incomplete", false),
-        no_pruning: !option("pruning", true),
-        // What it followed stands in the manifest.
-        follows: Some("none".into()),
-        ..args.overrides()
-    };
+    let overrides = as_then(manifest, args.overrides());
     let folder = config::load(&config, &overrides)?.temp_dir.unwrap_or_else(std::env::temp_dir);
     let made = tempfile::Builder::new().prefix("afterscope-").tempdir_in(&folder);
     let temp = made.map_err(|e| {

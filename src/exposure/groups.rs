@@ -598,7 +598,13 @@ impl<'a> GroupCounter<'a> {
 }
 
 /// Writes a group's own id, from its key or from the text that the ledger keeps.
-fn own_id(keyer: &Keyer, key: Key, id: Option<&[u8]>, kind: Option<IdKind>, out: &mut String) {
+pub(super) fn own_id(
+    keyer: &Keyer,
+    key: Key,
+    id: Option<&[u8]>,
+    kind: Option<IdKind>,
+    out: &mut String,
+) {
     if let Some(id) = id {
         let mut bytes = id.to_vec();
         keyer.veil(key, &mut bytes);

@@ -3,6 +3,7 @@
 mod cells;
 mod counter;
 mod distinct;
+mod events;
 mod groups;
 mod held;
 mod home;
@@ -39,6 +40,7 @@ use crate::sorter::{SortError, Sorted, Sorter, partition_keys};
 use crate::threads::in_threads;
 
 pub use cells::{CellKey, Grain, Window};
+pub use events::{Event, Events, events};
 pub use groups::{GroupRow, RestGroups};
 pub use people_list::{Choice, Entry, Facts, Listing, list_people};
 pub use reach::{NOWHERE, PeopleOf, Residents};

@@ -64,7 +64,7 @@ impl Shape {
             }
             match partitions.iter().find(|partition| partition.name == field.name) {
                 Some(found) => self.of_partition(found, field, rows),
-                None => absent(field, batch.schema_ref().fields(), rows),
+                None => absent(field, rows),
             }
         };
         let columns: Result<Vec<ArrayRef>, String> = self
@@ -109,12 +109,8 @@ fn entries(key: &TableField, value: &TableField) -> DataType {
     DataType::Struct(Fields::from(vec![key, arrow_field(value)]))
 }
 
-/// What the rows of a file with these fields have, which is older than the column.
-fn absent(field: &TableField, fields: &Fields, rows: usize) -> Result<ArrayRef, ArrowError> {
-    if let Some(name) = field.in_another_case(fields) {
-        let what = format!("unsupported: it stands in the file as `{name}`, in other letters");
-        return Err(ArrowError::SchemaError(what));
-    }
+/// What the rows of a file have that is older than the column.
+fn absent(field: &TableField, rows: usize) -> Result<ArrayRef, ArrowError> {
     match &field.default {
         Some(default) => constant(default, Some(&field.data_type), rows),
         None => Ok(new_null_array(&arrow_type(field), rows)),
@@ -127,7 +123,7 @@ fn of_type(array: &ArrayRef, of: &TableField) -> Result<ArrayRef, ArrowError> {
             let own = array.as_struct();
             let columns = parts.iter().map(|part| match part_of(part, file, own.columns()) {
                 Some(array) => of_type(array, part),
-                None => absent(part, file, own.len()),
+                None => absent(part, own.len()),
             });
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
             let fields: Fields = parts.iter().map(arrow_field).collect();

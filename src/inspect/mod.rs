@@ -318,6 +318,12 @@ impl Inspected {
                     return Err(ScanError::Interrupted.into());
                 }
                 let done = file.read::<Error>(group, |rows| {
+                    let fields = rows.schema_ref().fields();
+                    let mut named = self.shape.fields.iter().map(|f| f.in_another_case(fields));
+                    if let Some(what) = named.find_map(|what| what) {
+                        let file = file.shown().to_string();
+                        return Err(ScanError::Unsupported { file, what }.into());
+                    }
                     let rows = self.shape.conform(&rows, &of.partitions);
                     let rows = rows.map_err(|reason| ScanError::Damaged {
                         file: file.shown().to_string(),

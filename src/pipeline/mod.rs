@@ -2,6 +2,7 @@
 
 mod account;
 mod count;
+mod events;
 mod evidence;
 mod explain;
 mod fill;
@@ -14,6 +15,7 @@ mod outlook;
 mod people;
 mod prepare;
 mod recompute;
+mod registry_tables;
 mod reports;
 mod tables;
 mod what_if;
@@ -40,6 +42,7 @@ use follow::{Between, Followed, between, log_of, prepare_following};
 use prepare::Prepared;
 use tables::tables;
 
+pub use events::events;
 pub use explain::{
     EXPLAINED, EventSums, Explainable, Explained, FileShare, RowSums, Sums, explain,
 };
@@ -48,6 +51,7 @@ pub use name_people::Reread;
 pub use notification_list::{ListRequest, ListSummary, notification_list};
 pub use outlook::{Outlook, SourceOutlook, Unused, outlook, unused_packs};
 pub use recompute::recompute;
+pub use registry_tables::registry_table;
 pub use what_if::{Answer, BrokenApp, Figures, Question, what_if};
 
 /// A source whose files are about to be read.

@@ -147,12 +147,7 @@ impl FileShape<'_> {
         }
         match (way, plan.missing) {
             (Some(way), _) => match self.in_another_case(&way) {
-                Some(name) => Err(ScanError::Unsupported {
-                    file: self.file.to_string(),
-                    what: format!(
-                        "the table's column `{path}` stands there as `{name}`, in other letters, which some engines read as the column and others as none"
-                    ),
-                }),
+                Some(what) => Err(ScanError::Unsupported { file: self.file.to_string(), what }),
                 None => Ok((self.absent(path, &way)?, Vec::new())),
             },
             (None, Missing::Null) => Ok((null(), Vec::new())),
@@ -160,8 +155,8 @@ impl FileShape<'_> {
         }
     }
 
-    /// What the file calls the first field on the way that it has in other letters alone.
-    fn in_another_case(&self, way: &[&TableField]) -> Option<&str> {
+    /// What is wrong where the file has the first missing field on the way in other letters.
+    fn in_another_case(&self, way: &[&TableField]) -> Option<String> {
         let mut fields = self.schema.fields();
         for step in way {
             match step.find(fields).map(|field| field.data_type()) {

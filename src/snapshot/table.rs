@@ -189,16 +189,20 @@ impl TableField {
         numbered.or_else(named)
     }
 
-    /// The name of a field that it is called by but for the case of letters, where no field holds it. Some engines
-    /// take that for the column and others do not: whether the file holds it is not known.
-    pub fn in_another_case<'a>(&self, fields: &'a Fields) -> Option<&'a str> {
-        if self.find(fields).is_some() {
-            return None;
+    /// What is wrong where no field holds it, but one of it, or of its parts, is called so but for the case of
+    /// letters: whether the file holds it is not known.
+    pub fn in_another_case(&self, fields: &Fields) -> Option<String> {
+        if let Some(found) = self.find(fields) {
+            let DataType::Struct(parts) = found.data_type() else { return None };
+            return self.children.iter().find_map(|part| part.in_another_case(parts));
         }
         let names: Vec<String> = self.physical.iter().map(|name| name.to_lowercase()).collect();
-        let unnumbered = fields.iter().filter(|field| field_id(field).is_none());
-        let mut unnumbered = unnumbered.map(|field| field.name().as_str());
-        unnumbered.find(|name| names.contains(&name.to_lowercase()))
+        let mut unnumbered = fields.iter().filter(|field| field_id(field).is_none());
+        let found = unnumbered.find(|field| names.contains(&field.name().to_lowercase()))?;
+        let (own, name) = (&self.name, found.name());
+        Some(format!(
+            "the table's column `{own}` stands there as `{name}`, in other letters, which some engines read as the column and others as none"
+        ))
     }
 
     pub(super) fn as_json(&self) -> Value {

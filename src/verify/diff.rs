@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array, AsArray};
 use serde::Serialize;
 
-use super::check::read;
 use super::{Place, VerifyError};
 use crate::changes::{Change, Difference, about_changes, compare, differences, only_one};
 use crate::impact::{self, CHANGE_LOG, Table};
-use crate::publish::{MANIFEST, Manifest, sha256};
+use crate::publish::Manifest;
 
 /// The answer.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -41,7 +40,7 @@ impl RunDiff {
 /// # Errors
 /// Storage failures; [`VerifyError::Differs`] where a run is not what its manifest says.
 pub fn diff(old: &Place, new: &Place, only: Option<&str>) -> Result<RunDiff, VerifyError> {
-    let (before, after) = (manifest(old)?, manifest(new)?);
+    let (before, after) = (old.manifest()?, new.manifest()?);
     let mut found = RunDiff {
         old_run: before.run_id.clone(),
         new_run: after.run_id.clone(),
@@ -109,22 +108,8 @@ fn reasons(log: &Table) -> BTreeMap<(String, Option<String>, String), String> {
     found
 }
 
-fn manifest(place: &Place) -> Result<Manifest, VerifyError> {
-    let shown = place.shown(MANIFEST);
-    let bytes =
-        read(place, MANIFEST)?.ok_or(VerifyError::Differs(format!("{shown} is missing")))?;
-    Manifest::parse(&bytes)
-        .map_err(|reason| VerifyError::Differs(format!("{shown} was changed: {reason}")))
-}
-
 /// A table, if its hash holds.
 fn table(place: &Place, manifest: &Manifest, name: &str) -> Result<Table, VerifyError> {
-    let path = format!("tables/{name}.parquet");
-    let changed = || VerifyError::Differs(format!("{} was changed or is gone", place.shown(&path)));
-    let bytes = read(place, &path)?.ok_or_else(changed)?;
-    let stated = manifest.outputs.iter().find(|output| output.path == path);
-    if stated.is_none_or(|output| output.sha256 != sha256(&bytes)) {
-        return Err(changed());
-    }
+    let bytes = place.output(manifest, &format!("tables/{name}.parquet"))?;
     Ok(Table::read_back(name, bytes)?)
 }

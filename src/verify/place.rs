@@ -1,8 +1,11 @@
 //! Where a run lies: its folder, the whole output, or a copy of the folder somewhere else.
 
+use bytes::Bytes;
+
+use super::check::read;
 use super::{VerifyError, is_absent};
 use crate::config::is_run_id;
-use crate::publish::{MANIFEST, OWNER, POINTER, Publisher, read_latest};
+use crate::publish::{MANIFEST, Manifest, OWNER, POINTER, Publisher, read_latest, sha256};
 use crate::store::{Io, Store, StoreUrl};
 
 /// A run's folder in a store.
@@ -83,6 +86,62 @@ impl Place {
     /// The output around the run; `None` of a copy beside nothing else.
     pub fn publisher(&self) -> Option<Publisher> {
         (!self.run.is_empty()).then(|| Publisher::look(self.store.clone()))
+    }
+
+    /// A run of an output by its id.
+    ///
+    /// # Errors
+    /// Storage failures, and an output without such a run.
+    pub fn of_run(store: Store, run_id: &str) -> Result<Self, VerifyError> {
+        let place = Self { run: format!("runs/{run_id}"), store, whole: false };
+        if place.store.head(&place.path(MANIFEST))?.is_some() {
+            return Ok(place);
+        }
+        Err(VerifyError::NoRun {
+            address: place.store.shown("").trim_end_matches('/').to_string(),
+            reason: format!("has no run {run_id}\nafterscope runs lists those that it has"),
+        })
+    }
+
+    /// All runs of the output around the run, by id; `None` of a copy beside nothing else.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn runs(&self) -> Result<Option<Vec<Self>>, VerifyError> {
+        let Some(publisher) = self.publisher() else { return Ok(None) };
+        let of = |run_id: String| Self {
+            run: format!("runs/{run_id}"),
+            store: self.store.clone(),
+            whole: false,
+        };
+        Ok(Some(publisher.runs()?.into_iter().map(of).collect()))
+    }
+
+    /// The run's manifest.
+    ///
+    /// # Errors
+    /// Storage failures; [`VerifyError::Differs`] where it is gone or was changed.
+    pub fn manifest(&self) -> Result<Manifest, VerifyError> {
+        let shown = self.shown(MANIFEST);
+        let bytes =
+            read(self, MANIFEST)?.ok_or(VerifyError::Differs(format!("{shown} is missing")))?;
+        Manifest::parse(&bytes)
+            .map_err(|reason| VerifyError::Differs(format!("{shown} was changed: {reason}")))
+    }
+
+    /// A file that the manifest names, if its hash holds.
+    ///
+    /// # Errors
+    /// Storage failures; [`VerifyError::Differs`] where it is gone or was changed.
+    pub fn output(&self, manifest: &Manifest, path: &str) -> Result<Bytes, VerifyError> {
+        let changed =
+            || VerifyError::Differs(format!("{} was changed or is gone", self.shown(path)));
+        let bytes = read(self, path)?.ok_or_else(changed)?;
+        let stated = manifest.outputs.iter().find(|output| output.path == path);
+        if stated.is_none_or(|output| output.sha256 != sha256(&bytes)) {
+            return Err(changed());
+        }
+        Ok(bytes)
     }
 
     /// A path of the run's folder as a path of the store.

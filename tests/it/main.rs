@@ -22,6 +22,7 @@ mod lineage;
 mod memory;
 mod proof;
 mod published;
+mod query;
 mod repeats;
 mod reports;
 mod same_answer;

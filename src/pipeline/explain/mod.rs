@@ -136,7 +136,10 @@ fn not_traced(table: &str, columns: &[&str]) -> Result<Vec<String>, Error> {
 }
 
 /// What the ledger holds of every file.
-fn select(
+///
+/// # Errors
+/// A ledger that does not hold all of them.
+pub(super) fn select(
     plan: &RunPlan,
     io: &Io,
     prepared: &Prepared<'_>,

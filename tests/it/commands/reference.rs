@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::lake::{CONFIG, Lake};
 
-const COMMANDS: [&str; 6] = ["run", "plan", "sample", "schema", "state", "completions"];
+const COMMANDS: [&str; 9] =
+    ["run", "plan", "query", "runs", "show", "sample", "schema", "state", "completions"];
 
 #[test]
 fn help_lists_every_command_and_exit_code() {

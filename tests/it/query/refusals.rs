@@ -1,0 +1,167 @@
+//! Statements that are refused, and what is said then.
+
+use super::{answer, ask};
+use crate::lake::Lake;
+
+fn published() -> Lake {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    lake
+}
+
+#[test]
+fn a_statement_that_does_not_only_read_is_refused_by_name() {
+    let lake = published();
+    let before = lake.files();
+    for (sql, says) in [
+        ("INSERT INTO findings VALUES (1)", "INSERT does not only read"),
+        ("UPDATE findings SET scope = 'x'", "UPDATE does not only read"),
+        ("DELETE FROM findings", "DELETE does not only read"),
+        ("TRUNCATE TABLE findings", "TRUNCATE does not only read"),
+        ("DROP TABLE findings", "DROP does not only read"),
+        ("CREATE TABLE x AS SELECT * FROM findings", "CREATE does not only read"),
+        ("COPY findings TO 'x.csv'", "COPY does not only read"),
+        ("SET x = 1", "SET does not only read"),
+        ("SELECT * INTO x FROM findings", "SELECT INTO"),
+        ("WITH x AS (SELECT 1 AS a) INSERT INTO findings SELECT * FROM x", "INSERT"),
+        ("EXPLAIN DELETE FROM findings", "DELETE does not only read"),
+        ("SELECT * FROM findings; DROP TABLE findings", "there are 2 statements"),
+        ("", "it is empty"),
+        ("SHOW TABLES", "SHOW does not only read"),
+    ] {
+        ask(&lake, &[sql]).fails(1, &["the statement is refused", says]);
+    }
+    assert_eq!(lake.files(), before);
+}
+
+#[test]
+fn functions_that_read_files_are_refused_by_name() {
+    let lake = published();
+    for name in ["read_parquet", "read_csv", "read_ipc", "read_json", "glob"] {
+        let sql = format!("SELECT * FROM {name}('scopes.csv')");
+        let says = format!("{name}(…) is a function in place of a table");
+        ask(&lake, &[&sql]).fails(1, &[&says]);
+        let sql = format!("SELECT (SELECT COUNT(*) FROM {name}('scopes.csv')) FROM findings");
+        ask(&lake, &[&sql]).fails(1, &[&says]);
+    }
+    ask(&lake, &["SELECT * FROM 'scopes.csv'"]).fails(1, &["there is no table `scopes.csv`"]);
+    ask(&lake, &["TABLE findings"]).fails(1, &["cannot be read at line 1, column 1"]);
+}
+
+#[test]
+fn what_is_not_there_is_named_with_its_place_and_what_was_meant() {
+    let lake = published();
+    ask(&lake, &["SELECT *\nFROM scope_sumary"]).fails(
+        1,
+        &[
+            "line 2, column 6: there is no table `scope_sumary`; did you mean `scope_summary`?",
+            "--list",
+        ],
+    );
+    ask(&lake, &["SELECT * FROM all_runs.finding"])
+        .fails(1, &["no table `all_runs.finding`; did you mean `all_runs.findings`?"]);
+    ask(&lake, &["SELECT * FROM registry.nothing"]).fails(1, &["no table `registry.nothing`"]);
+    ask(&lake, &["SELECT scope,\n  subject_observed FROM scope_summary"]).fails(
+        1,
+        &["line 2, column 3: there is no column `subject_observed`; did you mean `subjects_observed`?"],
+    );
+    ask(&lake, &["SELECT s.scop FROM scope_summary s"])
+        .fails(1, &["column 10: there is no column `scop`; did you mean `scope`?"]);
+    ask(&lake, &["SELECT scope FROM findings WHERE"])
+        .fails(1, &["the statement cannot be read: Expected: an expression"]);
+    ask(&lake, &["SELECT 'x"]).fails(1, &["the statement cannot be read at line 1, column 8"]);
+}
+
+#[test]
+fn a_name_for_two_things_is_refused() {
+    let lake = published();
+    // The engine takes the table where the query of WITH is meant, and the last of two aliases.
+    for (sql, says) in [
+        (
+            "WITH findings AS (SELECT * FROM findings) SELECT * FROM findings",
+            "`findings`, which is that of a table",
+        ),
+        (
+            "SELECT * FROM findings JOIN all_runs.findings ON 1 = 1",
+            "`findings` is the name of two things",
+        ),
+        (
+            "SELECT * FROM (SELECT 1 AS a) x UNION ALL SELECT * FROM (SELECT 2 AS a) x",
+            "`x` is the name of two things",
+        ),
+        ("WITH x AS (SELECT 1 AS a) SELECT * FROM findings AS x", "`x` is the name of two things"),
+        (
+            "SELECT scope FROM findings f UNION ALL SELECT scope FROM coverage f",
+            "`f` is the name of two things",
+        ),
+        ("SELECT * FROM findings AS f(a, b)", "gives names to the columns of a table"),
+    ] {
+        ask(&lake, &[sql]).fails(1, &[says]);
+    }
+    let twice = "SELECT f.scope FROM findings f UNION ALL SELECT f.scope FROM findings f";
+    answer(&lake, &[twice]);
+}
+
+#[test]
+fn parameters_are_given_used_and_of_their_type() {
+    let lake = published();
+    let sql = "SELECT *\nFROM scope_summary WHERE scope = $scope";
+    ask(&lake, &[sql]).fails(1, &["line 2, column 34: the parameter `scope` has no value"]);
+    ask(&lake, &[sql, "--param", "scop=x"]).fails(1, &["did you mean `scop`?"]);
+    ask(&lake, &[sql, "--param", "scope=x", "--param", "app=y"])
+        .fails(1, &["--param app: the statement has no $app"]);
+    for (parameter, says) in [
+        ("scope", "it has no value"),
+        ("=x", "a name has letters"),
+        ("sc ope=x", "a name has letters"),
+        ("scope:number=much", "`much` is no number"),
+        ("scope:number=inf", "no number that can be compared"),
+        ("scope:int=1.5", "`1.5` is no whole number"),
+        ("scope:date=2019-13-01", "is no date"),
+        ("scope:bool=yes", "no true or false"),
+        ("scope:uuid=x", "there is no type `uuid`"),
+    ] {
+        ask(&lake, &[sql, "--param", parameter]).fails(1, &[says]);
+    }
+    ask(&lake, &[sql, "--param", "scope=x", "--param", "scope=y"]).fails(1, &["it is given twice"]);
+    ask(&lake, &["SELECT * FROM scope_summary WHERE scope = ?"]).fails(1, &["names no parameter"]);
+}
+
+#[test]
+fn a_run_that_is_not_there_is_said_so() {
+    let lake = published();
+    let sql = "SELECT * FROM findings";
+    ask(&lake, &["--run", "nowhere", sql]).fails(1, &["nowhere", "is not there"]);
+    ask(&lake, &["--run", "logs", sql]).fails(1, &["holds neither a manifest.json nor"]);
+    ask(&lake, &["--run", "20190901T000000Z-0123456789ab", sql])
+        .fails(1, &["has no run 20190901T000000Z-0123456789ab", "afterscope runs"]);
+    ask(&lake, &["--config", "other.toml", sql]).fails(1, &["other.toml"]);
+    let empty = Lake::standard();
+    ask(&empty, &[sql]).fails(1, &["out"]);
+    empty.afterscope(&["show"]).fails(1, &["out"]);
+    empty.afterscope(&["runs"]).fails(1, &["out"]);
+}
+
+#[test]
+fn a_run_that_was_changed_answers_nothing_from_what_was_changed() {
+    let lake = Lake::standard();
+    let run = lake.publishes(&[]).folder;
+    let path = run.join("findings.parquet");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    ask(&lake, &["SELECT * FROM findings"]).fails(3, &["findings.parquet was changed or is gone"]);
+    ask(&lake, &["SELECT * FROM all_runs.findings"]).fails(3, &["findings.parquet was changed"]);
+    answer(&lake, &["SELECT * FROM coverage"]);
+    let manifest = run.parent().unwrap().join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap().replacen("complete", "Complete", 1);
+    std::fs::write(&manifest, text).unwrap();
+    ask(&lake, &["SELECT * FROM coverage"]).fails(3, &["manifest.json was changed"]);
+}
+
+#[test]
+fn an_answer_of_a_type_that_no_format_has_says_what_to_do() {
+    let lake = published();
+    ask(&lake, &["SELECT last_access - first_access AS took FROM scope_summary"])
+        .fails(1, &["column `took` has type", "cast it to a text, a number or a time"]);
+}
