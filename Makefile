@@ -86,6 +86,10 @@ conformance: build $(VENV)/ready ## Write docs/conformance.md anew (AFTERSCOPE_C
 man: build ## Man pages in target/man
 	$(BIN) man $(TARGET_DIR)/man
 
+.PHONY: dist
+dist: build ## Pack the program with completions, man pages, licences and checksums into dist/
+	.ci/dist $(BIN)
+
 .PHONY: bench
 bench: build ## Time the job beside DuckDB, Polars and chDB (AFTERSCOPE_BENCH names the harness)
 	benches/side-by-side.sh $(BIN)
