@@ -18,6 +18,17 @@ pub fn in_threads<T: Send, E: Send>(
     })
 }
 
+/// Runs `work` on a thread of its own with so much stack, of which only what is used takes memory.
+///
+/// # Errors
+/// Where no such thread can be had.
+pub fn with_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(bytes).spawn_scoped(scope, work)?;
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
 /// Runs `work`; what it says when it panics. Libraries take some things for impossible that are not: a
 /// contradiction in a damaged file, a disk that is full. What was met must be named all the same.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {

@@ -25,9 +25,20 @@ use crate::moment::Moment;
 use crate::pipeline;
 use crate::publish::Manifest;
 use crate::query::{self, EVENTS, Library, Listed, Parameters, Statement};
+use crate::threads::with_stack;
 use crate::verify::Place;
 
+/// A statement is read, changed and answered by steps down into it: as deep as one that is refused for its depth.
+const STACK: usize = 256 << 20;
+
 pub fn run(args: &QueryArgs, global: &Global) -> Result<(), Failure> {
+    with_stack(STACK, || ask(args, global)).map_err(|error| Error::Folder {
+        folder: "a thread for the statement".into(),
+        reason: error.to_string(),
+    })?
+}
+
+fn ask(args: &QueryArgs, global: &Global) -> Result<(), Failure> {
     let format = format(args)?;
     let parameters = Parameters::read(&args.parameters)?;
     let statement = (!args.list).then(|| statement(args)).transpose()?;

@@ -3,6 +3,7 @@
 //! Nothing is written, and nothing of a run is read before its hash was looked at.
 
 mod made;
+mod meaning;
 mod order;
 mod parameters;
 mod statement;

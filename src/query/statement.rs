@@ -14,6 +14,7 @@ use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
 
 use super::QueryError;
+use super::meaning::Meaning;
 use super::parameters::Parameters;
 
 /// A place of the text: line and column, from 1.
@@ -72,6 +73,9 @@ impl Statement {
         };
         let mut found = Survey::default();
         if let ControlFlow::Break(error) = Visit::visit(&tree, &mut found) {
+            return Err(*error);
+        }
+        if let ControlFlow::Break(error) = Visit::visit(&tree, &mut Meaning::default()) {
             return Err(*error);
         }
         let tables = found.relations.iter().filter(|table| !found.given.contains(&table.name));

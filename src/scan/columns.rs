@@ -155,14 +155,13 @@ impl FileShape<'_> {
         }
     }
 
-    /// What is wrong where the file has the first missing field on the way in other letters.
+    /// What is wrong where the file has the first missing field on the way, or a part of the last, in other letters.
     fn in_another_case(&self, way: &[&TableField]) -> Option<String> {
         let mut fields = self.schema.fields();
         for step in way {
             match step.find(fields).map(|field| field.data_type()) {
                 Some(DataType::Struct(children)) => fields = children,
-                Some(_) => return None,
-                None => return step.in_another_case(fields),
+                _ => return step.in_another_case(fields),
             }
         }
         None
@@ -251,7 +250,13 @@ impl FileShape<'_> {
                         let equals = equals.clone();
                         (Expr::Entry { path: segments, name, equals, value }, leaves)
                     }
-                    None => (null(), Vec::new()),
+                    None => {
+                        let way = self.table.and_then(|table| table.resolve(path));
+                        if let Some(what) = way.and_then(|way| self.in_another_case(&way)) {
+                            return Err(ScanError::Unsupported { file: self.file.into(), what });
+                        }
+                        (null(), Vec::new())
+                    }
                 },
                 other => other,
             },

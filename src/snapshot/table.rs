@@ -193,8 +193,17 @@ impl TableField {
     /// letters: whether the file holds it is not known.
     pub fn in_another_case(&self, fields: &Fields) -> Option<String> {
         if let Some(found) = self.find(fields) {
-            let DataType::Struct(parts) = found.data_type() else { return None };
-            return self.children.iter().find_map(|part| part.in_another_case(parts));
+            return match found.data_type() {
+                DataType::Struct(parts) => {
+                    self.children.iter().find_map(|part| part.in_another_case(parts))
+                }
+                DataType::List(element) => {
+                    let DataType::Struct(parts) = element.data_type() else { return None };
+                    let own = self.children.iter().flat_map(|element| &element.children);
+                    own.into_iter().find_map(|part| part.in_another_case(parts))
+                }
+                _ => None,
+            };
         }
         let names: Vec<String> = self.physical.iter().map(|name| name.to_lowercase()).collect();
         let mut unnumbered = fields.iter().filter(|field| field_id(field).is_none());

@@ -434,6 +434,17 @@ fn a_column_in_other_letters_is_neither_read_nor_null() {
 }
 
 #[test]
+fn a_partition_s_value_in_other_letters_is_no_null() {
+    let lake = Lake::empty();
+    let (path, day) = files(&lake).remove(0);
+    let added = add(&lake, &path, day, "DT");
+    let schema = metadata(&schema(|_| json!({})), &json!({}));
+    commit(&lake, 0, &[protocol(&[]), schema, added]);
+    lake.edit("afterscope.toml", "url = \"logs/\"\n", "url = \"logs/\"\nformat = \"delta\"\n");
+    lake.run(&[]).fails(1, &["unsupported", "partition columns: one of `dt`", "`DT`"]);
+}
+
+#[test]
 fn a_partition_s_value_has_the_type_that_the_table_says() {
     let lake = Lake::empty();
     lake.log("logs/a.parquet", &[call("2019-07-01T08:00:00Z", "app-1", 1)]);

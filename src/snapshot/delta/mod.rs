@@ -160,6 +160,20 @@ struct PartitionColumn {
     data_type: ArrowType,
 }
 
+/// Refuses a value whose key is the name of a column but for the case of letters: whose it is, is not known.
+fn in_these_letters(key: &str, columns: &[PartitionColumn]) -> DeltaResult<()> {
+    if columns.iter().any(|column| column.physical == key) {
+        return Ok(());
+    }
+    match columns.iter().find(|column| column.physical.to_lowercase() == key.to_lowercase()) {
+        None => Ok(()),
+        Some(column) => Err(Error::unsupported(format!(
+            "values under the names of its partition columns: one of `{}` stands under `{key}`, in other letters",
+            column.name
+        ))),
+    }
+}
+
 impl PartitionColumn {
     /// Its value of one file, which `value_of` finds by the physical name.
     fn partition(&self, value_of: impl FnOnce(&str) -> Option<String>) -> Partition {
@@ -233,8 +247,10 @@ fn logged(
             let keys = entries.column(0).as_string_opt::<i32>().ok_or_else(|| lacks("key"))?;
             let texts = entries.column(1).as_string_opt::<i32>().ok_or_else(|| lacks("value"))?;
             let both = keys.iter().zip(texts.iter());
-            given
-                .extend(both.filter_map(|(key, text)| Some((key?.to_string(), text?.to_string()))));
+            for (key, text) in both.filter_map(|(key, text)| Some((key?, text))) {
+                in_these_letters(key, partitions)?;
+                given.extend(text.map(|text| (key.to_string(), text.to_string())));
+            }
         }
         let partitions =
             partitions.iter().map(|column| column.partition(|name| given.get(name).cloned()));

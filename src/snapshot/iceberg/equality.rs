@@ -107,7 +107,7 @@ impl Group {
         mut take: impl FnMut(&[u8]) -> Result<bool, DeletesError>,
     ) -> Result<bool, DeletesError> {
         let opened = file.open()?;
-        let roots = roots(&opened, self.ways.iter());
+        let roots = roots(&opened, self.ways.iter())?;
         for group in 0..opened.groups() {
             let batches = opened.read(group, &roots)?;
             if opened.is_unchecked() {
@@ -207,7 +207,7 @@ fn mark(
         return Ok(());
     }
     let columns = &comparison.columns;
-    let roots = roots(data, columns.iter().map(|column| &column.way));
+    let roots = roots(data, columns.iter().map(|column| &column.way))?;
     let mut first = 0u64;
     for group in 0..data.groups() {
         let mut at = first;
@@ -236,13 +236,20 @@ fn mark(
 }
 
 /// The places of the file's columns that are read.
-fn roots<'a>(file: &Opened, ways: impl Iterator<Item = &'a Vec<TableField>>) -> Vec<usize> {
+fn roots<'a>(
+    file: &Opened,
+    ways: impl Iterator<Item = &'a Vec<TableField>>,
+) -> Result<Vec<usize>, DeletesError> {
     let fields = file.schema().fields();
-    let found = ways.filter_map(|way| {
-        let field = way.first()?.find(fields)?;
-        file.schema().index_of(field.name()).ok()
-    });
-    found.collect()
+    let mut roots = Vec::new();
+    for first in ways.filter_map(|way| way.first()) {
+        if let Some(what) = first.in_another_case(fields) {
+            return Err(DeletesError::Unsupported(format!("in {} {what}", file.file.shown())));
+        }
+        let field = first.find(fields);
+        roots.extend(field.and_then(|field| file.schema().index_of(field.name()).ok()));
+    }
+    Ok(roots)
 }
 
 /// A column's values, of the table's type; `None` where the file does not have it.

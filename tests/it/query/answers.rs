@@ -199,3 +199,27 @@ fn a_query_writes_nothing_anywhere() {
     lake.afterscope(&["show"]).succeeds();
     assert_eq!(lake.files(), before);
 }
+
+/// What is refused in ON has another way, and gives what it should: figures by hand.
+#[test]
+fn joins_and_windows_that_are_taken_give_what_sql_says() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    let sql = |text: &str| answer(&lake, &[text]);
+    let of_two = "FROM (SELECT 1 AS a UNION ALL SELECT 2 AS a) x";
+    let right = "(SELECT 2 AS a, 7 AS b UNION ALL SELECT 3 AS a, 8 AS b) y";
+    let joined = format!("SELECT x.a, y.b {of_two} LEFT JOIN {right} ON x.a = y.a ORDER BY x.a");
+    assert_eq!(sql(&joined), "a,b\n1,\n2,7\n");
+    let swapped = format!("SELECT x.a, y.b {of_two} LEFT JOIN {right} ON y.a = x.a ORDER BY x.a");
+    assert_eq!(sql(&swapped), sql(&joined));
+    let less = format!("SELECT x.a, y.b {of_two} JOIN {right} ON x.a < y.a ORDER BY x.a, y.b");
+    assert_eq!(sql(&less), "a,b\n1,7\n1,8\n2,8\n");
+    let part = format!(
+        "SELECT x.a, z.b {of_two} LEFT JOIN (SELECT * FROM {right} WHERE y.b = 8) z ON x.a = z.a ORDER BY x.a"
+    );
+    assert_eq!(sql(&part), "a,b\n1,\n2,\n");
+    let running = format!(
+        "SELECT x.a, SUM(x.a) OVER (ORDER BY x.a ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS s {of_two} ORDER BY x.a"
+    );
+    assert_eq!(sql(&running), "a,s\n1,1\n2,3\n");
+}

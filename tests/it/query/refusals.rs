@@ -165,3 +165,54 @@ fn an_answer_of_a_type_that_no_format_has_says_what_to_do() {
     ask(&lake, &["SELECT last_access - first_access AS took FROM scope_summary"])
         .fails(1, &["column `took` has type", "cast it to a text, a number or a time"]);
 }
+
+/// The engine answers each of these otherwise than SQL says, without a word.
+#[test]
+fn what_the_engine_answers_otherwise_is_refused() {
+    let lake = published();
+    let joined = |on: &str| format!("SELECT a.scope FROM coverage a {on}");
+    for (sql, says) in [
+        (joined("LEFT JOIN findings b ON a.scope = b.scope AND b.finding = 'x'"), "stands in ON"),
+        (joined("JOIN findings b ON a.scope = b.scope AND a.grain = a.verdict"), "stands in ON"),
+        (joined("JOIN findings b ON a.scope = b.scope AND grain = finding"), "stands in ON"),
+        (joined("LEFT JOIN findings b ON a.scope <= b.scope"), "would become an inner one"),
+        (joined("JOIN findings b ON a.scope <> b.scope"), "would become an inner one"),
+        (joined("ANTI JOIN findings b ON a.scope < b.scope"), "would become an inner one"),
+        (joined("NATURAL JOIN findings b"), "NATURAL JOIN"),
+        (joined("JOIN findings b"), "a JOIN has no ON"),
+        ("SELECT grain, SUM(1) AS n FROM coverage GROUP BY grain".into(), "SUM of no column"),
+        ("SELECT MAX(2 + 3) AS n FROM coverage".into(), "MAX of no column"),
+        ("SELECT AVG(rows_seen) OVER (ORDER BY grain) AS n FROM coverage".into(), "another figure"),
+        ("SELECT SUM(rows_seen) OVER (ORDER BY grain) AS n FROM coverage".into(), "ROWS BETWEEN"),
+        (
+            "SELECT LAST_VALUE(grain) OVER (ORDER BY grain) AS n FROM coverage".into(),
+            "another figure",
+        ),
+        (
+            "SELECT grain, COUNT(*) OVER () AS n FROM coverage GROUP BY grain".into(),
+            "beside GROUP BY",
+        ),
+        ("SELECT COUNT(*) FILTER (WHERE TRUE) AS n FROM coverage".into(), "FILTER"),
+        (
+            "SELECT 1 AS n FROM coverage WHERE file_day < DATE '2019-06-31'".into(),
+            "no day 2019-06-31",
+        ),
+        ("SELECT LOG(100, 10) AS n".into(), "LOG"),
+    ] {
+        ask(&lake, &[&sql]).fails(1, &[says]);
+    }
+}
+
+#[test]
+fn a_statement_without_end_is_refused_and_no_crash() {
+    let lake = published();
+    let many = |of: &str, by: &str, times: usize| vec![of; times].join(by);
+    for (sql, says) in [
+        (format!("SELECT {} AS n", many("1", " + ", 20_000)), "within one another"),
+        (format!("SELECT {}1{} AS n", "(".repeat(5_000), ")".repeat(5_000)), "nested too deeply"),
+        (many("SELECT 1 AS n", " UNION ALL ", 5_000), "queries together"),
+    ] {
+        let file = lake.write("long.sql", &sql);
+        ask(&lake, &["--file", file.to_str().unwrap()]).fails(1, &[says]);
+    }
+}
