@@ -44,6 +44,7 @@ pub mod lineage;
 pub mod memory;
 pub mod metrics;
 pub mod moment;
+pub mod own_file;
 pub mod sample;
 pub mod seal;
 pub mod signature;

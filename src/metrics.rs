@@ -3,18 +3,22 @@
 //! All are gauges: they tell of one run, and the next one replaces them. Units are seconds, bytes and ratios.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use arrow::array::AsArray as _;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
 use serde_json::Value;
 
 use crate::effort::Told;
 use crate::error::ExitCode;
+use crate::impact::Table;
 use crate::lineage::{Events, Published};
 use crate::moment::Moment;
+use crate::own_file;
 use crate::pipeline::Summary;
 
 /// What is told of the last run that did not fail, and kept where one does.
@@ -24,6 +28,9 @@ const LAST_SUCCESS: (&str, &str) = (
 );
 const LAST_AS_OF: (&str, &str) =
     ("afterscope_last_success_as_of_timestamp_seconds", "End of the report of that run.");
+
+/// How a file of these metrics begins.
+const BEGINS: &str = "# HELP afterscope_";
 
 /// A file of these metrics is smaller by far; a larger one is somebody else's.
 const LONGEST: u64 = 16 << 20;
@@ -38,8 +45,8 @@ pub struct Metrics {
     pub effort: Option<Told>,
     pub summary: Option<Summary>,
     pub published: Option<Published>,
-    /// `scope_summary.csv`.
-    pub scopes: Option<Bytes>,
+    /// `scope_summary`, of its Parquet file: a cell of CSV is not the scope where a spreadsheet would evaluate it.
+    pub scopes: Option<Table>,
     pub events: Option<Events>,
 }
 
@@ -57,15 +64,12 @@ impl Metrics {
         }
     }
 
-    /// Replaces `file` whole: whoever reads it sees the metrics of one run.
+    /// Replaces `file` whole: whoever reads it sees the metrics of one run. What others have written stays.
     ///
     /// # Errors
-    /// Why it cannot be written, in words.
+    /// Why it is not written, in words.
     pub fn write(&self, file: &Path, code: ExitCode) -> Result<(), String> {
-        let is_other = std::fs::symlink_metadata(file).is_ok_and(|found| !found.is_file());
-        if is_other {
-            return Err("something else than a plain file is there; name another".into());
-        }
+        is_replaceable(file)?;
         let text = self.render(code, SystemTime::now(), &before(file));
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
         // Not `.prom`: the collector would take it for another file of metrics.
@@ -235,15 +239,8 @@ impl Metrics {
 
     /// Figures by scope; those that the report masks are left out. No app and no person is named.
     fn scopes(&self, out: &mut Text) {
-        let Some(bytes) = &self.scopes else { return };
-        let mut reader = csv::Reader::from_reader(bytes.as_ref());
-        let headers = reader.headers().cloned().unwrap_or_default();
-        let at = |name: &str| headers.iter().position(|header| header == name);
-        let (grain, scope) = (at("grain"), at("scope"));
-        let records: Vec<csv::StringRecord> = reader.records().flatten().collect();
-        let text = |record: &csv::StringRecord, at: Option<usize>| {
-            at.and_then(|at| record.get(at)).unwrap_or_default().to_string()
-        };
+        let Some(table) = &self.scopes else { return };
+        let (grains, scopes) = (texts(table, "grain"), texts(table, "scope"));
         for (column, divisor, all, of_scope, help) in [
             (
                 "subjects_observed",
@@ -267,19 +264,17 @@ impl Metrics {
                 "Share of the declared days of the logs that have rows",
             ),
         ] {
-            let column = at(column);
-            let value = |record: &csv::StringRecord| {
-                text(record, column).parse::<f64>().ok().map(|value| value / divisor)
+            let values = numbers(table, column);
+            let of_grain = |grain: &'static str| {
+                let rows = grains.iter().zip(&scopes).zip(&values);
+                rows.filter(move |((of, _), _)| **of == Some(grain))
+                    .filter_map(move |((_, scope), value)| Some(((*scope)?, (*value)? / divisor)))
             };
-            let total = records.iter().find(|record| text(record, grain) == "all").and_then(value);
+            let total = of_grain("all").next().map(|(_, value)| value);
             out.maybe((all, &format!("{help}: all scopes together.")), total);
-            let each: Vec<(String, f64)> = records
-                .iter()
-                .filter(|record| text(record, grain) == "scope")
-                .filter_map(|record| Some((text(record, scope), value(record)?)))
-                .collect();
+            let each: Vec<(&str, f64)> = of_grain("scope").collect();
             let labels: Vec<[(&str, &str); 1]> =
-                each.iter().map(|(scope, _)| [("scope", scope.as_str())]).collect();
+                each.iter().map(|(scope, _)| [("scope", *scope)]).collect();
             let each: Vec<(Labels<'_>, f64)> = labels
                 .iter()
                 .zip(&each)
@@ -333,6 +328,36 @@ fn seconds(at: SystemTime) -> f64 {
     at.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_millis() as f64 / 1e3)
 }
 
+/// Whether nothing but metrics of an earlier run gets lost.
+///
+/// # Errors
+/// What is there instead, in words.
+fn is_replaceable(file: &Path) -> Result<(), String> {
+    let Some(found) = own_file::look(file)? else { return Ok(()) };
+    let mut head = Vec::new();
+    found.take(BEGINS.len() as u64).read_to_end(&mut head).map_err(|e| e.to_string())?;
+    if head != BEGINS.as_bytes() {
+        return Err(format!(
+            "the file that is there holds no metrics of afterscope (it does not begin with `{BEGINS}`), and stays as it is; name another, or take it away"
+        ));
+    }
+    Ok(())
+}
+
+/// A column of texts.
+fn texts<'a>(table: &'a Table, column: &str) -> Vec<Option<&'a str>> {
+    let array = table.batch.column_by_name(column).and_then(|array| array.as_string_opt::<i32>());
+    array.map(|array| array.iter().collect()).unwrap_or_default()
+}
+
+/// A column of numbers; none where the report masks a figure or does not know it.
+fn numbers(table: &Table, column: &str) -> Vec<Option<f64>> {
+    let array = table.batch.column_by_name(column);
+    let array = array.and_then(|array| cast(array, &DataType::Float64).ok());
+    let array = array.as_ref().and_then(|array| array.as_primitive_opt::<Float64Type>());
+    array.map(|array| array.iter().collect()).unwrap_or_default()
+}
+
 /// What stands in the file of an earlier run.
 fn before(file: &Path) -> String {
     let is_short = std::fs::metadata(file).is_ok_and(|found| found.len() <= LONGEST);
@@ -348,14 +373,27 @@ fn kept(text: &str, name: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+
     use super::*;
 
     #[test]
     fn labels_are_escaped_and_masked_figures_left_out() {
         let mut metrics = Metrics::new(SystemTime::UNIX_EPOCH, true);
-        let csv = "grain,scope,subjects_observed,requests_allowed,coverage_pct\n\
-                   all,(all),,7,50\nscope,\"a\"\"b\\\",,4,\nscope,c,2,3,\n";
-        metrics.scopes = Some(Bytes::from_static(csv.as_bytes()));
+        let texts = |of: [&str; 3]| Arc::new(StringArray::from_iter_values(of)) as ArrayRef;
+        let counts = |of: [Option<i64>; 3]| Arc::new(Int64Array::from_iter(of)) as ArrayRef;
+        let coverage = Arc::new(Float64Array::from(vec![Some(50.0), None, None])) as ArrayRef;
+        let columns = [
+            ("grain", texts(["all", "scope", "scope"])),
+            ("scope", texts(["(all)", "a\"b\\", "c"])),
+            ("subjects_observed", counts([None, None, Some(2)])),
+            ("requests_allowed", counts([Some(7), Some(4), Some(3)])),
+            ("coverage_pct", coverage),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        metrics.scopes = Some(Table { name: "scope_summary".into(), batch });
         let text = metrics.render(ExitCode::Input, SystemTime::UNIX_EPOCH, "");
         assert!(text.contains("\nafterscope_scope_requests{scope=\"a\\\"b\\\\\"} 4\n"), "{text}");
         assert!(text.contains("\nafterscope_scope_people{scope=\"c\"} 2\n"), "{text}");

@@ -14,6 +14,7 @@ use super::{Failure, print_line, terminal};
 use crate::config::{self, RunPlan};
 use crate::effort::Told;
 use crate::error::{Error, ExitCode};
+use crate::impact::Table;
 use crate::lineage::{self, End, Lineage, Published};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Input, Observer, Scanning, Summary};
@@ -74,7 +75,8 @@ fn job(args: &RunArgs, global: &Global, metrics: &mut Metrics) -> Result<Line, F
     let summary = summary.filter(|_| lineage.is_some() || metrics.are_wanted);
     let published = summary.and_then(|summary| {
         let publisher = Publisher::look(plan.output.open(&runtime.io).ok()?);
-        metrics.scopes = publisher.table(&summary.run_id, "scope_summary.csv").ok().flatten();
+        let scopes = publisher.table(&summary.run_id, "scope_summary.parquet").ok().flatten();
+        metrics.scopes = scopes.and_then(|file| Table::read_back("scope_summary", file).ok());
         Published::of(&publisher, summary)
     });
     let events = lineage.map(|lineage| {

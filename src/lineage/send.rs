@@ -2,8 +2,9 @@
 //! costs a run at most [`AT_THE_END`].
 
 use std::error::Error as _;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::settings::{Endpoint, Target};
+use crate::own_file;
 use crate::store::Io;
 
 /// How long a run that is over waits for events that are still on their way.
@@ -28,6 +30,8 @@ const WAITING: usize = 32;
 /// How often an event is tried, and what is waited before the second time.
 const TRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(200);
+/// An event is shorter by far; what is read to see whether a line is one.
+const LONGEST_LINE: u64 = 16 << 20;
 /// A service that takes longer is slow: it is asked for no more than it must be when a run is over.
 const SLOW: Duration = Duration::from_millis(500);
 
@@ -161,10 +165,10 @@ impl Way {
             Self::Http(service) => service.put(text, told).await,
             Self::File { path, appends } => {
                 let (path, appends) = (path.clone(), *appends);
-                // A pipe that nobody reads would hold up everything.
+                // A disk that does not answer would hold up everything.
                 let written = spawn_blocking(move || write(&path, appends, &text));
                 match timeout(AT_THE_END, written).await {
-                    Ok(Ok(outcome)) => outcome.map_err(|e| e.to_string()),
+                    Ok(Ok(outcome)) => outcome,
                     Ok(Err(e)) => Err(e.to_string()),
                     Err(_) => Err("it cannot be written in time".into()),
                 }
@@ -174,15 +178,41 @@ impl Way {
     }
 }
 
-/// Writes a line to the end of a file, or a file of its own, named as clients of OpenLineage name it.
-fn write(path: &Path, appends: bool, line: &[u8]) -> std::io::Result<()> {
-    if appends {
-        return OpenOptions::new().append(true).create(true).open(path)?.write_all(line);
+/// Writes a line to the end of a file of events, or a file of its own, named as clients of OpenLineage name it.
+///
+/// # Errors
+/// Why not, in words.
+fn write(path: &Path, appends: bool, line: &[u8]) -> Result<(), String> {
+    let opened = if appends {
+        takes_events(path)?;
+        OpenOptions::new().append(true).create(true).open(path)
+    } else {
+        OpenOptions::new().write(true).create_new(true).open(named_by_time(path))
+    };
+    opened.and_then(|mut file| file.write_all(line)).map_err(|e| e.to_string())
+}
+
+/// Whether a file holds events or nothing: a line more would spoil any other.
+///
+/// # Errors
+/// What is there instead, in words.
+fn takes_events(path: &Path) -> Result<(), String> {
+    let Some(file) = own_file::look(path)? else { return Ok(()) };
+    let mut line = Vec::new();
+    let read = BufReader::new(file.take(LONGEST_LINE)).read_until(b'\n', &mut line);
+    read.map_err(|e| e.to_string())?;
+    let event = serde_json::from_slice::<Value>(&line);
+    if line.is_empty() || event.is_ok_and(|event| event.get("eventType").is_some()) {
+        return Ok(());
     }
+    Err("the file that is there holds no lineage events (its first line is no JSON object with `eventType`), and stays as it is; name another".into())
+}
+
+fn named_by_time(path: &Path) -> OsString {
     let now = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
     let mut name = path.as_os_str().to_owned();
     name.push(now.format("-%Y%m%d-%H%M%S%.6f.json").to_string());
-    OpenOptions::new().write(true).create_new(true).open(name)?.write_all(line)
+    name
 }
 
 /// A service that takes events.

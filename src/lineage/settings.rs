@@ -117,6 +117,11 @@ pub fn read(variables: &Variables) -> (Option<Settings>, Vec<String>) {
         parent
     };
     let (parent, root) = (run("OPENLINEAGE_PARENT_ID"), run("OPENLINEAGE_ROOT_PARENT_ID"));
+    if root.is_some() && set("OPENLINEAGE_PARENT_ID").is_none() {
+        warnings.push(
+            "OPENLINEAGE_ROOT_PARENT_ID is set without OPENLINEAGE_PARENT_ID: lineage events name neither".into(),
+        );
+    }
     let namespace = set("OPENLINEAGE_NAMESPACE").unwrap_or("default").to_string();
     (Some(Settings { target, namespace, parent, root }), warnings)
 }
@@ -131,23 +136,29 @@ fn is_true(text: &str) -> bool {
 /// What is set and cannot be used.
 fn target(variables: &Variables) -> Result<Option<Target>, String> {
     let set = |name: &str| variables.get(name).map(|text| text.trim()).filter(|t| !t.is_empty());
-    let transport = transport(variables);
+    let transport = transport(variables)?;
     let text = |key: &str| transport.get(key).and_then(Value::as_str).map(str::trim);
+    // In a JSON object these may be a number or a bool.
+    let typed = |key: &str| {
+        let value = transport.get(key)?;
+        Some(value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_string()))
+    };
     let missing = |key: &str| format!("{TRANSPORT}__{key} is not set");
     match text("type") {
         Some("http" | "async_http") => {
             let url = text("url").ok_or_else(|| missing("URL"))?;
             let auth = transport.get("auth");
             let key = ["apikey", "api_key", "apiKey"].iter().find_map(|key| auth?.get(key));
-            let timeout = text("timeout").and_then(|text| text.parse().ok());
+            let timeout = typed("timeout").and_then(|text| text.parse().ok());
             let named = "OPENLINEAGE__TRANSPORT__URL";
             let key = key.and_then(Value::as_str);
-            endpoint((named, url), text("endpoint"), key, timeout).map(Some)
+            let path = text("endpoint").map(|path| ("OPENLINEAGE__TRANSPORT__ENDPOINT", path));
+            endpoint((named, url), path, key, timeout).map(Some)
         }
         Some("file") => {
             let path = text("log_file_path").or_else(|| text("location"));
             let path = PathBuf::from(path.ok_or_else(|| missing("LOG_FILE_PATH"))?);
-            let appends = text("append").is_some_and(is_true);
+            let appends = typed("append").as_deref().is_some_and(is_true);
             Ok(Some(if appends { Target::Append(path) } else { Target::Each(path) }))
         }
         Some("noop") => Ok(None),
@@ -155,26 +166,38 @@ fn target(variables: &Variables) -> Result<Option<Target>, String> {
         None => {
             let Some(url) = set("OPENLINEAGE_URL") else { return Ok(None) };
             let key = set("OPENLINEAGE_API_KEY");
-            endpoint(("OPENLINEAGE_URL", url), set("OPENLINEAGE_ENDPOINT"), key, None).map(Some)
+            let path = set("OPENLINEAGE_ENDPOINT").map(|path| ("OPENLINEAGE_ENDPOINT", path));
+            endpoint(("OPENLINEAGE_URL", url), path, key, None).map(Some)
         }
     }
 }
 
 /// The variables that describe the transport, as their nested keys: `…__AUTH__APIKEY` is `auth.apikey`. A value
-/// that is a JSON object is one.
-fn transport(variables: &Variables) -> Map<String, Value> {
+/// that is a JSON object is one; that of the variable without a key must be one.
+///
+/// # Errors
+/// It is none; its value, which may hold a key, is not repeated.
+fn transport(variables: &Variables) -> Result<Map<String, Value>, String> {
     let mut found = Value::Object(Map::new());
     for (name, text) in variables {
         let Some(rest) = name.strip_prefix(TRANSPORT) else { continue };
         let keys: Vec<String> =
             rest.split("__").filter(|key| !key.is_empty()).map(str::to_ascii_lowercase).collect();
         let json = serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
+        if keys.is_empty() && json.is_none() {
+            if text.trim().is_empty() {
+                continue;
+            }
+            return Err(format!(
+                "{name} is no JSON object such as {{\"type\": \"http\", \"url\": \"http://host:5000\"}}"
+            ));
+        }
         put(&mut found, &keys, json.unwrap_or_else(|| text.clone().into()));
     }
-    match found {
+    Ok(match found {
         Value::Object(found) => found,
         _ => Map::new(),
-    }
+    })
 }
 
 fn put(at: &mut Value, keys: &[String], value: Value) {
@@ -194,7 +217,7 @@ fn put(at: &mut Value, keys: &[String], value: Value) {
 /// What is wrong with the address or the key; neither is repeated.
 fn endpoint(
     (name, text): (&str, &str),
-    path: Option<&str>,
+    path: Option<(&str, &str)>,
     key: Option<&str>,
     seconds: Option<f64>,
 ) -> Result<Target, String> {
@@ -206,7 +229,7 @@ fn endpoint(
         ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("{name} takes no ? or #; OPENLINEAGE_API_KEY holds what is secret"));
+        return Err(no_query(name));
     }
     match url.scheme() {
         "http" | "https" => {}
@@ -221,11 +244,19 @@ fn endpoint(
     if key.is_some_and(|key| key.chars().any(char::is_control)) {
         return Err("the API key holds a character that no request can carry, such as a line end; take it out".into());
     }
-    let path = path.unwrap_or("api/v1/lineage").trim_start_matches('/');
+    if let Some((name, _)) = path.filter(|(_, path)| path.contains(['?', '#'])) {
+        return Err(no_query(name));
+    }
+    let path = path.map_or("api/v1/lineage", |(_, path)| path).trim_start_matches('/');
     url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
     let timeout = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
     let timeout = timeout.filter(|t| !t.is_zero()).unwrap_or(LONGEST).min(LONGEST);
     Ok(Target::Http(Endpoint { url, key: key.map(str::to_string), timeout }))
+}
+
+/// Addresses are shown, and what stands behind these marks may be a secret.
+fn no_query(name: &str) -> String {
+    format!("{name} takes no ? or #; OPENLINEAGE_API_KEY holds what is secret")
 }
 
 #[cfg(test)]
@@ -268,6 +299,8 @@ mod tests {
         assert_eq!(shown(&[url, ("OPENLINEAGE_DISABLED", "True")]), "off");
         let whole = ("OPENLINEAGE__TRANSPORT", r#"{"type":"file","log_file_path":"/tmp/y"}"#);
         assert_eq!(shown(&[whole]), "Each(\"/tmp/y\")");
+        let appends = r#"{"type":"file","log_file_path":"/tmp/y","append":true}"#;
+        assert_eq!(shown(&[("OPENLINEAGE__TRANSPORT", appends)]), "Append(\"/tmp/y\")");
         assert_eq!(shown(&[]), "off");
     }
 

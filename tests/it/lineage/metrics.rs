@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::run_with;
 use super::service::{Does, Service};
-use crate::lake::Lake;
+use crate::lake::{Call, Lake, call, run_args};
 
 /// Every series of the file by name and labels, after a look at the format: each metric is described and typed
 /// once, right before its series, by names that Prometheus takes.
@@ -132,6 +132,85 @@ fn a_file_that_cannot_be_written_is_a_warning() {
         assert!(outcome.stderr.contains(&warning), "{}", outcome.stderr);
         assert_eq!(outcome.json()["totals"]["requests_allowed"], 6);
     }
+}
+
+#[test]
+fn a_file_that_holds_no_metrics_of_its_own_stays() {
+    let lake = Lake::standard();
+    let outcome = lake.run(&["--metrics", "run.prom"]).succeeds();
+    let manifest = format!("out/runs/{}/manifest.json", outcome.json()["run_id"].as_str().unwrap());
+    lake.write("empty", "");
+    let other = "# HELP node_load1 1m load average.\n# HELP afterscope_people People.\n";
+    lake.write("node.prom", other);
+    symlink(lake.path("run.prom"), lake.path("link.prom")).unwrap();
+    for file in [
+        "afterscope.toml",
+        "scopes.csv",
+        "logs/dt=2019-07-01/part-0.parquet",
+        "out/latest.json",
+        "out/latest/scope_summary.parquet",
+        manifest.as_str(),
+        "empty",
+        "node.prom",
+        "link.prom",
+    ] {
+        let (bytes, files) = (fs::read(lake.path(file)).unwrap(), lake.files());
+        let outcome = lake.run(&["--metrics", file]).succeeds();
+        let other = if file == "link.prom" {
+            "something else than a plain file"
+        } else {
+            "no metrics of afterscope"
+        };
+        let why = format!("warning: --metrics: {file} is not written: ");
+        assert!(
+            outcome.stderr.contains(&why) && outcome.stderr.contains(other),
+            "{}",
+            outcome.stderr
+        );
+        assert!(fs::read(lake.path(file)).unwrap() == bytes, "{file}");
+        assert!(lake.files().keys().eq(files.keys()), "{file}");
+    }
+    // Nor where stdout is a file.
+    let mut command = lake.command(&run_args(&["--metrics", "/dev/stdout"]));
+    command.stdout(fs::File::create(lake.path("line.json")).unwrap());
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && stderr.contains("/dev/stdout is not written"), "{stderr}");
+    assert_eq!(lake.json("line.json")["totals"]["requests_allowed"], 6);
+}
+
+#[test]
+fn a_scope_is_labelled_as_it_is_named() {
+    // A spreadsheet would evaluate the first two, so that a CSV file shows the first as it shows the third.
+    let scopes = ["@user", "-read", "'@user"];
+    let lake = Lake::empty();
+    let rows: String =
+        scopes.iter().map(|scope| format!("{scope},2019-06-01T00:00:00Z\n")).collect();
+    lake.write("scopes.csv", &format!("scope,deprecated_at\n{rows}"));
+    let of = |scope: &str, user: i64| Call {
+        scope: scope.into(),
+        ..call("2019-07-01T08:00:00Z", "app-1", user)
+    };
+    let calls = [
+        of("@user", 1),
+        of("@user", 2),
+        of("@user", 2),
+        of("-read", 1),
+        of("-read", 3),
+        of("'@user", 4),
+    ];
+    lake.log("logs/dt=2019-07-01/part-0.parquet", &calls);
+    lake.run(&["--metrics", "run.prom"]).succeeds();
+    let found = series(&lake, "run.prom");
+    for (scope, people, requests) in
+        [("@user", 2.0, 3.0), ("-read", 2.0, 2.0), ("'@user", 1.0, 1.0)]
+    {
+        for (name, value) in [("people", people), ("requests", requests)] {
+            let name = format!("afterscope_scope_{name}{{scope=\"{scope}\"}}");
+            assert_eq!(found.get(&name), Some(&value), "{name} in {found:#?}");
+        }
+    }
+    assert_eq!((found["afterscope_people"], found["afterscope_requests"]), (4.0, 6.0));
 }
 
 #[test]

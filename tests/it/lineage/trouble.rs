@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -126,6 +127,12 @@ fn settings_that_cannot_be_used_are_named_and_not_repeated() {
         ("OPENLINEAGE_URL", "http://me:hunter2@host", "OPENLINEAGE_URL carries credentials"),
         ("OPENLINEAGE_URL", "ftp://host/hunter2", "no http://, https:// or file://"),
         ("OPENLINEAGE__TRANSPORT__TYPE", "kafka", "none of http, file and noop"),
+        (
+            "OPENLINEAGE__TRANSPORT",
+            "type: http, hunter2",
+            "OPENLINEAGE__TRANSPORT is no JSON object",
+        ),
+        ("OPENLINEAGE__TRANSPORT", "[\"hunter2\"]", "OPENLINEAGE__TRANSPORT is no JSON object"),
     ] {
         let outcome = loses_all(&[(name, value)], says);
         assert!(!format!("{outcome:?}").contains("hunter2"), "{outcome:?}");
@@ -133,6 +140,46 @@ fn settings_that_cannot_be_used_are_named_and_not_repeated() {
     let url = "http://127.0.0.1:1";
     let key = [("OPENLINEAGE_URL", url), ("OPENLINEAGE_API_KEY", "hunter2\nx")];
     assert!(!format!("{:?}", loses_all(&key, "no request can carry")).contains("hunter2"));
+    for path in ["events?key=hunter2", "events#hunter2"] {
+        let plain = [("OPENLINEAGE_URL", url), ("OPENLINEAGE_ENDPOINT", path)];
+        let transport = [
+            ("OPENLINEAGE__TRANSPORT__TYPE", "http"),
+            ("OPENLINEAGE__TRANSPORT__URL", url),
+            ("OPENLINEAGE__TRANSPORT__ENDPOINT", path),
+        ];
+        for variables in [&plain[..], &transport] {
+            let says = format!("{} takes no ? or #", variables.last().unwrap().0);
+            let outcome = loses_all(variables, &says);
+            assert!(!format!("{outcome:?}").contains("hunter2"), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn a_transport_that_is_no_json_does_not_give_way_to_the_address() {
+    let service = Service::new(Does::Take);
+    let url = ("OPENLINEAGE_URL", service.url.as_str());
+    loses_all(&[url, ("OPENLINEAGE__TRANSPORT", "{\"type\": \"noop\"")], "is no JSON object");
+    assert!(service.requests().is_empty());
+    let json = json!({"type": "http", "url": service.url, "endpoint": "events"}).to_string();
+    let lake = Lake::standard();
+    run_with(&lake, &[("OPENLINEAGE__TRANSPORT", &json)], &[]).succeeds();
+    assert_eq!(states(&service.events()), ["START", "RUNNING", "COMPLETE"]);
+    assert_eq!(service.requests()[0].head[0], "POST /events HTTP/1.1");
+}
+
+#[test]
+fn a_root_without_a_parent_is_a_warning() {
+    let service = Service::new(Does::Take);
+    let root = "prod/reports/0193a5c1-7e2f-7b1a-8c3d-000000000000";
+    let variables =
+        [("OPENLINEAGE_URL", service.url.as_str()), ("OPENLINEAGE_ROOT_PARENT_ID", root)];
+    let says = "OPENLINEAGE_ROOT_PARENT_ID is set without OPENLINEAGE_PARENT_ID";
+    let outcome = goes_on(&variables, says);
+    assert_eq!(outcome.json()["effort"]["lineage"], json!({"sent": 3, "lost": 0}));
+    for event in service.events() {
+        assert_eq!(event["run"]["facets"]["parent"], Value::Null);
+    }
 }
 
 #[test]
@@ -162,9 +209,11 @@ fn a_file_gets_a_line_for_each_event_of_each_run() {
     ];
     let outcome = run_with(&lake, &variables, &[]).succeeds();
     assert_eq!(outcome.json()["effort"]["lineage"], json!({"sent": 3, "lost": 0}));
+    let whole = json!({"type": "file", "log_file_path": path, "append": true}).to_string();
+    run_with(&lake, &[("OPENLINEAGE__TRANSPORT", &whole)], &[]).succeeds();
     let events = events_of(&fs::read_to_string(path).unwrap());
     let each = ["START", "RUNNING", "COMPLETE"];
-    assert_eq!(states(&events), [each, each].concat());
+    assert_eq!(states(&events), [each, each, each].concat());
     assert_ne!(events[0]["run"]["runId"], events[3]["run"]["runId"]);
 }
 
@@ -187,7 +236,54 @@ fn without_append_each_event_is_a_file() {
 #[test]
 fn a_file_that_cannot_be_written_costs_a_warning() {
     loses_all(&[("OPENLINEAGE_URL", "file:///nowhere/lineage.ndjson")], "No such file");
-    loses_all(&[("OPENLINEAGE_URL", "file:///dev/full")], "No space left");
+    for device in ["file:///dev/full", "file:///dev/stdout"] {
+        loses_all(&[("OPENLINEAGE_URL", device)], "something else than a plain file");
+    }
+}
+
+#[test]
+fn a_file_that_holds_no_events_gets_none() {
+    let lake = Lake::standard();
+    let told = lake.path("told");
+    lake.write("told", "");
+    let url = format!("file://{}", told.display());
+    let outcome = run_with(&lake, &[("OPENLINEAGE_URL", &url)], &[]).succeeds();
+    assert_eq!(outcome.json()["effort"]["lineage"], json!({"sent": 3, "lost": 0}));
+    let manifest = format!("out/runs/{}/manifest.json", outcome.json()["run_id"].as_str().unwrap());
+    lake.write("list.json", "[{\"eventType\": \"START\"}]\n");
+    lake.write("later.json", "{\"a\": 1}\n{\"eventType\": \"START\"}\n");
+    symlink(&told, lake.path("link")).unwrap();
+    for file in [
+        "afterscope.toml",
+        "scopes.csv",
+        "logs/dt=2019-07-01/part-0.parquet",
+        "out/latest.json",
+        "out/latest/scope_summary.parquet",
+        manifest.as_str(),
+        "list.json",
+        "later.json",
+        "link",
+    ] {
+        let bytes = fs::read(lake.path(file)).unwrap();
+        let path = lake.path(file).display().to_string();
+        // A path may hold what an address writes otherwise.
+        let variables = [
+            ("OPENLINEAGE__TRANSPORT__TYPE", "file"),
+            ("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", path.as_str()),
+            ("OPENLINEAGE__TRANSPORT__APPEND", "true"),
+        ];
+        let outcome = run_with(&lake, &variables, &[]).succeeds();
+        assert_eq!(outcome.json()["effort"]["lineage"]["sent"], 0, "{file}");
+        let other =
+            if file == "link" { "something else than a plain file" } else { "no lineage events" };
+        let why = format!("lineage events did not reach {path}: ");
+        assert!(
+            outcome.stderr.contains(&why) && outcome.stderr.contains(other),
+            "{}",
+            outcome.stderr
+        );
+        assert!(fs::read(lake.path(file)).unwrap() == bytes, "{file}");
+    }
 }
 
 #[test]
