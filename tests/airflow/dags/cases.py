@@ -1,0 +1,81 @@
+"""One DAG for each thing that the tests look at."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Asset, AssetAlias, CronDataIntervalTimetable
+
+from afterscope_airflow import AfterscopeOperator
+
+FAKE = os.environ["TEST_FAKE"]
+AGAIN: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(0)}
+
+
+def dag(dag_id: str) -> DAG:
+    return DAG(
+        dag_id=dag_id,
+        schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+        start_date=datetime(2019, 10, 1, tzinfo=timezone.utc),
+        catchup=False,
+    )
+
+
+def fake(dag_id: str, config: str, **options: Any) -> None:
+    with dag(dag_id):
+        report = AfterscopeOperator(task_id="report", config=config, **{"program": FAKE, **AGAIN, **options})
+        report >> EmptyOperator(task_id="after")
+
+
+for case in ("new", "incomplete", "stood", "flaky", "mute", "none", "chatty"):
+    fake(case, case)
+for code in (1, 2, 3, 4, 77, 101, 130, 143):
+    fake(f"exit-{code}", f"exit-{code}")
+for name in ("KILL", "SEGV"):
+    fake(f"signal-{name}", f"signal-{name}")
+fake("told", "new", outlets=[Asset("told")], report_url="https://reports.test/runs/{run_id}/report.html")
+fake("alias", "new", outlets=[AssetAlias("alias")])
+fake("skipped", "stood", skip_if_reused=True)
+fake("flaky-skipped", "flaky", skip_if_reused=True)
+fake("own-codes", "exit-3", retry_on={3})
+fake("no-program", "new", program="/nonexistent/afterscope")
+fake("no-as-of", "new", as_of="{{ none | ts }}")
+fake("slow", "slow", execution_timeout=timedelta(seconds=2), retries=1)
+fake("deaf", "deaf", execution_timeout=timedelta(seconds=1), retries=0, stop_grace=timedelta(seconds=1))
+fake("environment", "environment", connections=["store"], env={"AWS_REGION": "eu-test-1"})
+fake("no-connection", "new", connections=["nowhere"])
+fake("leak", "new", connections=["store"], arguments=["--set", "source.0.url={{ var.value.pasted }}"])
+
+REAL: dict[str, Any] = {"program": os.environ["TEST_PROGRAM"], **AGAIN}
+CONFIG = os.environ["TEST_LAKE"] + "/afterscope.toml"
+with dag("real"):
+    AfterscopeOperator(task_id="report", config=CONFIG, skip_if_reused=True, outlets=[Asset("real")], **REAL)
+with dag("real-configuration"):
+    AfterscopeOperator(task_id="report", config=CONFIG, arguments=["--set", "report.lookbak_days=3"], **REAL)
+with dag("real-arguments"):
+    AfterscopeOperator(task_id="report", config=CONFIG, arguments=["--no-such"], **REAL)
+with dag("real-damaged"):
+    damaged = os.environ["TEST_DAMAGED"] + "/afterscope.toml"
+    AfterscopeOperator(task_id="report", config=damaged, **REAL)
+with dag("real-store"):
+    AfterscopeOperator(
+        task_id="report",
+        config=CONFIG,
+        connections=["store"],
+        arguments=["--output", "s3://reports/out/", "--threads", "1"],
+        **REAL,
+    )
+with dag("real-mapped"):
+    AfterscopeOperator.partial(task_id="report", outlets=[AssetAlias("mapped")], **REAL).expand(
+        config=[CONFIG, os.environ["TEST_SECOND"] + "/afterscope.toml"]
+    )
+with dag("backfilled"):
+    AfterscopeOperator(
+        task_id="report",
+        config=os.environ["TEST_BACKFILL"] + "/afterscope.toml",
+        outlets=[Asset("filled")],
+        **REAL,
+    )
