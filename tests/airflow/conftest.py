@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,16 @@ HOME = Path(tempfile.mkdtemp(prefix="afterscope-airflow-"))
 PROGRAM = os.environ.get("AFTERSCOPE_PROGRAM", "afterscope")
 LAKES = {name: HOME / name.lower() for name in ("TEST_LAKE", "TEST_SECOND", "TEST_BACKFILL", "TEST_DAMAGED")}
 SECRET = "a-secret-that-no-log-shows"
+
+
+def free() -> int:
+    """A port on loopback that nobody listens at."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+STORE = free()
 
 # Airflow reads these when it is imported.
 os.environ.update(
@@ -43,7 +55,7 @@ os.environ.update(
                 "conn_type": "aws",
                 "login": "key-id",
                 "password": SECRET,
-                "extra": {"endpoint_url": os.environ.get("TEST_S3", "http://127.0.0.1:1"), "region_name": "eu-1"},
+                "extra": {"endpoint_url": f"http://127.0.0.1:{STORE}", "region_name": "eu-1"},
             }
         ),
         "AIRFLOW_VAR_PASTED": SECRET,
@@ -131,3 +143,28 @@ def dags_test(capfd: pytest.CaptureFixture[str]) -> Any:
         return Tried(dag_id, run_id, out + err)
 
     return run
+
+
+@pytest.fixture
+def free_port() -> int:
+    return free()
+
+
+@pytest.fixture
+def store() -> Iterator[str]:
+    """An S3 service where the connection `store` says. It is one of the fast tests' parts."""
+    server = Path(os.environ.get("AFTERSCOPE_PYTHON", "python3")).parent / "moto_server"
+    if not server.exists():
+        if os.environ.get("AFTERSCOPE_NO_SKIPS"):
+            pytest.fail(f"{server} is missing; AFTERSCOPE_PYTHON names the Python of the fast tests")
+        pytest.skip(f"{server} is missing; AFTERSCOPE_PYTHON names the Python of the fast tests")
+    process = subprocess.Popen([server, "-H", "127.0.0.1", "-p", str(STORE)], stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 60
+        while socket.socket().connect_ex(("127.0.0.1", STORE)) != 0:
+            assert time.monotonic() < end, "moto did not start within a minute"
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{STORE}"
+    finally:
+        process.terminate()
+        process.wait()

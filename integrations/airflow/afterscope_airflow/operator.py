@@ -45,6 +45,8 @@ EXITS: Mapping[int, str] = {
 }
 
 LAST_MESSAGES = 10
+#: Airflow masks none that are shorter: too many harmless words would hold them.
+SHORTEST_SECRET = 5
 LEVELS: Mapping[str, int] = {"error": logging.ERROR, "warning": logging.WARNING}
 
 #: A secret in a template of an argument would stand in the process list.
@@ -119,6 +121,7 @@ class AfterscopeOperator(BaseOperator):
         self.stop_grace = stop_grace
         self._process: subprocess.Popen[str] | None = None
         self._result: dict[str, Any] | None = None
+        self._secrets: set[str] = set()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -182,10 +185,12 @@ class AfterscopeOperator(BaseOperator):
                         "prefix and refer to its variables in [source.store]"
                     )
                 given[prefix + name] = value
-        secrets = {value for name, value in given.items() if name.endswith(SECRET_ENDS)}
-        for secret in secrets:
+        self._secrets = {
+            value for name, value in given.items() if name.endswith(SECRET_ENDS) and len(value) >= SHORTEST_SECRET
+        }
+        for secret in self._secrets:
             mask_secret(secret)
-        if any(secret in word for secret in secrets for word in command):
+        if any(self._masked(word) != word for word in command):
             raise AirflowFailException("an argument holds a secret of a connection; take it out")
         inherited = {name: text for name, text in os.environ.items() if not name.startswith(tuple(dropped))}
         return inherited | lineage_variables(context, self.log) | given | dict(self.env or {})
@@ -206,7 +211,7 @@ class AfterscopeOperator(BaseOperator):
                     for line in process.stderr:
                         self._show(line, messages)
                 last.join()
-        return (code if code >= 0 else 128 - code), messages, last.text
+        return (code if code >= 0 else 128 - code), messages, self._masked(last.text)
 
     @contextmanager
     def _started(self, command: Sequence[str], env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
@@ -254,8 +259,14 @@ class AfterscopeOperator(BaseOperator):
             level, message = LEVELS.get(entry["level"], logging.INFO), str(entry["message"])
         except (ValueError, KeyError, TypeError):
             pass  # not the program's own words (a loader's, a panic's): shown as it came
-        messages.append(message)
-        self.log.log(level, "%s", message)
+        messages.append(self._masked(message))
+        self.log.log(level, "%s", messages[-1])
+
+    def _masked(self, text: str) -> str:
+        """Airflow masks too, but not in every process that logs (`airflow dags test` does not)."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def _failure(self, code: int, messages: Collection[str]) -> AirflowException:
         said = "\n".join(messages) or "(it said nothing on stderr)"
