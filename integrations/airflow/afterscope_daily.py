@@ -46,6 +46,6 @@ with DAG(dag_id="afterscope_after", schedule=[REPORT], start_date=datetime(2019,
     def told(triggering_asset_events: Mapping[Asset, Sequence[AssetEventResult]] | None = None) -> list[str]:
         """Ids of the runs that the events tell of."""
         told_of = (triggering_asset_events or {}).values()
-        return [str(event.extra["run_id"]) for events in told_of for event in events]
+        return [str((event.extra or {}).get("run_id")) for events in told_of for event in events]
 
     told()

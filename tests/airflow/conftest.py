@@ -132,14 +132,13 @@ def dags_test(capfd: pytest.CaptureFixture[str]) -> Any:
     def run(dag_id: str, date: str = "2019-11-06") -> Tried:
         from airflow.cli import cli_parser
 
-        (earlier,) = rows("SELECT count(*) FROM dag_run")[0]
         arguments = cli_parser.get_parser().parse_args(["dags", "test", dag_id, date])
         try:
             arguments.func(arguments)
         except SystemExit as end:
             assert end.code, f"{dag_id} ended with {end.code!r}"
         out, err = capfd.readouterr()
-        ((run_id,),) = rows(f"SELECT run_id FROM dag_run ORDER BY id LIMIT -1 OFFSET {earlier}")
+        ((run_id,),) = rows("SELECT run_id FROM dag_run WHERE dag_id = ? ORDER BY id DESC LIMIT 1", dag_id)
         return Tried(dag_id, run_id, out + err)
 
     return run

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from conftest import SECRET
 
 RUN = "20191106T000000Z-000000000001"
@@ -120,8 +121,8 @@ def test_assets_tell_which_run(dags_test: Any) -> None:
     assert told.asset_events() == [extra]
     alias = dags_test("alias")
     assert alias.asset_events() == [{**extra, "report": f"s3://reports/out/runs/{RUN}/report.html"}]
-    query = "SELECT uri FROM asset a JOIN asset_event e ON e.asset_id = a.id WHERE source_dag_id = ? AND source_run_id = ?"
-    assert alias.rows(query) == [("s3://reports/out",)]
+    query = "SELECT uri FROM asset a JOIN asset_event e ON e.asset_id = a.id"
+    assert alias.rows(f"{query} WHERE source_dag_id = ? AND source_run_id = ?") == [("s3://reports/out",)]
 
 
 def test_a_time_out_stops_the_program_cleanly_and_another_try_goes_on(dags_test: Any) -> None:
@@ -155,7 +156,7 @@ def test_connections_and_the_parent_run_reach_the_program_and_airflows_own_setti
     assert re.fullmatch(rf"reports/environment\.report/{run}", environment["OPENLINEAGE_PARENT_ID"])
     assert re.fullmatch(rf"reports/environment/{run}", environment["OPENLINEAGE_ROOT_PARENT_ID"])
     # The program printed the key; the log has stars in its place.
-    assert "key *** [" in tried.log
+    assert "key ***" in tried.log
     assert SECRET not in tried.log
 
 

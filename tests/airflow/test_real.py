@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from conftest import HOME, LAKES, SECRET, rows
 
 
@@ -129,6 +130,12 @@ def test_a_backfill_of_seven_days_side_by_side_reads_the_log_once(free_port: int
     os.environ["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = f"{api}/execution/"
     states = "SELECT state, count(*) FROM dag_run WHERE dag_id = 'backfilled' GROUP BY state"
 
+    unfinished = "SELECT 1 FROM backfill WHERE completed_at IS NULL"
+    told = (
+        "SELECT DISTINCT item.value FROM xcom, json_each(json(xcom.value)) item "
+        "WHERE dag_id = 'after_backfilled' AND xcom.key = 'return_value' ORDER BY 1"
+    )
+
     def backfill(first: str, last: str) -> None:
         command = ["airflow", "backfill", "create", "--dag-id", "backfilled", "--max-active-runs", "2"]
         subprocess.run([*command, "--from-date", first, "--to-date", last], check=True, capture_output=True)
@@ -139,12 +146,14 @@ def test_a_backfill_of_seven_days_side_by_side_reads_the_log_once(free_port: int
         ("scheduler",),
     ):
         until(lambda: rows("SELECT 1 FROM serialized_dag WHERE dag_id = 'backfilled'") != [], 120, "the DAG")
-        subprocess.run(["airflow", "dags", "unpause", "backfilled"], check=True, capture_output=True)
+        for dag in ("backfilled", "after_backfilled"):
+            subprocess.run(["airflow", "dags", "unpause", dag], check=True, capture_output=True)
         # The first day alone: what it reads, the others need not.
         backfill("2019-10-30", "2019-10-30")
-        until(lambda: rows(states) == [("success", 1)], 180, "the first day")
+        until(lambda: rows(states) == [("success", 1)] and rows(unfinished) == [], 180, "the first day")
         backfill("2019-10-31", "2019-11-05")
         until(lambda: rows(states) == [("success", 7)], 300, "the other days")
+        until(lambda: len(rows(told)) == 7, 120, "what comes after")
         link = linked(api, rows("SELECT run_id FROM dag_run WHERE dag_id = 'backfilled' ORDER BY id")[0][0])
 
     values = [
@@ -157,6 +166,7 @@ def test_a_backfill_of_seven_days_side_by_side_reads_the_log_once(free_port: int
     days = ["20191031", "20191101", "20191102", "20191103", "20191104", "20191105", "20191106"]
     assert [value["run_id"][:8] for value in values] == days
     assert [effort(value) for value in values] == [(548, 0)] + [(0, 548)] * 6
+    assert rows(told) == [(value["run_id"],) for value in values]
     # However the days overtook each other, `latest` is the last one.
     out = LAKES["TEST_BACKFILL"] / "out"
     assert json.loads((out / "latest.json").read_text())["run_id"] == values[-1]["run_id"]

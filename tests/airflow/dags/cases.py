@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, AssetAlias, CronDataIntervalTimetable
+from airflow.sdk import DAG, Asset, AssetAlias, CronDataIntervalTimetable, task
 
 from afterscope_airflow import AfterscopeOperator
 
@@ -15,12 +15,13 @@ FAKE = os.environ["TEST_FAKE"]
 AGAIN: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(0)}
 
 
-def dag(dag_id: str) -> DAG:
+def dag(dag_id: str, **options: Any) -> DAG:
     return DAG(
         dag_id=dag_id,
         schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
         start_date=datetime(2019, 10, 1, tzinfo=timezone.utc),
         catchup=False,
+        **options,
     )
 
 
@@ -72,10 +73,14 @@ with dag("real-mapped"):
     AfterscopeOperator.partial(task_id="report", outlets=[AssetAlias("mapped")], **REAL).expand(
         config=[CONFIG, os.environ["TEST_SECOND"] + "/afterscope.toml"]
     )
-with dag("backfilled"):
-    AfterscopeOperator(
-        task_id="report",
-        config=os.environ["TEST_BACKFILL"] + "/afterscope.toml",
-        outlets=[Asset("filled")],
-        **REAL,
-    )
+with dag("backfilled", end_date=datetime(2019, 11, 30, tzinfo=timezone.utc)):
+    filled = os.environ["TEST_BACKFILL"] + "/afterscope.toml"
+    AfterscopeOperator(task_id="report", config=filled, outlets=[Asset("filled")], **REAL)
+with DAG("after_backfilled", schedule=[Asset("filled")]):
+
+    @task
+    def told(triggering_asset_events: Any = None) -> list[str]:
+        """Scheduled by the asset: which runs its events tell of."""
+        return [event.extra["run_id"] for events in triggering_asset_events.values() for event in events]
+
+    told()
