@@ -11,12 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from relay import Relay
 
 HERE = Path(__file__).resolve().parent
 INTEGRATION = HERE.parents[1] / "integrations" / "airflow"
@@ -150,20 +153,30 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def store() -> Iterator[str]:
-    """An S3 service where the connection `store` says. It is one of the fast tests' parts."""
+def store() -> Iterator[Relay]:
+    """An S3 service where the connection `store` says, with empty buckets `lake` and `reports`."""
     server = Path(os.environ.get("AFTERSCOPE_PYTHON", "python3")).parent / "moto_server"
     if not server.exists():
-        if os.environ.get("AFTERSCOPE_NO_SKIPS"):
-            pytest.fail(f"{server} is missing; AFTERSCOPE_PYTHON names the Python of the fast tests")
-        pytest.skip(f"{server} is missing; AFTERSCOPE_PYTHON names the Python of the fast tests")
-    process = subprocess.Popen([server, "-H", "127.0.0.1", "-p", str(STORE)], stderr=subprocess.DEVNULL)
+        missing = f"{server} is missing; AFTERSCOPE_PYTHON names the Python of the fast tests"
+        pytest.fail(missing) if os.environ.get("AFTERSCOPE_NO_SKIPS") else pytest.skip(missing)
+    port = free()
+    process = subprocess.Popen([server, "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 60
-        while socket.socket().connect_ex(("127.0.0.1", STORE)) != 0:
+        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
             assert time.monotonic() < end, "moto did not start within a minute"
             time.sleep(0.2)
-        yield f"http://127.0.0.1:{STORE}"
+        with Relay(STORE, port) as relay:
+            for bucket in ("lake", "reports"):
+                put(bucket, b"")
+            yield relay
+            relay.shutdown()
     finally:
         process.terminate()
         process.wait()
+
+
+def put(key: str, data: bytes) -> None:
+    """An object, or a bucket, of the store."""
+    request = urllib.request.Request(f"http://127.0.0.1:{STORE}/{key}", data=data, method="PUT")
+    urllib.request.urlopen(request).close()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +135,21 @@ def test_a_time_out_stops_the_program_cleanly_and_another_try_goes_on(dags_test:
     stopped = Path(os.environ["FAKE_DIR"]) / "slow.stopped"
     assert stopped.read_text().split() == ["TERM", "TERM"]
     assert "packs written" in tried.log
+
+
+def test_a_task_that_is_ended_from_outside_stops_the_program_cleanly(dags_test: Any) -> None:
+    folder = Path(os.environ["FAKE_DIR"])
+
+    def end_it() -> None:
+        while not (folder / "slow-killed.ready").exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)  # as Airflow's supervisor does to the task's process
+
+    threading.Thread(target=end_it, daemon=True).start()
+    tried = dags_test("killed")
+    assert tried.states() == [("failed", 1)]
+    assert (folder / "slow-killed.stopped").read_text().split() == ["TERM"]
+    assert "exit code 143 (terminated; the next try goes on)" in tried.log
 
 
 def test_a_program_that_does_not_stop_is_killed_after_its_grace(dags_test: Any) -> None:

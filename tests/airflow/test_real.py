@@ -14,7 +14,13 @@ from typing import Any
 
 import pytest
 
-from conftest import HOME, LAKES, SECRET, rows
+from conftest import HOME, LAKES, SECRET, put, rows
+from relay import Relay
+
+
+def story() -> dict[str, Any]:
+    """What the sample counts with plain sets while it makes its rows."""
+    return dict(json.loads((LAKES["TEST_LAKE"] / "truth.json").read_text())["story"])
 
 
 def effort(value: dict[str, Any]) -> tuple[int, int]:
@@ -28,10 +34,8 @@ def test_a_run_then_nothing_new_then_another_day_from_the_ledger(dags_test: Any)
     published = Path(value["tables"]).parent
     assert value["run_id"].startswith("20191106T000000Z-")
     assert effort(value) == (548, 0)
-    # The sample counts its own truth with plain sets while it makes its rows.
-    story = json.loads((LAKES["TEST_LAKE"] / "truth.json").read_text())["story"]
-    assert value["totals"]["requests_allowed"] == story["requests"]
-    assert value["totals"]["subjects_observed"] == story["people_observed"]
+    assert value["totals"]["requests_allowed"] == story()["requests"]
+    assert value["totals"]["subjects_observed"] == story()["people_observed"]
     assert first.asset_events()[0]["run_id"] == value["run_id"]
     assert first.xcom("_link_ReportLink") == f"file://{published}/report.html"
     assert (published / "report.html").is_file()
@@ -78,12 +82,31 @@ def test_a_store_that_does_not_answer_is_tried_again(dags_test: Any) -> None:
     assert "Connection refused" in tried.log
 
 
-def test_a_connections_store_takes_the_report(dags_test: Any, store: str) -> None:
-    urllib.request.urlopen(urllib.request.Request(f"{store}/reports", method="PUT")).close()
+def test_a_connections_store_takes_the_report(dags_test: Any, store: Relay) -> None:
     tried = dags_test("real-store", "2019-11-06")
     assert tried.states() == [("success", 1)]
     assert tried.xcom()["tables"] == f"s3://reports/out/runs/{tried.xcom()['run_id']}/tables"
     assert SECRET not in tried.log
+
+
+def test_a_time_out_loses_nothing_that_was_read(dags_test: Any, store: Relay) -> None:
+    lake = LAKES["TEST_LAKE"]
+    for file in (lake / "logs").rglob("*.parquet"):
+        put(f"lake/{file.relative_to(lake)}", file.read_bytes())
+    store.delay = 1.0
+    stopped = dags_test("real-slow")
+    assert stopped.states() == [("failed", 1)]
+    assert "AirflowTaskTimeout" in stopped.log
+    assert "interrupted; run the same command again to go on from here" in stopped.log
+    assert "killing it" not in stopped.log
+
+    store.delay = 0.0
+    again = dags_test("real-slow-again")
+    assert again.states() == [("success", 1)]
+    read, reused = effort(again.xcom())
+    assert reused > 0
+    assert read + reused == 548
+    assert again.xcom()["totals"]["requests_allowed"] == story()["requests"]
 
 
 def test_mapped_over_two_configurations(dags_test: Any) -> None:
@@ -132,8 +155,13 @@ def test_a_backfill_of_seven_days_side_by_side_reads_the_log_once(free_port: int
 
     unfinished = "SELECT 1 FROM backfill WHERE completed_at IS NULL"
     told = (
-        "SELECT DISTINCT item.value FROM xcom, json_each(json(xcom.value)) item "
+        "SELECT item.value FROM xcom, json_each(json(xcom.value)) item "
         "WHERE dag_id = 'after_backfilled' AND xcom.key = 'return_value' ORDER BY 1"
+    )
+
+    waiting = (
+        "SELECT target_dag_id FROM asset_dag_run_queue UNION ALL "
+        "SELECT state FROM dag_run WHERE dag_id = 'after_backfilled' AND state IN ('queued', 'running')"
     )
 
     def backfill(first: str, last: str) -> None:
@@ -153,7 +181,7 @@ def test_a_backfill_of_seven_days_side_by_side_reads_the_log_once(free_port: int
         until(lambda: rows(states) == [("success", 1)] and rows(unfinished) == [], 180, "the first day")
         backfill("2019-10-31", "2019-11-05")
         until(lambda: rows(states) == [("success", 7)], 300, "the other days")
-        until(lambda: len(rows(told)) == 7, 120, "what comes after")
+        until(lambda: rows(waiting) == [], 120, "what comes after")
         link = linked(api, rows("SELECT run_id FROM dag_run WHERE dag_id = 'backfilled' ORDER BY id")[0][0])
 
     values = [
@@ -166,7 +194,11 @@ def test_a_backfill_of_seven_days_side_by_side_reads_the_log_once(free_port: int
     days = ["20191031", "20191101", "20191102", "20191103", "20191104", "20191105", "20191106"]
     assert [value["run_id"][:8] for value in values] == days
     assert [effort(value) for value in values] == [(548, 0)] + [(0, 548)] * 6
-    assert rows(told) == [(value["run_id"],) for value in values]
+    # Of two events in one moment Airflow starts one run, and may tell it the second only with the next event.
+    after = [run_id for (run_id,) in rows(told)]
+    assert after[0] == values[0]["run_id"]
+    assert len(after) == len(set(after)) >= 4
+    assert set(after) <= {value["run_id"] for value in values}
     # However the days overtook each other, `latest` is the last one.
     out = LAKES["TEST_BACKFILL"] / "out"
     assert json.loads((out / "latest.json").read_text())["run_id"] == values[-1]["run_id"]

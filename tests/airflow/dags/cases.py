@@ -45,6 +45,7 @@ fake("own-codes", "exit-3", retry_on={3})
 fake("no-program", "new", program="/nonexistent/afterscope")
 fake("no-as-of", "new", as_of="{{ none | ts }}")
 fake("slow", "slow", execution_timeout=timedelta(seconds=2), retries=1)
+fake("killed", "slow-killed", retries=0)
 fake("deaf", "deaf", execution_timeout=timedelta(seconds=1), retries=0, stop_grace=timedelta(seconds=1))
 fake("environment", "environment", connections=["store"], env={"AWS_REGION": "eu-test-1"})
 fake("no-connection", "new", connections=["nowhere"])
@@ -69,6 +70,16 @@ with dag("real-store"):
         arguments=["--output", "s3://reports/out/", "--threads", "1"],
         **REAL,
     )
+for name, limit in (("real-slow", timedelta(seconds=8)), ("real-slow-again", None)):
+    with dag(name):
+        AfterscopeOperator(
+            task_id="report",
+            config=CONFIG,
+            connections=["store"],
+            arguments=["--set", "source.0.url=s3://lake/logs/", "--output", f"{os.environ['TEST_LAKE']}/slow"],
+            execution_timeout=limit,
+            **{**REAL, "retries": 0},
+        )
 with dag("real-mapped"):
     AfterscopeOperator.partial(task_id="report", outlets=[AssetAlias("mapped")], **REAL).expand(
         config=[CONFIG, os.environ["TEST_SECOND"] + "/afterscope.toml"]
