@@ -194,6 +194,9 @@ def test_a_backfill_of_seven_days_side_by_side_reads_the_log_once(free_port: int
     days = ["20191031", "20191101", "20191102", "20191103", "20191104", "20191105", "20191106"]
     assert [value["run_id"][:8] for value in values] == days
     assert [effort(value) for value in values] == [(548, 0)] + [(0, 548)] * 6
+    query = "SELECT DISTINCT state, try_number FROM task_instance WHERE dag_id = 'after_backfilled'"
+    assert rows(f"{query} AND task_id = 'told'") == [("success", 1)]
+    assert rows(f"{query} AND task_id = 'report'") == [("failed", 1)]
     # Of two events in one moment Airflow starts one run, and may tell it the second only with the next event.
     after = [run_id for (run_id,) in rows(told)]
     assert after[0] == values[0]["run_id"]

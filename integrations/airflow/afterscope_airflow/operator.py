@@ -16,11 +16,7 @@ from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink
-from airflow.sdk.exceptions import (
-    AirflowException,
-    AirflowFailException,
-    AirflowSkipException,
-)
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk.log import mask_secret
 
 from .connections import SECRET_ENDS, connection, storage_variables
@@ -43,6 +39,9 @@ EXITS: Mapping[int, str] = {
     137: "killed, often for want of memory; the next try goes on",
     143: "terminated; the next try goes on",
 }
+
+#: Not there in a run without a logical date, and rendering would fail before the operator can say why.
+INTERVAL_END = "{{ data_interval_end | default(none) | ts }}"
 
 LAST_MESSAGES = 10
 #: Airflow masks none that are shorter: too many harmless words would hold them.
@@ -92,7 +91,7 @@ class AfterscopeOperator(BaseOperator):
         self,
         *,
         config: str,
-        as_of: str = "{{ data_interval_end | ts }}",
+        as_of: str = INTERVAL_END,
         arguments: Sequence[str] = (),
         program: str = "afterscope",
         connections: Sequence[str] | Mapping[str, str] = (),
@@ -159,7 +158,7 @@ class AfterscopeOperator(BaseOperator):
         return address(self._result["tables"].removesuffix("/tables") + "/report.html")
 
     def _command(self) -> list[str]:
-        # The filter `ts` gives None where the run has no data interval, which templates write as a word.
+        # Templates write none as a word.
         if self.as_of in ("", "None"):
             raise AirflowFailException(
                 "`as_of` is empty: this run has no data interval (it was started by hand without a logical "

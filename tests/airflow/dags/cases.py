@@ -95,3 +95,5 @@ with DAG("after_backfilled", schedule=[Asset("filled")]):
         return [event.extra["run_id"] for events in triggering_asset_events.values() for event in events]
 
     told()
+    # A run that an asset starts has no interval, and this task no `as_of`.
+    AfterscopeOperator(task_id="report", config="new", program=FAKE, **AGAIN)
