@@ -60,7 +60,7 @@ test-slow: build $(VENV)/ready-slow ## The rest: kills, stores on SeaweedFS, azu
 AIRFLOW := integrations/airflow
 
 .PHONY: test-airflow
-test-airflow: build $(VENV)/ready $(VENV)-airflow/ready ## The Airflow operator in a real Airflow (5 minutes, and 3 to install)
+test-airflow: build $(VENV)/ready $(VENV)-airflow/ready ## The Airflow operator in a real Airflow (5 minutes, and 1 to 3 to install)
 	$(VENV)-airflow/bin/ruff format --check --config $(AIRFLOW)/pyproject.toml $(AIRFLOW) tests/airflow
 	$(VENV)-airflow/bin/ruff check --config $(AIRFLOW)/pyproject.toml $(AIRFLOW) tests/airflow
 	$(VENV)-airflow/bin/mypy --config-file $(AIRFLOW)/pyproject.toml $(AIRFLOW)/afterscope_airflow $(AIRFLOW)/afterscope_daily.py

@@ -19,8 +19,6 @@ from typing import Any
 
 import pytest
 
-from relay import Relay
-
 HERE = Path(__file__).resolve().parent
 INTEGRATION = HERE.parents[1] / "integrations" / "airflow"
 HOME = Path(tempfile.mkdtemp(prefix="afterscope-airflow-"))
@@ -34,6 +32,12 @@ def free() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def store_at(port: int) -> str:
+    """A connection to an S3 service on loopback."""
+    extra = {"endpoint_url": f"http://127.0.0.1:{port}", "region_name": "eu-1"}
+    return json.dumps({"conn_type": "aws", "login": "key-id", "password": SECRET, "extra": extra})
 
 
 STORE = free()
@@ -53,14 +57,8 @@ os.environ.update(
         "AIRFLOW__OPENLINEAGE__DISABLED": "False",
         "AIRFLOW__OPENLINEAGE__NAMESPACE": "reports",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps({"type": "console"}),
-        "AIRFLOW_CONN_STORE": json.dumps(
-            {
-                "conn_type": "aws",
-                "login": "key-id",
-                "password": SECRET,
-                "extra": {"endpoint_url": f"http://127.0.0.1:{STORE}", "region_name": "eu-1"},
-            }
-        ),
+        "AIRFLOW_CONN_STORE": store_at(STORE),
+        "AIRFLOW_CONN_DOWN": store_at(1),
         "AIRFLOW_VAR_PASTED": SECRET,
         "AWS_SESSION_TOKEN": "of the worker, not of the connection",
         "PYTHONPATH": str(INTEGRATION),
@@ -153,30 +151,21 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def store() -> Iterator[Relay]:
-    """An S3 service where the connection `store` says, with empty buckets `lake` and `reports`."""
+def store() -> Iterator[None]:
+    """An S3 service where the connection `store` says, with a bucket `reports`."""
     server = Path(os.environ.get("AFTERSCOPE_PYTHON", "python3")).parent / "moto_server"
     if not server.exists():
         missing = f"{server} is missing; AFTERSCOPE_PYTHON names the Python of the fast tests"
         pytest.fail(missing) if os.environ.get("AFTERSCOPE_NO_SKIPS") else pytest.skip(missing)
-    port = free()
-    process = subprocess.Popen([server, "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([server, "-H", "127.0.0.1", "-p", str(STORE)], stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 60
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+        while socket.socket().connect_ex(("127.0.0.1", STORE)) != 0:
             assert time.monotonic() < end, "moto did not start within a minute"
             time.sleep(0.2)
-        with Relay(STORE, port) as relay:
-            for bucket in ("lake", "reports"):
-                put(bucket, b"")
-            yield relay
-            relay.shutdown()
+        bucket = urllib.request.Request(f"http://127.0.0.1:{STORE}/reports", method="PUT")
+        urllib.request.urlopen(bucket, timeout=30).close()
+        yield
     finally:
         process.terminate()
         process.wait()
-
-
-def put(key: str, data: bytes) -> None:
-    """An object, or a bucket, of the store."""
-    request = urllib.request.Request(f"http://127.0.0.1:{STORE}/{key}", data=data, method="PUT")
-    urllib.request.urlopen(request).close()

@@ -23,24 +23,24 @@ def connection(conn_id: str) -> Connection:
         raise AirflowFailException(f"there is no connection `{conn_id}`: {error}") from error
 
 
-def storage_variables(conn: Connection) -> tuple[str, dict[str, str]]:
-    """What the program reads instead of a connection: the beginning of the names, and the variables.
+def storage_variables(conn: Connection) -> tuple[tuple[str, ...], dict[str, str]]:
+    """How the names begin of all variables that the program reads for such a store; those of the connection.
 
     A setting that cannot be handed on is refused: without it the program might read as somebody else.
     """
     kinds = {
-        "aws": ("AWS_", aws),
-        "wasb": ("AZURE_", azure),
-        "adls": ("AZURE_", azure),
-        "google_cloud_platform": ("GOOGLE_", google),
+        "aws": (("AWS_",), aws),
+        "wasb": (("AZURE_", "IDENTITY_ENDPOINT"), azure),
+        "adls": (("AZURE_", "IDENTITY_ENDPOINT"), azure),
+        "google_cloud_platform": (("GOOGLE_", "SERVICE_ACCOUNT", "STORAGE_EMULATOR_HOST"), google),
     }
     if conn.conn_type not in kinds:
         raise AirflowFailException(
             f"connection `{conn.conn_id}` is of type `{conn.conn_type}`; these can be handed on: "
             f"{', '.join(kinds)}. Give others by `env` or the worker's environment"
         )
-    family, variables = kinds[conn.conn_type]
-    return family, {name: value for name, value in variables(conn).items() if value}
+    names, variables = kinds[conn.conn_type]
+    return names, {name: value for name, value in variables(conn).items() if value}
 
 
 def aws(conn: Connection) -> dict[str, str]:

@@ -173,10 +173,10 @@ class AfterscopeOperator(BaseOperator):
         given: dict[str, str] = {}
         dropped = {"AIRFLOW", "_AIRFLOW", "__AIRFLOW"}  # Airflow's own settings and secrets
         for conn_id, prefix in prefixes.items():
-            family, variables = storage_variables(connection(conn_id))
+            names, variables = storage_variables(connection(conn_id))
             if not prefix:
                 # The worker's own session token must not go with a connection's key.
-                dropped.add(family)
+                dropped.update(names)
             for name, value in variables.items():
                 if prefix + name in given:
                     raise AirflowFailException(

@@ -62,24 +62,10 @@ with dag("real-arguments"):
 with dag("real-damaged"):
     damaged = os.environ["TEST_DAMAGED"] + "/afterscope.toml"
     AfterscopeOperator(task_id="report", config=damaged, **REAL)
-with dag("real-store"):
-    AfterscopeOperator(
-        task_id="report",
-        config=CONFIG,
-        connections=["store"],
-        arguments=["--output", "s3://reports/out/", "--threads", "1"],
-        **REAL,
-    )
-for name, limit in (("real-slow", timedelta(seconds=8)), ("real-slow-again", None)):
+for name, store in (("real-store", "store"), ("real-store-down", "down")):
     with dag(name):
-        AfterscopeOperator(
-            task_id="report",
-            config=CONFIG,
-            connections=["store"],
-            arguments=["--set", "source.0.url=s3://lake/logs/", "--output", f"{os.environ['TEST_LAKE']}/slow"],
-            execution_timeout=limit,
-            **{**REAL, "retries": 0},
-        )
+        arguments = ["--output", "s3://reports/out/", "--threads", "1"]
+        AfterscopeOperator(task_id="report", config=CONFIG, connections=[store], arguments=arguments, **REAL)
 with dag("real-mapped"):
     AfterscopeOperator.partial(task_id="report", outlets=[AssetAlias("mapped")], **REAL).expand(
         config=[CONFIG, os.environ["TEST_SECOND"] + "/afterscope.toml"]
