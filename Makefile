@@ -38,6 +38,11 @@ $(VENV)/ready-slow: tests/requirements-slow.txt tests/npm-slow.txt $(VENV)/ready
 	ln -sf ../npm/node_modules/.bin/azurite-blob $(VENV)/bin/azurite-blob
 	touch $@
 
+$(VENV)-airflow/ready: tests/requirements-airflow.txt tests/constraints-airflow.txt
+	$(PYTHON) -m venv $(VENV)-airflow
+	$(VENV)-airflow/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-airflow.txt
+	touch $@
+
 .PHONY: test
 test: build $(VENV)/ready ## Fast tests: unit, laws, command line, storage, oracle on 200 random lakes
 	AFTERSCOPE_PYTHON=$(abspath $(PY)) $(CARGO) test --release --locked
@@ -51,6 +56,16 @@ test-slow: build $(VENV)/ready-slow ## The rest: kills, stores on SeaweedFS, azu
 	    --config docs/examples/cloudtrail/afterscope.toml; \
 	else echo "skipped: AFTERSCOPE_CORPORA does not name the folder with the CloudTrail logs"; fi
 	$(PY) tests/oracle/check.py --program $(BIN) --lakes $(or $(LAKES),10000) --first 1000
+
+AIRFLOW := integrations/airflow
+
+.PHONY: test-airflow
+test-airflow: build $(VENV)/ready $(VENV)-airflow/ready ## The Airflow operator in a real Airflow (5 minutes, and 1 to 3 to install)
+	$(VENV)-airflow/bin/ruff format --check --config $(AIRFLOW)/pyproject.toml $(AIRFLOW) tests/airflow
+	$(VENV)-airflow/bin/ruff check --config $(AIRFLOW)/pyproject.toml $(AIRFLOW) tests/airflow
+	$(VENV)-airflow/bin/mypy --config-file $(AIRFLOW)/pyproject.toml $(AIRFLOW)/afterscope_airflow $(AIRFLOW)/afterscope_daily.py
+	AFTERSCOPE_PYTHON=$(abspath $(PY)) AFTERSCOPE_PROGRAM=$(abspath $(BIN)) \
+	  $(VENV)-airflow/bin/python -m pytest -q --durations=10 tests/airflow
 
 .PHONY: oracle
 oracle: build $(VENV)/ready ## The oracle on 10,000 random lakes
@@ -122,5 +137,5 @@ bench-latency: build $(VENV)/ready-slow ## Time a run on disk and in S3 20 ms aw
 
 .PHONY: clean
 clean: ## Remove what these targets made
-	rm -rf $(DEMO) $(VENV)
+	rm -rf $(DEMO) $(VENV) $(VENV)-airflow
 	$(CARGO) clean
