@@ -129,7 +129,9 @@ fn instructions_grow_with_rows() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let of = |days| instructions(&lake_of(days, 20_000), folder.path());
+    // What memory is held is looked at by the clock, and a busy machine adds to it: of two runs the lesser counts.
+    let once = |days| instructions(&lake_of(days, 20_000), folder.path());
+    let of = |days| once(days).min(once(days));
     // What a run takes without any row is in each of them. It differs by some hundredths of a step: buffers grow
     // by doubling, and with few days reports have other parts. More than twice the work is what must not be.
     let (one, two, four) = (of(7), of(14), of(28));
