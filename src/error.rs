@@ -223,6 +223,7 @@ fn of_scan(error: &ScanError) -> ExitCode {
         | ScanError::NoFormat { .. }
         | ScanError::NoMeaning { .. }
         | ScanError::Memory { .. }
+        | ScanError::OtherLetters { .. }
         | ScanError::BadPartition { .. } => ExitCode::User,
         ScanError::Interrupted => ExitCode::Interrupted,
         ScanError::Internal { .. } => ExitCode::Bug,

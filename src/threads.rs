@@ -18,6 +18,15 @@ pub fn in_threads<T: Send, E: Send>(
     })
 }
 
+/// Does both at once.
+pub fn beside<A, B: Send>(own: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let own = own();
+        (own, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
 /// Runs `work` on a thread of its own with so much stack, of which only what is used takes memory.
 ///
 /// # Errors

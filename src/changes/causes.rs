@@ -109,6 +109,12 @@ fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String))
         each.collect()
     };
     let (old, new) = (files(before), files(after));
+    let [kept, keeps] = [before, after].map(|of| -> BTreeMap<String, [String; 2]> {
+        let ways = |source| ["/kept_from", "/lineage"].map(|path| text(source, path));
+        array(of, "/sources").map(|source| (text(source, "/name"), ways(source))).collect()
+    });
+    // Where rows are kept from another day on, or read in another way, that alone may leave out other files.
+    let is_kept_alike = |source: &String| kept.get(source) == keeps.get(source);
     let ends = [before, after].map(|of| Moment::parse_rfc3339(&text(of, "/as_of")));
     let pin = |file: &Value| {
         ["/bytes", "/e_tag", "/version", "/deletes", "/values"].map(|path| text(file, path))
@@ -133,6 +139,12 @@ fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String))
                     Cause::RewrittenFile,
                     format!("{url} ({rows_then} rows became {rows}{told}, source {source})"),
                 );
+            }
+            (Some(was), Some(_))
+                if text(was, "/left_out") != text(file, "/left_out") && is_kept_alike(source) =>
+            {
+                let what = "its table tells otherwise of it than then, by which it is left out unopened or not";
+                push(Cause::TableHistory, format!("{url} ({what}, source {source})"));
             }
             (Some(was), None) => push(
                 Cause::MissingFile,

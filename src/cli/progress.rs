@@ -12,6 +12,7 @@ use super::terminal;
 use crate::effort::READING;
 use crate::pipeline::{Observer, Scanning};
 use crate::scan::Progress;
+use crate::store::Io;
 
 /// Shows a run as it goes.
 pub struct Shown {
@@ -138,14 +139,11 @@ pub fn watch(shown: &Arc<Shown>, runtime: &tokio::runtime::Handle) -> tokio::tas
 
 /// Asks the run to stop on SIGINT or SIGTERM; `signal` then holds which. A second one ends the
 /// process at once.
-pub fn on_signals(
-    runtime: &tokio::runtime::Handle,
-    progress: &Arc<Progress>,
-    signal: &Arc<AtomicI32>,
-) {
+pub fn on_signals(io: &Io, progress: &Arc<Progress>, signal: &Arc<AtomicI32>) {
     use tokio::signal::unix::{SignalKind, signal as listen};
     for (kind, number) in [(SignalKind::interrupt(), 2), (SignalKind::terminate(), 15)] {
-        let (progress, signal) = (progress.clone(), signal.clone());
+        let (progress, signal, io) = (progress.clone(), signal.clone(), io.clone());
+        let runtime = io.handle().clone();
         let _guard = runtime.enter();
         // Without a listener the signal ends the process, as it does by default.
         let Ok(mut stream) = listen(kind) else { continue };
@@ -155,7 +153,29 @@ pub fn on_signals(
                     std::process::exit(128 + number);
                 }
                 progress.stop.store(true, Ordering::SeqCst);
+                tokio::spawn(give_up(io.clone(), number));
             }
         });
+    }
+}
+
+/// Storage may be silent for so long after a signal.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Ends the process where a thread waits for storage and nothing answers: it cannot be told to stop, and
+/// storage's own time-outs take minutes. Nothing is lost that a kill would not lose.
+async fn give_up(io: Io, number: i32) {
+    let mut before = io.waits();
+    loop {
+        tokio::time::sleep(SILENCE).await;
+        let now = io.waits();
+        if before.0 > 0 && now.0 > 0 && before.1 == now.1 {
+            let seconds = SILENCE.as_secs();
+            terminal::plain(&format!(
+                "stopped: storage has not answered for {seconds} seconds; the same command goes on from the packs that were written"
+            ));
+            std::process::exit(128 + number);
+        }
+        before = now;
     }
 }

@@ -238,7 +238,7 @@ pub fn watched<T>(
 ) -> Result<T, Failure> {
     let progress = Arc::new(Progress::default());
     let signal = Arc::new(AtomicI32::new(0));
-    on_signals(runtime.io.handle(), &progress, &signal);
+    on_signals(&runtime.io, &progress, &signal);
     let shown = Arc::new(Shown::new(global, &progress));
     let ticking = watch(&shown, runtime.io.handle());
     let outcome = work(&progress, &shown);

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::distinct::{Distinct, Seen};
+use super::distinct::Seen;
 use super::groups::own_id;
+use super::home::Residences;
 use super::leaf::{Pair, Standing};
 use super::policy::Policy;
-use super::{ExposureError, Settings, SourceRows, plan_jobs};
+use super::walk::{Follower, Walk};
+use super::{ExposureError, Settings, SourceRows};
 use crate::key::{Key, MixMap};
-use crate::ledger::{Merge, Merged, Names};
+use crate::ledger::{Merged, Names};
 use crate::moment::Moment;
 use crate::scan::batch::Outcome;
 
@@ -53,41 +54,20 @@ pub fn events(
     settings: &Settings<'_>,
     most: usize,
 ) -> Result<Option<Events>, ExposureError> {
-    let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
-    let asked: Vec<_> = sources.iter().map(|s| s.asked.clone()).collect();
-    let packs = sources.iter().map(|s| s.packs.len()).sum();
-    let memory = settings.budget.counting(packs, 1);
-    let rows = memory.rows;
-    let mut distinct = Distinct::new(sources, memory.repeats());
     let mut collector = Collector {
         settings,
         policy: Policy::new(settings.rules.clone()),
         pairs: MixMap::default(),
+        most,
         found: Events::default(),
     };
-    let mut names = Names::default();
-    for job in plan_jobs(sources, person_spaces, 1, None) {
-        let mut merge = Merge::new(&job.inputs(sources), &asked, &job.range, rows, names)?;
-        while let Some(block) = merge.next_block()? {
-            for row in block.rows() {
-                if collector.touches(&row) {
-                    collector.name_group(&row);
-                    distinct.take(&row, |seen| collector.add(&seen))?;
-                }
-            }
-            if settings.stop.load(Ordering::Relaxed) {
-                return Err(ExposureError::Interrupted);
-            }
-            if collector.found.rows.len().max(collector.found.groups.len()) > most {
-                return Ok(None);
-            }
-        }
-        distinct.flush(|seen| collector.add(&seen))?;
-        names = merge.names;
+    let names = Walk::new(sources, settings, 1).follow(&mut collector)?;
+    if collector.is_done() {
+        return Ok(None);
     }
     let mut found = collector.found;
     found.names = names;
-    Ok((found.rows.len() <= most).then_some(found))
+    Ok(Some(found))
 }
 
 struct Collector<'a> {
@@ -95,6 +75,7 @@ struct Collector<'a> {
     policy: Policy,
     /// By the codes of app and scope set; `None` of sets without a scope.
     pairs: MixMap<u64, Option<Arc<Pair>>>,
+    most: usize,
     found: Events,
 }
 
@@ -103,13 +84,6 @@ fn codes(app: u32, set: u32) -> u64 {
 }
 
 impl Collector<'_> {
-    /// Whether the row takes part: rejected rows and those outside do not, nor in finding repeats.
-    fn touches(&mut self, row: &Merged<'_>) -> bool {
-        let pair = self.pair(row);
-        let leaf = pair.as_ref().and_then(|pair| pair.at(row.at()));
-        row.reject().is_none() && leaf.is_some_and(|(_, leaf)| leaf.standing != Standing::Outside)
-    }
-
     fn pair(&mut self, row: &Merged<'_>) -> Option<Arc<Pair>> {
         let codes = codes(row.app(), row.set());
         if let Some(known) = self.pairs.get(&codes) {
@@ -133,8 +107,21 @@ impl Collector<'_> {
             text
         });
     }
+}
 
-    fn add(&mut self, seen: &Seen) -> Result<(), ExposureError> {
+impl Follower for Collector<'_> {
+    fn touches(&mut self, row: &Merged<'_>) -> bool {
+        let pair = self.pair(row);
+        let leaf = pair.as_ref().and_then(|pair| pair.at(row.at()));
+        let touches = row.reject().is_none()
+            && leaf.is_some_and(|(_, leaf)| leaf.standing != Standing::Outside);
+        if touches {
+            self.name_group(row);
+        }
+        touches
+    }
+
+    fn add(&mut self, seen: &Seen, _homes: &mut Residences<'_>) -> Result<(), ExposureError> {
         let pair = self.pairs.get(&codes(seen.app, seen.set)).cloned().flatten();
         let Some((number, leaf)) = pair.as_ref().and_then(|pair| pair.at(seen.at)) else {
             return Ok(());
@@ -160,5 +147,9 @@ impl Collector<'_> {
             group: seen.group,
         });
         Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.found.rows.len().max(self.found.groups.len()) > self.most
     }
 }

@@ -139,6 +139,10 @@ impl TopGroups {
         } else {
             self.id.read(id);
         }
+        if top.rows.len() == top.rows.capacity() {
+            // Memory that is not touched costs nothing, and growing by copies touches it over and over.
+            top.rows.reserve_exact((top.rows.len() * 3).max(64));
+        }
         top.rows.push(GroupRow { id: self.id.clone(), ..row });
         if let Some(limit) = self.limit
             && top.rows.len() >= limit.saturating_mul(2).max(64)
@@ -154,7 +158,10 @@ impl TopGroups {
         for (mine, theirs) in self.scopes.iter_mut().zip(other.scopes) {
             mine.all.groups += theirs.all.groups;
             add(&mut mine.all.requests, theirs.all.requests)?;
-            mine.rows.extend(theirs.rows);
+            match mine.rows.is_empty() {
+                true => mine.rows = theirs.rows,
+                false => mine.rows.extend(theirs.rows),
+            }
             if let Some(limit) = self.limit {
                 mine.prune(limit);
             }
@@ -164,11 +171,13 @@ impl TopGroups {
 
     /// Listed groups, by scope and rank, and for each scope what is left.
     pub fn finish(self) -> (Vec<GroupRow>, Vec<RestGroups>) {
-        let mut rows = Vec::new();
-        let mut rest = Vec::new();
+        let limit = self.limit.unwrap_or(usize::MAX);
+        let listed = self.scopes.iter().map(|top| top.rows.len().min(limit)).sum();
+        let mut rows = Vec::with_capacity(listed);
+        let mut rest = Vec::with_capacity(self.scopes.len());
         for Top { rows: mut listed, mut all, .. } in self.scopes {
             listed.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
-            listed.truncate(self.limit.unwrap_or(usize::MAX));
+            listed.truncate(limit);
             for row in listed {
                 all.groups -= 1;
                 all.requests -= row.requests;

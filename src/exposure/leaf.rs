@@ -1,6 +1,5 @@
 //! What is known of an app, a scope set and a stretch of time in which nothing changes.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::cells::WindowSet;
@@ -63,10 +62,24 @@ pub struct LeafScope {
 /// anywhere in memory.
 #[derive(Debug, Default)]
 pub struct LeafTable {
-    /// By leaf: its stretches of the lists.
-    places: Vec<(Range<usize>, Range<usize>)>,
+    /// By leaf.
+    places: Vec<Lists>,
     scopes: Vec<LeafScope>,
     exposed: Vec<(u32, WindowSet)>,
+}
+
+/// Where the lists of a leaf begin, and how long they are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lists {
+    scopes: (u32, u32),
+    exposed: (u32, u32),
+}
+
+impl Lists {
+    fn within<T>((from, length): (u32, u32), list: &[T]) -> Option<&[T]> {
+        let (from, length) = (usize::try_from(from).ok()?, usize::try_from(length).ok()?);
+        list.get(from..)?.get(..length)
+    }
 }
 
 /// Lists of one leaf.
@@ -86,27 +99,31 @@ impl LeafTable {
     pub fn learn(&mut self, number: u32, leaf: &Leaf) {
         let index = usize::try_from(number).unwrap_or(usize::MAX);
         if self.places.len() <= index {
-            self.places.resize(index + 1, (0..0, 0..0));
+            self.places.resize(index + 1, Lists::default());
         }
-        let (scopes, exposed) = (self.scopes.len(), self.exposed.len());
-        match self.places.get_mut(index) {
-            Some(place) if *place == (0..0, 0..0) => {
-                self.scopes.extend_from_slice(&leaf.scopes);
-                self.exposed.extend_from_slice(&leaf.exposed);
-                *place = (scopes..self.scopes.len(), exposed..self.exposed.len());
-            }
-            _ => {}
+        let Some(place) = self.places.get_mut(index) else { return };
+        if place.scopes.1 > 0 || place.exposed.1 > 0 {
+            return;
         }
+        place.scopes = appended(&mut self.scopes, &leaf.scopes);
+        place.exposed = appended(&mut self.exposed, &leaf.exposed);
     }
 
     #[inline]
     pub fn get(&self, number: u32) -> Option<LeafCells<'_>> {
-        let (scopes, exposed) = self.places.get(usize::try_from(number).ok()?)?;
+        let lists = self.places.get(usize::try_from(number).ok()?)?;
         Some(LeafCells {
-            scopes: self.scopes.get(scopes.clone())?,
-            exposed: self.exposed.get(exposed.clone())?,
+            scopes: Lists::within(lists.scopes, &self.scopes)?,
+            exposed: Lists::within(lists.exposed, &self.exposed)?,
         })
     }
+}
+
+/// Appends a list; gives its place. Memory ends long before there are four billion entries.
+fn appended<T: Copy>(all: &mut Vec<T>, own: &[T]) -> (u32, u32) {
+    let place = [all.len(), own.len()].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    all.extend_from_slice(own);
+    place.into()
 }
 
 /// The leaves of one app and scope set.

@@ -214,7 +214,7 @@ impl LeafAt {
 }
 
 /// A pair, as a row needs it: in one place, without references to follow.
-pub struct Known {
+struct Known {
     /// Cuts that there are not lie at the end of time.
     cuts: [Moment; Self::CUTS],
     leaves: [LeafAt; Self::CUTS + 1],
@@ -224,9 +224,9 @@ pub struct Known {
 
 impl Known {
     /// `as_of`, the lookback, one restriction and one grace.
-    pub const CUTS: usize = 4;
+    const CUTS: usize = 4;
 
-    pub fn new(pair: Arc<Pair>) -> Self {
+    fn new(pair: Arc<Pair>) -> Self {
         let mut known = Self {
             cuts: [Moment::MAX; Self::CUTS],
             leaves: [LeafAt::OUTSIDE; Self::CUTS + 1],
@@ -249,22 +249,7 @@ impl Known {
         if let Some(pair) = &self.long {
             return pair.at(at).map_or(LeafAt::OUTSIDE, |(number, leaf)| LeafAt::of(number, leaf));
         }
-        self.leaf(self.segment(at))
-    }
-
-    /// The pair, where it has more cuts than fit beside.
-    pub fn long(&self) -> Option<&Pair> {
-        self.long.as_deref()
-    }
-
-    /// Number of the segment that holds a moment.
-    #[inline]
-    pub fn segment(&self, at: Moment) -> usize {
-        self.cuts.iter().filter(|cut| **cut <= at).count()
-    }
-
-    #[inline]
-    pub fn leaf(&self, segment: usize) -> LeafAt {
+        let segment = self.cuts.iter().filter(|cut| **cut <= at).count();
         self.leaves.get(segment).copied().unwrap_or(LeafAt::OUTSIDE)
     }
 }

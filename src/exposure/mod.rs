@@ -22,6 +22,7 @@ mod rules;
 mod tally;
 mod totals;
 mod trace;
+mod walk;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -14,7 +14,7 @@ use super::ExposureError;
 use super::cells::WindowSet;
 use super::held::Held;
 use super::leaf::{Leaf, Pair, Standing};
-use super::lookup::{Known, LeafAt};
+use super::lookup::LeafAt;
 use super::policy::Policy;
 use crate::key::MixMap;
 use crate::memory::Counting;
@@ -165,31 +165,68 @@ impl Source for &Policy {
     }
 }
 
-/// A scope of an app: leaves of its cells alone, with their windows.
+/// A scope of an app: leaves of its cells alone, with their windows. There may be very many, and events ask
+/// for them in no order: each is one line of the processor's cache.
+#[repr(C, align(64))]
 struct ScopePart {
-    known: Known,
-    windows: [WindowSet; Known::CUTS + 1],
+    /// In whole microseconds; those that there are not lie at the end of time.
+    cuts: [i64; Self::CUTS],
+    leaves: [u32; Self::CUTS + 1],
+    standings: [Standing; Self::CUTS + 1],
+    windows: [WindowSet; Self::CUTS + 1],
+    /// One that does not fit: it stands beside.
+    is_long: bool,
 }
 
 impl ScopePart {
-    fn new(pair: Arc<Pair>) -> Self {
-        let mut windows = [0; Known::CUTS + 1];
-        for (slot, (_, leaf)) in windows.iter_mut().zip(pair.leaves()) {
-            *slot = leaf.windows();
+    /// `as_of`, the lookback, one restriction and one grace.
+    const CUTS: usize = 4;
+
+    fn new(pair: &Pair) -> Self {
+        let mut part = Self {
+            cuts: [i64::MAX; Self::CUTS],
+            leaves: [0; Self::CUTS + 1],
+            standings: [Standing::Outside; Self::CUTS + 1],
+            windows: [0; Self::CUTS + 1],
+            is_long: pair.cuts().len() > Self::CUTS || pair.cuts().iter().any(|cut| cut.nanos > 0),
+        };
+        for (slot, cut) in part.cuts.iter_mut().zip(pair.cuts()) {
+            *slot = cut.micros;
         }
-        Self { known: Known::new(pair), windows }
+        let slots = part.leaves.iter_mut().zip(&mut part.standings).zip(&mut part.windows);
+        for (((number, standing), windows), (own, leaf)) in slots.zip(pair.leaves()) {
+            (*number, *standing, *windows) = (*own, leaf.standing, leaf.windows());
+        }
+        part
     }
 
     #[inline]
-    fn at(&self, at: Moment) -> (LeafAt, WindowSet) {
-        if let Some(pair) = self.known.long() {
-            let found = pair.at(at);
-            return found.map_or((LeafAt::OUTSIDE, 0), |(number, leaf)| {
-                (LeafAt::of(number, leaf), leaf.windows())
-            });
-        }
-        let segment = self.known.segment(at);
-        (self.known.leaf(segment), self.windows.get(segment).copied().unwrap_or(0))
+    fn at(&self, at: Moment) -> Option<ScopeLeaf> {
+        let segment = self.cuts.iter().filter(|cut| **cut <= at.micros).count();
+        Some(ScopeLeaf {
+            number: *self.leaves.get(segment)?,
+            standing: *self.standings.get(segment)?,
+            windows: *self.windows.get(segment)?,
+        })
+    }
+}
+
+/// The leaf of a scope of an app at a moment.
+struct ScopeLeaf {
+    number: u32,
+    standing: Standing,
+    windows: WindowSet,
+}
+
+impl ScopeLeaf {
+    const OUTSIDE: Self = Self { number: 0, standing: Standing::Outside, windows: 0 };
+
+    fn of(pair: &Pair, at: Moment) -> Self {
+        pair.at(at).map_or(Self::OUTSIDE, |(number, leaf)| Self {
+            number,
+            standing: leaf.standing,
+            windows: leaf.windows(),
+        })
     }
 }
 
@@ -199,6 +236,8 @@ pub struct Parts {
     /// Places in `known` by app and [`ScopeUse`].
     scopes: MixMap<u64, u32>,
     known: Vec<ScopePart>,
+    /// By place in `known`: those that do not fit there.
+    long: MixMap<u32, Arc<Pair>>,
     /// Leaves by app and windows: those of the exercised scopes, and those of all.
     without_scope: MixMap<u64, u32>,
     /// By app.
@@ -225,8 +264,9 @@ impl Parts {
         let (mut exercised, mut all) = (0, 0);
         self.counted.clear();
         for scope in &set.scopes {
-            let (leaf, windows) = self.scope(app, *scope, at, source)?;
-            match leaf.standing {
+            let ScopeLeaf { number, standing: own, windows } =
+                self.scope(app, *scope, at, source)?;
+            match own {
                 Standing::Outside => continue,
                 Standing::AfterAsOf => standing = Standing::AfterAsOf,
                 Standing::Counts => {
@@ -235,7 +275,7 @@ impl Parts {
                     let used = is_exercised(*scope);
                     exercised |= if used { windows } else { 0 };
                     self.counted.push(*scope);
-                    out.push(Part { leaf: leaf.number, exposed: used });
+                    out.push(Part { leaf: number, exposed: used });
                 }
             }
         }
@@ -260,7 +300,7 @@ impl Parts {
         scope: ScopeUse,
         at: Moment,
         source: &mut impl Source,
-    ) -> Result<(LeafAt, WindowSet), ExposureError> {
+    ) -> Result<ScopeLeaf, ExposureError> {
         let key = u64::from(app) << 32 | u64::from(scope);
         let place = match self.scopes.get(&key) {
             Some(place) => *place,
@@ -268,14 +308,22 @@ impl Parts {
                 let pair = source.scope_part(app, scope)?;
                 self.learned.extend_from_slice(pair.leaves());
                 let place = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-                self.known.push(ScopePart::new(pair));
+                let part = ScopePart::new(&pair);
+                if part.is_long {
+                    self.long.insert(place, pair);
+                }
+                self.known.push(part);
                 self.scopes.insert(key, place);
                 place
             }
         };
         let part = usize::try_from(place).ok().and_then(|place| self.known.get(place));
         let part = part.ok_or_else(|| no_part(app))?;
-        Ok(part.at(at))
+        if part.is_long {
+            let pair = self.long.get(&place).ok_or_else(|| no_part(app))?;
+            return Ok(ScopeLeaf::of(pair, at));
+        }
+        part.at(at).ok_or_else(|| no_part(app))
     }
 
     fn without_scope(

@@ -4,20 +4,19 @@
 //! in which row group a counted row of the person stands, so that the id can be read there again.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::distinct::{Distinct, Seen};
+use super::distinct::Seen;
 use super::home::Residences;
 use super::leaf::{Pair, Standing};
 use super::policy::Policy;
 use super::reach::NOWHERE;
 use super::totals::add;
-use super::{ExposureError, Settings, SourceRows, plan_jobs};
+use super::walk::{Follower, Walk};
+use super::{ExposureError, Settings, SourceRows};
 use crate::key::Key;
 use crate::key::MixMap;
-use crate::ledger::{Merge, Merged, Names};
-use crate::memory::Counting;
+use crate::ledger::Merged;
 use crate::scan::batch::{Interner, NONE, Outcome};
 use crate::sorter::{Record, Sorted, Sorter, decode_key, encode_key};
 use crate::threads::in_threads;
@@ -157,15 +156,8 @@ pub fn list_people(
     let scopes = policy.scope_names.clone();
     let chosen: Vec<bool> = scopes.iter().map(|s| Choice::holds(&choice.scopes, s)).collect();
     let (policy, apps) = (Mutex::new(policy), Mutex::new(Interner::default()));
-    let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
-    let asked: Vec<_> = sources.iter().map(|s| s.asked.clone()).collect();
-    let packs = sources.iter().map(|s| s.packs.len()).sum();
-    let memory = settings.budget.counting(packs, settings.threads);
-    let Counting { threads, rows, .. } = memory;
-    let repeats = memory.repeats() / u64::try_from(threads).unwrap_or(u64::MAX).max(1);
-    let jobs = plan_jobs(sources, person_spaces, threads, None);
-    let next = AtomicUsize::new(0);
-    let parts = in_threads::<_, ExposureError>(threads.min(jobs.len()), |_| {
+    let walk = Walk::new(sources, settings, settings.threads);
+    let parts = in_threads::<_, ExposureError>(walk.threads, |_| {
         let mut lister = Lister {
             policy: &policy,
             apps: &apps,
@@ -179,25 +171,7 @@ pub fn list_people(
             people: 0,
             requests: 0,
         };
-        let mut distinct = Distinct::new(sources, repeats);
-        let mut names = Names::default();
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut homes = Residences::of(settings, job);
-            let mut merge = Merge::new(&job.inputs(sources), &asked, &job.range, rows, names)?;
-            while let Some(block) = merge.next_block()? {
-                for row in block.rows() {
-                    if lister.touches(&row) {
-                        distinct.take(&row, |seen| lister.add(&seen, &mut homes))?;
-                    }
-                }
-                if settings.stop.load(Ordering::Relaxed) {
-                    return Err(ExposureError::Interrupted);
-                }
-            }
-            distinct.flush(|seen| lister.add(&seen, &mut homes))?;
-            lister.end_person(&mut homes)?;
-            names = merge.names;
-        }
+        let names = walk.follow(&mut lister)?;
         let met = names.apps.names();
         let met: Vec<String> =
             met.filter(|app: &&str| choice.apps.contains(*app)).map(str::to_string).collect();
@@ -242,21 +216,6 @@ struct Lister<'a> {
 }
 
 impl Lister<'_> {
-    /// Whether the row may be listed, or be a repeat of one that is.
-    fn touches(&mut self, row: &Merged<'_>) -> bool {
-        if row.reject().is_some() {
-            return false;
-        }
-        let codes = u64::from(row.app()) << 32 | u64::from(row.set());
-        if !self.pairs.contains_key(&codes) {
-            let found = self.learn(row);
-            self.pairs.insert(codes, found);
-        }
-        let pair = self.pairs.get(&codes).and_then(Option::as_ref);
-        pair.and_then(|(pair, _)| pair.at(row.at()))
-            .is_some_and(|(_, leaf)| leaf.standing != Standing::Outside)
-    }
-
     #[cold]
     fn learn(&self, row: &Merged<'_>) -> Touching {
         let sets = row.names.sets.sets();
@@ -270,6 +229,32 @@ impl Lister<'_> {
         let pair = self.policy.lock().unwrap_or_else(PoisonError::into_inner).pair(app, set);
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         Some((pair, app.map_or(NONE, |app| apps.code(app))))
+    }
+
+    /// Puts the person down, if anything of theirs was counted.
+    fn end_person(&mut self, homes: &mut Residences<'_>) -> Result<(), ExposureError> {
+        self.person = None;
+        let Some(mut entry) = self.entry.take() else { return Ok(()) };
+        entry.facts.residence = homes.find(entry.key)?;
+        self.people += 1;
+        Ok(self.sorter.push(entry)?)
+    }
+}
+
+impl Follower for Lister<'_> {
+    /// Whether the row may be listed, or be a repeat of one that is.
+    fn touches(&mut self, row: &Merged<'_>) -> bool {
+        if row.reject().is_some() {
+            return false;
+        }
+        let codes = u64::from(row.app()) << 32 | u64::from(row.set());
+        if !self.pairs.contains_key(&codes) {
+            let found = self.learn(row);
+            self.pairs.insert(codes, found);
+        }
+        let pair = self.pairs.get(&codes).and_then(Option::as_ref);
+        pair.and_then(|(pair, _)| pair.at(row.at()))
+            .is_some_and(|(_, leaf)| leaf.standing != Standing::Outside)
     }
 
     /// Adds a row to its person, as the counter would.
@@ -328,13 +313,8 @@ impl Lister<'_> {
         Ok(())
     }
 
-    /// Puts the person down, if anything of theirs was counted.
-    fn end_person(&mut self, homes: &mut Residences<'_>) -> Result<(), ExposureError> {
-        self.person = None;
-        let Some(mut entry) = self.entry.take() else { return Ok(()) };
-        entry.facts.residence = homes.find(entry.key)?;
-        self.people += 1;
-        Ok(self.sorter.push(entry)?)
+    fn end_stretch(&mut self, homes: &mut Residences<'_>) -> Result<(), ExposureError> {
+        self.end_person(homes)
     }
 }
 

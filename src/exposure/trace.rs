@@ -5,17 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::cells::{CellKey, Window, WindowSet};
-use super::distinct::{Distinct, Seen};
+use super::distinct::Seen;
 use super::home::Residences;
 use super::leaf::{Pair, Standing};
 use super::policy::Policy;
-use super::{ExposureError, Settings, SourceRows, plan_jobs};
+use super::walk::{Follower, Walk};
+use super::{ExposureError, Settings, SourceRows};
 use crate::key::Key;
 use crate::key::MixMap;
-use crate::ledger::{Merge, Merged, Names};
+use crate::ledger::Merged;
 use crate::moment::DAY_MICROS;
 use crate::scan::batch::Outcome;
 
@@ -112,12 +112,6 @@ pub fn trace(
     figure: &Figure,
     file: impl Fn(usize, u32) -> usize,
 ) -> Result<Trace, ExposureError> {
-    let person_spaces = sources.iter().map(|s| s.person_space + 1).max().unwrap_or(0);
-    let asked: Vec<_> = sources.iter().map(|s| s.asked.clone()).collect();
-    let packs = sources.iter().map(|s| s.packs.len()).sum();
-    let memory = settings.budget.counting(packs, 1);
-    let rows = memory.rows;
-    let mut distinct = Distinct::new(sources, memory.repeats());
     let mut tracer = Tracer {
         policy: Policy::new(settings.rules.clone()),
         figure,
@@ -128,25 +122,7 @@ pub fn trace(
         last: BTreeMap::new(),
         trace: Trace::default(),
     };
-    let mut names = Names::default();
-    for job in plan_jobs(sources, person_spaces, 1, None) {
-        let mut homes = Residences::of(settings, &job);
-        let mut merge = Merge::new(&job.inputs(sources), &asked, &job.range, rows, names)?;
-        while let Some(block) = merge.next_block()? {
-            for row in block.rows() {
-                if tracer.touches(&row) {
-                    distinct.take(&row, |seen| tracer.add(&seen, &mut homes))?;
-                }
-            }
-            if settings.stop.load(Ordering::Relaxed) {
-                return Err(ExposureError::Interrupted);
-            }
-        }
-        distinct.flush(|seen| tracer.add(&seen, &mut homes))?;
-        // The next job may be of another namespace, in which the same key is another person.
-        (tracer.person, tracer.lives) = (None, None);
-        names = merge.names;
-    }
+    Walk::new(sources, settings, 1).follow(&mut tracer)?;
     Ok(tracer.trace)
 }
 
@@ -168,17 +144,6 @@ struct Tracer<'a, F> {
 }
 
 impl<F: Fn(usize, u32) -> usize> Tracer<'_, F> {
-    /// Whether the row may be one of the figure's.
-    fn touches(&mut self, row: &Merged<'_>) -> bool {
-        let pair = self.pair(row);
-        // Rejected rows are none of the figure's, and take no part in finding repeats.
-        row.reject().is_none()
-            && pair
-                .as_ref()
-                .and_then(|pair| pair.at(row.at()))
-                .is_some_and(|(_, leaf)| leaf.standing != Standing::Outside)
-    }
-
     fn pair(&mut self, row: &Merged<'_>) -> Touching {
         let codes = u64::from(row.app()) << 32 | u64::from(row.set());
         if let Some(known) = self.pairs.get(&codes) {
@@ -203,6 +168,50 @@ impl<F: Fn(usize, u32) -> usize> Tracer<'_, F> {
         let key = usize::try_from(cell).ok().and_then(|i| self.policy.cells.get(i));
         let within = |window: Window| windows & window.bit() != 0;
         key == Some(&self.figure.cell) && self.figure.window.is_none_or(within)
+    }
+
+    /// Whether an event is of somebody who lives in one of the figure's residences.
+    fn lives_there(
+        &mut self,
+        person: Option<Key>,
+        homes: &mut Residences<'_>,
+    ) -> Result<bool, ExposureError> {
+        let Some(residences) = &self.figure.residences else { return Ok(true) };
+        // Who is not named lives nowhere, not even at a place that is not known.
+        let Some(person) = person else { return Ok(false) };
+        if let Some((_, lives)) = self.lives.filter(|(known, _)| *known == person) {
+            return Ok(lives);
+        }
+        let lives = residences.contains(&homes.find(person)?);
+        self.lives = Some((person, lives));
+        Ok(lives)
+    }
+
+    /// Counts the person of an event once, and once a file: rows come in the order of people.
+    fn meet(&mut self, seen: &Seen) {
+        let Some(person) = seen.person else { return };
+        if self.person != Some(person) {
+            self.person = Some(person);
+            self.trace.subjects += 1;
+        }
+        let (source, unit) = seen.place;
+        let file = (source, (self.file)(source, unit));
+        if self.last.insert(file, self.trace.subjects) != Some(self.trace.subjects) {
+            *self.trace.people.entry(file).or_default() += 1;
+        }
+    }
+}
+
+impl<F: Fn(usize, u32) -> usize> Follower for Tracer<'_, F> {
+    /// Whether the row may be one of the figure's.
+    fn touches(&mut self, row: &Merged<'_>) -> bool {
+        let pair = self.pair(row);
+        // Rejected rows are none of the figure's, and take no part in finding repeats.
+        row.reject().is_none()
+            && pair
+                .as_ref()
+                .and_then(|pair| pair.at(row.at()))
+                .is_some_and(|(_, leaf)| leaf.standing != Standing::Outside)
     }
 
     /// Adds a row to the figure, as the counter would (docs/counting.md, rules 1 to 4).
@@ -240,34 +249,9 @@ impl<F: Fn(usize, u32) -> usize> Tracer<'_, F> {
         self.trace.units.entry(seen.place).or_default().add(share, seen.weight)
     }
 
-    /// Whether an event is of somebody who lives in one of the figure's residences.
-    fn lives_there(
-        &mut self,
-        person: Option<Key>,
-        homes: &mut Residences<'_>,
-    ) -> Result<bool, ExposureError> {
-        let Some(residences) = &self.figure.residences else { return Ok(true) };
-        // Who is not named lives nowhere, not even at a place that is not known.
-        let Some(person) = person else { return Ok(false) };
-        if let Some((_, lives)) = self.lives.filter(|(known, _)| *known == person) {
-            return Ok(lives);
-        }
-        let lives = residences.contains(&homes.find(person)?);
-        self.lives = Some((person, lives));
-        Ok(lives)
-    }
-
-    /// Counts the person of an event once, and once a file: rows come in the order of people.
-    fn meet(&mut self, seen: &Seen) {
-        let Some(person) = seen.person else { return };
-        if self.person != Some(person) {
-            self.person = Some(person);
-            self.trace.subjects += 1;
-        }
-        let (source, unit) = seen.place;
-        let file = (source, (self.file)(source, unit));
-        if self.last.insert(file, self.trace.subjects) != Some(self.trace.subjects) {
-            *self.trace.people.entry(file).or_default() += 1;
-        }
+    fn end_stretch(&mut self, _homes: &mut Residences<'_>) -> Result<(), ExposureError> {
+        // The next stretch may be of another namespace.
+        (self.person, self.lives) = (None, None);
+        Ok(())
     }
 }

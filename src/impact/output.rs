@@ -26,6 +26,9 @@ use super::header::{ColumnSpec, ColumnType, TableSpec};
 use super::{ImpactError, frames};
 use crate::moment::{Moment, day_to_date};
 
+/// After so many rows of a CSV file it is known about how long it will be.
+const SAMPLED: usize = 1024;
+
 /// A finished table.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -269,7 +272,17 @@ impl Table {
                 .map_err(|e| failed(e.to_string()))?;
         }
         let mut room = Room::default();
-        for row in 0..self.batch.num_rows() {
+        let rows = self.batch.num_rows();
+        for row in 0..rows {
+            if row == SAMPLED {
+                // Memory that grows by copies is touched over and over.
+                writer.flush().map_err(|e| failed(e.to_string()))?;
+                let so_far = writer.get_ref().len();
+                let rest = so_far / SAMPLED * (rows - SAMPLED);
+                drop(writer);
+                out.reserve(rest + rest / 8);
+                writer = WriterBuilder::new().from_writer(&mut out);
+            }
             for column in &mut cells {
                 let cell = column.cell(row, &mut room).map_err(|e| failed(e.to_string()))?;
                 writer.write_field(cell).map_err(|e| failed(e.to_string()))?;

@@ -46,6 +46,7 @@ pub fn compact(
     };
     let (units, maps) = number_units(&chosen);
     let mut footer = PackFooter {
+        name: String::new(),
         lineage: first.footer.lineage.clone(),
         asked: first.footer.asked.clone(),
         kinds,
@@ -62,7 +63,8 @@ pub fn compact(
         .collect::<Result<Vec<_>, _>>()?;
     // The bytes follow from the merged packs: another run that merges the same makes the same pack.
     let merged: Vec<&str> = chosen.iter().map(|(pack, _)| pack.name.as_str()).collect();
-    let name = footer.name(&merged)?;
+    let name = footer.name_from(&merged)?;
+    footer.name.clone_from(&name);
     // The rows are counted before they are written: the footer's place is at the end.
     footer.rows = footer.units.iter().map(|u| u.record.kept).sum();
     let schema = union(&packs);

@@ -38,7 +38,7 @@ use crate::scan::{Asked, UnitRecord};
 use crate::store::Pin;
 
 /// Version of this format; part of every pack's name.
-pub const FORMAT: u32 = 7;
+pub const FORMAT: u32 = 8;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "afterscope.pack";
@@ -111,6 +111,8 @@ pub struct Kinds {
 /// What a pack says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackFooter {
+    /// What it must be called: see [`Self::name_from`].
+    pub name: String,
     pub lineage: Lineage,
     pub asked: Asked,
     pub kinds: Kinds,
@@ -157,7 +159,7 @@ impl PackFooter {
     ///
     /// # Errors
     /// Never in practice: the parts are plain data.
-    pub fn name(&self, merged: &[&str]) -> Result<String, LedgerError> {
+    pub fn name_from(&self, merged: &[&str]) -> Result<String, LedgerError> {
         let mut units: Vec<(&str, &Pin, u32)> =
             self.units.iter().map(|u| (u.file.as_str(), &u.pin, u.record.row_group)).collect();
         units.sort_by(|a, b| (a.0, a.2).cmp(&(b.0, b.2)));

@@ -147,7 +147,11 @@ impl Ledger {
         if !is_sealed(&metadata) {
             return Err(damaged("its footer does not match its seal".into()));
         }
-        let footer = serde_json::from_value(plain).map_err(|e| damaged(e.to_string()))?;
+        let footer: PackFooter =
+            serde_json::from_value(plain).map_err(|e| damaged(e.to_string()))?;
+        if footer.name != name {
+            return Err(damaged(format!("it is pack {} under another's name", footer.name)));
+        }
         Ok(Some(Pack { name: name.to_string(), size: pin.size, footer }))
     }
 
@@ -226,12 +230,10 @@ pub struct Wanted {
     pub asked: Asked,
     /// Address and pin, in the order of the snapshot.
     pub files: Vec<(String, Pin)>,
-    /// What the table tells of files that need not be opened, by their place in `files`. A pack that knows
-    /// another story of one does not serve it, nor does one that read it: what a run publishes would hang on
-    /// which runs came before.
-    pub unopened: HashMap<usize, UnitRecord>,
-    /// Places in `files` of those of which nobody knows what the table told: any pack serves them.
-    pub untold: HashSet<usize>,
+    /// Files that need not be opened, by their place in `files`: a name of what the table tells of each
+    /// ([`UnitRecord::told`]). A pack that knows another story of one does not serve it, nor does one that
+    /// read it: what a run publishes would hang on which runs came before.
+    pub unopened: HashMap<usize, String>,
 }
 
 /// Which packs serve which row groups.
@@ -252,11 +254,8 @@ impl Wanted {
     pub fn select(&self, packs: &[Pack]) -> Selection {
         let by_address: HashMap<(&str, &Pin), usize> =
             self.files.iter().enumerate().map(|(i, (a, p))| ((a.as_str(), p), i)).collect();
-        let is_told = |file: &usize, record: &UnitRecord| match self.unopened.get(file) {
-            _ if self.untold.contains(file) => true,
-            Some(told) => told == record,
-            None => !record.unopened,
-        };
+        let is_told =
+            |file: &usize, record: &UnitRecord| self.unopened.get(file).cloned() == record.told();
         let file_of = |unit: &PackUnit| {
             let file = by_address.get(&(unit.file.as_str(), &unit.pin)).copied();
             file.filter(|file| is_told(file, &unit.record))

@@ -68,6 +68,7 @@ impl Place {
             },
         });
         let footer = PackFooter {
+            name: String::new(),
             lineage: Lineage::new("mapping", "", String::new()),
             asked: Self::asked(),
             kinds: Kinds { person: Some(IdKind::Int), group: None, event: Some(IdKind::Int) },
@@ -238,6 +239,21 @@ fn one_changed_byte_of_what_a_pack_says_of_itself_is_noticed() {
         (from..length.len()).step_by(2).filter(|at| changed(&pack, *at, *at as u8 % 8)).count();
     // Some bytes say nothing that anybody relies on.
     assert!(refused * 4 > footer as usize, "{refused} of {footer}");
+}
+
+/// A whole pack that lies where another is looked for.
+#[test]
+fn a_pack_under_another_s_name_is_named() {
+    let place = Place::new();
+    let row = |i: u64| (Some(Key { hi: i << 40, lo: 0 }), Some(Key { hi: i << 40, lo: 0 }), 1);
+    let [one, other] = [place.pack(0, &[row(1)]), place.pack(1, &[row(2), row(3)])];
+    let packs = place.folder.path().join("state/packs");
+    std::fs::copy(packs.join(&other.name), packs.join(&one.name)).unwrap();
+    let says = format!("it is pack {} under another's name", other.name);
+    for found in [place.ledger.packs().map(|_| ()), place.ledger.find(&one.name).map(|_| ())] {
+        let error = found.unwrap_err().to_string();
+        assert!(error.contains(&one.name) && error.contains(&says), "{error}");
+    }
 }
 
 /// A limit that holds few packs at once merges earlier, and as few at a time.

@@ -135,6 +135,7 @@ impl PackWriter {
         self.rows.renumber(&numbers);
         let rows = &self.rows;
         let footer = PackFooter {
+            name: String::new(),
             lineage: self.lineage.clone(),
             asked: self.asked.clone(),
             kinds: std::mem::take(&mut self.kinds),
@@ -334,10 +335,11 @@ pub fn properties() -> WriterProperties {
 pub(super) fn write_pack(
     ledger: &Ledger,
     rows: &AccessBatch,
-    footer: PackFooter,
+    mut footer: PackFooter,
     order: &mut Order,
 ) -> Result<Pack, LedgerError> {
-    let name = footer.name(&[])?;
+    let name = footer.name_from(&[])?;
+    footer.name.clone_from(&name);
     if let Some(pack) = ledger.find(&name)? {
         return Ok(pack);
     }

@@ -14,7 +14,7 @@ use crate::impact::{HistoryCoverage, SourceCoverage, TableFile};
 use crate::moment::day_to_date;
 use crate::publish::sha256;
 use crate::registry::{is_country, is_subdivision};
-use crate::scan::Pruned;
+use crate::scan::{Asked, Pruned};
 use crate::snapshot::TableFiles;
 use crate::store::Pin;
 use crate::suppress::Suppressed;
@@ -223,12 +223,16 @@ fn contradictions(plan: &RunPlan, counted: &Counted) -> Result<u64, u32> {
 
 /// What decides the tables, as the manifest says it: what [`crate::changes::differences`] looks at.
 pub fn made_from(plan: &RunPlan, prepared: &Prepared<'_>, filled: &[Filled]) -> Value {
-    let sources = prepared.sources.iter().zip(filled).map(
-        |(source, filled)| {
-            let table = source.snapshot.table.as_ref().map(|table| table.record());
-            json!({ "name": source.plan.name, "files": files(source, filled), "lineage": source.wanted.lineage, "table": table })
-        },
-    );
+    let sources = prepared.sources.iter().zip(filled).map(|(source, filled)| {
+        let table = source.snapshot.table.as_ref().map(|table| table.record());
+        json!({
+            "name": source.plan.name,
+            "files": files(source, filled),
+            "kept_from": kept_from(&source.wanted.asked),
+            "lineage": source.wanted.lineage,
+            "table": table,
+        })
+    });
     json!({
         "program": { "name": "afterscope", "version": env!("CARGO_PKG_VERSION") },
         "as_of": plan.as_of.to_rfc3339(),
@@ -336,17 +340,19 @@ fn variables(written: &Value, document: &Value) -> Value {
 
 /// The files of a source with the rows that their metadata declare; null where a file could not be read.
 fn files(source: &Source<'_>, filled: &Filled) -> Vec<Value> {
-    // Rows, and the first day that they may be of; none where a row group shows none.
-    let mut known: BTreeMap<usize, (u64, Option<i64>)> = BTreeMap::new();
+    // Rows, the first day that they may be of, none where a row group shows none, and what was told of a
+    // file that was not opened.
+    let mut known: BTreeMap<usize, (u64, Option<i64>, Option<String>)> = BTreeMap::new();
     for (file, record) in &filled.selection.units {
-        let (rows, day) = known.entry(*file).or_insert((0, record.first_day));
+        let first = || (0, record.first_day, record.told());
+        let (rows, day, _) = known.entry(*file).or_insert_with(first);
         *rows += record.rows;
         *day = day.zip(record.first_day).map(|(a, b)| a.min(b));
     }
     let each = source.wanted.files.iter().enumerate().map(|(i, (address, pin))| {
         // A file without row groups has no unit.
         let read = !filled.unreadable.iter().any(|bad| source.shown(&bad.path) == *address);
-        let (rows, day) = known.get(&i).copied().unwrap_or((0, None));
+        let (rows, day, left_out) = known.remove(&i).unwrap_or_default();
         let mut file = json!({
             "url": address,
             "bytes": pin.size,
@@ -355,7 +361,8 @@ fn files(source: &Source<'_>, filled: &Filled) -> Vec<Value> {
             "rows": read.then_some(rows),
             "first_day": day.map(day_to_date),
         });
-        for (key, told) in [("deletes", &pin.deletes), ("values", &pin.values)] {
+        let others = [("deletes", &pin.deletes), ("values", &pin.values), ("left_out", &left_out)];
+        for (key, told) in others {
             if let Some((fields, told)) = file.as_object_mut().zip(told.as_ref()) {
                 fields.insert(key.into(), told.clone().into());
             }
@@ -363,6 +370,12 @@ fn files(source: &Source<'_>, filled: &Filled) -> Vec<Value> {
         file
     });
     each.collect()
+}
+
+/// The first day whose rows are kept; null where no scope is asked for. A file that lies before it need not be
+/// opened.
+pub fn kept_from(asked: &Asked) -> Option<String> {
+    (!asked.scopes.is_empty()).then(|| day_to_date(asked.first_day))
 }
 
 /// Files of deletes and of metadata, pinned as files of data are.
@@ -402,6 +415,7 @@ fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverag
         "name": source.plan.name,
         "url": source.plan.url.to_string(),
         "files": files(source, filled),
+        "kept_from": kept_from(&source.wanted.asked),
         "lineage": source.wanted.lineage,
         "reading": source.reading,
         "table": source.snapshot.table.as_ref().map(|table| table.record()),

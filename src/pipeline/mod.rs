@@ -29,11 +29,12 @@ use crate::changes::Tables;
 use crate::config::RunPlan;
 use crate::effort::Part;
 use crate::error::Error;
-use crate::impact::Table;
+use crate::impact::{Table, TableFile};
 use crate::publish::{Publisher, Standing};
 use crate::scan::Progress;
 use crate::signature::PublicKey;
 use crate::store::Io;
+use crate::threads::beside;
 
 use account::check_rejects;
 use count::{Counted, count};
@@ -194,6 +195,15 @@ struct Earlier {
     changes: Option<Table>,
 }
 
+/// A table as Parquet and as CSV, at once where there are threads for it.
+fn both_files(table: &Table, threads: usize) -> Result<[TableFile; 2], Error> {
+    let (parquet, csv) = match threads {
+        1 => (table.parquet(), table.csv()),
+        _ => beside(|| table.parquet(), || table.csv()),
+    };
+    Ok([parquet?, csv?])
+}
+
 fn finish(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
@@ -210,15 +220,14 @@ fn finish(
     let mut new = Tables::new();
     let mut reports = reports::builder(plan, prepared, &counted, followed)?;
     let mut take = |table: Table| {
-        let parquet = table.parquet()?;
+        let [parquet, csv] = both_files(&table, plan.threads)?;
         new.insert(table.name.clone(), parquet.bytes.clone());
-        files.push(parquet);
-        files.push(table.csv()?);
+        files.extend([parquet, csv]);
         Ok::<(), Error>(reports.take(&table)?)
     };
     let suppressed = tables(plan, prepared, &mut counted, &mut take)?;
     let changes = log_of(prepared, followed, earlier.steps, earlier.changes, &new)?;
-    files.extend([changes.parquet()?, changes.csv()?]);
+    files.extend(both_files(&changes, plan.threads)?);
     reports.take(&changes)?;
     files.extend(reports.finish(&files)?);
     let totals = evidence::totals(&counted.exposure, suppressed.as_ref());

@@ -1,6 +1,6 @@
 //! Everything that is looked up before a log is read: registry, queries, snapshots, the run's name.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -218,9 +218,8 @@ pub fn prepare_with<'a>(
                 .files
                 .iter()
                 .enumerate()
-                .filter_map(|(i, file)| Some((i, left_out(&context, file)?)))
+                .filter_map(|(i, file)| Some((i, left_out(&context, file)?.told()?)))
                 .collect(),
-            untold: HashSet::new(),
         };
         let reading = Reading::of(source);
         let history = snapshot.table.as_ref().map(|table| table.history.clone());

@@ -177,6 +177,8 @@ struct State {
     /// What is being decoded takes so much.
     decoding: u64,
     in_flight: usize,
+    /// Those of them that are the last of their row groups.
+    last_in_flight: usize,
     busy: usize,
     failed: Option<ScanError>,
     outcome: ScanOutcome,
@@ -193,10 +195,14 @@ impl State {
     }
 
     /// A fetch has arrived. Where threads waited for it, more files are opened at once from now on: at first few
-    /// are, so that the first rows do not queue up behind what only later ones need.
-    fn arrived(&mut self, most_active: usize) {
+    /// are, so that the first rows do not queue up behind what only later ones need. While rows are on their way,
+    /// only their arrival opens more.
+    fn arrived(&mut self, is_last: bool, most_active: usize) {
         self.in_flight -= 1;
-        if self.waiting > 0 && self.ready.iter().all(VecDeque::is_empty) {
+        let is_row_coming = self.last_in_flight > 0;
+        self.last_in_flight -= usize::from(is_last);
+        let is_idle = self.waiting > 0 && self.ready.iter().all(VecDeque::is_empty);
+        if is_idle && (is_last || !is_row_coming) {
             self.window = (self.window + 1).min(most_active);
         }
     }
@@ -482,6 +488,7 @@ impl Engine<'_> {
             }
             state.held += held;
             state.in_flight += 1;
+            state.last_in_flight += usize::from(fetch.is_last());
             self.progress.bytes.fetch_add(held, Ordering::Relaxed);
             self.progress.requests.fetch_add(1, Ordering::Relaxed);
             self.spawn(fetch, held);
@@ -529,7 +536,7 @@ impl Engine<'_> {
             let result: Result<Vec<Bytes>, StoreError> =
                 store.read_ranges(&file.path, &file.pin, &fetch.ranges).await;
             let mut state = shared.lock();
-            state.arrived(max_active);
+            state.arrived(fetch.is_last(), max_active);
             match result {
                 Ok(bytes) => {
                     fetch.file.keep_whole(&fetch.ranges, &bytes);

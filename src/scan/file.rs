@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
-use super::columns::FileShape;
+use super::bind::FileShape;
 use super::decode::Step;
 use super::deleted::Deleted;
 use super::engine::Fetch;

@@ -8,7 +8,8 @@ use arrow::array::{Array, ArrayRef};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::array_value_to_string;
 
-use super::columns::{Bound, FileShape};
+use super::bind::FileShape;
+use super::columns::Bound;
 use super::mapping::{
     check_status, encoding_of, floats, folded, ids, integers, list_rows, moments,
 };

@@ -6,6 +6,7 @@
 //! `engine.rs`.
 
 pub mod batch;
+mod bind;
 pub mod columns;
 mod decode;
 mod deleted;
@@ -31,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::{MappingPlan, PartitionTimePlan};
-use crate::key::{IdKind, Keyer};
+use crate::key::{IdKind, Keyer, hex};
 use crate::snapshot::{SnapshotFile, Table};
 use crate::store::{Store, StoreError};
 
@@ -153,6 +154,14 @@ impl UnitRecord {
     pub fn live(&self) -> u64 {
         self.rows.saturating_sub(self.deleted)
     }
+
+    /// A name of what the table tells of a file that was left out by it; `None` of one that was opened.
+    pub fn told(&self) -> Option<String> {
+        self.unopened.then(|| {
+            let record = serde_json::json!(self).to_string();
+            hex(blake3::hash(record.as_bytes()).as_bytes().get(..16).unwrap_or_default())
+        })
+    }
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -250,6 +259,11 @@ pub enum ScanError {
         "{file}: column `{column}` (mapped as {role}) is called `{here}` in the version of the table that is read, which has the columns of its own schema\nmap {role} to \"{here}\" in [source.columns], or read a version in which it is called `{column}`"
     )]
     RenamedColumn { file: String, role: &'static str, column: String, here: String },
+
+    #[error(
+        "{file}: column `{column}` (mapped as {role}, missing = \"null\") is not there, but `{here}` is, in other letters: whether it is the same is not known\nlet the files agree on one name, or read those of each name as a source of their own"
+    )]
+    OtherLetters { file: String, role: &'static str, column: String, here: String },
 
     #[error("{file}: partition_time: {reason}")]
     BadPartition { file: String, reason: String },

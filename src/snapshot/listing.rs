@@ -9,12 +9,23 @@ use super::inside::{EXPORT, refuse_inside_table, refuse_links_into_table};
 use super::{Origin, Partition, Snapshot, SnapshotError, SnapshotFile};
 use crate::config::{Format, is_metadata};
 use crate::store::{Io, Listed, Store, StoreError, StoreErrorKind, odd_kind};
+use crate::threads::beside;
 
 /// Lists the source's files.
 ///
 /// # Errors
 /// See [`SnapshotError`].
 pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
+    if source.url.local().is_some() {
+        refuse_inside_table(source, io)?;
+        return files_of(source, io);
+    }
+    // A service is asked for both at once: each answer takes its time.
+    let (files, outside) = beside(|| files_of(source, io), || refuse_inside_table(source, io));
+    outside.and(files)
+}
+
+fn files_of(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
     let source_name = source.name.to_string();
     let failed = |error| SnapshotError::store(source, error);
     let empty = |ignored| SnapshotError::Empty {
@@ -23,7 +34,6 @@ pub fn take(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
         ignored,
     };
 
-    refuse_inside_table(source, io)?;
     if let Some((folder, glob)) = source.url.split_glob() {
         let matcher = GlobBuilder::new(&glob)
             .literal_separator(true)
@@ -276,7 +286,8 @@ pub(super) fn partitions(path: &str) -> Vec<Partition> {
         .filter_map(|segment| segment.split_once('='))
         .map(|(key, value)| {
             let value = (value != "__HIVE_DEFAULT_PARTITION__").then(|| percent_decoded(value));
-            Partition { name: percent_decoded(key), value, data_type: None, bytes: None }
+            let name = percent_decoded(key);
+            Partition { id: name.clone(), name, value, data_type: None, bytes: None }
         })
         .collect()
 }

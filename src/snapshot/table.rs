@@ -278,6 +278,9 @@ impl TableSchema {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Partition {
     pub name: String,
+    /// What the table's files know the column by, whatever it is called now.
+    #[serde(skip)]
+    pub id: String,
     /// Of bytes, where the table keeps them as such: as hexadecimal digits.
     pub value: Option<String>,
     /// `None` where nobody says: then it is text.
@@ -294,12 +297,13 @@ impl Partition {
 }
 
 /// A name of the values that a table gives a file; `None` where it gives none: the same name, the same values.
-/// Their types are no part of it: how a column is read stands in [`TableSchema::reading`].
+/// Neither what a column is called now nor its type is part of it: how it is read stands in
+/// [`TableSchema::reading`].
 pub(super) fn values_id(partitions: &[Partition]) -> Option<String> {
     if partitions.is_empty() {
         return None;
     }
-    let mut values: Vec<_> = partitions.iter().map(|p| (&p.name, &p.value, &p.bytes)).collect();
+    let mut values: Vec<_> = partitions.iter().map(|p| (&p.id, &p.value, &p.bytes)).collect();
     values.sort();
     let hash = blake3::hash(json!(values).to_string().as_bytes());
     Some(hex(hash.as_bytes().get(..16).unwrap_or_default()))

@@ -18,6 +18,7 @@ mod write;
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -50,11 +51,26 @@ pub struct Io {
     handle: Handle,
     buffers: Buffers,
     traffic: Traffic,
+    waits: Arc<Waits>,
+}
+
+/// Threads that wait for storage.
+#[derive(Debug, Default)]
+struct Waits {
+    pending: AtomicUsize,
+    ended: AtomicUsize,
 }
 
 impl Io {
     pub fn new(handle: Handle) -> Self {
-        Self { handle, buffers: Buffers::default(), traffic: Traffic::default() }
+        let (buffers, traffic) = (Buffers::default(), Traffic::default());
+        Self { handle, buffers, traffic, waits: Arc::default() }
+    }
+
+    /// How many threads wait for storage, and how many such waits have ended.
+    pub fn waits(&self) -> (usize, usize) {
+        let Waits { pending, ended } = self.waits.as_ref();
+        (pending.load(Ordering::Relaxed), ended.load(Ordering::Relaxed))
     }
 
     /// Keeps up to so many bytes of buffers for local reads that follow.
@@ -73,7 +89,11 @@ impl Io {
 
     /// Waits for `future` on a thread that is not one of the runtime's.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
-        self.handle.block_on(future)
+        self.waits.pending.fetch_add(1, Ordering::Relaxed);
+        let found = self.handle.block_on(future);
+        self.waits.ended.fetch_add(1, Ordering::Relaxed);
+        self.waits.pending.fetch_sub(1, Ordering::Relaxed);
+        found
     }
 }
 

@@ -12,6 +12,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
 use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use chrono::DateTime;
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
 pub use crate::published::{Published, Table, assert_same, bytes_below};
@@ -322,12 +323,18 @@ app-3,all,2019-06-20,2019-07-02,We kept nothing
 
     /// Writes calls as a log file.
     pub fn log(&self, path: &str, calls: &[Call]) -> PathBuf {
+        self.log_in_groups(path, calls, calls.len().max(1))
+    }
+
+    /// Writes calls as a log file, so many in each row group.
+    pub fn log_in_groups(&self, path: &str, calls: &[Call], in_group: usize) -> PathBuf {
         let texts = |f: &dyn Fn(&Call) -> String| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(calls.iter().map(f)))
         };
         let ids = (0..calls.len()).map(|row| format!("{path}#{row}"));
-        self.columns(
+        self.columns_in_groups(
             path,
+            in_group,
             vec![
                 ("event_time", times(calls.iter().map(|c| c.time.as_deref()))),
                 ("request_id", Arc::new(StringArray::from_iter_values(ids))),
@@ -343,12 +350,23 @@ app-3,all,2019-06-20,2019-07-02,We kept nothing
 
     /// Writes columns of any kind as a Parquet file.
     pub fn columns(&self, path: &str, columns: Vec<(&str, ArrayRef)>) -> PathBuf {
+        self.columns_in_groups(path, usize::MAX, columns)
+    }
+
+    fn columns_in_groups(
+        &self,
+        path: &str,
+        in_group: usize,
+        columns: Vec<(&str, ArrayRef)>,
+    ) -> PathBuf {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let columns = columns.into_iter().map(|(name, array)| (name, array, true));
         let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-        let mut writer =
-            ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        let properties =
+            WriterProperties::builder().set_max_row_group_row_count(Some(in_group)).build();
+        let file = File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
         path

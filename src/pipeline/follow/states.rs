@@ -1,6 +1,6 @@
 //! Counts between the followed report and this one: which files, read how, each state has.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -26,6 +26,8 @@ use crate::store::{Io, Pin};
 #[derive(Default, Deserialize)]
 struct Then {
     name: String,
+    #[serde(default)]
+    kept_from: Option<String>,
     lineage: Option<Lineage>,
     reading: Option<Reading>,
     /// Of plain files none.
@@ -50,6 +52,9 @@ struct ThenFile {
     deletes: Option<String>,
     #[serde(default)]
     values: Option<String>,
+    /// What the table told of it where it was not opened.
+    #[serde(default)]
+    left_out: Option<String>,
     /// Null where it could not be read.
     rows: Option<u64>,
 }
@@ -293,17 +298,38 @@ fn known(then: &[Then], prepared: &Prepared<'_>) -> bool {
     then.iter().all(|then| prepared.sources.iter().any(|source| source.plan.name == then.name))
 }
 
-/// Of files that are as they were, what the table tells `now`; what it told of others nobody knows.
-fn tell(wanted: &mut Wanted, now: &Wanted) {
-    let places: HashMap<&(String, Pin), usize> =
-        now.files.iter().enumerate().map(|(place, file)| (file, place)).collect();
-    for (place, file) in wanted.files.iter().enumerate() {
-        match places.get(file) {
-            None => _ = wanted.untold.insert(place),
-            Some(own) => {
-                let told = now.unopened.get(own).cloned();
-                wanted.unopened.extend(told.map(|told| (place, told)));
-            }
+/// Names of what a table tells of files that are not opened, in a state: of those that are as they were what it
+/// tells now, of others what it told then. Where rows were kept from the same day on and read alike, so that the
+/// table's word alone leaves files out, what it tells now comes with its history.
+struct LeftOut<'a> {
+    now: HashMap<(&'a str, &'a Pin), Option<&'a String>>,
+    then: HashMap<&'a str, &'a String>,
+    from_now: bool,
+}
+
+impl<'a> LeftOut<'a> {
+    fn of(state: Cause, now: &'a Wanted, then: &'a Then) -> Self {
+        let files = now.files.iter().enumerate();
+        let told = then.files.iter().filter_map(|f| Some((f.url.as_str(), f.left_out.as_ref()?)));
+        Self {
+            now: files.map(|(i, (url, pin))| ((url.as_str(), pin), now.unopened.get(&i))).collect(),
+            then: told.collect(),
+            from_now: state >= Cause::TableHistory
+                || match then.lineage.as_ref() == Some(&now.lineage) {
+                    true => evidence::kept_from(&now.asked) != then.kept_from,
+                    false => state >= Cause::Mapping,
+                },
+        }
+    }
+
+    fn tell(&self, wanted: &mut Wanted, had: &BTreeMap<&str, Pin>) {
+        for (place, (url, pin)) in wanted.files.iter().enumerate() {
+            let is_new = !had.contains_key(url.as_str());
+            let told = match self.now.get(&(url.as_str(), pin)) {
+                Some(told) if self.from_now || is_new => *told,
+                _ => self.then.get(url.as_str()).copied(),
+            };
+            wanted.unopened.extend(told.map(|told| (place, told.clone())));
         }
     }
 }
@@ -378,11 +404,11 @@ fn state_of<'a>(
         asked: asked.clone(),
         files,
         unopened: HashMap::new(),
-        untold: HashSet::new(),
     };
     let (mut old, mut new) = (wanted(read_then, old), wanted(current, new));
-    tell(&mut new, &source.wanted);
-    old.untold = (0..old.files.len()).collect();
+    let left_out = LeftOut::of(state, &source.wanted, then);
+    left_out.tell(&mut new, &had);
+    left_out.tell(&mut old, &had);
     let selection = new.select(packs).joined(old.select(packs), new.files.len());
     if !selection.missing.is_empty() {
         return None;

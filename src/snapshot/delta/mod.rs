@@ -179,6 +179,7 @@ impl PartitionColumn {
     fn partition(&self, value_of: impl FnOnce(&str) -> Option<String>) -> Partition {
         Partition {
             name: self.name.clone(),
+            id: self.physical.clone(),
             // An empty text stands for null, whatever the type.
             value: value_of(&self.physical).filter(|text| !text.is_empty()),
             data_type: Some(self.data_type.clone()),

@@ -1,7 +1,7 @@
 //! Which deletes count for which data file.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use ::iceberg::spec::{DataContentType, DataFileFormat, NestedFieldRef, Schema, Type};
@@ -83,13 +83,15 @@ impl<'a> Plan<'a> {
                 *oldest = entry.sequence.min(*oldest);
             }
         }
+        let addresses: HashSet<&str> = data.iter().map(|entry| entry.address.as_str()).collect();
         for entry in deletes {
-            plan.add(entry)?;
+            plan.add(entry, &addresses)?;
         }
         Ok(plan)
     }
 
-    fn add(&mut self, entry: Entry) -> Result<(), Refusal> {
+    /// `data` are the addresses of the data files.
+    fn add(&mut self, mut entry: Entry, data: &HashSet<&str>) -> Result<(), Refusal> {
         match (entry.content, entry.format) {
             (DataContentType::PositionDeletes, DataFileFormat::Puffin) => {
                 let address = &entry.address;
@@ -106,9 +108,15 @@ impl<'a> Plan<'a> {
                 }
             }
             (DataContentType::PositionDeletes, DataFileFormat::Parquet) => {
-                // Bounds of one address name a file as `referenced_data_file` does.
+                // Bounds of one address name a file as `referenced_data_file` does. Those of none that the
+                // snapshot has may be cut short: then only the file itself tells which it names.
                 let of_one = entry.addresses.as_ref().filter(|(least, greatest)| least == greatest);
-                let named = entry.referenced.clone().or_else(|| of_one.map(|of| of.0.clone()));
+                let of_one = of_one.map(|of| of.0.clone());
+                let is_known = |of: &String| data.contains(of.as_str());
+                if !of_one.as_ref().is_none_or(is_known) {
+                    entry.addresses = None;
+                }
+                let named = entry.referenced.clone().or(of_one.filter(is_known));
                 match named {
                     Some(data) => self.positions_of.entry(data).or_default().push(entry),
                     None => {

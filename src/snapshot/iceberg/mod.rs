@@ -210,6 +210,7 @@ fn partitions(entry: &Entry, schema: &Schema) -> Result<Vec<Partition>, Refusal>
         let Some((name, field)) = name.zip(field) else { continue };
         found.push(Partition {
             name: name.to_string(),
+            id: column.to_string(),
             value: constant.text.clone(),
             data_type: Some(table_field(field, &Names::default())?.data_type),
             bytes: constant.bytes.clone(),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, StringArray, StringBuilder,
-    TimestampMicrosecondArray,
+    StructArray, TimestampMicrosecondArray,
 };
+use arrow::datatypes::{DataType, Field};
 
 use crate::lake::{Lake, micros, times};
 
@@ -70,6 +71,26 @@ fn a_missing_column_may_be_null_where_the_message_says_how() {
     let outcome = lake.run(&[]).succeeds();
     assert_eq!(outcome.json()["totals"]["requests_allowed"], 6);
     assert_eq!(outcome.json()["totals"]["subjects_observed"], 0);
+}
+
+/// Some engines take names in other letters for the same column: nulls in its place would be silent.
+#[test]
+fn a_column_that_may_be_missing_is_not_missing_in_other_letters() {
+    let id = Arc::new(Field::new("Id", DataType::Int64, true));
+    let caller: ArrayRef = Arc::new(StructArray::from(vec![(id, one(1))]));
+    for (name, column, here, written) in
+        [("User_ID", one(1), "User_ID", "user_id"), ("Caller", caller, "Caller.Id", "caller.id")]
+    {
+        let lake = lake_of(time(), one(1), scope());
+        let app = text("app-1");
+        let columns =
+            vec![("event_time", time()), ("app_id", app), ("scope", scope()), ("bytes", one(1))];
+        lake.columns("logs/odd.parquet", [columns, vec![(name, column)]].concat());
+        let plan = format!("subject = {{ path = \"{written}\", missing = \"null\" }}");
+        lake.edit("afterscope.toml", "subject = \"user_id\"", &plan);
+        let says = [format!("column `{written}`"), format!("but `{here}` is, in other letters")];
+        lake.refuses(&[], 1, &["odd.parquet", &says[0], &says[1]]);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::statistics::checkpoint;
 use super::versions::{dated, made};
-use super::{add, commit, metadata, protocol, remove, schema, table};
+use super::{COLUMNS, add, commit, inline_vector, metadata, protocol, remove, schema, table};
 use crate::lake::{Lake, call};
 
 const FOLLOW: [&str; 2] = ["--follows", "latest"];
@@ -94,4 +94,96 @@ fn a_log_that_was_cleaned_since_is_a_cause() {
             "scope_summary requests_allowed 6>7 late file",
         ],
     );
+}
+
+/// What the registry says of when the scopes were restricted.
+fn restrict(lake: &Lake, from: &str, to: &str) {
+    let text = std::fs::read_to_string(lake.path("scopes.csv")).unwrap();
+    assert!(text.contains(from), "{text}");
+    lake.write("scopes.csv", &text.replace(from, to));
+}
+
+/// A table with a file of two row groups and four calls in March, before every restriction.
+fn with_march() -> (Lake, serde_json::Value) {
+    let lake = table();
+    let march = ["08", "09", "10", "11"].map(|hour| format!("2019-03-01T{hour}:00:00Z"));
+    let calls: Vec<_> = march.iter().map(|time| call(time, "app-1", 30)).collect();
+    lake.log_in_groups("logs/march.parquet", &calls, 2);
+    let mut file = add(&lake, "march.parquet", "2019-03-01", "dt");
+    file["add"]["stats"] = json!({
+        "numRecords": 4, "tightBounds": false, "nullCount": {"event_time": 0},
+        "minValues": {"event_time": "2019-03-01T08:00:00Z"},
+        "maxValues": {"event_time": "2019-03-01T11:00:00Z"},
+    })
+    .to_string()
+    .into();
+    commit(&lake, 2, &[protocol(&["deletionVectors"]), file.clone()]);
+    (lake, file)
+}
+
+#[test]
+fn what_was_told_of_a_file_that_was_not_opened_is_known_later() {
+    let (lake, file) = with_march();
+    // First it is read: the ledger holds both of its row groups.
+    restrict(&lake, "2019-06-01", "2019-01-01");
+    lake.publishes(&[]);
+    // Then it lies before every restriction.
+    restrict(&lake, "2019-01-01", "2019-06-01");
+    lake.publishes(&[]);
+    // Then a row of it is deleted, and the report changes beside.
+    let mut with = file.clone();
+    with["add"]["deletionVector"] = inline_vector(&[0]);
+    commit(&lake, 3, &[remove("march.parquet"), with]);
+    lake.edit("afterscope.toml", "lookback_days = 60", "lookback_days = 61");
+    let found = changes(&lake);
+    has(
+        &found,
+        &["coverage rows_deleted 0>1 rewritten file", "coverage rows_outside 5>4 rewritten file"],
+    );
+    let by_policy = |line: &&String| line.ends_with("policy change");
+    let coverage = |line: &&String| line.starts_with("coverage ");
+    // The longer lookback is one; the file is none of it.
+    assert!(found.iter().any(|line| by_policy(&line)), "{found:?}");
+    assert!(!found.iter().filter(coverage).any(|line| by_policy(&line)), "{found:?}");
+}
+
+#[test]
+fn a_table_that_tells_otherwise_of_a_file_that_is_not_opened_is_a_cause() {
+    let (lake, mut file) = with_march();
+    lake.publishes(&[]);
+    let run_id = lake.json("out/latest.json")["run_id"].as_str().unwrap().to_string();
+    // By its times the file could be of February: no day is known of it any more.
+    let stats = file["add"]["stats"].as_str().unwrap().replace("2019-03-01T08", "2019-02-01T08");
+    file["add"]["stats"] = stats.into();
+    commit(&lake, 3, &[file]);
+    lake.edit("afterscope.toml", "lookback_days = 60", "lookback_days = 61");
+    let log = lake.run(&FOLLOW).succeeds().published().table("change_log");
+    let coverage: Vec<_> = log.rows.iter().filter(|row| row[1] == "coverage").collect();
+    assert!(!coverage.is_empty());
+    assert!(coverage.iter().all(|row| row[7] == "table history"), "{coverage:?}");
+    let found = lake.afterscope(&["diff", &format!("out/runs/{run_id}"), "out"]).succeeds();
+    let sources = found.json()["sources"].to_string();
+    assert!(sources.contains("march.parquet (its table tells otherwise of it"), "{sources}");
+}
+
+#[test]
+fn a_partition_column_that_is_only_renamed_changes_no_file() {
+    let lake = table();
+    let mapped = |name: &str| {
+        let id = COLUMNS.iter().position(|(known, _)| *known == name).unwrap_or(8) + 1;
+        json!({"delta.columnMapping.id": id, "delta.columnMapping.physicalName": name})
+    };
+    let configuration =
+        json!({"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "99"});
+    commit(&lake, 2, &[protocol(&["columnMapping"]), metadata(&schema(mapped), &configuration)]);
+    lake.publishes(&[]);
+    let renamed = schema(mapped).replace("\"name\":\"dt\"", "\"name\":\"day\"");
+    let mut new = metadata(&renamed, &configuration);
+    new["metaData"]["partitionColumns"] = json!(["day"]);
+    commit(&lake, 3, &[new]);
+    let published = lake.run(&FOLLOW).succeeds().published();
+    let coverage = published.table("coverage");
+    let told = coverage.row(&[("source", "(all)")], &["files_read", "files_changed", "files_late"]);
+    assert_eq!(told, ["3", "0", "0"]);
+    assert_eq!(published.table("change_log").rows, Vec::<Vec<String>>::new());
 }

@@ -1,9 +1,10 @@
 //! Deleted rows: which deletes count for which files.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, StringArray};
-use iceberg::spec::{DataContentType, DataFile, Literal, Struct};
+use iceberg::spec::{DataContentType, DataFile, Datum, Literal, Struct};
 use roaring::RoaringTreemap;
 use serde_json::json;
 
@@ -61,6 +62,27 @@ fn position_deletes_count_for_older_files_of_their_partition_alone() {
     let again = table.positions("data/again.parquet", &first, &[1]);
     table.commit(vec![again]);
     assert_eq!(requests(&table.lake, &[]), "5");
+}
+
+/// Some writers cut bounds to their first characters, and the upper one is not made greater by all.
+#[test]
+fn bounds_that_name_no_data_file_leave_out_no_deletes() {
+    const ADDRESS: i32 = 2_147_483_546;
+    let mut table = Ice::standard(2);
+    let day = table.day(0);
+    let whole = table.positions("data/cut.parquet", &day, &[0, 3]);
+    let start: String = day.file_path().chars().take(16).collect();
+    let bounds = || HashMap::from([(ADDRESS, Datum::string(&start))]);
+    let cut = table
+        .file(DataContentType::PositionDeletes, "data/cut.parquet", whole.record_count())
+        .lower_bounds(bounds())
+        .upper_bounds(bounds())
+        .partition(day.partition().clone())
+        .build()
+        .unwrap();
+    table.commit(vec![cut]);
+    // Of the first day the calls of persons 2 and 3 are left.
+    assert_eq!(requests(&table.lake, &[]), "4");
 }
 
 #[test]
