@@ -32,6 +32,21 @@ impl Sample {
         }
         self.lake.afterscope(&args).succeeds().stdout
     }
+
+    /// Asks another engine the questions of the page, over the published files and the sample's log.
+    fn is_what_others_answer(&self, engine: &str) {
+        let Some(python) = std::env::var_os("AFTERSCOPE_PYTHON") else {
+            return skipped("AFTERSCOPE_PYTHON is not set: no other engine to compare with");
+        };
+        let checked = Command::new(python)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/analysts.py"))
+            .args([Path::new(PAGE), &self.lake.path("out"), Path::new(CONFIG).parent().unwrap()])
+            .arg(engine)
+            .output()
+            .unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        assert_eq!(String::from_utf8_lossy(&checked.stdout), "11\n");
+    }
 }
 
 /// Parameters, statement and answer of each question.
@@ -61,17 +76,13 @@ fn the_queries_of_the_page_give_its_answers() {
     for (parameters, sql, expected) in &questions {
         assert_eq!(sample.answer(sql, parameters), *expected, "{sql}");
     }
-    // The same of DuckDB over the published files and the sample's log.
-    let Some(python) = std::env::var_os("AFTERSCOPE_PYTHON") else {
-        return skipped("AFTERSCOPE_PYTHON is not set: no DuckDB to compare with");
-    };
-    let checked = Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/analysts.py"))
-        .args([Path::new(PAGE), &sample.lake.path("out"), Path::new(CONFIG).parent().unwrap()])
-        .output()
-        .unwrap();
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-    assert_eq!(String::from_utf8_lossy(&checked.stdout), "11\n");
+    sample.is_what_others_answer("duckdb");
+}
+
+#[test]
+#[ignore = "slow: Polars for Python"]
+fn polars_for_python_gives_the_answers_of_the_page() {
+    Sample::published().is_what_others_answer("polars");
 }
 
 #[test]
