@@ -1,5 +1,7 @@
 //! How much memory a run may use.
 
+use std::path::Path;
+
 /// A quarter of the memory that this process may use (the machine's, or its control group's), in
 /// bytes; 1 GiB where it cannot be known.
 pub fn default_limit() -> u64 {
@@ -12,13 +14,39 @@ fn available() -> Option<u64> {
         let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
         Some(kib * 1024)
     });
-    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max")
-        .ok()
-        .and_then(|text| text.trim().parse::<u64>().ok());
+    let group = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|groups| {
+        least(&groups, |file| std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(file)).ok())
+    });
     match (machine, group) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
+}
+
+/// The least limit of the control groups that a process is in, and of those around them: version 2 (the line
+/// that begins with `0::`) and the memory controller of version 1. `groups` is the text of `/proc/self/cgroup`.
+fn least(groups: &str, read: impl Fn(&str) -> Option<String>) -> Option<u64> {
+    let files = groups.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, group) = rest.split_once(':')?;
+        let is_memory = controllers.split(',').any(|name| name == "memory");
+        match controllers {
+            "" => Some(("", group, "memory.max")),
+            _ if is_memory => Some(("memory/", group, "memory.limit_in_bytes")),
+            _ => None,
+        }
+    });
+    let around = files.flat_map(|(top, group, file)| {
+        let group = group.trim_matches('/');
+        let ends = group.match_indices('/').map(|(at, _)| at).chain([0, group.len()]);
+        ends.map(move |end| {
+            let group = group.get(..end).unwrap_or_default();
+            let slash = if group.is_empty() { "" } else { "/" };
+            format!("{top}{group}{slash}{file}")
+        })
+    });
+    // A group without a limit says `max`, or a number past any machine's memory.
+    around.filter_map(|file| read(&file)?.trim().parse().ok()).min()
 }
 
 /// The most memory that this process had so far, in bytes; `None` where the system does not tell.
@@ -237,6 +265,28 @@ impl Counting {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_least_limit_of_all_groups_around_a_process_counts() {
+        let found = |groups: &str, files: &[(&str, &str)]| {
+            let read = |file: &str| {
+                let found = files.iter().find(|(name, _)| *name == file);
+                found.map(|(_, text)| format!("{text}\n"))
+            };
+            least(groups, read)
+        };
+        // A container sees its own group as the root.
+        assert_eq!(found("0::/\n", &[("memory.max", "500")]), Some(500));
+        let unit = "0::/system.slice/scan.service\n";
+        let own = ("system.slice/scan.service/memory.max", "700");
+        assert_eq!(found(unit, &[own, ("system.slice/memory.max", "900")]), Some(700));
+        assert_eq!(found(unit, &[own, ("system.slice/memory.max", "600")]), Some(600));
+        assert_eq!(found(unit, &[("system.slice/scan.service/memory.max", "max")]), None);
+        let first = "5:cpu,memory:/docker/1\n4:pids:/docker/1\n0::/docker/1\n";
+        assert_eq!(found(first, &[("memory/docker/1/memory.limit_in_bytes", "800")]), Some(800));
+        assert_eq!(found(first, &[("memory/memory.limit_in_bytes", "300")]), Some(300));
+        assert_eq!(found("", &[("memory.max", "500")]), None);
+    }
 
     proptest! {
         #[test]

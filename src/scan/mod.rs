@@ -261,7 +261,7 @@ pub enum ScanError {
     RenamedColumn { file: String, role: &'static str, column: String, here: String },
 
     #[error(
-        "{file}: column `{column}` (mapped as {role}, missing = \"null\") is not there, but `{here}` is, in other letters: whether it is the same is not known\nlet the files agree on one name, or read those of each name as a source of their own"
+        "{file}: column `{column}` (mapped as {role}, missing = \"null\") is not there, but `{here}` is, in other letters: whether it is the same is not known\nif it is, map {role} to \"{here}\"; where files differ, let them agree on one name, or read those of each name as a source of their own"
     )]
     OtherLetters { file: String, role: &'static str, column: String, here: String },
 
