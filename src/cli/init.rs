@@ -12,7 +12,9 @@ use super::terminal::{bytes, number, tame};
 use super::{Failure, print_bytes};
 use crate::config::{self, raw, shape};
 use crate::error::Error;
-use crate::init::{self, Bounds, CONFIGURATION, Draft, Proposal, Role, Seen, Verdict, facts};
+use crate::init::{
+    self, Bounds, CONFIGURATION, Draft, Proposal, Role, Seen, Tried, Verdict, facts,
+};
 use crate::inspect::Inspected;
 use crate::store::StoreUrl;
 
@@ -37,16 +39,19 @@ pub fn run(args: &InitArgs, global: &Global) -> Result<(), Failure> {
     };
     init::check(&args.output)?;
     let runtime = Runtime::new()?;
-    let (seen, inspected) =
-        watched(&runtime, global, |progress, _| init::look(url, bounds, &runtime.io, progress))?;
-    outside(&inspected, &args.output)?;
-    let proposal = init::propose(&seen.columns);
-    let draft = Draft::new(&seen, &proposal, &store, &args.output);
+    let (seen, proposal, draft, tried) = watched(&runtime, global, |progress, _| {
+        let (seen, inspected) = init::look(url, bounds, &runtime.io, progress)?;
+        outside(&inspected, &args.output)?;
+        let proposal = init::propose(&seen.columns);
+        let draft = Draft::new(&seen, &proposal, &store, &args.output);
+        let tried = init::tried(&draft, &args.output, bounds, &runtime.io, progress)?;
+        Ok((seen, proposal, draft, tried))
+    })?;
     let mut files = init::files(&seen, &proposal);
     files.push((CONFIGURATION, draft.text.clone().into_bytes()));
     init::write(&args.output, &files)?;
     let names: Vec<&str> = files.iter().rev().map(|(name, _)| *name).collect();
-    let text = render(&seen, &proposal, &draft, (&args.output, &names));
+    let text = render((&seen, &proposal, tried.as_ref()), &draft, (&args.output, &names));
     print_bytes(tame(&text.unwrap_or_default()).as_bytes())
 }
 
@@ -114,8 +119,7 @@ fn outside(inspected: &Inspected, output: &Path) -> Result<(), Error> {
 }
 
 fn render(
-    seen: &Seen,
-    proposal: &Proposal,
+    (seen, proposal, tried): (&Seen, &Proposal, Option<&Tried>),
     draft: &Draft,
     (folder, files): (&Path, &[&str]),
 ) -> Result<String, std::fmt::Error> {
@@ -125,6 +129,9 @@ fn render(
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Person) {
         mapping(&mut out, role, proposal)?;
     }
+    if let Some(tried) = tried {
+        values_tried(&mut out, tried)?;
+    }
     let folder = folder.display();
     writeln!(out, "\nwritten  {folder}/: {}", files.join(", "))?;
     if !draft.undecided.is_empty() {
@@ -133,6 +140,13 @@ fn render(
     writeln!(out, "open: afterscope plan refuses until this is done")?;
     for open in &draft.open {
         writeln!(out, "  {open}")?;
+    }
+    for of in tried.iter().flat_map(|tried| &tried.unread) {
+        writeln!(
+            out,
+            "  {CONFIGURATION}: {}: not all of its values can be read, see above",
+            of.role
+        )?;
     }
     writeln!(out, "then  afterscope plan --config {folder}/{CONFIGURATION} --as-of DATE")?;
     Ok(out)
@@ -174,6 +188,30 @@ fn lake(out: &mut String, seen: &Seen) -> std::fmt::Result {
     let left = seen.columns.len().saturating_sub(COLUMNS);
     if left > 0 {
         writeln!(out, "  and {} more", number(left as u64))?;
+    }
+    Ok(())
+}
+
+/// What a run would make of the values; they are not shown, because they may name people.
+fn values_tried(out: &mut String, tried: &Tried) -> std::fmt::Result {
+    let [rows, files] = [tried.sample.rows, tried.sample.files].map(number);
+    let verdict = if tried.unread.is_empty() { "all are read" } else { "not all are read" };
+    writeln!(out, "tried on {rows} rows of {files} files as a run reads them: {verdict}")?;
+    for of in &tried.unread {
+        write!(out, "  {:<9}  {}", of.role, of.column)?;
+        if let Some(why) = &of.refused {
+            let why = why.lines().next().unwrap_or_default();
+            write!(out, "  refused in {} files: {why}", number(of.files_refused))?;
+        }
+        if let Some(first) = &of.first_unread {
+            let count = number(of.values_unread);
+            write!(
+                out,
+                "  {count} values not read, the first in {}: {}",
+                first.file, first.reason
+            )?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

@@ -6,12 +6,13 @@ use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::look::Seen;
+use super::names::Role;
 use super::propose::Proposal;
-use super::quoting::quoted;
+use super::quoting::{literal, quoted};
 use super::registry::{self, APPS, ENDPOINTS, SAMPLE, SCOPES};
 use super::{CONFIGURATION, number};
 use crate::config::raw::Store;
-use crate::config::{Format, Overrides, document, from_text, shape};
+use crate::config::{Format, Overrides, from_text, shape};
 use crate::hidden::visible;
 
 /// Characters of a line of comment.
@@ -58,20 +59,19 @@ impl Draft {
         writing.own.checked(folder)
     }
 
+    /// The configuration with something in the place of what is open, so that all else can be looked at.
+    pub fn settled(&self) -> String {
+        self.text.lines().map(|line| settled(line) + "\n").collect()
+    }
+
     /// With every other mistake that a run would find in it.
     fn checked(mut self, folder: &Path) -> Self {
         let overrides =
             Overrides { as_of: "1970-01-01".into(), unsigned: true, ..Default::default() };
-        let problems = from_text(&self.text, folder, &overrides, &|name| std::env::var(name).ok());
-        for problem in problems.err().unwrap_or_default() {
-            let line = match problem.at {
-                document::Place::Line(line, _) => line.checked_sub(1),
-                _ => None,
-            };
-            let line = line.and_then(|line| self.text.lines().nth(line)).unwrap_or_default();
-            if !is_open(line) {
-                self.open.push(format!("{CONFIGURATION}: {}", problem.message));
-            }
+        let env = |name: &str| std::env::var(name).ok();
+        let problems = from_text(&self.settled(), folder, &overrides, &env).err();
+        for problem in problems.unwrap_or_default() {
+            self.open.push(format!("{CONFIGURATION}: {}", problem.message));
         }
         self
     }
@@ -80,6 +80,27 @@ impl Draft {
 /// Whether a line waits for a value.
 fn is_open(line: &str) -> bool {
     !line.starts_with('#') && (line.contains("\"\"") || line.ends_with("= []"))
+}
+
+/// No column is called so.
+const ABSENT: &str = "{ path = \"\\u0000\", missing = \"null\" }";
+
+/// The line with something in the place of what is open, so that the others can be tried.
+fn settled(line: &str) -> String {
+    if !is_open(line) {
+        return line.to_string();
+    }
+    match line.split_once(" = ") {
+        Some((key @ ("time" | "app" | "scopes" | "endpoint"), "\"\"")) => {
+            format!("{key} = {ABSENT}")
+        }
+        Some(("scopes_mean", _)) => "scopes_mean = \"exercised\"".into(),
+        Some(("allowed", _)) => "allowed = [\"200-299\"]".into(),
+        Some((_, "\"\"")) => String::new(),
+        _ => line
+            .replace("zone = \"\"", "zone = \"UTC\"")
+            .replace("encoding = \"\"", "encoding = \"single\""),
+    }
 }
 
 /// A configuration in the making.
@@ -228,7 +249,10 @@ impl Writing<'_> {
         }
         self.line(&format!("scopes = \"{SCOPES}\""));
         self.comment(&format!("apps: {}", self.meaning("Registry", "apps")));
-        self.comment("It holds the apps of the sample, and may hold more.");
+        self.comment(match self.proposal.of(Role::App).taken() {
+            Some(_) => "It holds the apps of the sample, and may hold more.",
+            None => "Which column names them is open, so that it holds none yet.",
+        });
         self.line(&format!("apps = \"{APPS}\""));
         if self.proposal.is_by_endpoint() {
             self.comment(&format!("endpoints: {}", self.meaning("Registry", "endpoints")));
@@ -258,7 +282,7 @@ impl Writing<'_> {
 pub(super) fn listed(counts: &[(String, u64)]) -> String {
     let some = counts.iter().take(VALUES);
     let some: Vec<String> =
-        some.map(|(text, times)| format!("{} {}", quoted(text), number(*times))).collect();
+        some.map(|(text, times)| format!("{} {}", literal(text), number(*times))).collect();
     let left = counts.len().saturating_sub(VALUES);
     let more = if left == 0 { String::new() } else { format!(" and {} more", number(left as u64)) };
     format!("{}{more}", some.join(", "))
@@ -281,4 +305,22 @@ fn grain(value: &str) -> Option<&'static str> {
     let hour = hour.strip_prefix(['-', 'T'])?;
     let is_hour = hour.len() == 2 && hour.parse::<u8>().is_ok_and(|hour| hour < 24);
     (is_hour && NaiveDate::parse_from_str(date, "%Y-%m-%d").is_ok()).then_some("1h")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_is_left_out_and_the_rest_stays() {
+        for (line, wanted) in [
+            ("time = \"\"", "time = { path = \"\\u0000\", missing = \"null\" }"),
+            ("group = \"\"", ""),
+            ("time = { path = \"ts\", zone = \"\" }", "time = { path = \"ts\", zone = \"UTC\" }"),
+            ("status = \"code\"", "status = \"code\""),
+            ("# app = \"\"", "# app = \"\""),
+        ] {
+            assert_eq!(settled(line), wanted);
+        }
+    }
 }

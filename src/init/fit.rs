@@ -1,6 +1,6 @@
 //! Whether the values of a column can be those of a role, and how they would be read.
 
-use super::column::{Column, Kind};
+use super::column::{Column, Kind, Place};
 use super::forms::{Form, SERVER_TIME, texts};
 use super::names::Role;
 use super::number;
@@ -33,7 +33,8 @@ pub fn fit(role: Role, name: &str, column: &Column) -> Option<Fit> {
     }
     let fit = of_values(role, name, column)?;
     // An error code is written where there is an error.
-    let is_meant = fit.outcomes == Some(Outcomes::NullIsAllowed);
+    let is_column = matches!(column.place, Place::Path(_));
+    let is_meant = is_column && fit.outcomes == Some(Outcomes::NullIsAllowed);
     let less = if is_meant { 0 } else { scarcity(column) };
     Some(Fit { weight: fit.weight - less, ..fit })
 }
@@ -42,7 +43,8 @@ pub fn fit(role: Role, name: &str, column: &Column) -> Option<Fit> {
 fn scarcity(column: &Column) -> i32 {
     let (with, rows) = (column.values.with_value(), column.values.rows);
     match with.saturating_mul(100).checked_div(rows).unwrap_or(0) {
-        0..10 => 5,
+        0..2 => 12,
+        2..10 => 5,
         10..50 => 2,
         _ => 0,
     }

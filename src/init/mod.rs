@@ -16,6 +16,7 @@ mod registry;
 mod rows;
 mod status;
 mod tally;
+mod tried;
 mod values;
 mod write;
 
@@ -25,6 +26,7 @@ pub use look::{Bounds, Seen, look};
 pub use names::Role;
 pub use propose::{Candidate, Proposal, Verdict, propose};
 pub use registry::files;
+pub use tried::{Tried, tried};
 pub use write::{check, write};
 
 /// The configuration's name.

@@ -5,11 +5,14 @@ use toml_writer::{ToTomlValue, TomlStringBuilder};
 use crate::config::raw::{ColumnTable, Encoding, Kind, Missing};
 use crate::hidden::is_hidden;
 
-/// A text on one line, as a configuration means it: what is not seen is escaped, and no variable of the environment
-/// is put in.
+/// A text as a configuration means it: no variable of the environment is put in.
 pub fn quoted(text: &str) -> String {
-    let text = text.replace("${", "$${");
-    let basic = TomlStringBuilder::new(&text).as_basic().to_toml_value();
+    literal(&text.replace("${", "$${"))
+}
+
+/// A text on one line: what is not seen is escaped.
+pub fn literal(text: &str) -> String {
+    let basic = TomlStringBuilder::new(text).as_basic().to_toml_value();
     let mut out = String::with_capacity(basic.len());
     for c in basic.chars() {
         if is_hidden(c) {

@@ -12,6 +12,8 @@ fn the_standard_lake_waits_for_nothing_but_dates() {
     let lake = Lake::standard();
     let outcome = init(&lake, "logs", &[]).succeeds();
     assert_eq!(open(&outcome), ["scopes.csv"]);
+    let says = "tried on 8 rows of 3 files as a run reads them: all are read";
+    assert!(outcome.stdout.contains(says), "{}", outcome.stdout);
     assert_eq!(
         mapping(&lake),
         json!({
@@ -125,7 +127,7 @@ fn a_lake_of_the_generator_gives_the_figures_that_duckdb_counts() {
         'subjects_observed', count(DISTINCT user_id), 'groups', count(DISTINCT group_id), \
         'apps', count(DISTINCT app_id)) FROM 'logs/**/*.parquet' WHERE status BETWEEN 200 AND 299 \
         AND scope IN (SELECT scope FROM 'scopes.csv')";
-    let code = format!("import duckdb; print(duckdb.sql(\"\"\"{sql}\"\"\").fetchone()[0])");
+    let code = format!("import duckdb; print(duckdb.sql(\"\"\"{sql}\"\"\").fetchall()[0][0])");
     let python = std::env::var_os("AFTERSCOPE_PYTHON").unwrap();
     let counted =
         Command::new(python).args(["-c", &code]).current_dir(lake.path("")).output().unwrap();
@@ -144,6 +146,8 @@ fn cloudtrail_waits_for_the_app_and_the_actor_that_it_does_not_name() {
     let source = format!("{}/cloudtrail/*.parquet", corpora.display());
     let outcome = init(&lake, &source, &[]).succeeds();
     assert_eq!(open(&outcome), ["afterscope.toml: app", "afterscope.toml: actor", "scopes.csv"]);
+    let says = "tried on 2,900 rows of 2 files as a run reads them: all are read";
+    assert!(outcome.stdout.contains(says), "{}", outcome.stdout);
     let proposed = mapping(&lake);
     for (key, wanted) in [
         ("time", json!("eventTime")),
@@ -152,6 +156,7 @@ fn cloudtrail_waits_for_the_app_and_the_actor_that_it_does_not_name() {
         ("actor", json!("")),
         ("group", json!("recipientAccountId")),
         ("status", json!("errorCode")),
+        ("bytes", json!({"path": "additionalEventData", "json": "bytesTransferredOut"})),
         ("event_id", json!("eventID")),
     ] {
         assert_eq!(proposed[key], wanted, "{key}");

@@ -138,7 +138,7 @@ fn names_and_values_that_are_meant_to_hurt_stay_texts() {
         "logs/a.parquet",
         vec![
             ("event time", at),
-            (names[0], text_of("=1+1\u{202e}\n# open = true\n${HOME}")),
+            (names[0], text_of("=1+1\u{202e}\"#${HOME}")),
             (names[1], text_of("app \"1\"")),
             (names[2], Arc::new(Int64Array::from(vec![1, 2]))),
             (names[3], text_of("nameless")),
@@ -155,14 +155,16 @@ fn names_and_values_that_are_meant_to_hurt_stay_texts() {
         [&proposed["time"], &proposed["scopes"], &proposed["app"], &proposed["subject"]],
         [&json!("event time"), &json!(names[0]), &json!(names[1]), &json!("x$${HOME}.user_id")]
     );
-    assert!(configuration.contains("the column without a name"), "{configuration}");
+    let unbroken = configuration.replace("\n# ", " ");
+    assert!(unbroken.contains("the column without a name"), "{configuration}");
+    assert!(unbroken.contains("\"=1+1\\U0000202E\\\"#${HOME}\" 2"), "{configuration}");
     let mut reader = csv::Reader::from_path(lake.path("conf/scopes.csv")).unwrap();
     let scopes: Vec<String> =
         reader.records().map(|record| record.unwrap().get(0).unwrap().to_string()).collect();
-    assert_eq!(scopes, ["=1+1\u{202e}\n# open = true\n${HOME}"]);
+    assert_eq!(scopes, ["=1+1\u{202e}\"#${HOME}"]);
     // What people open in a spreadsheet does not evaluate.
     let sample = text(&lake, "sample.csv");
-    assert!(sample.contains("\"'=1+1[U+202E]\n# open"), "{sample}");
+    assert!(sample.contains(",\"'=1+1[U+202E]\"\"#${HOME}\",2\n"), "{sample}");
 }
 
 #[test]
@@ -200,6 +202,46 @@ fn a_column_that_some_files_lack_is_told() {
     assert!(configuration.contains("1 of the opened files lack it"), "{configuration}");
     lake.write("conf/scopes.csv", "scope,deprecated_at\nread_members,2019-01-01\n");
     plan(&lake, AS_OF).fails(1, &["no column `", "missing = \"null\""]);
+}
+
+#[test]
+fn what_the_sample_did_not_show_is_found_by_trying() {
+    let lake = Lake::empty();
+    let texts = |values: [&str; 2]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+    lake.columns(
+        "logs/a.parquet",
+        vec![
+            ("event_time", texts(["2019-07-01T08:00:00Z", "noon"])),
+            ("app_id", texts(["app-1", "app-2"])),
+            ("scope", texts(["read_members", "read_members"])),
+        ],
+    );
+    let outcome = init(&lake, "logs", &["--rows", "1"]).succeeds();
+    assert_eq!(mapping(&lake)["time"], "event_time");
+    for says in [
+        "tried on 2 rows of 1 files as a run reads them: not all are read",
+        "1 values not read, the first in ",
+        "no time can be read from it",
+        "afterscope.toml: time: not all of its values can be read",
+    ] {
+        assert!(outcome.stdout.contains(says), "{says}\n{}", outcome.stdout);
+    }
+    // Values may name people.
+    assert!(!outcome.stdout.contains("noon"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_place_without_room_is_left_as_it_was() {
+    let lake = Lake::standard();
+    let Some(disk) = Disk::mount(lake.path("full"), "size=256k") else { return };
+    for place in ["full", "full/conf"] {
+        disk.leave(4_096);
+        lake.afterscope(&["init", "logs", "--output", place])
+            .fails(4, &["--output full", "No space"]);
+        let left: Vec<String> =
+            lake.files().into_keys().filter(|name| name.starts_with("full/")).collect();
+        assert_eq!(left, ["full/ballast"]);
+    }
 }
 
 #[test]
