@@ -44,8 +44,10 @@ pub const SERVER_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
 const METHODS: [&str; 9] =
     ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 
-/// Every form and how it is told.
-const FORMS: [(Form, fn(&str) -> bool); 17] = [
+/// A form and how it is told.
+type Look = (Form, fn(&str) -> bool);
+
+const FORMS: [Look; 17] = [
     (Form::Empty, str::is_empty),
     (Form::Rfc3339, |text| begins_like_a_date(text) && Moment::parse_rfc3339(text).is_some()),
     (Form::WallTime, |text| begins_like_a_date(text) && wall_time(text.trim()).is_some()),

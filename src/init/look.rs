@@ -66,7 +66,7 @@ pub fn look(
     let count = told.columns.len();
     let most_rows = VALUES / (count.max(1) as u64);
     let rows = bounds.rows.map(|rows| rows.min(most_rows.max(1)));
-    let mut walk = Walk::new(count);
+    let mut walk = Walk::new(count, bounds.memory_limit / 8);
     let taken = inspected.sample(rows, progress, |rows| {
         walk.add(rows);
         Ok(())

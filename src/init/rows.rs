@@ -13,9 +13,9 @@ use super::names::{TOGETHER, normal};
 use super::tally::Tally;
 use super::values::{Part, as_texts, at_path, valid};
 
-/// Bytes that kept values of all columns may take, and the least for one.
-const ROOM: usize = 64 << 20;
-const LEAST_ROOM: usize = 8 << 10;
+/// Bytes that kept values of all columns take at most, and the least for one.
+const ROOM: u64 = 64 << 20;
+const LEAST_ROOM: u64 = 8 << 10;
 
 /// Columns that are made of one column: entries of a list, values in JSON.
 const MADE: usize = 200;
@@ -56,10 +56,11 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Of rows with so many columns.
-    pub fn new(columns: usize) -> Self {
+    /// Of rows with so many columns, whose values may take so many bytes.
+    pub fn new(columns: usize, room: u64) -> Self {
+        let room = (ROOM.min(room) / (columns.max(1) as u64)).max(LEAST_ROOM);
         Self {
-            room: (ROOM / columns.max(1)).max(LEAST_ROOM),
+            room: usize::try_from(room).unwrap_or(usize::MAX),
             rows: 0,
             columns: Vec::new(),
             known: HashMap::new(),

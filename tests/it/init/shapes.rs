@@ -384,6 +384,44 @@ fn github_counts_time_in_milliseconds_and_has_two_columns_of_groups() {
 }
 
 #[test]
+fn salesforce_names_resources_whose_scopes_the_registry_gives() {
+    let lake = Lake::empty();
+    lake.columns(
+        "logs/a.parquet",
+        vec![
+            ("Timestamp", texts(&["2019-07-01T08:00:00.000Z", "2019-07-02T08:00:00.000Z"])),
+            ("RequestIdentifier", texts(&["q1", "q2"])),
+            ("ConnectedAppIdentifier", texts(&["0H4-1", "0H4-2"])),
+            ("UserIdentifier", texts(&["005-1", "005-2"])),
+            ("InternalOrganizationId", each("00D-1", 2)),
+            ("ApiFamily", each("REST", 2)),
+            ("ApiResource", texts(&["/v58.0/query", "/v58.0/sobjects/00300001"])),
+            ("StatusCode", small(&[200, 200])),
+        ],
+    );
+    let outcome = init(&lake, "logs", &[]).succeeds();
+    assert_eq!(open(&outcome), ["scopes.csv", "endpoints.csv"]);
+    assert_eq!(
+        mapping(&lake),
+        json!({
+            "time": "Timestamp", "app": "ConnectedAppIdentifier", "actor": "UserIdentifier",
+            "group": "InternalOrganizationId", "status": "StatusCode",
+            "event_id": "RequestIdentifier", "endpoint": "ApiResource",
+        })
+    );
+    assert_eq!(
+        text(&lake, "endpoints.csv"),
+        "method,path,scope\n,/v58.0/query,\n,/v58.0/sobjects/{id},\n"
+    );
+    lake.write("conf/scopes.csv", "scope,deprecated_at\nquery,2019-01-01\n");
+    lake.write("conf/endpoints.csv", "method,path,scope\n,/v58.0/query,query\n");
+    assert_eq!(
+        run(&lake, "2019-08-01"),
+        json!({"requests_allowed": 1, "subjects_observed": 1, "groups": 1, "apps": 1})
+    );
+}
+
+#[test]
 fn json_in_a_text_column_is_taken_apart_and_a_zone_is_never_guessed() {
     let lake = Lake::empty();
     let details = |app: &str, scopes: &str, status: i32| {
