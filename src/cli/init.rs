@@ -44,7 +44,8 @@ pub fn run(args: &InitArgs, global: &Global) -> Result<(), Failure> {
         outside(&inspected, &args.output)?;
         let proposal = init::propose(&seen.columns);
         let draft = Draft::new(&seen, &proposal, &store, &args.output);
-        let tried = init::tried(&draft, &args.output, bounds, &runtime.io, progress)?;
+        let limits = (bounds, seen.taken.files);
+        let tried = init::tried(&draft, &args.output, limits, &runtime.io, progress)?;
         Ok((seen, proposal, draft, tried))
     })?;
     let mut files = init::files(&seen, &proposal);

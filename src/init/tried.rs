@@ -19,14 +19,17 @@ pub struct Tried {
     pub unread: Vec<MappedSeen>,
 }
 
-/// Tries what is decided of a mapping; `None` where the configuration has mistakes beside what is open.
+/// Rows of a file that are tried, to the next whole batch.
+const ROWS: u64 = 10_000;
+
+/// Tries what is decided of a mapping on rows of so many files; `None` where the configuration has mistakes beside what is open.
 ///
 /// # Errors
-/// As [`Inspected::of_some`] and [`Inspected::with_values_tried`].
+/// As [`Inspected::of_some`] and [`Inspected::with_some_values_tried`].
 pub fn tried(
     draft: &Draft,
     folder: &Path,
-    bounds: Bounds,
+    (bounds, files): (Bounds, u64),
     io: &Io,
     progress: &Progress,
 ) -> Result<Option<Tried>, Error> {
@@ -36,9 +39,11 @@ pub fn tried(
     let Some(plan) = plan.ok() else { return Ok(None) };
     let Some(source) = plan.sources.first() else { return Ok(None) };
     let place = Place::of_source(source, plan.registry.endpoints.is_some());
-    let limits = (bounds.memory_limit, bounds.files.unwrap_or(usize::MAX));
+    let files = usize::try_from(files).unwrap_or(usize::MAX).max(1);
+    let limits = (bounds.memory_limit, files);
     let (_, inspected) = Inspected::of_some(place, Zone::UTC, io, progress, limits)?;
-    let Inspection { mapped, sample, .. } = inspected.with_values_tried(progress)?.inspection();
+    let inspected = inspected.with_some_values_tried(ROWS, progress)?;
+    let Inspection { mapped, sample, .. } = inspected.inspection();
     let unread = mapped.into_iter().filter(|of| of.files_refused > 0 || of.values_unread > 0);
     Ok(Some(Tried { sample: sample.unwrap_or_default(), unread: unread.collect() }))
 }

@@ -81,6 +81,8 @@ struct Seen {
     row_groups: u64,
     rows: u64,
     deleted: u64,
+    /// Bytes of its first row group with rows.
+    first_group: u64,
     codecs: BTreeSet<String>,
     writer: Option<String>,
     /// By top-level column: times and dates.
@@ -91,12 +93,14 @@ impl Seen {
     fn of(file: &WholeFile) -> Self {
         let parquet = file.parquet();
         let columns = parquet.row_groups().iter().flat_map(|group| group.columns());
+        let first = parquet.row_groups().iter().find(|group| group.num_rows() > 0);
         let codec = |codec: String| codec.split('(').next().unwrap_or_default().to_lowercase();
         Self {
             fields: file.fields().clone(),
             row_groups: parquet.num_row_groups() as u64,
             rows: u64::try_from(parquet.file_metadata().num_rows()).unwrap_or(0),
             deleted: file.deleted(),
+            first_group: first.map_or(0, |of| u64::try_from(of.compressed_size()).unwrap_or(0)),
             codecs: columns.map(|column| codec(column.compression().to_string())).collect(),
             writer: parquet.file_metadata().created_by().map(str::to_string),
             times: times::of_file(file),
@@ -218,7 +222,15 @@ impl Inspected {
     ///
     /// # Errors
     /// Files that changed or are damaged; interruption.
-    pub fn with_values_tried(mut self, progress: &Progress) -> Result<Self, Error> {
+    pub fn with_values_tried(self, progress: &Progress) -> Result<Self, Error> {
+        self.with_some_values_tried(u64::MAX, progress)
+    }
+
+    /// As [`Self::with_values_tried`], of so many rows of each file, to the next whole batch.
+    ///
+    /// # Errors
+    /// As [`Self::with_values_tried`].
+    pub fn with_some_values_tried(mut self, most: u64, progress: &Progress) -> Result<Self, Error> {
         let Some(mapping) = &self.mapping else { return Ok(self) };
         let (store, table) = (&self.snapshot.store, self.snapshot.schema());
         let (all, mut sample) = (self.snapshot.files.len(), Sampled::default());
@@ -229,7 +241,7 @@ impl Inspected {
                 return Err(ScanError::Interrupted.into());
             }
             let tried = WholeFile::open(store, of, table)
-                .and_then(|file| file.within(self.memory_limit).tried(mapping, table));
+                .and_then(|file| file.within(self.memory_limit).tried(mapping, table, most));
             let (rows, columns) = tried.map_err(|error| Error::from(error.for_good()))?;
             sample.files += 1;
             sample.rows += rows;

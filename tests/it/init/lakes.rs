@@ -87,6 +87,22 @@ fn a_sample_says_how_much_it_is_of() {
 }
 
 #[test]
+fn rows_are_taken_of_eight_files_where_there_are_more_than_are_asked_for() {
+    // 23 files: four, two and two rows, then one each.
+    let lake = Lake::with_more_files(20);
+    let outcome = init(&lake, "logs", &["--rows", "10"]).succeeds();
+    for says in [
+        "sample   10 rows of 8 files; 23 files were opened, which have 28 rows",
+        "tried on 11 rows of 8 files as a run reads them: all are read",
+    ] {
+        assert!(outcome.stdout.contains(says), "{says}\n{}", outcome.stdout);
+    }
+    std::fs::remove_dir_all(lake.path("conf")).unwrap();
+    let outcome = init(&lake, "logs", &["--rows", "all", "--files", "all"]).succeeds();
+    assert!(outcome.stdout.contains("sample   28 rows of 23 files"), "{}", outcome.stdout);
+}
+
+#[test]
 fn tables_are_seen_at_their_latest_version() {
     let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/data-samples/groups-2019");
     for (format, key) in [("delta", "# version = "), ("iceberg", "# snapshot = ")] {
