@@ -77,13 +77,14 @@ All else goes to stderr. A run that stands already is used again.")]
   afterscope init s3://lake/events --output events/ --store region=eu-west-1
   afterscope init data/cloudtrail/ --output trail/ --rows all --files all
 
-Of the lake a sample is read: the first rows of files that are evenly chosen. The configuration says of
-each proposed column from what it was taken. What is doubtful stays open: `afterscope plan` refuses until
-it is filled in, and the last lines here name it. scopes.csv and apps.csv hold the scopes and apps of the
-sample; sample.csv has them with their rows, and nothing reads it. Nothing of people is written.
+Of the lake a sample is read: the first rows of some files, evenly chosen. The configuration
+says of each proposed column from what it was taken. What is doubtful stays open: `afterscope plan`
+refuses until it is filled in, and the last lines here name it. scopes.csv and apps.csv hold the
+scopes and apps of the sample; sample.csv has them with their rows, and nothing reads it. No ids of
+people are written. The same lake gives the same files. docs/init.md says how it is told.
 
-The same lake gives the same files. Exit codes: 0 written, whatever is open, 1 nothing there, not
-supported, or a folder that holds one of the files already, 3 damaged files, 4 storage (try again).")]
+Exit codes: 0 written, whatever is open, 1 nothing there, not supported, or a folder that holds one
+of the files already, 3 damaged files, 4 storage, network or no space (try again).")]
     Init(InitArgs),
 
     /// Show what lies at an address, as the program sees it: format, version, files, rows, columns; and write

@@ -223,7 +223,8 @@ fn mapping(out: &mut String, role: Role, proposal: &Proposal) -> std::fmt::Resul
         Verdict::Nothing => "-".into(),
         other => {
             let count = other.candidates().len() as u64;
-            format!("{} columns may be meant", number(count))
+            let columns = if count == 1 { "column" } else { "columns" };
+            format!("{} {columns} may be meant", number(count))
         }
     };
     let open = if proposal.is_open(role) { "  OPEN" } else { "" };
