@@ -138,6 +138,9 @@ fn render(
     if !draft.undecided.is_empty() {
         writeln!(out, "not mapped, and may be  {}", draft.undecided.join(", "))?;
     }
+    if !draft.lacking.is_empty() {
+        writeln!(out, "no column found for  {}", draft.lacking.join(", "))?;
+    }
     writeln!(out, "open: afterscope plan refuses until this is done")?;
     for open in &draft.open {
         writeln!(out, "  {open}")?;

@@ -30,6 +30,8 @@ pub struct Draft {
     pub open: Vec<String>,
     /// What is not mapped and may be: a run goes on without.
     pub undecided: Vec<String>,
+    /// What no column looks like, and what that means for the figures.
+    pub lacking: Vec<String>,
 }
 
 /// Keys of the registry that are offered, each with what its file is called.
@@ -48,7 +50,8 @@ impl Draft {
     pub fn new(seen: &Seen, proposal: &Proposal, store: &Store, folder: &Path) -> Self {
         let text = String::new();
         let schema = shape::schema();
-        let own = Self { text, open: Vec::new(), undecided: Vec::new() };
+        let (open, undecided, lacking) = (Vec::new(), Vec::new(), Vec::new());
+        let own = Self { text, open, undecided, lacking };
         let mut writing = Writing { seen, proposal, schema, own };
         writing.head();
         writing.source();

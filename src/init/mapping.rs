@@ -2,9 +2,9 @@
 
 use super::draft::{SHOWN, Writing, listed, more};
 use super::facts::facts;
-use super::names::Role;
+use super::names::{LEAST, Role, weight};
 use super::number;
-use super::propose::{Candidate, Verdict};
+use super::propose::{Candidate, Proposal, Verdict};
 use super::quoting::{array, column};
 use super::registry;
 use super::status::Outcomes;
@@ -79,7 +79,13 @@ impl Writing<'_> {
                 self.open(format!("{key}: no column looks like it; write the one that is"));
                 self.line(&format!("{key} = \"\""));
             }
-            Verdict::Nothing => self.comment("No column looks like it."),
+            Verdict::Nothing => match without(role, proposal) {
+                Some(what) => {
+                    self.comment(&format!("No column looks like it: {what}."));
+                    self.own.lacking.push(format!("{key} ({what})"));
+                }
+                None => self.comment("No column looks like it."),
+            },
         }
         self.line("");
     }
@@ -99,7 +105,8 @@ impl Writing<'_> {
             self.comment("OPEN: say how values are parted: \"space\", \"comma\" or \"single\".");
             self.open(format!("{}: say how values are parted in a row", role.key()));
         }
-        if role == Role::Subject {
+        let is_told = weight(Role::Subject, &own.place.name()) >= LEAST;
+        if role == Role::Subject && !is_told {
             self.comment("If it says who called rather than whose data was reached, call the key actor: the same people are counted.");
         }
         let column = self.seen.columns.get(own.column);
@@ -112,6 +119,9 @@ impl Writing<'_> {
             self.own.undecided.push(format!("{} (some files lack it)", role.key()));
         }
         self.line(&format!("{} = {}", role.key(), mapped(own)));
+        if role == Role::Scopes && !own.fit.is_several {
+            self.comment("One scope a row counts as exercised by the call. If it is one that the token held, write scopes_mean = \"held\" above [source.columns].");
+        }
         if role == Role::Scopes {
             let unfit = registry::unfit(self.seen, own);
             if !unfit.is_empty() {
@@ -176,6 +186,19 @@ impl Writing<'_> {
 
     fn facts(&self, of: &Candidate) -> String {
         self.seen.columns.get(of.column).map(facts).unwrap_or_default()
+    }
+}
+
+/// What it means for the figures that a key is not mapped.
+fn without(role: Role, proposal: &Proposal) -> Option<&'static str> {
+    match role {
+        Role::Status => Some("every call counts as allowed"),
+        Role::Group => Some("no groups are counted"),
+        Role::EventId => Some("a call that is logged twice counts twice"),
+        Role::Subject if *proposal.of(Role::Actor) == Verdict::Nothing => {
+            Some("no people are counted")
+        }
+        _ => None,
     }
 }
 

@@ -100,6 +100,9 @@ fn a_lake_without_times_apps_or_scopes_says_so_and_stays_open() {
         ["afterscope.toml: time", "afterscope.toml: app", "afterscope.toml: scopes", "scopes.csv"];
     assert_eq!(open(&outcome), wanted);
     assert!(outcome.stdout.contains("time: no column looks like it"), "{}", outcome.stdout);
+    let says = "no column found for  subject (no people are counted), group (no groups are counted), \
+                status (every call counts as allowed), event_id (a call that is logged twice counts twice)\n";
+    assert!(outcome.stdout.contains(says), "{}", outcome.stdout);
     assert_eq!(mapping(&lake), json!({"time": "", "app": "", "scopes": ""}));
     plan(&lake, AS_OF).fails(1, &["3 problems", "the column's name is empty"]);
 }

@@ -330,9 +330,9 @@ fn okta_says_outcomes_in_words_that_somebody_has_to_sort() {
     assert_eq!(written(&lake)["source"][0]["status"], json!({"allowed": []}));
     let configuration = text(&lake, "afterscope.toml");
     assert!(configuration.contains("\"SUCCESS\" 2, \"CHALLENGE\" 1"), "{configuration}");
-    assert!(configuration.contains(
-        "# group: The group, tenant or site that was read.\n# No column looks like it.\n"
-    ));
+    assert!(configuration.contains("# No column looks like it: no groups are counted.\n"));
+    let says = "no column found for  group (no groups are counted)\n";
+    assert!(outcome.stdout.contains(says), "{}", outcome.stdout);
     plan(&lake, "2019-08-01").fails(1, &["every call would count as denied", "scopes_mean"]);
     fill(&lake, "scopes_mean = \"\"", "scopes_mean = \"held\"");
     fill(&lake, "allowed = []", "allowed = [\"SUCCESS\"]");
