@@ -361,3 +361,71 @@ impl Walk {
         columns.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, RecordBatch};
+
+    use super::*;
+
+    fn ints(values: &[Option<i64>]) -> ArrayRef {
+        Arc::new(Int64Array::from(values.to_vec()))
+    }
+
+    fn texts(values: &[&str]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
+
+    fn walked(columns: Vec<(&str, ArrayRef)>) -> (Vec<Column>, Vec<String>) {
+        let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let mut walk = Walk::new(batch.num_columns(), 1 << 20);
+        walk.add(&batch);
+        let unnamed = std::mem::take(&mut walk.unnamed);
+        (walk.finish(&BTreeMap::new()), unnamed)
+    }
+
+    fn nulls(columns: &[Column]) -> Vec<(String, u64)> {
+        columns.iter().map(|column| (column.place.shown(), column.values.nulls)).collect()
+    }
+
+    #[test]
+    fn parts_that_a_configuration_would_not_find_are_told() {
+        let parts = [("b", ints(&[Some(1), None])), ("c.d", ints(&[Some(1), Some(2)]))];
+        let fields = parts.map(|(name, array)| {
+            (Arc::new(Field::new(name, array.data_type().clone(), true)), array)
+        });
+        let structs: ArrayRef = Arc::new(StructArray::from(fields.to_vec()));
+        // `a.b` is the column of that name, not the part of `a`.
+        let (columns, unnamed) = walked(vec![("a", structs), ("a.b", ints(&[Some(1), Some(2)]))]);
+        assert_eq!(nulls(&columns), [("a.b".to_string(), 0)]);
+        assert_eq!(unnamed, ["a.b", "a.c.d"]);
+    }
+
+    #[test]
+    fn json_is_taken_apart_as_far_as_its_keys_can_be_named() {
+        let details = texts(&[
+            "{\"a\":{\"b\":1,\"c.d\":2},\"scopes\":[\"x\",\"y\"],\"n\":null}",
+            "{\"a\":{\"b\":\"two\"},\"mixed\":[1,\"x\"]}",
+            "no JSON",
+        ]);
+        let (columns, unnamed) = walked(vec![("details", details)]);
+        let wanted = [("details", 0), ("details → a.b", 1), ("details → scopes", 2)];
+        assert_eq!(nulls(&columns), wanted.map(|(name, nulls)| (name.to_string(), nulls)));
+        assert_eq!(unnamed, ["details → a.c.d"]);
+        assert_eq!(columns[2].values.counts, [("x".to_string(), 1), ("y".to_string(), 1)]);
+    }
+
+    #[test]
+    fn what_lies_in_a_struct_that_is_null_is_null() {
+        let field = Arc::new(Field::new("b", DataType::Int64, true));
+        let validity = NullBuffer::from(vec![true, false]);
+        let part = ints(&[Some(1), Some(2)]);
+        let structs = StructArray::try_new(vec![field].into(), vec![part], Some(validity)).unwrap();
+        let (columns, _) = walked(vec![("a", Arc::new(structs))]);
+        assert_eq!(nulls(&columns), [("a.b".to_string(), 1)]);
+        assert_eq!(columns[0].values.counts, [("1".to_string(), 1)]);
+    }
+}
