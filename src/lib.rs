@@ -38,6 +38,7 @@ pub mod error;
 pub mod fetched;
 pub mod headers;
 pub mod hidden;
+pub mod init;
 pub mod inspect;
 pub mod key;
 pub mod lineage;

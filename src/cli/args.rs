@@ -15,6 +15,7 @@ use crate::moment::Zone;
 #[derive(Debug, Parser)]
 #[command(name = "afterscope", version, max_term_width = 100)]
 #[command(after_help = "Examples:
+  afterscope init /data/access-logs/        propose a configuration for your own lake
   afterscope sample groups-2019 demo        make a sample lake with its configuration
   afterscope run --config demo/afterscope.toml --as-of 2019-11-06T00:00:00Z
   afterscope plan --config demo/afterscope.toml --as-of 2019-11-06T00:00:00Z
@@ -69,6 +70,22 @@ All else goes to stderr. A run that stands already is used again.")]
   afterscope plan --config afterscope.toml --as-of 2019-11-06T00:00:00Z
   afterscope plan --config afterscope.toml --as-of 2019-11-06 --json | jq .sources")]
     Plan(PlanArgs),
+
+    /// Look at a lake and propose a configuration for it, with the files to fill in.
+    #[command(after_help = "Examples:
+  afterscope init /data/access-logs/
+  afterscope init s3://lake/events --output events/ --store region=eu-west-1
+  afterscope init data/cloudtrail/ --output trail/ --rows all --files all
+
+Of the lake a sample is read: the first rows of some files, evenly chosen. The configuration
+says of each proposed column from what it was taken. What is doubtful stays open: `afterscope plan`
+refuses until it is filled in, and the last lines here name it. scopes.csv and apps.csv hold the
+scopes and apps of the sample; sample.csv has them with their rows, and nothing reads it. No ids of
+people are written. The same lake gives the same files. docs/init.md says how it is told.
+
+Exit codes: 0 written, whatever is open, 1 nothing there, not supported, or a folder that holds one
+of the files already, 3 damaged files, 4 storage, network or no space (try again).")]
+    Init(InitArgs),
 
     /// Show what lies at an address, as the program sees it: format, version, files, rows, columns; and write
     /// its rows.
@@ -465,6 +482,28 @@ pub struct InspectArgs {
     /// Print JSON instead of text.
     #[arg(long, conflicts_with = "rows")]
     pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// A file, a folder, a glob or a table: a path or an address.
+    pub source: String,
+    /// The folder that the files are written to, outside of the lake. None of them may be there already.
+    #[arg(long, short, value_name = "DIR", default_value = "afterscope")]
+    pub output: PathBuf,
+    /// Read so many rows, or all. Of very wide rows fewer are read.
+    #[arg(long, value_name = "N|all", default_value = "100000", value_parser = row_limit)]
+    pub rows: RowLimit,
+    /// Open so many files, evenly chosen, or all.
+    #[arg(long, value_name = "N|all", default_value = "64", value_parser = row_limit)]
+    pub files: RowLimit,
+    /// How to reach the store, a key of [source.store]: endpoint=http://127.0.0.1:8333; may be given several
+    /// times. It is written into the configuration.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub store: Vec<String>,
+    /// Memory that reading rows may take: 512MB, 2GiB. Default: a quarter of the machine's.
+    #[arg(long, value_name = "SIZE")]
+    pub memory_limit: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -28,7 +28,7 @@ pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
         (None, None) => At::Latest,
     };
     let format = row_format(args)?;
-    let limit = memory_limit(args)?;
+    let limit = memory_limit(args.memory_limit.as_deref())?;
     let place = match &args.config {
         Some(config) => Ok(source(config, args)?),
         None => Err(StoreUrl::parse(
@@ -64,8 +64,8 @@ pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
 }
 
 /// Bytes that reading rows may take.
-fn memory_limit(args: &InspectArgs) -> Result<u64, Error> {
-    let Some(text) = &args.memory_limit else { return Ok(memory::default_limit()) };
+pub fn memory_limit(text: Option<&str>) -> Result<u64, Error> {
+    let Some(text) = text else { return Ok(memory::default_limit()) };
     let limit = config::parse_bytes(text)
         .map_err(|reason| Error::argument(format!("--memory-limit {text}"), reason))?;
     let megabytes = |bytes: u64| format!("{} MB", bytes.div_ceil(1_000_000));

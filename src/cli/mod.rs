@@ -5,6 +5,7 @@ mod diff;
 mod evidence;
 mod explain;
 mod grid;
+mod init;
 mod inspect;
 mod notification_list;
 mod plan;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Evidence(args) => evidence::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::NotificationList(args) => notification_list::run(args, &cli.global),
+        Command::Init(args) => init::run(args, &cli.global),
         Command::Inspect(args) => inspect::run(args, &cli.global),
         Command::Query(args) => query::run(args, &cli.global),
         Command::Runs(args) => runs::list(args, &cli.global),

@@ -59,7 +59,9 @@ impl Builder<'_> {
         };
         let path: Vec<&str> = at.iter().copied().chain(["columns", role]).collect();
         let source = match (table.path, table.concat, table.entry, table.json) {
-            (Some(p), None, _, _) if p.is_empty() => Err("the column's name is empty".to_string()),
+            (Some(p), None, _, _) if p.is_empty() => {
+                Err("the column's name is empty; write the name of a column of the log".to_string())
+            }
             (Some(p), None, None, None) => Ok(ColumnSource::Path(p)),
             (Some(p), None, Some(e), None) => {
                 Ok(ColumnSource::Entry { path: p, name: e.name, equals: e.equals, value: e.value })

@@ -49,7 +49,7 @@ pub struct Overrides {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     #[error(
-        "cannot read the configuration {path}: {reason}\nname the file with --config, or write one: afterscope sample groups-2019 OUT makes an example"
+        "cannot read the configuration {path}: {reason}\nname the file with --config, or write one: afterscope init SOURCE proposes one for a lake, afterscope sample groups-2019 OUT makes an example"
     )]
     Unreadable { path: String, reason: String },
 

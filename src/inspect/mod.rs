@@ -1,6 +1,7 @@
 //! What the program sees of a log or a table, without a configuration: its files, its columns, its rows.
 
 mod conform;
+mod sample;
 mod schema;
 mod seen;
 mod times;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use arrow::datatypes::Fields;
+use arrow::record_batch::RecordBatch;
 
 use self::conform::Shape;
 use self::seen::{add_mapped, add_tried, partitions};
@@ -28,6 +30,7 @@ use crate::snapshot::{self, Gone, Origin, Sizes, Snapshot, SnapshotFile, Table, 
 use crate::store::{Io, StoreUrl};
 use crate::threads::in_threads;
 
+pub use sample::{Listed, Taken};
 pub use seen::{ColumnSeen, FirstUnread, Inspection, MappedSeen, PartitionSeen, Sampled};
 pub use write::{Pipe, RowFormat, RowWriter, Watched};
 
@@ -78,6 +81,8 @@ struct Seen {
     row_groups: u64,
     rows: u64,
     deleted: u64,
+    /// Bytes of its first row group with rows.
+    first_group: u64,
     codecs: BTreeSet<String>,
     writer: Option<String>,
     /// By top-level column: times and dates.
@@ -88,12 +93,14 @@ impl Seen {
     fn of(file: &WholeFile) -> Self {
         let parquet = file.parquet();
         let columns = parquet.row_groups().iter().flat_map(|group| group.columns());
+        let first = parquet.row_groups().iter().find(|group| group.num_rows() > 0);
         let codec = |codec: String| codec.split('(').next().unwrap_or_default().to_lowercase();
         Self {
             fields: file.fields().clone(),
             row_groups: parquet.num_row_groups() as u64,
             rows: u64::try_from(parquet.file_metadata().num_rows()).unwrap_or(0),
             deleted: file.deleted(),
+            first_group: first.map_or(0, |of| u64::try_from(of.compressed_size()).unwrap_or(0)),
             codecs: columns.map(|column| codec(column.compression().to_string())).collect(),
             writer: parquet.file_metadata().created_by().map(str::to_string),
             times: times::of_file(file),
@@ -163,9 +170,23 @@ impl Inspected {
         progress: &Progress,
         memory_limit: u64,
     ) -> Result<Self, Error> {
+        Ok(Self::of_some(place, zone, io, progress, (memory_limit, usize::MAX))?.1)
+    }
+
+    /// As [`Self::of`], of `most` files, evenly chosen; and what is listed there in all.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of_some(
+        place: Place,
+        zone: Zone,
+        io: &Io,
+        progress: &Progress,
+        (memory_limit, most): (u64, usize),
+    ) -> Result<(Listed, Self), Error> {
         let Place { url, format, kept, mapped: mapping } = place;
         let shown = url.to_string();
-        let snapshot = snapshot::take(
+        let mut snapshot = snapshot::take(
             &Origin {
                 name: &shown,
                 url: &url,
@@ -177,6 +198,8 @@ impl Inspected {
             },
             io,
         )?;
+        let listed = Listed::of(&snapshot);
+        snapshot.files = sample::evenly(snapshot.files, most);
         let (seen, mapped) = look(&snapshot, mapping.as_ref(), progress).map_err(for_good)?;
         let fields = match &snapshot.table {
             Some(table) => table.schema.fields.clone(),
@@ -184,7 +207,9 @@ impl Inspected {
         };
         let shape = Shape::new(fields, zone);
         let sample = None;
-        Ok(Self { url, format, snapshot, shape, seen, mapping, mapped, sample, memory_limit })
+        let own =
+            Self { url, format, snapshot, shape, seen, mapping, mapped, sample, memory_limit };
+        Ok((listed, own))
     }
 
     /// Reads rows within this limit of memory, in bytes.
@@ -197,7 +222,15 @@ impl Inspected {
     ///
     /// # Errors
     /// Files that changed or are damaged; interruption.
-    pub fn with_values_tried(mut self, progress: &Progress) -> Result<Self, Error> {
+    pub fn with_values_tried(self, progress: &Progress) -> Result<Self, Error> {
+        self.with_some_values_tried(u64::MAX, progress)
+    }
+
+    /// As [`Self::with_values_tried`], of so many rows of each file, to the next whole batch.
+    ///
+    /// # Errors
+    /// As [`Self::with_values_tried`].
+    pub fn with_some_values_tried(mut self, most: u64, progress: &Progress) -> Result<Self, Error> {
         let Some(mapping) = &self.mapping else { return Ok(self) };
         let (store, table) = (&self.snapshot.store, self.snapshot.schema());
         let (all, mut sample) = (self.snapshot.files.len(), Sampled::default());
@@ -208,7 +241,7 @@ impl Inspected {
                 return Err(ScanError::Interrupted.into());
             }
             let tried = WholeFile::open(store, of, table)
-                .and_then(|file| file.within(self.memory_limit).tried(mapping, table));
+                .and_then(|file| file.within(self.memory_limit).tried(mapping, table, most));
             let (rows, columns) = tried.map_err(|error| Error::from(error.for_good()))?;
             sample.files += 1;
             sample.rows += rows;
@@ -287,6 +320,23 @@ impl Inspected {
         }
     }
 
+    /// Rows of a file with the columns of the table.
+    fn as_the_table_has(
+        &self,
+        rows: &RecordBatch,
+        of: &SnapshotFile,
+        file: &str,
+    ) -> Result<RecordBatch, ScanError> {
+        let fields = rows.schema_ref().fields();
+        let file = file.to_string();
+        let mut named = self.shape.fields.iter().map(|field| field.in_another_case(fields));
+        if let Some(what) = named.find_map(|what| what) {
+            return Err(ScanError::Unsupported { file, what });
+        }
+        let rows = self.shape.conform(rows, &of.partitions);
+        rows.map_err(|reason| ScanError::Damaged { file, reason })
+    }
+
     /// Writes rows, at most `limit`, to a place that messages call `shown`: files in the order of their paths,
     /// rows in theirs. Gives their number.
     ///
@@ -318,17 +368,7 @@ impl Inspected {
                     return Err(ScanError::Interrupted.into());
                 }
                 let done = file.read::<Error>(group, |rows| {
-                    let fields = rows.schema_ref().fields();
-                    let mut named = self.shape.fields.iter().map(|f| f.in_another_case(fields));
-                    if let Some(what) = named.find_map(|what| what) {
-                        let file = file.shown().to_string();
-                        return Err(ScanError::Unsupported { file, what }.into());
-                    }
-                    let rows = self.shape.conform(&rows, &of.partitions);
-                    let rows = rows.map_err(|reason| ScanError::Damaged {
-                        file: file.shown().to_string(),
-                        reason,
-                    })?;
+                    let rows = self.as_the_table_has(&rows, of, file.shown())?;
                     let take = usize::try_from(left).unwrap_or(usize::MAX).min(rows.num_rows());
                     writer.write(&rows.slice(0, take)).map_err(failed)?;
                     left -= take as u64;

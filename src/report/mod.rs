@@ -26,6 +26,8 @@ use thiserror::Error;
 use crate::impact::{Query, Table, TableFile, TableSpec};
 use crate::moment::Moment;
 
+pub use text::number;
+
 /// File names, below the run's folder.
 pub const HTML: &str = "report.html";
 pub const XLSX: &str = "report.xlsx";

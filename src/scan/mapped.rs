@@ -83,7 +83,8 @@ impl WholeFile {
         columns.collect()
     }
 
-    /// Reads the values of all mapped columns that are there in the first row group with rows; gives its rows.
+    /// Reads the values of all mapped columns that are there in the first row group with rows, of `most` rows to the
+    /// next whole batch; gives the rows.
     ///
     /// # Errors
     /// Files that changed or are damaged. What a value is not stands in what is given.
@@ -91,6 +92,7 @@ impl WholeFile {
         &self,
         mapped: &Mapped,
         table: Option<&TableSchema>,
+        most: u64,
     ) -> Result<(u64, Vec<TriedColumn>), ScanError> {
         let groups = self.parquet().row_groups();
         let Some(group) = groups.iter().position(|group| group.num_rows() > 0) else {
@@ -117,7 +119,7 @@ impl WholeFile {
             for (bound, tried) in &mut columns {
                 tried.add(mapped, bound, &batch, self.shown());
             }
-            Ok(ControlFlow::Continue(()))
+            Ok(if rows < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         Ok((rows, columns.into_iter().map(|(_, tried)| tried).collect()))
     }

@@ -39,7 +39,7 @@ use crate::store::{Store, StoreError};
 pub use batch::AccessBatch;
 pub use engine::{Progress, ScanOutcome, Sink, Unreadable, scan};
 pub use mapped::{Mapped, MappedColumn, TriedColumn};
-pub use mapping::epoch_unit;
+pub use mapping::{epoch_unit, split};
 pub use person_ids::PersonIds;
 pub use prune::{Pruned, partition_day};
 pub use unopened::{left_out, lies_before};

@@ -14,6 +14,7 @@ mod disk;
 mod docs_are_true;
 mod growth;
 mod iceberg;
+mod init;
 mod inspect;
 mod kill;
 mod lake;

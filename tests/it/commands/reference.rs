@@ -6,8 +6,19 @@ use serde_json::Value;
 
 use crate::lake::{CONFIG, Lake};
 
-const COMMANDS: [&str; 9] =
-    ["run", "plan", "query", "runs", "show", "sample", "schema", "state", "completions"];
+const COMMANDS: [&str; 11] = [
+    "run",
+    "plan",
+    "init",
+    "inspect",
+    "query",
+    "runs",
+    "show",
+    "sample",
+    "schema",
+    "state",
+    "completions",
+];
 
 #[test]
 fn help_lists_every_command_and_exit_code() {

@@ -1,0 +1,393 @@
+//! What names of columns mean in access logs.
+
+/// A key of `[source.columns]`, and [`Role::Person`]: a person of whom the name does not say whether they called
+/// or were reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    Time,
+    App,
+    Scopes,
+    Subject,
+    Actor,
+    Person,
+    Group,
+    Status,
+    Bytes,
+    Records,
+    Fields,
+    Weight,
+    EventId,
+    Endpoint,
+    Method,
+}
+
+impl Role {
+    pub const ALL: [Self; 15] = [
+        Self::Time,
+        Self::App,
+        Self::Scopes,
+        Self::Subject,
+        Self::Actor,
+        Self::Person,
+        Self::Group,
+        Self::Status,
+        Self::Bytes,
+        Self::Records,
+        Self::Fields,
+        Self::Weight,
+        Self::EventId,
+        Self::Endpoint,
+        Self::Method,
+    ];
+
+    /// The configuration's key.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::App => "app",
+            Self::Scopes => "scopes",
+            Self::Subject | Self::Person => "subject",
+            Self::Actor => "actor",
+            Self::Group => "group",
+            Self::Status => "status",
+            Self::Bytes => "bytes",
+            Self::Records => "records",
+            Self::Fields => "fields",
+            Self::Weight => "weight",
+            Self::EventId => "event_id",
+            Self::Endpoint => "endpoint",
+            Self::Method => "method",
+        }
+    }
+}
+
+/// A name that public logs use for the role.
+pub const KNOWN: i32 = 10;
+/// A name that is usual for it.
+pub const USUAL: i32 = 8;
+/// A name that may mean it.
+const MAY: i32 = 5;
+/// A name that may mean it, and mostly does not.
+const FAINT: i32 = 3;
+/// The least that is worth a choice.
+pub const LEAST: i32 = FAINT;
+/// What a name is less that only ends in words of the table.
+const ENDS: i32 = 3;
+
+/// Names by role and weight, in the form of [`normal`]: a name with dots stands for the end of a path. `*name` stands
+/// for names that end in it, too, at less weight. The names of public logs are those of Microsoft Graph,
+/// Google Workspace, AWS CloudTrail, OCSF, Okta, GitHub and Salesforce.
+const NAMES: &[(Role, i32, &[&str])] = &[
+    (
+        Role::Time,
+        KNOWN,
+        &[
+            "*event_time",
+            "time_generated",
+            "*timestamp",
+            "time",
+            "published",
+            "occurred_at",
+            "*request_time",
+            "call_time",
+            "called_at",
+            "access_time",
+        ],
+    ),
+    (Role::Time, USUAL, &["created_at", "logged_at", "ts", "datetime", "date_time", "at"]),
+    (
+        Role::Time,
+        MAY,
+        &["date", "created", "start_time", "received_at", "ingested_at", "ingestion_time"],
+    ),
+    (Role::Time, FAINT, &["end_time", "updated_at", "creation_date"]),
+    (
+        Role::App,
+        KNOWN,
+        &[
+            "*app_id",
+            "*client_id",
+            "*application_id",
+            "oauth_application_id",
+            "connected_app_identifier",
+            "*app_uid",
+            "client.id",
+            "azp",
+            "consumer_key",
+        ],
+    ),
+    (Role::App, USUAL, &["app", "client", "application", "consumer_id", "integration_id"]),
+    (Role::App, 7, &["service_principal_id"]),
+    (Role::App, 6, &["*app_name", "client_name"]),
+    (
+        Role::App,
+        MAY,
+        &["user_agent", "access_key_id", "session_issuer.arn", "application_name", "api_key"],
+    ),
+    (Role::App, FAINT, &["invoked_by"]),
+    (
+        Role::Scopes,
+        KNOWN,
+        &[
+            "*scope",
+            "*scopes",
+            "token_scopes",
+            "granted_scopes",
+            "scp",
+            "permission",
+            "permissions",
+            "roles",
+            "event_source+event_name",
+        ],
+    ),
+    (Role::Scopes, USUAL, &["privilege", "privileges", "grants", "api_permission"]),
+    (
+        Role::Subject,
+        KNOWN,
+        &[
+            "subject_id",
+            "subject",
+            "subject_user_id",
+            "target_user_id",
+            "data_subject_id",
+            "resource_owner_id",
+            "profile_owner_id",
+            "viewed_user_id",
+            "affected_user_id",
+        ],
+    ),
+    (
+        Role::Actor,
+        KNOWN,
+        &[
+            "actor_id",
+            "actor",
+            "actor.id",
+            "actor.profile_id",
+            "actor.user.uid",
+            "actor.user_id",
+            "actor.uid",
+            "user_identity.arn",
+            "user_identity.principal_id",
+            "caller_id",
+            "user_identifier",
+        ],
+    ),
+    (Role::Actor, USUAL, &["requester_id", "initiator_id", "principal_id"]),
+    (Role::Actor, MAY, &["actor.email", "actor_email"]),
+    (Role::Person, KNOWN, &["*user_id", "userid", "user.uid"]),
+    (Role::Person, USUAL, &["uid", "user", "member_id", "person_id", "profile_id"]),
+    (Role::Person, MAY, &["account_id", "*user_name", "*email"]),
+    (
+        Role::Group,
+        KNOWN,
+        &[
+            "*group_id",
+            "*tenant_id",
+            "*tenant_uid",
+            "*org_id",
+            "*organization_id",
+            "recipient_account_id",
+            "*site_id",
+            "*workspace_id",
+            "*business_id",
+            "*team_id",
+            "group",
+            "tenant",
+        ],
+    ),
+    (Role::Group, USUAL, &["customer_id", "org", "organization", "site", "workspace", "team"]),
+    (Role::Group, MAY, &["account_id", "project_id"]),
+    (
+        Role::Status,
+        KNOWN,
+        &[
+            "status",
+            "*status_code",
+            "http_status",
+            "outcome.result",
+            "outcome",
+            "*response_code",
+            "http_response.code",
+            "status_id",
+            "error_code",
+        ],
+    ),
+    (Role::Status, USUAL, &["result", "success", "succeeded", "allowed", "decision", "is_error"]),
+    (Role::Status, FAINT, &["error", "error_message"]),
+    (
+        Role::Bytes,
+        KNOWN,
+        &[
+            "*bytes",
+            "response_size",
+            "bytes_sent",
+            "bytes_out",
+            "bytes_transferred_out",
+            "http_response.length",
+        ],
+    ),
+    (Role::Bytes, USUAL, &["content_length", "size"]),
+    (
+        Role::Records,
+        KNOWN,
+        &["records", "record_count", "rows_returned", "row_count", "num_records", "result_count"],
+    ),
+    (Role::Records, USUAL, &["rows", "rows_processed", "item_count"]),
+    (
+        Role::Fields,
+        KNOWN,
+        &["fields", "returned_fields", "requested_fields", "field_names", "data_fields"],
+    ),
+    (Role::Weight, KNOWN, &["weight", "count", "call_count", "request_count", "event_count"]),
+    (
+        Role::EventId,
+        12,
+        &["*event_id", "event.id", "event_uuid", "event_uid", "id.time+id.unique_qualifier"],
+    ),
+    (
+        Role::EventId,
+        9,
+        &[
+            "*request_id",
+            "request.id",
+            "request_identifier",
+            "uuid",
+            "metadata.uid",
+            "document_id",
+            "log_id",
+        ],
+    ),
+    (Role::EventId, 6, &["id", "message_id"]),
+    (Role::EventId, FAINT, &["correlation_id", "operation_id", "trace_id"]),
+    (
+        Role::Endpoint,
+        KNOWN,
+        &[
+            "endpoint",
+            "*request_uri",
+            "route",
+            "request_path",
+            "http_request.url",
+            "api.operation",
+            "api_resource",
+        ],
+    ),
+    (Role::Endpoint, USUAL, &["path", "url", "uri", "request_url", "operation", "resource"]),
+    (
+        Role::Method,
+        KNOWN,
+        &["method", "request_method", "http_method", "verb", "http_request.http_method"],
+    ),
+];
+
+/// Columns that together are one value: the names of both, and what stands between.
+pub const TOGETHER: [(&str, &str, &str); 2] =
+    [("event_source", ":", "event_name"), ("id.time", "/", "id.unique_qualifier")];
+
+/// How much a name, in the form of [`normal`], speaks for a role; 0 where the table does not know it.
+pub fn weight(role: Role, name: &str) -> i32 {
+    let rows = NAMES.iter().filter(|(of, ..)| *of == role);
+    let found = rows.filter_map(|(_, weight, names)| {
+        let of = names.iter().filter_map(|entry| {
+            let ends = entry.strip_prefix('*');
+            let known = ends.unwrap_or(entry);
+            let before = name.strip_suffix(known)?;
+            match before.chars().next_back() {
+                None | Some('.') => Some(*weight),
+                Some('_') if ends.is_some() => Some(weight - ENDS),
+                _ => None,
+            }
+        });
+        of.max()
+    });
+    found.max().unwrap_or(0)
+}
+
+/// A path with the words of each name in lower case, parted by `_`: `userIdentity.accessKeyId` is
+/// `user_identity.access_key_id`, `@timestamp` is `timestamp`.
+pub fn normal(path: &str) -> String {
+    let segments: Vec<String> = path.split('.').map(words).collect();
+    segments.join(".")
+}
+
+fn words(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut out = String::with_capacity(name.len() + 4);
+    for (at, letter) in letters.iter().enumerate() {
+        if !letter.is_alphanumeric() {
+            if !out.is_empty() && !out.ends_with('_') {
+                out.push('_');
+            }
+            continue;
+        }
+        let before = at.checked_sub(1).and_then(|at| letters.get(at));
+        let after = letters.get(at + 1);
+        let begins = letter.is_uppercase()
+            && before.is_some_and(|before| {
+                before.is_lowercase()
+                    || before.is_numeric()
+                    || (before.is_uppercase() && after.is_some_and(|after| after.is_lowercase()))
+            });
+        if begins && !out.ends_with('_') {
+            out.push('_');
+        }
+        out.extend(letter.to_lowercase());
+    }
+    while out.ends_with('_') {
+        out.pop();
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_told_in_every_way_of_writing_names() {
+        for (name, wanted) in [
+            ("eventTime", "event_time"),
+            ("TimeGenerated", "time_generated"),
+            ("AadTenantId", "aad_tenant_id"),
+            ("requestID", "request_id"),
+            ("sourceIPAddress", "source_ip_address"),
+            ("@timestamp", "timestamp"),
+            ("_document_id", "document_id"),
+            ("userIdentity.accessKeyId", "user_identity.access_key_id"),
+            ("App Id", "app_id"),
+            ("http-status", "http_status"),
+            ("EVENT_TIME", "event_time"),
+            ("", ""),
+        ] {
+            assert_eq!(normal(name), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_speaks_for_its_role_by_its_last_words() {
+        for (role, name, wanted) in [
+            (Role::Time, "event_time", 10),
+            (Role::Time, "id.time", 10),
+            (Role::Time, "first_event_time", 7),
+            (Role::Time, "lifetime", 0),
+            (Role::Time, "response_time", 0),
+            (Role::App, "oauth_application_id", 10),
+            (Role::App, "partner_client_id", 7),
+            (Role::App, "client.id", 10),
+            (Role::App, "actor.id", 0),
+            (Role::App, "user_identity.session_context.session_issuer.arn", 5),
+            (Role::Actor, "user_identity.arn", 10),
+            (Role::Person, "user_id", 10),
+            (Role::EventId, "user_id", 0),
+            (Role::EventId, "actor.id", 6),
+            (Role::EventId, "request_id", 9),
+            (Role::Group, "recipient_account_id", 10),
+            (Role::Status, "mfa_status", 0),
+            (Role::Scopes, "debug_data.granted_scopes", 10),
+            (Role::Scopes, "used_scopes", 7),
+        ] {
+            assert_eq!(weight(role, name), wanted, "{role:?} {name}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The files to fill in, with what the sample shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::column::{Column, Kind};
+use super::fit::parted;
+use super::look::Seen;
+use super::names::Role;
+use super::propose::{Candidate, Proposal, Verdict};
+use crate::impact::csv_cell;
+
+/// The registry's files, and what is written of the sample beside them.
+pub const SCOPES: &str = "scopes.csv";
+pub const APPS: &str = "apps.csv";
+pub const ENDPOINTS: &str = "endpoints.csv";
+pub const SAMPLE: &str = "sample.csv";
+
+/// Values of a column that are listed at most.
+const LISTED: usize = 10_000;
+
+/// Values and how often each occurs.
+pub type Counts = Vec<(String, u64)>;
+
+/// What the sample shows of the columns whose values name scopes, apps, outcomes and calls. Nothing of people.
+pub fn values(seen: &Seen, proposal: &Proposal) -> Vec<(Role, String, Counts)> {
+    let mut roles = vec![Role::Scopes, Role::App, Role::Status];
+    if proposal.is_by_endpoint() {
+        roles.extend([Role::Endpoint, Role::Method]);
+    }
+    let columns = roles.into_iter().flat_map(|role| {
+        let all = match proposal.of(role) {
+            Verdict::Taken { own, .. } => vec![own],
+            other => other.candidates(),
+        };
+        all.into_iter().map(move |of| (role, of))
+    });
+    let values = columns.filter_map(|(role, of)| {
+        let column = seen.columns.get(of.column)?;
+        let counts = match role {
+            Role::Scopes => parted(column, of.fit.encoding),
+            Role::Endpoint => templates(column),
+            _ => column.values.counts.clone(),
+        };
+        Some((role, of.place.shown(), counts.into_iter().take(LISTED).collect()))
+    });
+    values.collect()
+}
+
+/// Scopes that the registry can name: those of the column that is proposed, or of all that may be meant.
+pub fn scopes(seen: &Seen, proposal: &Proposal) -> Counts {
+    named(values(seen, proposal), Role::Scopes)
+}
+
+fn named(values: Vec<(Role, String, Counts)>, role: Role) -> Counts {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let own = values.into_iter().filter(|(of, ..)| *of == role).flat_map(|(.., counts)| counts);
+    for (text, times) in own.filter(|(text, _)| can_stand(text)) {
+        *counts.entry(text).or_default() += times;
+    }
+    let mut counts: Counts = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    counts
+}
+
+/// Whether a registry takes it: blanks around a name are a mistake there.
+fn can_stand(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text
+}
+
+/// Calls with `{id}` for segments that look like ids.
+fn templates(column: &Column) -> Counts {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for (text, times) in &column.values.counts {
+        *counts.entry(template(text)).or_default() += times;
+    }
+    let mut counts: Counts = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    counts
+}
+
+fn template(call: &str) -> String {
+    let path = call
+        .split_once("://")
+        .map_or(call, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default());
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let begins = if path.starts_with('/') { "/" } else { "" };
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let segments = segments.map(|segment| if is_id(segment) { "{id}" } else { segment });
+    format!("{begins}{}", segments.collect::<Vec<_>>().join("/"))
+}
+
+fn is_id(segment: &str) -> bool {
+    let digits = segment.chars().filter(char::is_ascii_digit).count();
+    let is_hex = segment.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    digits == segment.len() || (is_hex && segment.len() >= 8 && digits > 0) || segment.contains('@')
+}
+
+fn csv(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        // Into memory, and every row of a table has as many cells.
+        let _ = writer.write_record(&row);
+    }
+    writer.into_inner().unwrap_or_default()
+}
+
+fn row(cells: &[&str]) -> Vec<String> {
+    cells.iter().map(|cell| (*cell).to_string()).collect()
+}
+
+/// All files beside the configuration, with their names.
+pub fn files(seen: &Seen, proposal: &Proposal) -> Vec<(&'static str, Vec<u8>)> {
+    let values = values(seen, proposal);
+    let scopes = named(values.clone(), Role::Scopes);
+    let scopes = scopes.iter().map(|(scope, _)| row(&[scope, "", ""]));
+    let header = [row(&["scope", "deprecated_at", "data_fields"])];
+    let mut files = vec![(SCOPES, csv(header.into_iter().chain(scopes)))];
+    let is_known = proposal.of(Role::App).taken().is_some();
+    let apps = if is_known { named(values.clone(), Role::App) } else { Vec::new() };
+    let apps = apps.iter().map(|(app, _)| row(&[app, "", "", ""]));
+    let header = [row(&["app_id", "app_name", "developer_id", "developer_name"])];
+    files.push((APPS, csv(header.into_iter().chain(apps))));
+    if proposal.is_by_endpoint() {
+        let calls = named(values.clone(), Role::Endpoint);
+        let calls = calls.iter().map(|(call, _)| row(&["", call, ""]));
+        let header = [row(&["method", "path", "scope"])];
+        files.push((ENDPOINTS, csv(header.into_iter().chain(calls))));
+    }
+    let found = values.iter().flat_map(|(role, column, counts)| {
+        counts.iter().map(|(value, times)| {
+            let cells = [role.key(), column, value, &times.to_string()];
+            cells.iter().map(|cell| csv_cell(cell).into_owned()).collect()
+        })
+    });
+    let header = [row(&["key", "column", "value", "rows"])];
+    files.push((SAMPLE, csv(header.into_iter().chain(found))));
+    files
+}
+
+/// Texts that the registry cannot name, of the column that is proposed.
+pub fn unfit(seen: &Seen, of: &Candidate) -> BTreeSet<String> {
+    let Some(column) = seen.columns.get(of.column) else { return BTreeSet::new() };
+    let all = match column.kind {
+        Kind::Texts | Kind::Text => parted(column, of.fit.encoding),
+        _ => Vec::new(),
+    };
+    all.into_iter().map(|(text, _)| text).filter(|text| !can_stand(text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_that_look_like_ids_are_open() {
+        for (call, wanted) in [
+            (
+                "https://graph.example.com//v1.0/groups/42/members?$top=5",
+                "/v1.0/groups/{id}/members",
+            ),
+            ("/users/ada@example.com/mail/", "/users/{id}/mail"),
+            ("/g/9d2f0b1e-6d4b-4f0e-8b8e-000000000001", "/g/{id}"),
+            ("ListBuckets", "ListBuckets"),
+            ("/cafe/facade", "/cafe/facade"),
+            ("https://example.com", ""),
+        ] {
+            assert_eq!(template(call), wanted, "{call}");
+        }
+    }
+}
