@@ -158,7 +158,7 @@ fn of_connection(error: &PgError) -> Told {
     let (kind, what, next) = match error.to_string().as_str() {
         "error performing TLS handshake" if !broke => (
             Settings,
-            "no TLS that was asked for",
+            "the TLS that was asked for is not to be had",
             "check sslmode and sslrootcert in the address, and the server's certificate",
         ),
         "invalid configuration" | "authentication error" => (

@@ -25,6 +25,7 @@ use crate::publish::{MANIFEST, Manifest, Output, PublishError, Publisher, merkle
 /// What became of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Filled {
+    /// The run's tables, and their rows.
     pub tables: u64,
     pub rows: u64,
     /// Whether the run stood there before.
@@ -57,20 +58,18 @@ pub fn fill(
     if layout::standing(&work, &present, schema, &output)? == Standing::Empty {
         work.execute("making the schema", &layout::create(&present, schema, &output).join(";\n"))?;
     }
-    let filled = if is_there(&work, schema, &run)? {
+    let rows = run.manifest.parquet_tables().map(|(_, output)| output.rows).sum();
+    let tables = run.manifest.parquet_tables().count() as u64;
+    let (stood, nuls) = if is_there(&work, schema, &run)? {
         run.is_as_published(&work, schema)?;
         run.takes_its_turn(&work, schema)?;
-        Filled {
-            tables: run.manifest.parquet_tables().count() as u64,
-            stood: true,
-            ..Filled::default()
-        }
+        (true, Vec::new())
     } else {
-        run.put(&work, schema, publisher, &present)?
+        (false, run.put(&work, schema, publisher, &present)?)
     };
     let Work { transaction, at } = work;
     at.wait("committing", transaction.commit())?;
-    Ok(filled)
+    Ok(Filled { tables, rows, stood, nuls })
 }
 
 fn is_there(work: &Work<'_, '_>, schema: &str, run: &Run) -> Result<bool, DatabaseError> {
@@ -167,15 +166,16 @@ impl Run {
         Ok(())
     }
 
+    /// Puts it in; gives the tables with NUL characters.
     fn put(
         &self,
         work: &Work<'_, '_>,
         schema: &str,
         publisher: &Publisher,
         present: &Present,
-    ) -> Result<Filled, DatabaseError> {
+    ) -> Result<Vec<(String, u64)>, DatabaseError> {
         self.put_run(work, schema)?;
-        let mut filled = Filled::default();
+        let mut with_nuls = Vec::new();
         for (table, output) in self.manifest.parquet_tables() {
             let nuls = self.put_table(work, schema, (table, output), publisher, present)?;
             let (rows, nul_characters) = (count(output.rows), count(nuls));
@@ -186,13 +186,11 @@ impl Run {
             let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
                 [&self.manifest.run_id, &table, &rows, &output.sha256, &nul_characters];
             work.rows("filling run_tables", &statement, &values)?;
-            filled.tables += 1;
-            filled.rows += output.rows;
             if nuls > 0 {
-                filled.nuls.push((table.to_string(), nuls));
+                with_nuls.push((table.to_string(), nuls));
             }
         }
-        Ok(filled)
+        Ok(with_nuls)
     }
 
     fn put_run(&self, work: &Work<'_, '_>, schema: &str) -> Result<(), DatabaseError> {
