@@ -96,8 +96,9 @@ fn the_charts_of_the_page_show_in_the_database_what_it_says() {
     assert_holds(&server, SCHEMA, &ran.published().folder, |table| format!("{SCHEMA}.{table}"));
     let page = std::fs::read_to_string(crate::query::charts::PAGE).unwrap();
     for (sql, expected) in crate::query::charts::charts(&page) {
-        let output = server.psql("bi", "SET search_path = afterscope").args(["--csv", "-c", sql]);
-        let output = output.args(["-P", "tuples_only=off"]).output().unwrap();
+        let mut psql = server.psql("bi", "SET search_path = afterscope");
+        psql.args(["--csv", "-P", "tuples_only=off", "-c", sql]);
+        let output = psql.output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{sql}");
     }
 }
