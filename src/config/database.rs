@@ -30,7 +30,7 @@ impl Builder<'_> {
         let timeout = timeout.and_then(|ms| match i32::try_from(ms) {
             Ok(1..) => Ok(ms),
             _ => Err(format!(
-                "`{}` is no time to wait for locks: write one from a millisecond to 24 days, such as 60s",
+                "`{}` is no time to wait for locks: write one from 1s to 24d, such as 60s",
                 raw.lock_timeout
             )),
         });

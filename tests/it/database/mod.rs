@@ -10,14 +10,24 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 
-use crate::lake::{Lake, times};
+use crate::lake::{Lake, Outcome, times};
 use server::{Postgres, assert_holds, run};
 
 /// The schema that is taken where none is named.
 const SCHEMA: &str = "afterscope";
 
-fn run_id(outcome: &crate::lake::Outcome) -> String {
+fn run_id(outcome: &Outcome) -> String {
     outcome.json()["run_id"].as_str().unwrap().to_string()
+}
+
+/// Runs the committed sample.
+fn run_sample(lake: &Lake, server: &Postgres, as_of: &str) -> Outcome {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/data-samples/groups-2019/afterscope.toml");
+    let reference = format!("output.postgres.url=env:{}", server::VARIABLE);
+    let args =
+        ["run", "--config", config, "--as-of", as_of, "--output", "out", "--set", &reference];
+    let url = server.url(server::BOSS, "");
+    Outcome::of(lake, lake.command(&args).env(server::VARIABLE, url).output().unwrap())
 }
 
 #[test]
@@ -75,24 +85,7 @@ fn a_run_in_the_database_is_what_was_published_and_stays_as_it_is() {
 fn the_charts_of_the_page_show_in_the_database_what_it_says() {
     let Some(server) = Postgres::start(&[]) else { return };
     let lake = Lake::empty();
-    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data-samples/groups-2019/afterscope.toml");
-    let reference = format!("output.postgres.url=env:{}", server::VARIABLE);
-    let ran = lake
-        .command(&[
-            "run",
-            "--config",
-            sample,
-            "--as-of",
-            "2019-11-06",
-            "--output",
-            "out",
-            "--set",
-            &reference,
-        ])
-        .env(server::VARIABLE, server.url(server::BOSS, ""))
-        .output()
-        .unwrap();
-    let ran = crate::lake::Outcome::of(&lake, ran).succeeds();
+    let ran = run_sample(&lake, &server, "2019-11-06").succeeds();
     assert_holds(&server, SCHEMA, &ran.published().folder, |table| format!("{SCHEMA}.{table}"));
     let page = std::fs::read_to_string(crate::query::charts::PAGE).unwrap();
     for (sql, expected) in crate::query::charts::charts(&page) {

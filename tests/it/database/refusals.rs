@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 
 use super::server::{self, BOSS, Postgres, run};
-use super::{SCHEMA, run_id};
+use super::{SCHEMA, run_id, run_sample};
 use crate::disk::Disk;
 use crate::lake::{Lake, signal, wait_until};
 
@@ -101,7 +101,7 @@ fn another_output_and_other_content_are_refused_by_name() {
     assert_eq!(server.dump(SCHEMA).lines().count(), before.lines().count());
 
     server.sql("bi", "DELETE FROM afterscope.history_coverage WHERE grain = 'all'");
-    run(&lake, &url, &[]).fails(3, &["history_coverage", "1 rows", "by hand"]);
+    run(&lake, &url, &[]).fails(3, &["history_coverage", "4 rows", "5 were put in", "by hand"]);
     server.sql("bi", "UPDATE afterscope.afterscope_layout SET layout = 2");
     run(&lake, &url, &["--as-of", "2019-07-03"]).fails(1, &["another version", "layout 2"]);
 }
@@ -124,7 +124,7 @@ fn a_lock_that_somebody_holds_is_waited_for_and_no_longer_than_allowed() {
         holder
     };
     let mut holder = holding(600);
-    let short = ["--set", "output.postgres.lock_timeout=300ms"];
+    let short = ["--set", "output.postgres.lock_timeout=1s"];
     run(&lake, &url, &short)
         .fails(4, &["55P03", "lock_timeout", "history_coverage", "stands published"]);
 
@@ -159,11 +159,10 @@ fn a_lock_that_somebody_holds_is_waited_for_and_no_longer_than_allowed() {
 #[ignore = "slow"]
 fn a_server_without_room_is_told_and_stays_as_it_was() {
     let Some(server) = Postgres::start(&[]) else { return };
-    let lake = Lake::with_more_files(60);
-    let url = server.url(BOSS, "");
+    let lake = Lake::empty();
     let small = server.folder().join("small");
     let owner = server::server_user().map_or(0, |(user, _)| user);
-    let Some(disk) = Disk::mount(small.clone(), &format!("size=4m,uid={owner},mode=0700")) else {
+    let Some(disk) = Disk::mount(small.clone(), &format!("size=8m,uid={owner},mode=0700")) else {
         return;
     };
     let space = small.join("space");
@@ -171,13 +170,14 @@ fn a_server_without_room_is_told_and_stays_as_it_was() {
     std::os::unix::fs::chown(&space, Some(owner), None).unwrap();
     server.sql("bi", &format!("CREATE TABLESPACE small LOCATION '{}'", space.display()));
     server.sql("bi", "ALTER DATABASE bi SET default_tablespace = small");
-    run(&lake, &url, &["--as-of", "2019-07-03"]).succeeds();
+    run_sample(&lake, &server, "2018-06-01").succeeds();
     let before = server.dump(SCHEMA);
     disk.leave(0);
-    run(&lake, &url, &[]).fails(4, &["53100", "disk is full", "stands published"]);
+    run_sample(&lake, &server, "2019-11-06")
+        .fails(4, &["53100", "disk is full", "stands published"]);
     assert_eq!(server.dump(SCHEMA), before);
     std::fs::remove_file(small.join("ballast")).unwrap();
-    run(&lake, &url, &[]).succeeds();
+    run_sample(&lake, &server, "2019-11-06").succeeds();
     // Nothing may lie in it when it goes.
     drop(server);
     drop(disk);
