@@ -118,9 +118,7 @@ fn trust(word: Option<&str>, roots: Option<Roots>) -> Result<(SslMode, Trust), S
         Some("disable") => (SslMode::Disable, Trust::Anyone),
         None | Some("prefer") => (SslMode::Prefer, Trust::Anyone),
         // As libpq has it: where roots are given, they count.
-        Some("require") => {
-            (SslMode::Require, roots.map_or(Trust::Anyone, |roots| Trust::Chain(roots)))
-        }
+        Some("require") => (SslMode::Require, roots.map_or(Trust::Anyone, Trust::Chain)),
         Some("verify-ca") => (SslMode::Require, Trust::Chain(or_system(roots))),
         Some("verify-full") => (SslMode::Require, Trust::Full(or_system(roots))),
         Some("allow") => {

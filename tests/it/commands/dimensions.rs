@@ -102,3 +102,32 @@ fn names_and_days_are_no_changes_of_a_report() {
     assert!(log.rows.len() > 10);
     assert!(log.column("table").iter().all(|table| !table.starts_with("dim_")));
 }
+
+/// What docs/bi.md promises of columns.
+#[test]
+fn every_column_is_flat_and_of_one_unit_and_ids_stand_beside_names() {
+    let lake = Lake::empty();
+    let printed = lake.afterscope(&["schema", "tables"]).succeeds().stdout;
+    let schema: Value = serde_json::from_str(&printed).unwrap();
+    // Their units are those of the row: `unit`, and a place in an order.
+    let by_row = [("deadlines", "time_limit"), ("change_log", "step")];
+    let mut numbers = 0;
+    for spec in schema["tables"].as_array().unwrap() {
+        let table = spec["name"].as_str().unwrap();
+        let columns = spec["columns"].as_array().unwrap();
+        let names: Vec<&str> = columns.iter().map(|c| c["name"].as_str().unwrap()).collect();
+        for column in columns {
+            let (name, kind) = (column["name"].as_str().unwrap(), column["type"].as_str().unwrap());
+            let flat = ["string", "int64", "float64", "bool", "date", "timestamp[us, UTC]"];
+            assert!(flat.contains(&kind), "{table}.{name}: {kind}");
+            if ["int64", "float64"].contains(&kind) && !by_row.contains(&(table, name)) {
+                assert_ne!(column["unit"], "", "{table}.{name}");
+                numbers += 1;
+            }
+        }
+        for (id, label) in [("app_id", "app_name"), ("developer_id", "developer_name")] {
+            assert!(!names.contains(&id) || names.contains(&label), "{table} has no {label}");
+        }
+    }
+    assert!(numbers > 100, "{numbers}");
+}
