@@ -19,6 +19,8 @@ const UNANSWERED: Duration = Duration::from_secs(60);
 /// Known parameters that the library does not read.
 const TLS: [&str; 4] = ["sslmode", "sslrootcert", "sslcert", "sslkey"];
 
+const UNREADABLE: &str = "the address cannot be read; characters such as @ : / ? # & % in user or password are written as %40 and so on, and parameters are those of libpq that docs/bi.md lists";
+
 /// A checked address. It is shown without user and password.
 #[derive(Clone)]
 pub struct Address {
@@ -67,18 +69,33 @@ impl Address {
     /// # Errors
     /// What is wrong, without a word of the address: any part of it may be a password.
     pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let is_url = ["postgresql://", "postgres://"].iter().any(|scheme| text.starts_with(scheme));
-        if !is_url {
+        let rest = ["postgresql://", "postgres://"].iter().find_map(|s| text.strip_prefix(s));
+        let Some(rest) = rest else {
             return Err("what it leads to is no address such as postgresql://user:password@host:5432/database; write it so".into());
+        };
+        let (login, rest) = match rest.split_once('@') {
+            Some((login, rest)) => (Some(login), rest),
+            None => (None, rest),
+        };
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // What stands bare might be read as a host or a parameter, and part of a password be shown as one.
+        if login.is_some_and(|login| login.contains(['/', '?', '#'])) || place.contains(['@', '#'])
+        {
+            return Err(UNREADABLE.into());
         }
-        let (place, query) = text.split_once('?').unwrap_or((text, ""));
         let (tls, rest): (Vec<&str>, Vec<&str>) =
             query.split('&').filter(|part| !part.is_empty()).partition(|part| is_tls(part));
-        let mut config: Config = format!("{place}?{}", rest.join("&")).parse().map_err(|_| {
-            "the address cannot be read; characters such as @ : / ? # & % in user or password are written as %40 and so on, and parameters are those of libpq that docs/bi.md lists"
-        })?;
+        // A name in disguise would be read by the library alone.
+        if rest.iter().any(|part| part.split('=').next().is_some_and(|name| name.contains('%'))) {
+            return Err(UNREADABLE.into());
+        }
+        let login = login.map_or_else(String::new, |login| format!("{login}@"));
+        let whole = format!("postgresql://{login}{place}?{}", rest.join("&"));
+        let mut config: Config = whole.parse().map_err(|_| UNREADABLE)?;
         let parameter = |name: &str, variable: &str| {
-            let own = tls.iter().filter_map(|part| part.split_once('=')).find(|p| p.0 == name);
+            // Of several the last counts, as with libpq.
+            let mut own = tls.iter().rev().filter_map(|part| part.split_once('='));
+            let own = own.find(|part| part.0 == name);
             let own = own.map(|(_, value)| percent_decode_str(value).decode_utf8_lossy());
             own.map(std::borrow::Cow::into_owned).or_else(|| env(variable))
         };
@@ -193,6 +210,19 @@ mod tests {
     }
 
     #[test]
+    fn a_login_is_taken_as_it_is_written() {
+        let user = |text: &str| of(text).unwrap().config.get_user().map(str::to_string);
+        assert_eq!(user("postgresql://me@host/bi"), Some("me".into()));
+        let address = of("postgresql://m%40e:p%2Fw@host/bi?sslmode=require").unwrap();
+        assert_eq!(address.config.get_user(), Some("m@e"));
+        assert_eq!(address.config.get_password(), Some(b"p/w".as_slice()));
+        let address = of("postgresql://host/bi?user=me&password=p%40w").unwrap();
+        assert_eq!(address.config.get_user(), Some("me"));
+        assert_eq!(address.config.get_password(), Some(b"p@w".as_slice()));
+        assert_eq!(address.to_string(), "PostgreSQL at host:5432, database bi");
+    }
+
+    #[test]
     fn sslmode_means_what_libpq_means_by_it() {
         let file = || Roots::File("/etc/ca pem".into());
         for (query, mode, trust) in [
@@ -204,6 +234,7 @@ mod tests {
                 SslMode::Require,
                 Trust::Chain(file()),
             ),
+            ("?sslmode=disable&sslmode=require", SslMode::Require, Trust::Anyone),
             ("?sslmode=verify-ca", SslMode::Require, Trust::Chain(Roots::System)),
             (
                 "?connect_timeout=3&sslrootcert=/etc/ca%20pem&sslmode=verify-full",
@@ -230,6 +261,13 @@ mod tests {
             ("postgresql://me:x@host:hunter2/bi", "cannot be read"),
             ("postgresql://me:hunter?2=hunter2@host/bi", "cannot be read"),
             ("postgresql://me:x@host/bi?hunter2=1", "cannot be read"),
+            ("postgresql://me:x@hunter2@host/bi", "cannot be read"),
+            ("postgresql://me:x/hunter2@host/bi", "cannot be read"),
+            ("postgresql://me:x#hunter2@host/bi", "cannot be read"),
+            // Else sslmode would be overlooked.
+            ("postgresql://me:hunter2?@host/bi?sslmode=require", "cannot be read"),
+            ("postgresql://host/bi?sslmode=require&password=hunter2@x", "cannot be read"),
+            ("postgresql://me:hunter2@host/bi?ssl%6Dode=require", "cannot be read"),
             ("postgresql://me:hunter2@host/bi?sslmode=hunter2", "sslmode is none of"),
             ("postgresql://me:hunter2@host/bi?sslmode=allow", "verify-full"),
         ] {
