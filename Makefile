@@ -49,7 +49,7 @@ test: build $(VENV)/ready ## Fast tests: unit, laws, command line, storage, orac
 	$(PY) tests/oracle/check.py --program $(BIN) --lakes 200
 
 .PHONY: test-slow
-test-slow: build $(VENV)/ready-slow ## The rest: kills, stores on SeaweedFS, azurite and fake-gcs-server, reports in Chromium and LibreOffice, CloudTrail, the oracle on 10,000 random lakes (LAKES=n: on n)
+test-slow: build $(VENV)/ready-slow ## The rest: kills, stores on SeaweedFS, azurite and fake-gcs-server, PostgreSQL, reports in Chromium and LibreOffice, CloudTrail, the oracle on 10,000 random lakes (LAKES=n: on n)
 	AFTERSCOPE_PYTHON=$(abspath $(PY)) $(CARGO) test --release --locked -- --ignored
 	if [ -n "$${AFTERSCOPE_CORPORA:-}" ]; then \
 	  $(PY) tests/oracle/check.py --program $(BIN) --as-of 2023-07-10T12:25:00Z \

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::changes::Unexplained;
 use crate::config::ConfigError;
+use crate::database::{DatabaseError, FailureKind};
 use crate::exposure::ExposureError;
 use crate::impact::ImpactError;
 use crate::ledger::LedgerError;
@@ -42,6 +43,8 @@ pub enum Error {
     Report(#[from] ReportError),
     #[error("{0}")]
     Publish(#[from] PublishError),
+    #[error("{0}")]
+    Database(#[from] DatabaseError),
     #[error("{0}")]
     Verify(#[from] VerifyError),
     #[error("{0}")]
@@ -181,10 +184,10 @@ impl Error {
             Self::Impact(_) => ExitCode::User,
             Self::Report(ReportError::Temporary { .. }) => ExitCode::Transient,
             Self::Report(_) => ExitCode::Bug,
-            Self::Publish(PublishError::Store(e)) | Self::Store(e) => of_store(e.kind),
+            Self::Publish(e) => of_publish(e),
+            Self::Database(e) => of_database(e),
+            Self::Store(e) => of_store(e.kind),
             Self::Full { .. } => ExitCode::Transient,
-            Self::Publish(PublishError::Damaged { .. }) => ExitCode::Input,
-            Self::Publish(_) => ExitCode::User,
             Self::Verify(e) | Self::Query(QueryError::Run(e)) => of_verify(e),
             Self::Query(_) => ExitCode::User,
             Self::Rejected { .. } | Self::Unexplained(Unexplained::NoCause { .. }) => {
@@ -192,6 +195,27 @@ impl Error {
             }
             Self::Unexplained(_) => ExitCode::Bug,
         }
+    }
+}
+
+fn of_publish(error: &PublishError) -> ExitCode {
+    match error {
+        PublishError::Store(e) => of_store(e.kind),
+        PublishError::Damaged { .. } => ExitCode::Input,
+        PublishError::Foreign { .. } => ExitCode::User,
+    }
+}
+
+fn of_database(error: &DatabaseError) -> ExitCode {
+    match error {
+        DatabaseError::Publish(e) => of_publish(e),
+        DatabaseError::Impact(_) | DatabaseError::Address(_) => ExitCode::User,
+        DatabaseError::Failed { kind, .. } => match kind {
+            FailureKind::Transient => ExitCode::Transient,
+            FailureKind::Settings => ExitCode::User,
+            FailureKind::Differs => ExitCode::Input,
+        },
+        DatabaseError::Interrupted => ExitCode::Interrupted,
     }
 }
 

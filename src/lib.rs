@@ -24,6 +24,8 @@ pub mod report;
 
 pub mod publish;
 
+pub mod database;
+
 pub mod changes;
 
 pub mod verify;

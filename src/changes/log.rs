@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::causes::Cause;
 use super::compare::{Change, compare, only_one};
-use crate::impact::{ChangeRow, ImpactError, Table};
+use crate::impact::{ChangeRow, ImpactError, Table, is_dimension};
 
 /// The tables of a report as Parquet files, by name.
 pub type Tables = BTreeMap<String, Bytes>;
@@ -152,10 +152,11 @@ impl Log {
     /// Changes between two states of all tables.
     fn between(&self, old: &Tables, new: &Tables) -> Result<Vec<Change>, Unexplained> {
         let mut changes = Vec::new();
-        for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        let is_looked_at = |name: &&String| !is_dimension(name);
+        for name in old.keys().filter(is_looked_at).filter(|name| !new.contains_key(*name)) {
             changes.push(only_one(name, None, "table", true));
         }
-        for (name, after) in new {
+        for (name, after) in new.iter().filter(|(name, _)| is_looked_at(name)) {
             let Some(before) = old.get(name) else {
                 changes.push(only_one(name, None, "table", false));
                 continue;

@@ -305,6 +305,9 @@ pub struct JobArgs {
     /// replaced whole, also where the run fails.
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
+    /// Leave the database of output.postgres as it is.
+    #[arg(long)]
+    pub no_database: bool,
 }
 
 impl PlaceArgs {

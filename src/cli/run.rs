@@ -8,10 +8,11 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::args::{Global, JobArgs, LogFormat, RunArgs};
+use super::args::{Global, JobArgs, LogFormat};
 use super::progress::{Shown, on_signals, watch};
 use super::{Failure, print_line, terminal};
-use crate::config::{self, RunPlan};
+use crate::config::{self, Overrides, RunPlan};
+use crate::database::Filled;
 use crate::effort::Told;
 use crate::error::{Error, ExitCode};
 use crate::impact::Table;
@@ -51,7 +52,7 @@ impl Drop for Runtime {
 
 pub fn run(args: &JobArgs, global: &Global) -> Result<(), Failure> {
     let mut metrics = Metrics::new(SystemTime::now(), args.metrics.is_some());
-    let outcome = job(&args.run, global, &mut metrics);
+    let outcome = job(args, global, &mut metrics);
     if let Some(file) = &args.metrics {
         let code = outcome.as_ref().map_or_else(|failure| failure.code, |_| ExitCode::Complete);
         // The figures are published by now: a run does not fail for what is told of it.
@@ -64,8 +65,9 @@ pub fn run(args: &JobArgs, global: &Global) -> Result<(), Failure> {
 }
 
 /// The run, told of while it goes on and when it is over.
-fn job(args: &RunArgs, global: &Global, metrics: &mut Metrics) -> Result<Line, Failure> {
-    let plan = config::load(&args.place.config, &args.overrides())?;
+fn job(args: &JobArgs, global: &Global, metrics: &mut Metrics) -> Result<Line, Failure> {
+    let overrides = Overrides { no_database: args.no_database, ..args.run.overrides() };
+    let plan = config::load(&args.run.place.config, &overrides)?;
     metrics.as_of = Some(plan.as_of);
     let runtime = Runtime::new()?;
     let lineage = told_of(&plan, &runtime.io, global);
@@ -120,6 +122,9 @@ fn worked(
     if !global.quiet && global.log_format == LogFormat::Text {
         let publisher = Publisher::look(plan.output.open(&runtime.io)?);
         findings(&summary, |file| Ok(publisher.table(&summary.run_id, file)?))?;
+    }
+    if let Some(filled) = &summary.database {
+        copied(filled, global);
     }
     traffic(&runtime.io, global);
     if global.verbose > 0 {
@@ -211,6 +216,18 @@ fn took(effort: &Told, global: &Global) {
     ] {
         terminal::info(&text, global);
     }
+}
+
+/// Says what became of the run in the database.
+fn copied(filled: &Filled, global: &Global) {
+    let tables = terminal::number(filled.tables);
+    let text = match filled.stood {
+        true => format!("database: the run stood there already, with {tables} tables"),
+        false => {
+            format!("database: {} rows of {tables} tables put in", terminal::number(filled.rows))
+        }
+    };
+    terminal::info(&text, global);
 }
 
 /// Says what was asked of services over the network. It depends on what was tried again and on what the

@@ -112,7 +112,7 @@ pub fn show(args: &ShowArgs, global: &Global) -> Result<(), Failure> {
     let manifest = place.manifest()?;
     let Told { run_id, verdict, totals, .. } = told(&manifest, "");
     let tables = place.shown("tables");
-    let summary = Summary { run_id, verdict, tables, totals, reused: true };
+    let summary = Summary { run_id, verdict, tables, totals, reused: true, database: None };
     if !global.quiet && global.log_format == LogFormat::Text {
         findings(&summary, |file| {
             let path = format!("tables/{file}");

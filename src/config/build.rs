@@ -411,6 +411,10 @@ pub fn build(
             b.take_at(at, sign_key(reference, base, env)).map(Some)
         }
     };
+    let database = match &document.output.postgres {
+        Some(raw) if !overrides.no_database => b.database(raw).map(Some),
+        _ => Some(None),
+    };
     let memory_limit = match overrides.memory_limit.as_ref().or(document.run.memory_limit.as_ref())
     {
         None => Some(crate::memory::default_limit()),
@@ -504,6 +508,8 @@ pub fn build(
         html: document.report.html,
         xlsx: document.report.xlsx,
         output: output?,
+        history: document.output.history,
+        database: database?,
         state: state?,
         keyer: keyer?,
         signer: signer?,

@@ -4,6 +4,7 @@
 //! Nothing downstream sees an unchecked text.
 
 mod build;
+mod database;
 pub mod document;
 mod kept;
 mod people;
@@ -18,14 +19,15 @@ use std::path::{Path, PathBuf};
 use document::{Place, Problem};
 use thiserror::Error;
 
+pub use database::LONGEST_NAME;
 pub use places::{is_metadata, metadata_of, would_be_read};
 pub use plan::{
-    At, CatalogPlan, ColumnPlan, ColumnSource, ExpectedPlan, Follows, IcebergPlan, IncidentPlan,
-    Kept, MappingPlan, PartitionTimePlan, PeoplePlan, RegistryPlan, RunPlan, SnapshotAt,
-    SourcePlan, StatusPlan, TimeFormat, is_run_id,
+    At, CatalogPlan, ColumnPlan, ColumnSource, DatabasePlan, ExpectedPlan, Follows, IcebergPlan,
+    IncidentPlan, Kept, MappingPlan, PartitionTimePlan, PeoplePlan, RegistryPlan, RunPlan,
+    SnapshotAt, SourcePlan, StatusPlan, TimeFormat, is_run_id,
 };
 pub use raw::Format;
-pub use values::{parse_bytes, secret};
+pub use values::{parse_bytes, referenced, secret};
 
 /// What the command line adds to the file.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +41,8 @@ pub struct Overrides {
     pub sign_key: Option<String>,
     /// Nothing is signed, whatever the configuration says: its key may not be at hand.
     pub unsigned: bool,
+    /// The database beside the output is left as it is.
+    pub no_database: bool,
     pub memory_limit: Option<String>,
     pub threads: Option<u32>,
     pub allow_incomplete: bool,

@@ -36,6 +36,10 @@ pub struct RunPlan {
     pub html: bool,
     pub xlsx: bool,
     pub output: StoreUrl,
+    /// Whether the tables are put into `history/` too.
+    pub history: bool,
+    /// Where published runs are copied to.
+    pub database: Option<DatabasePlan>,
     pub state: StoreUrl,
     pub keyer: Keyer,
     /// Signs the manifest.
@@ -51,6 +55,16 @@ pub struct RunPlan {
     pub document: Value,
     /// The same for the manifest: `${NAME}` stands as it was written.
     pub written: Value,
+}
+
+/// A database that published runs are copied to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabasePlan {
+    /// A reference to its address, `env:NAME` or `file:PATH` with an absolute path: read when a run begins.
+    pub url: String,
+    pub schema: String,
+    /// How long to wait for locks, in milliseconds.
+    pub lock_timeout_ms: i64,
 }
 
 /// The report that a run follows.

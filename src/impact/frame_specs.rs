@@ -421,4 +421,29 @@ pub const FRAMES: &[FrameSpec] = &[
             ("has_residency", "bool", "", "Whether registry.residency is given."),
         ],
     },
+    FrameSpec {
+        name: "apps",
+        about: "Apps of the registry, of events that count, and of promises of deletion. One row for each.",
+        columns: &[
+            ("app_id", "string", "", ""),
+            ("app_name", "string", "", "From the registry."),
+            ("developer_id", "string", "", "Null: not known."),
+            ("developer_name", "string", "", "From the registry."),
+            ("is_registered", "bool", "", "Whether the registry has a row of the app."),
+        ],
+    },
+    FrameSpec {
+        name: "dates",
+        about: "Days with an allowed, exercised event, and days of files. One row for each.",
+        columns: &[
+            ("day", "date", "UTC day", ""),
+            ("year", "int64", "years", ""),
+            ("quarter", "int64", "quarters", "1 to 4."),
+            ("month", "int64", "months", "1 to 12."),
+            ("month_start", "date", "UTC day", "First day of the month."),
+            ("week_start", "date", "UTC day", "Monday of the week."),
+            ("weekday", "int64", "days", "1 for Monday to 7 for Sunday."),
+            ("is_lookback", "bool", "", "Whether the day begins in the lookback before as_of."),
+        ],
+    },
 ];

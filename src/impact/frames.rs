@@ -9,7 +9,7 @@ use polars::prelude::{
 };
 
 use super::coverage::{self, SourceCoverage, coverage_pct};
-use super::{people_frames, policy_frames};
+use super::{dimension_frames, people_frames, policy_frames};
 use crate::config::IncidentPlan;
 use crate::exposure::{Cell, CellKey, Exposure, Grain, GroupRow, RestGroups, Window};
 use crate::hidden::visible_lines;
@@ -204,6 +204,8 @@ pub fn build(report: &Report<'_>) -> PolarsResult<Vec<(&'static str, DataFrame)>
         ("coverage_days", coverage::days(report)?),
         ("coverage_sources", coverage::sources(report)?),
         ("run", run(report)?),
+        ("apps", dimension_frames::apps(report)?),
+        ("dates", dimension_frames::dates(report)?),
     ])
 }
 

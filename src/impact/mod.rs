@@ -2,6 +2,7 @@
 //! table.
 
 mod coverage;
+mod dimension_frames;
 mod frame_specs;
 mod frames;
 mod header;
@@ -34,6 +35,15 @@ pub use policy_frames::ChangeRow;
 /// The table of what changed since another report: it is made last, from the others.
 pub const CHANGE_LOG: &str = "change_log";
 
+/// Tables that say what others refer to by id or day.
+const DIMENSIONS: [&str; 4] = ["dim_scope", "dim_app", "dim_developer", "dim_date"];
+
+/// Whether a table is there for others to be joined with. It holds no figure of a report: what changes in it is
+/// no change of one, and stands beside the figures as far as it matters to them.
+pub fn is_dimension(table: &str) -> bool {
+    DIMENSIONS.contains(&table)
+}
+
 /// Columns of frames that speak of the report that is followed; null for own queries.
 const ABOUT_CHANGES: [(&str, &str); 3] = [
     ("coverage_days", "files_changed"),
@@ -42,7 +52,7 @@ const ABOUT_CHANGES: [(&str, &str); 3] = [
 ];
 
 /// The built-in tables: file name and query.
-pub const QUERIES: [(&str, &str); 13] = [
+pub const QUERIES: [(&str, &str); 17] = [
     ("01_scope_summary", include_str!("../../queries/01_scope_summary.sql")),
     ("02_app_scope_exposure", include_str!("../../queries/02_app_scope_exposure.sql")),
     ("03_developer_exposure", include_str!("../../queries/03_developer_exposure.sql")),
@@ -56,6 +66,10 @@ pub const QUERIES: [(&str, &str); 13] = [
     ("11_change_log", include_str!("../../queries/11_change_log.sql")),
     ("13_findings", include_str!("../../queries/13_findings.sql")),
     ("14_thresholds", include_str!("../../queries/14_thresholds.sql")),
+    ("15_dim_scope", include_str!("../../queries/15_dim_scope.sql")),
+    ("16_dim_app", include_str!("../../queries/16_dim_app.sql")),
+    ("17_dim_developer", include_str!("../../queries/17_dim_developer.sql")),
+    ("18_dim_date", include_str!("../../queries/18_dim_date.sql")),
 ];
 
 /// The table of people, none of a run's: its file says what its columns are and holds no query, because

@@ -126,7 +126,8 @@ const IN_TABLES: [(&str, &str, Origins); 6] = [
 ];
 
 /// Tables that no row of a log is counted into: what others are made of, or when something is due.
-const WITHOUT_ROWS: [&str; 3] = ["coverage", "change_log", "deadlines"];
+const WITHOUT_ROWS: [&str; 7] =
+    ["coverage", "change_log", "deadlines", "dim_scope", "dim_app", "dim_developer", "dim_date"];
 
 /// Columns of logs that decide which rows count at all.
 const DECIDING: [&str; 6] = ["time", "status", "scopes", "endpoint", "method", "event_id"];

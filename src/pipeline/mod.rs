@@ -2,6 +2,7 @@
 
 mod account;
 mod count;
+mod database;
 mod events;
 mod evidence;
 mod explain;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 use crate::changes::Tables;
 use crate::config::RunPlan;
+use crate::database::Filled;
 use crate::effort::Part;
 use crate::error::Error;
 use crate::impact::{Table, TableFile};
@@ -89,6 +91,9 @@ pub struct Summary {
     pub tables: String,
     pub totals: Totals,
     pub reused: bool,
+    /// What became of the run in the database; `None` where none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Filled>,
 }
 
 /// Figures of the `(all)` row; null where the report masks them.
@@ -113,7 +118,13 @@ pub fn run(
     observer.stage("listing files");
     let (prepared, followed) = prepare_following(plan, io, false)?;
     observer.pinned(&|| inputs::inputs(plan, &prepared));
-    run_prepared(plan, (prepared, followed), None, io, progress, observer)
+    let database = database::look(plan, &prepared.queries, io, progress, observer)?;
+    let mut summary = run_prepared(plan, (prepared, followed), None, io, progress, observer)?;
+    if let Some(database) = database {
+        let filled = database::fill(&database, plan, &summary.run_id, io, observer)?;
+        summary.database = Some(filled);
+    }
+    Ok(summary)
 }
 
 /// The output, ours from here on.
@@ -154,7 +165,7 @@ fn run_prepared(
         && vouched(&signed_by)
     {
         let published = publisher.standing(&prepared.run_id);
-        publisher.point_latest(&prepared.run_id, plan.as_of)?;
+        make_known(plan, &publisher, &prepared.run_id)?;
         // What was doubtful then is doubtful now, and something may be since.
         let then = manifest.details.get("doubts").and_then(Value::as_array).into_iter().flatten();
         let then: Vec<&str> = then.filter_map(Value::as_str).collect();
@@ -169,6 +180,7 @@ fn run_prepared(
             tables: published.tables,
             totals: serde_json::from_value(totals).unwrap_or_default(),
             reused: true,
+            database: None,
         });
     }
     let (ledger, scanned) = filled_ledger(plan, &prepared, io, progress, observer)?;
@@ -186,6 +198,14 @@ fn run_prepared(
     progress
         .effort
         .timed(Part::Tables, || finish(plan, &prepared, &publisher, counted, earlier, observer))
+}
+
+/// Lets others find a run that stands published: among those before, and as the latest.
+fn make_known(plan: &RunPlan, publisher: &Publisher, run_id: &str) -> Result<(), Error> {
+    if plan.history {
+        publisher.add_to_history(run_id, plan.as_of)?;
+    }
+    Ok(publisher.point_latest(run_id, plan.as_of)?)
 }
 
 /// What came before a report.
@@ -245,12 +265,13 @@ fn finish(
     let details = evidence::manifest_details(plan, prepared, &counted, &files, &told);
     let (published, _) =
         publisher.publish(&prepared.run_id, plan.as_of, &files, details, plan.signer.as_ref())?;
-    publisher.point_latest(&prepared.run_id, plan.as_of)?;
+    make_known(plan, publisher, &prepared.run_id)?;
     Ok(Summary {
         run_id: published.run_id,
         verdict: verdict.into(),
         tables: published.tables,
         totals,
         reused: published.reused,
+        database: None,
     })
 }

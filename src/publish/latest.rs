@@ -169,7 +169,7 @@ fn settle(store: &Store) -> Result<(), PublishError> {
     )))
 }
 
-fn damaged(store: &Store, object: &str, what: &str) -> PublishError {
+pub(super) fn damaged(store: &Store, object: &str, what: &str) -> PublishError {
     let next = "run again: what does not hold is written anew";
     PublishError::Damaged { object: store.shown(object), reason: format!("{what}\n{next}") }
 }

@@ -63,6 +63,14 @@ impl Manifest {
         names.collect()
     }
 
+    /// The tables' Parquet files, by the names of the tables.
+    pub fn parquet_tables(&self) -> impl Iterator<Item = (&str, &Output)> {
+        self.outputs.iter().filter_map(|output| {
+            let file = output.path.strip_prefix("tables/")?;
+            Some((file.strip_suffix(".parquet")?, output))
+        })
+    }
+
     /// Whether both say the same of one run. Which run was the latest before may differ, and which
     /// packs served: of two runs at once, each may have written its own.
     pub fn says_the_same(&self, other: &Self) -> bool {

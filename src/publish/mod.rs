@@ -3,6 +3,7 @@
 //! Tables come first, the manifest last: a run without a manifest is none. Then `latest/` and
 //! `latest.json` move, if no run with a later `as_of` is there.
 
+mod history;
 mod latest;
 mod manifest;
 pub mod merkle;
@@ -20,6 +21,7 @@ use crate::signature::{self, PublicKey, Signer};
 use crate::store::{Store, StoreError};
 use merkle::Merkle;
 
+pub use history::history_path;
 pub use latest::{FOLDER as LATEST_FOLDER, Latest, POINTER, read as read_latest};
 pub use manifest::{Manifest, Output};
 
@@ -259,6 +261,18 @@ impl Publisher {
     /// The run as it stands, for one that is used again.
     pub fn standing(&self, run_id: &str) -> Published {
         Published { run_id: run_id.to_string(), tables: self.tables(run_id), reused: true }
+    }
+
+    /// Puts the tables of a run that stands published into `history/`.
+    ///
+    /// # Errors
+    /// Storage failures, and a run that does not hold.
+    pub fn add_to_history(&self, run_id: &str, as_of: Moment) -> Result<(), PublishError> {
+        let path = Self::manifest_path(run_id);
+        let gone = |what: &str| latest::damaged(&self.store, &path, what);
+        let bytes = self.manifest(run_id)?.ok_or_else(|| gone("is gone since it was written"))?;
+        let manifest = Manifest::parse(&bytes).map_err(|reason| gone(&reason))?;
+        history::add(&self.store, &manifest, as_of)
     }
 
     /// Lets `latest` point to the run, unless a run with a later `as_of` is there.

@@ -6,7 +6,7 @@ use arrow::error::ArrowError;
 
 use super::findings;
 use super::grid::{Grid, Value};
-use crate::impact::Table;
+use crate::impact::{Table, is_dimension};
 
 /// Rows that the page holds of a table that grows with apps, and of any other.
 const ROWS_OF_APPS: usize = 20_000;
@@ -210,6 +210,7 @@ impl Kept {
                 }
                 self.changes = Some(grid.pick(any, by_weight_of_table, ROWS_OF_APPS)?);
             }
+            name if is_dimension(name) => {}
             _ => self.others.push(grid.pick(any, as_it_is, ROWS)?),
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use super::history::check_history;
 use super::latest::{check_chain, check_followed, check_latest};
 use super::tables::check_tables;
 use super::{Demands, Place, Report, VerifyError};
@@ -57,6 +58,7 @@ pub fn check(
     stage("other runs");
     check_chain(place, &manifest, &mut report)?;
     check_followed(place, &manifest, &mut report)?;
+    check_history(place, &manifest, &mut report)?;
     if place.whole {
         check_latest(place, &manifest, &mut report)?;
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::check::read;
 use super::{Place, VerifyError};
 use crate::hidden::in_json;
-use crate::impact::{Table, csv_cell, escaped};
+use crate::impact::{Table, csv_cell, escaped, is_dimension};
 use crate::key::{hex, unhex};
 use crate::publish::merkle::{self, Hash, Merkle, Part, Paths, climb, leaf};
 use crate::publish::{MANIFEST, Manifest, sha256};
@@ -86,6 +86,10 @@ pub fn extract(
     let mut tables = Vec::new();
     for output in manifest.outputs.iter().filter(|o| o.is_csv_table()) {
         let stem = output.path.trim_end_matches(".csv");
+        // What an app is called is no evidence of what it did.
+        if is_dimension(stem.trim_start_matches("tables/")) {
+            continue;
+        }
         let Some(parquet) = read(place, &format!("{stem}.parquet"))? else { continue };
         // Parquet tells texts apart that a CSV cell shows alike.
         let table = Table::read_back(stem, parquet)?;

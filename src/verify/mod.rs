@@ -5,6 +5,7 @@
 mod check;
 mod diff;
 mod evidence;
+mod history;
 mod inputs;
 mod latest;
 mod place;

@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod commands;
+mod database;
 mod delta;
 mod disk;
 mod docs_are_true;

@@ -203,6 +203,44 @@ pub struct Output {
     /// `file:PATH` or `env:NAME`.
     #[serde(default)]
     pub sign_key: Option<String>,
+    /// Whether the tables of each run are put into `history/` too, where one glob reads those of all runs
+    /// (docs/bi.md). Default false.
+    #[serde(default, skip_serializing_if = "Output::is_without_history")]
+    pub history: bool,
+    /// A PostgreSQL database that every published run is copied to (docs/bi.md).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<Postgres>,
+}
+
+impl Output {
+    /// Manifests say what is asked for.
+    fn is_without_history(history: &bool) -> bool {
+        !history
+    }
+}
+
+/// A PostgreSQL database that every published run is copied to.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Postgres {
+    /// Its address, `postgresql://user:password@host:5432/database?sslmode=verify-full`, by reference only:
+    /// `env:NAME` or `file:PATH`.
+    pub url: String,
+    /// Schema of the tables; of one output alone.
+    #[serde(default = "Postgres::default_schema")]
+    pub schema: String,
+    /// How long to wait for other sessions: `60s`, `5m`.
+    #[serde(default = "Postgres::default_lock_timeout")]
+    pub lock_timeout: String,
+}
+
+impl Postgres {
+    fn default_schema() -> String {
+        "afterscope".into()
+    }
+    fn default_lock_timeout() -> String {
+        "60s".into()
+    }
 }
 
 /// Where the ledger is kept between runs.

@@ -1,5 +1,7 @@
 //! What every command does, as its user sees it.
 
+mod dimensions;
+mod history;
 mod interrupt;
 mod latest;
 mod listing;

@@ -6,16 +6,16 @@ use std::process::Command;
 use crate::lake::{Lake, skipped};
 
 /// The committed sample, with its runs of October and November published in the lake's `out`.
-struct Sample {
-    lake: Lake,
+pub struct Sample {
+    pub lake: Lake,
 }
 
-const CONFIG: &str =
+pub const CONFIG: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/data-samples/groups-2019/afterscope.toml");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/analysts.md");
 
 impl Sample {
-    fn published() -> Self {
+    pub fn published() -> Self {
         let lake = Lake::empty();
         let out = lake.path("out").display().to_string();
         for as_of in ["2019-10-06", "2019-11-06"] {
@@ -25,7 +25,7 @@ impl Sample {
         Self { lake }
     }
 
-    fn answer(&self, sql: &str, parameters: &[&str]) -> String {
+    pub fn answer(&self, sql: &str, parameters: &[&str]) -> String {
         let mut args = vec!["query", sql, "--run", "out", "--config", CONFIG, "--format", "csv"];
         for parameter in parameters {
             args.extend(["--param", parameter]);
@@ -50,7 +50,7 @@ impl Sample {
 }
 
 /// Parameters, statement and answer of each question.
-fn questions(page: &str) -> Vec<(Vec<&str>, &str, &str)> {
+pub fn questions(page: &str) -> Vec<(Vec<&str>, &str, &str)> {
     let sections = page.split("\n### ").skip(1);
     let block = |text: &str, of: &str| -> Option<(usize, usize)> {
         let from = text.find(&format!("```{of}\n"))? + of.len() + 4;

@@ -3,6 +3,7 @@
 mod analysts;
 
 mod answers;
+pub mod charts;
 mod events;
 mod formats;
 mod refusals;

@@ -1,0 +1,186 @@
+//! The schema: who made it, for which output, and what has to be made so that a run fits in.
+
+use super::error::DatabaseError;
+use super::present::{Present, Relation};
+use super::session::Work;
+use super::shape::{Column, Shape};
+use super::sql;
+
+/// Version of the tables that are not a run's.
+const LAYOUT: i32 = 1;
+
+/// What stands of the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing but the schema itself, or not even that.
+    Empty,
+    Ours,
+}
+
+/// Whether the schema is there for runs of `output`.
+///
+/// # Errors
+/// One that holds something else, is of a newer version, or holds the runs of another output.
+pub fn standing(
+    work: &Work<'_, '_>,
+    present: &Present,
+    schema: &str,
+    output: &str,
+) -> Result<Standing, DatabaseError> {
+    if present.relations.is_empty() {
+        return Ok(Standing::Empty);
+    }
+    if !present.relations.contains_key("afterscope_layout") {
+        let example = present.relations.keys().next().cloned().unwrap_or_default();
+        return Err(work.at.refused(&format!(
+            "schema \"{schema}\" holds tables that afterscope did not make ({example})\nname an empty schema with output.postgres.schema"
+        )));
+    }
+    let statement = format!("SELECT layout, output FROM {}.afterscope_layout", sql::name(schema));
+    let row = work.row("looking at the schema", &statement, &[])?;
+    let (layout, of): (i32, String) = (work.value(&row, 0)?, work.value(&row, 1)?);
+    if layout != LAYOUT {
+        return Err(work.at.refused(&format!(
+            "schema \"{schema}\" was made by another version of afterscope (layout {layout}; this one knows {LAYOUT})\nuse that version, or name another schema with output.postgres.schema"
+        )));
+    }
+    if of != output {
+        return Err(work.at.refused(&format!(
+            "schema \"{schema}\" holds the runs of the output {of}, and this run's output is {output}: the latest of two outputs would be neither's\nname another schema with output.postgres.schema, or run with --no-database; if the output has moved, UPDATE afterscope_layout SET output = {}",
+            sql::literal(output)
+        )));
+    }
+    Ok(Standing::Ours)
+}
+
+/// Statements that make what does not belong to a single table.
+pub fn create(present: &Present, schema: &str, output: &str) -> Vec<String> {
+    let (s, made) = (
+        sql::name(schema),
+        (!present.schema).then(|| format!("CREATE SCHEMA {}", sql::name(schema))),
+    );
+    let ours = [
+        format!("CREATE TABLE {s}.afterscope_layout (layout integer NOT NULL, output text NOT NULL)"),
+        format!("INSERT INTO {s}.afterscope_layout VALUES ({LAYOUT}, {})", sql::literal(output)),
+        format!("COMMENT ON TABLE {s}.afterscope_layout IS 'Which version of afterscope made this schema, and the output whose runs it holds.'"),
+        format!(
+            "CREATE TABLE {s}.runs (
+                run_id text PRIMARY KEY, as_of timestamp with time zone NOT NULL,
+                verdict text NOT NULL, report_number bigint, follows text,
+                requests_allowed bigint, subjects_observed bigint, groups bigint, apps bigint,
+                program_version text NOT NULL, manifest_sha256 text NOT NULL,
+                turn bigint NOT NULL UNIQUE,
+                filled_at timestamp with time zone NOT NULL DEFAULT now())"
+        ),
+        format!("CREATE INDEX ON {s}.runs (as_of, turn)"),
+        format!(
+            "CREATE TABLE {s}.run_tables (
+                run_id text NOT NULL REFERENCES {s}.runs ON DELETE CASCADE, table_name text NOT NULL,
+                rows bigint NOT NULL, sha256 text NOT NULL, nul_characters bigint NOT NULL,
+                PRIMARY KEY (run_id, table_name))"
+        ),
+        format!("CREATE VIEW {s}.latest_run AS SELECT * FROM {s}.runs ORDER BY as_of DESC, turn DESC LIMIT 1"),
+        format!("CREATE VIEW {s}.current_runs AS SELECT DISTINCT ON (as_of) * FROM {s}.runs ORDER BY as_of, turn DESC"),
+    ];
+    made.into_iter().chain(ours).chain(comments(&s)).collect()
+}
+
+fn comments(schema: &str) -> Vec<String> {
+    let relations = [
+        (
+            "TABLE",
+            "runs",
+            "One row for each published run. Deleting one deletes its rows in every table.",
+        ),
+        ("TABLE", "run_tables", "One row for each run and table: what was published."),
+        ("VIEW", "latest_run", "The run with the greatest as_of, of equals the last published."),
+        (
+            "VIEW",
+            "current_runs",
+            "For each as_of the run that was published last: what history is charted over.",
+        ),
+    ];
+    let columns = [
+        ("runs.as_of", "The end of the report, not included."),
+        ("runs.verdict", "complete, or incomplete: files were left out."),
+        (
+            "runs.report_number",
+            "Of the report, within those that follow each other; null where it follows none.",
+        ),
+        ("runs.follows", "The run whose changed figures change_log explains."),
+        (
+            "runs.requests_allowed",
+            "requests: As in the row (all) of scope_summary; null where the report leaves it out.",
+        ),
+        ("runs.subjects_observed", "people: Likewise."),
+        ("runs.groups", "groups: Likewise."),
+        ("runs.apps", "apps: Apps with an allowed, exercised call after the restriction."),
+        ("runs.program_version", "Version of afterscope."),
+        ("runs.manifest_sha256", "SHA-256 of the run's manifest.json."),
+        (
+            "runs.turn",
+            "Of two runs with one as_of, the one with the greater turn was published last.",
+        ),
+        ("runs.filled_at", "When the rows came here, by the database's clock."),
+        ("run_tables.rows", "rows: In the published file, and in history_<table> of this run."),
+        ("run_tables.sha256", "SHA-256 of the published Parquet file."),
+        (
+            "run_tables.nul_characters",
+            "characters: U+0000, which no text here holds, written as [U+0000].",
+        ),
+    ];
+    let relations = relations.iter().map(|(kind, name, text)| {
+        format!("COMMENT ON {kind} {schema}.{name} IS {}", sql::literal(text))
+    });
+    let columns = columns
+        .iter()
+        .map(|(name, text)| format!("COMMENT ON COLUMN {schema}.{name} IS {}", sql::literal(text)));
+    relations.chain(columns).collect()
+}
+
+/// Statements after which the rows of a table fit in. Columns are added; nothing is taken away.
+///
+/// # Errors
+/// What stands in the way, as the end of a sentence about the schema.
+pub fn fit(present: &Present, schema: &str, shape: &Shape) -> Result<Vec<String>, String> {
+    let (history, view) = (sql::history_of(&shape.table), &shape.table);
+    let kind = |is_view: bool| if is_view { "view" } else { "table" };
+    for (name, is_view) in [(&history, false), (view, true)] {
+        if let Some(other) = present.relations.get(name).filter(|r| r.is_view != is_view) {
+            return Err(format!(
+                "has a {} `{name}`, where afterscope has a {}\nrename it, or name another schema with output.postgres.schema",
+                kind(other.is_view),
+                kind(is_view)
+            ));
+        }
+    }
+    let Some(table) = present.relations.get(&history) else {
+        let order: Vec<String> = shape.columns.iter().map(|c| c.name.clone()).collect();
+        return Ok([shape.create(schema), shape.view(schema, &order)].concat());
+    };
+    let lacking = lacking(table, shape, &history)?;
+    if lacking.is_empty() && present.relations.contains_key(view) {
+        return Ok(Vec::new());
+    }
+    let there = table.columns.iter().map(|(name, _)| name);
+    let order: Vec<String> = there.chain(lacking.iter().map(|c| &c.name)).cloned().collect();
+    Ok([shape.add(schema, &lacking), shape.view(schema, &order)].concat())
+}
+
+/// Columns that the table does not have yet.
+fn lacking(table: &Relation, shape: &Shape, history: &str) -> Result<Vec<Column>, String> {
+    let mut lacking = Vec::new();
+    for column in &shape.columns {
+        match table.columns.iter().find(|(name, _)| *name == column.name) {
+            None => lacking.push(column.clone()),
+            Some((_, found)) if found == column.data_type => {}
+            Some((name, found)) => {
+                return Err(format!(
+                    "has a column `{name}` of type {found} in `{history}`, and this version's is {}\nname another schema with output.postgres.schema: both can be read side by side",
+                    column.data_type
+                ));
+            }
+        }
+    }
+    Ok(lacking)
+}

@@ -1,0 +1,160 @@
+//! A connection, and waiting for it: failures are told by server and database, and a signal ends the wait.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_postgres::{Client, Error as PgError, Transaction};
+
+use super::address::Address;
+use super::error::{DatabaseError, FailureKind, Told};
+use super::tls;
+use crate::store::Io;
+
+/// How often a wait looks whether it shall end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A connection.
+pub struct Session<'a> {
+    pub client: Client,
+    pub at: At<'a>,
+}
+
+/// The database that a session is with.
+#[derive(Clone)]
+pub struct At<'a> {
+    io: &'a Io,
+    stop: &'a AtomicBool,
+    /// Server and database, for messages.
+    shown: String,
+}
+
+impl<'a> Session<'a> {
+    /// # Errors
+    /// A server that cannot be reached or says no.
+    pub fn open(
+        address: &Address,
+        io: &'a Io,
+        stop: &'a AtomicBool,
+    ) -> Result<Self, DatabaseError> {
+        let at = At { io, stop, shown: address.to_string() };
+        let tls = tls::connector(address).map_err(|reason| at.refused(&reason))?;
+        let (client, connection) = at.wait("connecting", address.config.connect(tls))?;
+        // It ends with the client; what breaks it is told by the statement that meets it.
+        io.handle().spawn(async move {
+            let _ = connection.await;
+        });
+        Ok(Self { client, at })
+    }
+
+    /// Begins a transaction: undone unless it is committed. No lock is waited for longer than so many
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn begin(&mut self, lock_timeout_ms: i64) -> Result<Work<'_, 'a>, DatabaseError> {
+        let transaction = self.at.wait("beginning", self.client.transaction())?;
+        let work = Work { transaction, at: self.at.clone() };
+        // What statements here rest on, whatever the server is set to.
+        let settings = format!(
+            "SET LOCAL lock_timeout = '{lock_timeout_ms}ms'; SET LOCAL standard_conforming_strings = on; SET LOCAL client_min_messages = warning"
+        );
+        work.execute("beginning", &settings)?;
+        Ok(work)
+    }
+}
+
+impl At<'_> {
+    /// Waits for the server.
+    ///
+    /// # Errors
+    /// What the server says, told as a failure of `doing`; [`DatabaseError::Interrupted`].
+    pub fn wait<T>(
+        &self,
+        doing: &str,
+        work: impl Future<Output = Result<T, PgError>>,
+    ) -> Result<T, DatabaseError> {
+        let done = self.io.wait(async {
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    done = &mut work => return Some(done),
+                    () = tokio::time::sleep(LOOK) => {
+                        if self.stop.load(Ordering::SeqCst) {
+                            return None;
+                        }
+                    }
+                }
+            }
+        });
+        let done = done.ok_or(DatabaseError::Interrupted)?;
+        done.map_err(|error| {
+            let told = Told::of(&error);
+            let (kind, reason) = (told.kind, told.reason(doing));
+            DatabaseError::Failed { kind, database: self.shown.clone(), reason }
+        })
+    }
+
+    /// Something that somebody has to change.
+    pub fn refused(&self, reason: &str) -> DatabaseError {
+        let (kind, reason) = (FailureKind::Settings, reason.to_string());
+        DatabaseError::Failed { kind, database: self.shown.clone(), reason }
+    }
+
+    /// What stands there is not what was published.
+    pub fn differs(&self, reason: &str) -> DatabaseError {
+        let (kind, reason) = (FailureKind::Differs, reason.to_string());
+        DatabaseError::Failed { kind, database: self.shown.clone(), reason }
+    }
+}
+
+/// A transaction under way.
+pub struct Work<'s, 'a> {
+    pub transaction: Transaction<'s>,
+    pub at: At<'a>,
+}
+
+impl Work<'_, '_> {
+    /// Statements without parameters or results.
+    ///
+    /// # Errors
+    /// As [`At::wait`].
+    pub fn execute(&self, doing: &str, statements: &str) -> Result<(), DatabaseError> {
+        self.at.wait(doing, self.transaction.batch_execute(statements))
+    }
+
+    /// # Errors
+    /// As [`At::wait`].
+    pub fn rows(
+        &self,
+        doing: &str,
+        statement: &str,
+        values: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, DatabaseError> {
+        self.at.wait(doing, self.transaction.query(statement, values))
+    }
+
+    /// The one row that there must be.
+    ///
+    /// # Errors
+    /// As [`At::wait`].
+    pub fn row(
+        &self,
+        doing: &str,
+        statement: &str,
+        values: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<tokio_postgres::Row, DatabaseError> {
+        self.at.wait(doing, self.transaction.query_one(statement, values))
+    }
+
+    /// What `column` of a row holds.
+    ///
+    /// # Errors
+    /// Another type than the statement gives: a bug, told as the library tells it.
+    pub fn value<'r, T: tokio_postgres::types::FromSql<'r>>(
+        &self,
+        row: &'r tokio_postgres::Row,
+        column: usize,
+    ) -> Result<T, DatabaseError> {
+        row.try_get(column).map_err(|error| self.at.refused(&Told::of(&error).reason("reading")))
+    }
+}
