@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +152,11 @@ def uuid_of(kind: str, name: str) -> str:
 
 
 def same(what: str, shown: list[Row], expected: list[Row]) -> None:
-    if shown == expected:
-        return
-    for number, (one, other) in enumerate(zip(shown, expected, strict=False), 1):
+    """That both have the same rows in the same order. Raises `Failed` with the first that differ."""
+    for number, (one, other) in enumerate(zip_longest(shown, expected), 1):
         if one != other:
-            raise Failed(f"{what}: row {number} differs\n  shown:    {one}\n  expected: {other}")
-    raise Failed(f"{what}: {len(shown)} rows are shown, {len(expected)} expected; the first {len(expected)} agree")
+            counts = f"{len(shown)} rows are shown, {len(expected)} expected"
+            raise Failed(f"{what}: row {number} differs; {counts}\n  shown:    {one}\n  expected: {other}")
 
 
 def compare(server: Superset, folder: Path, with_what: str) -> dict[str, list[Row]]:
