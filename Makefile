@@ -67,6 +67,20 @@ test-airflow: build $(VENV)/ready $(VENV)-airflow/ready ## The Airflow operator 
 	AFTERSCOPE_PYTHON=$(abspath $(PY)) AFTERSCOPE_PROGRAM=$(abspath $(BIN)) \
 	  $(VENV)-airflow/bin/python -m pytest -q --durations=10 tests/airflow
 
+$(VENV)-superset/ready: tests/requirements-superset.txt tests/constraints-superset.txt
+	$(PYTHON) -m venv $(VENV)-superset
+	$(VENV)-superset/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-superset.txt
+	touch $@
+
+SUPERSET := integrations/superset
+
+.PHONY: check-bi
+check-bi: build $(VENV)-superset/ready ## The dashboard in a real Superset, its charts held against the tables (2 minutes, and 4 to 8 to install)
+	$(VENV)-superset/bin/ruff format --check --config $(SUPERSET)/pyproject.toml $(SUPERSET) tests/bi
+	$(VENV)-superset/bin/ruff check --config $(SUPERSET)/pyproject.toml $(SUPERSET) tests/bi
+	$(VENV)-superset/bin/mypy --config-file $(SUPERSET)/pyproject.toml $(SUPERSET) tests/bi
+	$(VENV)-superset/bin/python tests/bi/check_superset.py --program $(BIN)
+
 .PHONY: oracle
 oracle: build $(VENV)/ready ## The oracle on 10,000 random lakes
 	$(PY) tests/oracle/check.py --program $(BIN) --lakes 10000
@@ -137,5 +151,5 @@ bench-latency: build $(VENV)/ready-slow ## Time a run on disk and in S3 20 ms aw
 
 .PHONY: clean
 clean: ## Remove what these targets made
-	rm -rf $(DEMO) $(VENV) $(VENV)-airflow
+	rm -rf $(DEMO) $(VENV) $(VENV)-airflow $(VENV)-superset
 	$(CARGO) clean
