@@ -1,4 +1,4 @@
--- Every day in a table: one row for each day of daily_timeline and each file day of coverage. Join it by day or file_day.
+-- The days of daily_timeline without a gap: one row for each from the first to the last. Join it by day.
 -- key: day
 -- column: grain | string |  | day.
 -- column: day | date | UTC day | The day.

@@ -1,8 +1,9 @@
--- dim_date: every day in a table.
-WITH days AS (
-    SELECT utc_day(time) AS day FROM exposed
-    UNION
-    SELECT file_day FROM files WHERE file_day IS NOT NULL
+-- dim_date: the days of the timeline, without a gap.
+WITH counted AS (
+    SELECT min(utc_day(time)) AS first, max(utc_day(time)) AS last FROM exposed
+),
+days AS (
+    SELECT unnest(generate_series(first, last, INTERVAL 1 DAY))::DATE AS day FROM counted
 )
 SELECT
     'day' AS grain,

@@ -29,11 +29,14 @@ pub(super) fn apps(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .finish()
 }
 
-/// Days with an event that counts, and days of files.
+/// Days from the first with an event that counts to the last, without a gap. What days files have is another
+/// matter: the same rows in other files are the same days.
 pub(super) fn dates(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let counted = report.exposure.cells.iter().flat_map(|cell| &cell.days).map(|day| day.day);
-    let of_files = report.coverage.iter().flat_map(|source| source.days.keys()).flatten().copied();
-    let days: BTreeSet<i64> = counted.chain(of_files).collect();
+    let counted = || report.exposure.cells.iter().flat_map(|cell| &cell.days).map(|day| day.day);
+    let days: Vec<i64> = match counted().min().zip(counted().max()) {
+        Some((first, last)) => (first..=last).collect(),
+        None => Vec::new(),
+    };
     let dates: Vec<Option<NaiveDate>> = days.iter().map(|day| date_of(*day)).collect();
     let part = |of: fn(NaiveDate) -> u32| -> Vec<Option<i64>> {
         dates.iter().map(|date| date.map(|date| i64::from(of(date)))).collect()

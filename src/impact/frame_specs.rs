@@ -434,7 +434,7 @@ pub const FRAMES: &[FrameSpec] = &[
     },
     FrameSpec {
         name: "dates",
-        about: "Days with an allowed, exercised event, and days of files. One row for each.",
+        about: "Days from the first with an allowed, exercised event to the last, without a gap. One row for each.",
         columns: &[
             ("day", "date", "UTC day", ""),
             ("year", "int64", "years", ""),

@@ -7,12 +7,11 @@ use serde_json::Value;
 use crate::lake::{Lake, Published};
 
 /// Column, and the table and column that it refers to.
-const JOINS: [(&str, &str, &str); 5] = [
+const JOINS: [(&str, &str, &str); 4] = [
     ("scope", "dim_scope", "scope"),
     ("app_id", "dim_app", "app_id"),
     ("developer_id", "dim_developer", "developer_id"),
     ("day", "dim_date", "day"),
-    ("file_day", "dim_date", "day"),
 ];
 
 /// Every value of a column that refers to a table stands there, once. Gives how many columns there were.
@@ -51,8 +50,8 @@ fn no_row_of_a_table_refers_to_nothing() {
     );
     lake.log_without_app("logs/nameless.parquet", "2019-07-02T08:00:00Z");
     let published = lake.publishes(&[]);
-    // By hand: scope in 10 tables of facts, app_id in 5, developer_id in 4, day and file_day; and in their own.
-    assert_eq!(assert_joined(&lake, &published), 10 + 5 + 4 + 2 + 5);
+    // By hand: scope in 10 tables of facts, app_id in 5, developer_id in 4, day in 1; and in their own.
+    assert_eq!(assert_joined(&lake, &published), 10 + 5 + 4 + 1 + 5);
     let scopes = published.table("dim_scope");
     let wanted = ["grain", "status", "restricted_at", "restricted_on", "data_categories"];
     let row = |scope| scopes.row(&[("scope", scope)], &wanted);
