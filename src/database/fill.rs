@@ -51,7 +51,8 @@ pub fn fill(
     check_as_of(&work, run.as_of)?;
     check_server(&work)?;
     // Runs come in one after the other: each sees what the one before has left.
-    let statement = "SELECT pg_advisory_xact_lock(hashtextextended('afterscope ' || $1::text, 0))";
+    let statement =
+        "SELECT pg_advisory_xact_lock(hashtextextended('afterscope ' || $1::text, 0::bigint))";
     work.rows("waiting for other runs", statement, &[&schema])?;
     let present = Present::read(&work, schema)?;
     let output = publisher.shown();

@@ -1,7 +1,7 @@
 //! A connection, and waiting for it: failures are told by server and database, and a signal ends the wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, Error as PgError, Transaction};
 
@@ -12,6 +12,9 @@ use crate::store::Io;
 
 /// How often a wait looks whether it shall end.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// The server may be silent for so long. Waiting for locks is bounded on its own.
+const SILENCE: Duration = Duration::from_mins(10);
 
 /// A connection.
 pub struct Session<'a> {
@@ -38,7 +41,10 @@ impl<'a> Session<'a> {
     ) -> Result<Self, DatabaseError> {
         let at = At { io, stop, shown: address.to_string() };
         let tls = tls::connector(address).map_err(|reason| at.refused(&reason))?;
-        let (client, connection) = at.wait("connecting", address.config.connect(tls))?;
+        // What the library's own limit bounds is the connection alone, and not what the server says then.
+        let limit = address.config.get_connect_timeout().copied().unwrap_or(SILENCE);
+        let connecting = address.config.connect(tls);
+        let (client, connection) = at.wait_for(limit, "connecting", connecting)?;
         // It ends with the client; what breaks it is told by the statement that meets it.
         io.handle().spawn(async move {
             let _ = connection.await;
@@ -54,9 +60,10 @@ impl<'a> Session<'a> {
     pub fn begin(&mut self, lock_timeout_ms: i64) -> Result<Work<'_, 'a>, DatabaseError> {
         let transaction = self.at.wait("beginning", self.client.transaction())?;
         let work = Work { transaction, at: self.at.clone() };
-        // What statements here rest on, whatever the server is set to.
+        // What statements here rest on, whatever the server or the role is set to. Others may have put functions
+        // and types of the system's names into schemas that come first there (CVE-2018-1058).
         let settings = format!(
-            "SET LOCAL lock_timeout = '{lock_timeout_ms}ms'; SET LOCAL standard_conforming_strings = on; SET LOCAL client_min_messages = warning"
+            "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL quote_all_identifiers = off; SET LOCAL lock_timeout = '{lock_timeout_ms}ms'; SET LOCAL standard_conforming_strings = on; SET LOCAL client_min_messages = warning"
         );
         work.execute("beginning", &settings)?;
         Ok(work)
@@ -67,31 +74,52 @@ impl At<'_> {
     /// Waits for the server.
     ///
     /// # Errors
-    /// What the server says, told as a failure of `doing`; [`DatabaseError::Interrupted`].
+    /// What the server says, told as a failure of `doing`, or that it says nothing;
+    /// [`DatabaseError::Interrupted`].
     pub fn wait<T>(
         &self,
         doing: &str,
         work: impl Future<Output = Result<T, PgError>>,
     ) -> Result<T, DatabaseError> {
+        self.wait_for(SILENCE, doing, work)
+    }
+
+    fn wait_for<T>(
+        &self,
+        limit: Duration,
+        doing: &str,
+        work: impl Future<Output = Result<T, PgError>>,
+    ) -> Result<T, DatabaseError> {
+        let from = Instant::now();
         let done = self.io.wait(async {
             tokio::pin!(work);
             loop {
                 tokio::select! {
-                    done = &mut work => return Some(done),
+                    done = &mut work => return Ok(done),
                     () = tokio::time::sleep(LOOK) => {
                         if self.stop.load(Ordering::SeqCst) {
-                            return None;
+                            return Err(DatabaseError::Interrupted);
+                        }
+                        if from.elapsed() >= limit {
+                            return Err(self.silent(doing, limit));
                         }
                     }
                 }
             }
         });
-        let done = done.ok_or(DatabaseError::Interrupted)?;
-        done.map_err(|error| {
+        done?.map_err(|error| {
             let told = Told::of(&error);
             let (kind, reason) = (told.kind, told.reason(doing));
             DatabaseError::Failed { kind, database: self.shown.clone(), reason }
         })
+    }
+
+    fn silent(&self, doing: &str, limit: Duration) -> DatabaseError {
+        let seconds = limit.as_secs();
+        let reason = format!(
+            "{doing}: the server has not answered for {seconds} seconds\nlook whether it is well, and run again"
+        );
+        DatabaseError::Failed { kind: FailureKind::Transient, database: self.shown.clone(), reason }
     }
 
     /// Something that somebody has to change.

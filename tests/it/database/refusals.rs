@@ -6,7 +6,7 @@ use std::process::Stdio;
 use super::server::{self, BOSS, Postgres, run};
 use super::{SCHEMA, run_id, run_sample};
 use crate::disk::Disk;
-use crate::lake::{Lake, signal, wait_until};
+use crate::lake::{Lake, call, signal, wait_until};
 
 #[test]
 #[ignore = "slow"]
@@ -181,4 +181,59 @@ fn a_server_without_room_is_told_and_stays_as_it_was() {
     // Nothing may lie in it when it goes.
     drop(server);
     drop(disk);
+}
+
+/// What others have put under the system's names, into a schema that is looked at first (CVE-2018-1058).
+#[test]
+#[ignore = "slow"]
+fn nothing_of_others_is_called_and_settings_of_the_database_do_not_matter() {
+    let Some(server) = Postgres::start(&[]) else { return };
+    let lake = Lake::standard();
+    server.sql("bi", "CREATE TABLE public.called (at integer)");
+    server.sql(
+        "bi",
+        "CREATE FUNCTION public.hashtextextended(text, integer) RETURNS bigint LANGUAGE plpgsql AS
+         'BEGIN INSERT INTO public.called VALUES (1); RETURN 0; END'",
+    );
+    server.sql("bi", "ALTER DATABASE bi SET quote_all_identifiers = on");
+    let url = server.url(BOSS, "");
+    run(&lake, &url, &["--as-of", "2019-07-20"]).succeeds();
+    run(&lake, &url, &[]).succeeds();
+    assert_eq!(server.sql("bi", "SELECT count(*) FROM public.called"), "0");
+}
+
+/// Ids come from logs: one of any length, or with a character that no text of a database holds, keeps no run out.
+#[test]
+#[ignore = "slow"]
+fn ids_of_any_length_and_kind_come_in() {
+    let Some(server) = Postgres::start(&[]) else { return };
+    let lake = Lake::standard();
+    // No two characters after one another are alike, so that nothing of it can be compressed away.
+    let mut state = 1_u32;
+    let long: String = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'!' + u8::try_from((state >> 24) % 90).unwrap())
+    })
+    .take(4000)
+    .collect();
+    let calls = [long.as_str(), "nul\0x", "nul[U+0000]x"].map(|app| {
+        let mut call = call("2019-07-02T08:00:00Z", app, 1);
+        call.status = 403;
+        call
+    });
+    lake.log("logs/hostile.parquet", &calls);
+    run(&lake, &server.url(BOSS, ""), &[]).succeeds();
+    let denied = "SELECT count(*) FROM afterscope.app_scope_exposure WHERE grain = 'app' AND requests_denied = 1 AND (length(app_id) = 4000 OR app_id = 'nul[U+0000]x')";
+    assert_eq!(server.sql("bi", denied), "3");
+}
+
+#[test]
+fn a_server_that_takes_the_connection_and_says_nothing_ends_the_run_with_4() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let url = format!("postgresql://boss:x@127.0.0.1:{port}/bi?connect_timeout=2&sslmode=disable");
+    let lake = Lake::standard();
+    let says = ["the server has not answered for 2 seconds", "counts nothing again"];
+    run(&lake, &url, &[]).fails(4, &says);
+    assert!(lake.path("out/latest.json").exists());
 }
