@@ -136,7 +136,7 @@ impl Writing<'_> {
     }
 
     pub(super) fn open(&mut self, text: String) {
-        self.own.open.push(format!("{CONFIGURATION}: {text}"));
+        self.own.open.push(visible(&format!("{CONFIGURATION}: {text}")));
     }
 
     /// What the configuration's own documentation says of a key.
@@ -231,6 +231,14 @@ impl Writing<'_> {
         self.line("");
     }
 
+    /// What a file lacks of the sample, told where it is named and at the end.
+    fn gaps(&mut self, role: Role, file: &str) {
+        for gap in registry::gaps(self.seen, self.proposal, role) {
+            self.comment(&format!("It may lack some: {gap}."));
+            self.own.open.push(format!("{file}: it may lack some: {gap}"));
+        }
+    }
+
     fn rest(&mut self) {
         let scopes = registry::scopes(self.seen, self.proposal);
         self.line("[registry]");
@@ -250,14 +258,19 @@ impl Writing<'_> {
                 number(scopes.len() as u64)
             ));
         }
+        self.gaps(Role::Scopes, SCOPES);
         self.line(&format!("scopes = \"{SCOPES}\""));
         self.comment(&format!("apps: {}", self.meaning("Registry", "apps")));
         self.comment(match self.proposal.of(Role::App).taken() {
             Some(_) => "It holds the apps of the sample, and may hold more.",
             None => "Which column names them is open, so that it holds none yet.",
         });
+        if self.proposal.of(Role::App).taken().is_some() {
+            self.gaps(Role::App, APPS);
+        }
         self.line(&format!("apps = \"{APPS}\""));
         if self.proposal.is_by_endpoint() {
+            self.gaps(Role::Endpoint, ENDPOINTS);
             self.comment(&format!("endpoints: {}", self.meaning("Registry", "endpoints")));
             self.line(&format!("endpoints = \"{ENDPOINTS}\""));
             self.own.open.push(format!(
@@ -284,11 +297,22 @@ impl Writing<'_> {
 /// `"a" 12, "b" 3 and 4 more`.
 pub(super) fn listed(counts: &[(String, u64)]) -> String {
     let some = counts.iter().take(VALUES);
-    let some: Vec<String> =
-        some.map(|(text, times)| format!("{} {}", literal(text), number(*times))).collect();
+    let some: Vec<String> = some
+        .map(|(text, times)| format!("{} {}", literal(&clipped(text)), number(*times)))
+        .collect();
     let left = counts.len().saturating_sub(VALUES);
     let more = if left == 0 { String::new() } else { format!(" and {} more", number(left as u64)) };
     format!("{}{more}", some.join(", "))
+}
+
+/// Characters of a value that are written out in a comment.
+const CLIPPED: usize = 120;
+
+fn clipped(text: &str) -> String {
+    match text.char_indices().nth(CLIPPED) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_string(),
+    }
 }
 
 /// ` and 4 more`, where not all are shown.

@@ -50,9 +50,16 @@ impl Writing<'_> {
             }
             Verdict::Choose(of) | Verdict::Perhaps(of) => {
                 if is_open {
-                    self.comment("OPEN: one of these may be meant. Write the one that is.");
-                    let names: Vec<String> =
-                        of.iter().take(SHOWN).map(|of| format!("`{}`", of.place.shown())).collect();
+                    self.comment(if is_required(role) {
+                        "OPEN: one of these may be meant. Write the one that is."
+                    } else {
+                        "OPEN: one of these may be meant. Write the one that is, or take the line out where none is."
+                    });
+                    let names: Vec<String> = of
+                        .iter()
+                        .take(SHOWN)
+                        .map(|of| format!("`{}`", visible(&of.place.shown())))
+                        .collect();
                     let more = more(of.len());
                     self.open(format!("{key}: choose among {}{more}", names.join(", ")));
                 } else {
@@ -136,9 +143,8 @@ impl Writing<'_> {
     fn candidate(&mut self, role: Role, of: &Candidate) {
         let facts = self.facts(of);
         let mut why = vec![facts];
-        if !of.fit.why.is_empty() {
-            why.push(visible(&of.fit.why));
-        }
+        why.extend((!of.fit.why.is_empty()).then(|| visible(&of.fit.why)));
+        why.extend(of.fit.doubt.clone());
         if let Some(Outcomes::Allowed(_) | Outcomes::NullIsAllowed | Outcomes::Open) =
             &of.fit.outcomes
         {
@@ -181,12 +187,35 @@ impl Writing<'_> {
                 self.line("# allowed = [\"200-299\"]");
             }
         }
+        self.nulls_of_status(own);
         self.line("");
+    }
+
+    /// What calls without an outcome are is for somebody to say.
+    fn nulls_of_status(&mut self, own: &Candidate) {
+        let Some(values) = self.seen.columns.get(own.column).map(|of| &of.values) else { return };
+        let (nulls, rows) = (values.nulls, number(values.rows));
+        if nulls == 0 || own.fit.outcomes == Some(Outcomes::NullIsAllowed) {
+            return;
+        }
+        let nulls = number(nulls);
+        self.comment(&format!(
+            "Null in {nulls} of {rows} rows: these count as of unknown outcome, and among no allowed calls. If null means that a call was allowed, write null = \"allowed\" in [source.status]."
+        ));
+        let told = format!(
+            "status (null in {nulls} of {rows} rows, which counts as unknown and not as allowed)"
+        );
+        self.own.undecided.push(told);
     }
 
     fn facts(&self, of: &Candidate) -> String {
         self.seen.columns.get(of.column).map(facts).unwrap_or_default()
     }
+}
+
+/// Whether a configuration without the key is refused.
+fn is_required(role: Role) -> bool {
+    matches!(role, Role::Time | Role::App | Role::Scopes)
 }
 
 /// What it means for the figures that a key is not mapped.

@@ -66,7 +66,7 @@ pub const KNOWN: i32 = 10;
 /// A name that is usual for it.
 pub const USUAL: i32 = 8;
 /// A name that may mean it.
-const MAY: i32 = 5;
+pub const MAY: i32 = 5;
 /// A name that may mean it, and mostly does not.
 const FAINT: i32 = 3;
 /// The least that is worth a choice.
@@ -98,7 +98,16 @@ const NAMES: &[(Role, i32, &[&str])] = &[
     (
         Role::Time,
         MAY,
-        &["date", "created", "start_time", "received_at", "ingested_at", "ingestion_time"],
+        &[
+            "date",
+            "created",
+            "start_time",
+            "*started_at",
+            "occurred",
+            "received_at",
+            "ingested_at",
+            "ingestion_time",
+        ],
     ),
     (Role::Time, FAINT, &["end_time", "updated_at", "creation_date"]),
     (
@@ -211,9 +220,32 @@ const NAMES: &[(Role, i32, &[&str])] = &[
             "http_response.code",
             "status_id",
             "error_code",
+            "http_code",
+            "status.code",
         ],
     ),
-    (Role::Status, USUAL, &["result", "success", "succeeded", "allowed", "decision", "is_error"]),
+    (
+        Role::Status,
+        USUAL,
+        &[
+            "*result",
+            "*outcome",
+            "success",
+            "succeeded",
+            "allowed",
+            "authorized",
+            "ok",
+            "decision",
+            "is_error",
+            "is_success",
+            "result_code",
+            "result.code",
+            "outcome.code",
+            "response.code",
+            "outcome_result",
+        ],
+    ),
+    (Role::Status, 6, &["*status", "response", "rc", "return_code"]),
     (Role::Status, FAINT, &["error", "error_message"]),
     (
         Role::Bytes,
@@ -383,7 +415,8 @@ mod tests {
             (Role::EventId, "actor.id", 6),
             (Role::EventId, "request_id", 9),
             (Role::Group, "recipient_account_id", 10),
-            (Role::Status, "mfa_status", 0),
+            (Role::Status, "mfa_status", 3),
+            (Role::Status, "authorization_result", 5),
             (Role::Scopes, "debug_data.granted_scopes", 10),
             (Role::Scopes, "used_scopes", 7),
         ] {

@@ -1,8 +1,9 @@
 //! Which columns a configuration would map to what: a rule for all, over names and values as data.
 
-use super::column::{Column, Place};
+use super::column::{Column, Kind, Place};
 use super::fit::{Fit, fit};
-use super::names::{LEAST, Role, weight};
+use super::forms::Form;
+use super::names::{LEAST, MAY, Role, weight};
 
 /// What a name must weigh for a column to be taken without a question.
 const SURE: i32 = 7;
@@ -49,7 +50,9 @@ impl Verdict {
         match candidates.first() {
             None => Self::Nothing,
             Some(first)
-                if first.named >= SURE && next.is_none_or(|next| first.score() - next >= AHEAD) =>
+                if first.named >= SURE
+                    && first.fit.doubt.is_none()
+                    && next.is_none_or(|next| first.score() - next >= AHEAD) =>
             {
                 let own = candidates.remove(0);
                 Self::Taken { own, others: candidates }
@@ -130,7 +133,9 @@ pub fn propose(columns: &[Column]) -> Proposal {
         found.iter().map(|(role, of)| (*role, Verdict::of(of.clone()))).collect();
     let verdicts = found.into_iter().map(|(role, of)| {
         let left = of.into_iter().filter(|of| !is_elsewhere(role, of, &first));
-        (role, Verdict::of(left.collect()))
+        let mut left: Vec<Candidate> = left.collect();
+        rivals(role, &mut left, columns);
+        (role, Verdict::of(left))
     });
     Proposal { verdicts: told(verdicts.collect()) }
 }
@@ -139,9 +144,7 @@ fn candidates(role: Role, names: &[String], columns: &[Column]) -> Vec<Candidate
     let all = names.iter().zip(columns).enumerate();
     let of = |(number, (name, column)): (usize, (&String, &Column))| {
         let named = weight(role, name);
-        // A time needs no name to be asked about.
-        let is_typed = role == Role::Time && column.is_time();
-        if named < LEAST && !is_typed {
+        if named < LEAST && !speaks_alone(role, column) {
             return None;
         }
         let fit = fit(role, name, column)?;
@@ -149,6 +152,75 @@ fn candidates(role: Role, names: &[String], columns: &[Column]) -> Vec<Candidate
         (of.score() > 0).then_some(of)
     };
     all.filter_map(of).collect()
+}
+
+/// Whether the values need no name to be asked about: times, and the codes of HTTP.
+fn speaks_alone(role: Role, column: &Column) -> bool {
+    let values = &column.values;
+    match role {
+        Role::Time => column.is_time() || is_epoch(column),
+        Role::Status => {
+            let is_success =
+                |text: &str| text.parse::<i64>().is_ok_and(|code| (200..300).contains(&code));
+            values.all(Form::HttpStatus)
+                && values.is_whole
+                && values.different() <= CODES
+                && values.counts.iter().any(|(text, _)| is_success(text))
+        }
+        _ => false,
+    }
+}
+
+/// Different codes that services answer with.
+const CODES: u64 = 40;
+
+fn is_epoch(column: &Column) -> bool {
+    let of = [Form::EpochSeconds, Form::EpochMillis, Form::EpochMicros, Form::EpochNanos];
+    column.kind == Kind::Whole && of.into_iter().any(|form| column.values.all(form))
+}
+
+/// Words of names that tell when something was made or stored, which need not be when the call was.
+const MADE: [&str; 12] = [
+    "created",
+    "creation",
+    "create",
+    "issued",
+    "registered",
+    "updated",
+    "modified",
+    "ingested",
+    "ingestion",
+    "received",
+    "logged",
+    "stored",
+];
+
+/// Columns that may be meant as well where the first is not the only one that can be, however far ahead it is: then
+/// somebody decides.
+fn rivals(role: Role, candidates: &mut [Candidate], columns: &[Column]) {
+    candidates.sort_by_key(|of| (-of.score(), of.column));
+    let Some((first, others)) = candidates.split_first_mut() else { return };
+    let varies = |of: &Candidate| {
+        columns.get(of.column).is_some_and(|column| {
+            !column.values.is_constant() && (column.is_time() || column.values.different() > 1)
+        })
+    };
+    let name = first.place.name();
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_made = last.split('_').any(|word| MADE.contains(&word));
+    let doubt = match role {
+        Role::Time if is_made && others.iter().any(|of| of.fit.doubt.is_none() && varies(of)) => {
+            "its name says when something was made or stored, and another column holds times"
+        }
+        Role::Status if others.iter().any(|of| of.named >= MAY && of.score() > SURE) => {
+            "another column has the name of an outcome, too"
+        }
+        Role::Group if varies(first) && others.iter().any(|of| of.named >= SURE && varies(of)) => {
+            "another column has the name of a group, too"
+        }
+        _ => return,
+    };
+    first.fit.doubt.get_or_insert(doubt.to_string());
 }
 
 /// Whether the column is taken for another role, of which its name speaks no less.
@@ -191,7 +263,6 @@ fn told(mut verdicts: Vec<(Role, Verdict)>) -> Vec<(Role, Verdict)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::column::Kind;
     use super::super::status::Outcomes;
     use super::super::tally::Tally;
     use super::*;

@@ -6,7 +6,9 @@ use super::column::{Column, Kind};
 use super::fit::parted;
 use super::look::Seen;
 use super::names::Role;
+use super::number;
 use super::propose::{Candidate, Proposal, Verdict};
+use crate::hidden::visible;
 use crate::impact::csv_cell;
 
 /// The registry's files, and what is written of the sample beside them.
@@ -36,14 +38,44 @@ pub fn values(seen: &Seen, proposal: &Proposal) -> Vec<(Role, String, Counts)> {
     });
     let values = columns.filter_map(|(role, of)| {
         let column = seen.columns.get(of.column)?;
-        let counts = match role {
-            Role::Scopes => parted(column, of.fit.encoding),
-            Role::Endpoint => templates(column),
-            _ => column.values.counts.clone(),
-        };
+        let counts = counts(role, of, column);
         Some((role, of.place.shown(), counts.into_iter().take(LISTED).collect()))
     });
     values.collect()
+}
+
+fn counts(role: Role, of: &Candidate, column: &Column) -> Counts {
+    match role {
+        Role::Scopes => parted(column, of.fit.encoding),
+        Role::Endpoint => templates(column),
+        _ => column.values.counts.clone(),
+    }
+}
+
+/// What the list of a role's values lacks of those of the sample, in words.
+pub fn gaps(seen: &Seen, proposal: &Proposal, role: Role) -> Vec<String> {
+    let of_taken = proposal.of(role).taken();
+    let all = of_taken.map_or_else(|| proposal.of(role).candidates(), |own| vec![own]);
+    let columns = all.into_iter().filter_map(|of| Some((of, seen.columns.get(of.column)?)));
+    let gaps = columns.flat_map(|(of, column)| {
+        let name = visible(&of.place.shown());
+        let counts = counts(role, of, column);
+        let (different, not_kept) = (counts.len(), column.values.not_kept());
+        let hidden = counts.iter().filter(|(text, _)| text.contains(char::is_control)).count();
+        let number = |count: usize| number(count as u64);
+        let long = (not_kept > 0).then(|| {
+            let (not_kept, values) = (super::number(not_kept), super::number(column.values.values));
+            format!("{not_kept} of {values} values of `{name}` were too long or too many to be looked at")
+        });
+        let cut = (different > LISTED).then(|| {
+            format!("of {} different values of `{name}` the {} most frequent are listed", number(different), number(LISTED))
+        });
+        let hidden = (hidden > 0).then(|| {
+            format!("{} values of `{name}` hold control characters and are left out", number(hidden))
+        });
+        [long, cut, hidden].into_iter().flatten()
+    });
+    gaps.collect()
 }
 
 /// Scopes that the registry can name: those of the column that is proposed, or of all that may be meant.
@@ -62,9 +94,10 @@ fn named(values: Vec<(Role, String, Counts)>, role: Role) -> Counts {
     counts
 }
 
-/// Whether a registry takes it: blanks around a name are a mistake there.
+/// Whether it is written as an id: blanks around a name are a mistake in a registry, and control characters are nothing
+/// that people could check.
 fn can_stand(text: &str) -> bool {
-    !text.is_empty() && text.trim() == text
+    !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }
 
 /// Calls with `{id}` for segments that look like ids.

@@ -264,7 +264,7 @@ fn ocsf_has_no_scopes_so_that_calls_are_listed() {
         json!({
             "time": {"path": "time", "format": "epoch_ms"}, "app": "actor.app_uid",
             "actor": "actor.user.uid", "group": "metadata.tenant_uid", "status": "",
-            "bytes": "http_response.length", "weight": "count", "event_id": "metadata.uid",
+            "bytes": "http_response.length", "event_id": "metadata.uid",
             "endpoint": "", "method": "http_request.http_method",
         })
     );
@@ -277,7 +277,11 @@ fn ocsf_has_no_scopes_so_that_calls_are_listed() {
     );
     assert_eq!(text(&lake, "scopes.csv"), "scope,deprecated_at,data_fields\n");
     fill(&lake, "status = \"\"", "status = \"http_response.code\"");
-    fill(&lake, "endpoint = \"\"", "endpoint = \"http_request.url\"");
+    // What multiplies every figure is offered and not taken.
+    let says = "#   weight = \"count\"  # Int64, 2 different; whole numbers; a row then counts as so many calls";
+    assert!(configuration.contains(says), "{configuration}");
+    let endpoint = "endpoint = \"http_request.url\"\nweight = \"count\"";
+    fill(&lake, "endpoint = \"\"", endpoint);
     plan(&lake, "2019-08-01").fails(1, &["conf/scopes.csv", "names no scope"]);
     lake.write("conf/scopes.csv", "scope,deprecated_at\nmembers.read,2019-01-01\n");
     plan(&lake, "2019-08-01").fails(1, &["conf/endpoints.csv", "column `scope`", "is empty"]);
