@@ -176,11 +176,11 @@ impl Writing<'_> {
                 self.line(&format!("# {key} = {version}"));
             }
         }
-        if self.proposal.has_several_scopes() {
+        if self.proposal.asks_what_scopes_mean() {
             self.line("");
             self.comment(&format!("scopes_mean: {}", self.meaning("Source", "scopes_mean")));
             self.comment(
-                "OPEN: rows hold several scopes, and what they mean decides what counts. Held scopes are no exposure. With an endpoint table (registry.endpoints) and `endpoint` mapped, the table tells which of them a call exercised: then take this line out.",
+                "OPEN: rows may hold several scopes, or scopes that the token held and the call did not need, and what they mean decides what counts. Held scopes are no exposure. With an endpoint table (registry.endpoints) and `endpoint` mapped, the table tells which of them a call exercised: then take this line out.",
             );
             self.line("scopes_mean = \"\"");
             self.open("scopes_mean: say whether scopes in a row are exercised or held".into());
@@ -262,6 +262,9 @@ impl Writing<'_> {
         self.line(&format!("scopes = \"{SCOPES}\""));
         self.comment(&format!("apps: {}", self.meaning("Registry", "apps")));
         self.comment(match self.proposal.of(Role::App).taken() {
+            Some(own) if registry::is_withheld(self.seen, self.proposal, own) => {
+                "It holds none: the column's values are those of people, or secrets."
+            }
             Some(_) => "It holds the apps of the sample, and may hold more.",
             None => "Which column names them is open, so that it holds none yet.",
         });

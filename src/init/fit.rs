@@ -57,6 +57,7 @@ fn of_values(role: Role, name: &str, column: &Column) -> Option<Fit> {
         Role::Time => {
             time(column).map(|fit| Fit { doubt: doubtful_time(name, column), ..fit })
         }
+        Role::App if column.values.all(Form::IpAddress) => None,
         Role::App => id(column).map(|fit| not_an_event(fit, column)),
         Role::Subject | Role::Actor | Role::Person | Role::Group => id(column),
         Role::EventId => id(column).map(|fit| an_event(fit, column)),

@@ -19,11 +19,12 @@ mod tally;
 mod tried;
 mod values;
 mod write;
+mod written;
 
 pub use draft::Draft;
 pub use facts::facts;
 pub use look::{Bounds, Seen, look};
-pub use names::Role;
+pub use names::{Role, names_people};
 pub use propose::{Candidate, Proposal, Verdict, propose};
 pub use registry::files;
 pub use tried::{Tried, tried};

@@ -95,11 +95,13 @@ impl Proposal {
         *self.of(Role::Scopes) == Verdict::Nothing && *self.of(Role::Endpoint) != Verdict::Nothing
     }
 
-    /// Whether rows may hold several scopes, so that somebody has to say what they mean.
-    pub fn has_several_scopes(&self) -> bool {
+    /// Whether somebody has to say what scopes in a row mean: several, or one whose column's name says that the token
+    /// held it.
+    pub fn asks_what_scopes_mean(&self) -> bool {
+        let asks = |of: &Candidate| of.fit.is_several || is_held(&of.place.name());
         match self.of(Role::Scopes) {
-            Verdict::Taken { own, .. } => own.fit.is_several,
-            other => other.candidates().iter().any(|of| of.fit.is_several),
+            Verdict::Taken { own, .. } => asks(own),
+            other => other.candidates().into_iter().any(asks),
         }
     }
 
@@ -122,6 +124,12 @@ impl Proposal {
             Verdict::Nothing => matters && is_required,
         }
     }
+}
+
+/// Whether a name of scopes says that a token holds them.
+fn is_held(name: &str) -> bool {
+    let words = ["token", "granted", "grants", "held", "consented", "authorized", "roles"];
+    name.split(['.', '_']).any(|word| words.contains(&word))
 }
 
 /// Proposes a mapping of the columns of a sample.
@@ -233,8 +241,8 @@ fn is_elsewhere(role: Role, of: &Candidate, first: &[(Role, Verdict)]) -> bool {
     })
 }
 
-/// A person of whom nobody knows whether they called or were reached is the subject where nothing says more:
-/// the people are the same.
+/// A person of whom nobody knows whether they called or were reached is the subject where nothing says more: the
+/// people are the same. Where two columns have names of people, somebody says who was reached.
 fn told(mut verdicts: Vec<(Role, Verdict)>) -> Vec<(Role, Verdict)> {
     let of = |role: Role| verdicts.iter().position(|(of, _)| *of == role);
     let (Some(subject), Some(actor), Some(person)) =
@@ -243,22 +251,54 @@ fn told(mut verdicts: Vec<(Role, Verdict)>) -> Vec<(Role, Verdict)> {
         return verdicts;
     };
     let (_, of_person) = verdicts.remove(person);
-    let nothing = |at: usize| verdicts.get(at).is_some_and(|(_, of)| *of == Verdict::Nothing);
-    let (no_subject, no_actor) = (nothing(subject), nothing(actor));
-    let doubtful = || {
-        let of: Vec<Candidate> = of_person.candidates().into_iter().cloned().collect();
-        if of.is_empty() { Verdict::Nothing } else { Verdict::Perhaps(of) }
+    let at = |at: usize| verdicts.get(at).map_or(Verdict::Nothing, |(_, of)| of.clone());
+    let (of_subject, of_actor) = (at(subject), at(actor));
+    let is_sure = |of: &&Candidate| of.named >= SURE && of.score() > 0;
+    let sure = |of: &Verdict| of.candidates().into_iter().filter(is_sure).count();
+    let (reached, people) = (sure(&of_subject), sure(&of_person));
+    let all = || {
+        let mut all: Vec<Candidate> = Vec::new();
+        for of in of_subject.candidates().into_iter().chain(of_person.candidates()) {
+            if !all.iter().any(|known| known.place == of.place) {
+                all.push(of.clone());
+            }
+        }
+        all
     };
-    let (at, verdict) = match (no_subject, no_actor) {
-        (true, true) => (subject, of_person.clone()),
-        (true, false) => (subject, doubtful()),
-        (false, true) => (actor, doubtful()),
-        (false, false) => return verdicts,
+    let (new_subject, new_actor) = match (reached, people, &of_actor) {
+        // Nothing but an actor, and names that mostly mean something else.
+        (0, 0, Verdict::Taken { .. } | Verdict::Choose(_)) => (perhaps(all()), of_actor),
+        (_, 0, actor) => {
+            let own = if reached == 0 { chosen(all()) } else { of_subject };
+            (own, actor.clone())
+        }
+        (0, _, Verdict::Nothing) => match of_person {
+            Verdict::Taken { own, mut others } => {
+                others.extend(of_subject.candidates().into_iter().cloned());
+                (Verdict::Taken { own, others }, Verdict::Nothing)
+            }
+            _ => (chosen(all()), Verdict::Nothing),
+        },
+        (_, _, Verdict::Nothing) => {
+            let people = of_person.candidates().into_iter().cloned().collect();
+            (chosen(all()), perhaps(people))
+        }
+        (_, _, actor) => (chosen(all()), actor.clone()),
     };
-    if let Some((_, own)) = verdicts.get_mut(at) {
-        *own = verdict;
+    for (at, verdict) in [(subject, new_subject), (actor, new_actor)] {
+        if let Some((_, own)) = verdicts.get_mut(at) {
+            *own = verdict;
+        }
     }
     verdicts
+}
+
+fn perhaps(of: Vec<Candidate>) -> Verdict {
+    if of.is_empty() { Verdict::Nothing } else { Verdict::Perhaps(of) }
+}
+
+fn chosen(of: Vec<Candidate>) -> Verdict {
+    if of.is_empty() { Verdict::Nothing } else { Verdict::Choose(of) }
 }
 
 #[cfg(test)]
@@ -341,7 +381,15 @@ mod tests {
         let both = propose(&[ids("actor_id"), ids("user_id")]);
         assert_eq!(taken(&both, Role::Actor).as_deref(), Some("actor_id"));
         assert_eq!(asked(&both, Role::Subject), ["user_id"]);
-        assert!(!both.is_open(Role::Subject));
+        assert!(both.is_open(Role::Subject) && !both.is_open(Role::Actor));
+        let owner = propose(&[ids("user_id"), ids("owner_id")]);
+        assert_eq!(asked(&owner, Role::Subject), ["owner_id", "user_id"]);
+        assert!(owner.is_open(Role::Subject));
+        // A name that mostly means something else is told, and keeps nobody waiting.
+        let faint = propose(&[ids("actor_id"), ids("resource_id")]);
+        assert_eq!(taken(&faint, Role::Actor).as_deref(), Some("actor_id"));
+        assert_eq!(asked(&faint, Role::Subject), ["resource_id"]);
+        assert!(!faint.is_open(Role::Subject));
         let two = propose(&[ids("subject_id"), ids("target_user_id"), ids("actor_id")]);
         assert_eq!(asked(&two, Role::Subject), ["subject_id", "target_user_id"]);
         assert!(two.is_open(Role::Subject));

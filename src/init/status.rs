@@ -120,7 +120,7 @@ fn of_codes(column: &Column) -> Told {
     let values = &column.values;
     if values.is_whole && !values.counts.iter().any(|(text, _)| is_success(text)) {
         return open(
-            "all values are from 100 to 599, and none is from 200 to 299: is one of them success?",
+            "all values are from 100 to 599, and none is from 200 to 299, so that none says success",
         );
     }
     let why = format!("all {} values are from 100 to 599", number(values.values));

@@ -13,17 +13,17 @@ use serde_json::json;
 use super::{fill, init, mapping, open, plan, run, text, written};
 use crate::lake::Lake;
 
-fn texts(values: &[&str]) -> ArrayRef {
+pub(super) fn texts(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values.iter()))
 }
 
 /// An empty text stands for null.
-fn optional(values: &[&str]) -> ArrayRef {
+pub(super) fn optional(values: &[&str]) -> ArrayRef {
     let of = |text: &&str| (!text.is_empty()).then(|| (*text).to_string());
     Arc::new(values.iter().map(of).collect::<StringArray>())
 }
 
-fn ints(values: &[i64]) -> ArrayRef {
+pub(super) fn ints(values: &[i64]) -> ArrayRef {
     Arc::new(Int64Array::from(values.to_vec()))
 }
 
@@ -31,14 +31,14 @@ fn small(values: &[i32]) -> ArrayRef {
     Arc::new(Int32Array::from(values.to_vec()))
 }
 
-fn parts(of: Vec<(&str, ArrayRef)>) -> ArrayRef {
+pub(super) fn parts(of: Vec<(&str, ArrayRef)>) -> ArrayRef {
     let of = of
         .into_iter()
         .map(|(name, array)| (Arc::new(Field::new(name, array.data_type().clone(), true)), array));
     Arc::new(StructArray::from(of.collect::<Vec<_>>()))
 }
 
-fn each(text: &str, times: usize) -> ArrayRef {
+pub(super) fn each(text: &str, times: usize) -> ArrayRef {
     texts(&vec![text; times])
 }
 
