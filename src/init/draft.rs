@@ -98,7 +98,7 @@ fn settled(line: &str) -> String {
             format!("{key} = {ABSENT}")
         }
         Some(("scopes_mean", _)) => "scopes_mean = \"exercised\"".into(),
-        Some(("allowed", _)) => "allowed = [\"200-299\"]".into(),
+        Some(("allowed", _)) => "allowed = [\"200-299\", \"true\"]".into(),
         Some((_, "\"\"")) => String::new(),
         _ => line
             .replace("zone = \"\"", "zone = \"UTC\"")

@@ -87,6 +87,14 @@ fn object(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok().filter(Value::is_object)
 }
 
+/// Whether a text is a time in a form that is told.
+pub fn is_time(text: &str) -> bool {
+    let times = [Form::Rfc3339, Form::WallTime, Form::ServerTime];
+    FORMS.iter().any(|(form, is_so)| times.contains(form) && is_so(text))
+        || counts(text, 1)
+        || [1_000, 1_000_000, 1_000_000_000].into_iter().any(|unit| counts(text, unit))
+}
+
 /// The texts of a JSON array of nothing else.
 pub fn texts(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()

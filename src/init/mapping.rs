@@ -3,6 +3,7 @@
 use super::column::{Column, Kind};
 use super::draft::{SHOWN, Writing, listed, more};
 use super::facts::facts;
+use super::forms::is_time;
 use super::names::{LEAST, Role, USUAL, weight};
 use super::number;
 use super::propose::{Candidate, Proposal, Verdict};
@@ -133,15 +134,17 @@ impl Writing<'_> {
         let of: Vec<&Column> =
             seen.columns.iter().filter(named).filter(|of| !taken(of)).take(SHOWN).collect();
         for column in of {
-            let shape = match column.values.counts.first() {
+            let counts = &column.values.counts;
+            let unread = counts.iter().find(|(text, _)| role != Role::Time || !is_time(text));
+            let shape = match unread.or_else(|| counts.first()) {
                 Some((text, _)) if column.kind == Kind::Text => {
-                    format!(", whose most frequent value has the form {}", literal(&shape(text)))
+                    format!(", one with the form {}", literal(&shape(text)))
                 }
                 _ => String::new(),
             };
             let name = visible(&column.place.shown());
             let what = format!(
-                "`{name}` ({}) has such a name, and its values are none that a run reads for {}{shape}",
+                "`{name}` ({}) has such a name, and not all of its values are such as a run reads for {}{shape}",
                 facts(column),
                 role.key()
             );

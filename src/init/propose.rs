@@ -1,12 +1,13 @@
 //! Which columns a configuration would map to what: a rule for all, over names and values as data.
 
-use super::column::{Column, Kind, Place};
+use super::column::{Column, Place};
 use super::fit::{Fit, fit};
-use super::forms::Form;
-use super::names::{LEAST, MAY, Role, weight};
+use super::names::{LEAST, Role, weight};
+use super::people::told;
+use super::rivals::{rivals, speaks_alone};
 
 /// What a name must weigh for a column to be taken without a question.
-const SURE: i32 = 7;
+pub const SURE: i32 = 7;
 
 /// How far it must be ahead of the next.
 const AHEAD: i32 = 3;
@@ -23,7 +24,8 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    fn score(&self) -> i32 {
+    /// What name and values weigh together.
+    pub fn score(&self) -> i32 {
         self.named + self.fit.weight
     }
 }
@@ -162,75 +164,6 @@ fn candidates(role: Role, names: &[String], columns: &[Column]) -> Vec<Candidate
     all.filter_map(of).collect()
 }
 
-/// Whether the values need no name to be asked about: times, and the codes of HTTP.
-fn speaks_alone(role: Role, column: &Column) -> bool {
-    let values = &column.values;
-    match role {
-        Role::Time => column.is_time() || is_epoch(column),
-        Role::Status => {
-            let is_success =
-                |text: &str| text.parse::<i64>().is_ok_and(|code| (200..300).contains(&code));
-            values.all(Form::HttpStatus)
-                && values.is_whole
-                && values.different() <= CODES
-                && values.counts.iter().any(|(text, _)| is_success(text))
-        }
-        _ => false,
-    }
-}
-
-/// Different codes that services answer with.
-const CODES: u64 = 40;
-
-fn is_epoch(column: &Column) -> bool {
-    let of = [Form::EpochSeconds, Form::EpochMillis, Form::EpochMicros, Form::EpochNanos];
-    column.kind == Kind::Whole && of.into_iter().any(|form| column.values.all(form))
-}
-
-/// Words of names that tell when something was made or stored, which need not be when the call was.
-const MADE: [&str; 12] = [
-    "created",
-    "creation",
-    "create",
-    "issued",
-    "registered",
-    "updated",
-    "modified",
-    "ingested",
-    "ingestion",
-    "received",
-    "logged",
-    "stored",
-];
-
-/// Columns that may be meant as well where the first is not the only one that can be, however far ahead it is: then
-/// somebody decides.
-fn rivals(role: Role, candidates: &mut [Candidate], columns: &[Column]) {
-    candidates.sort_by_key(|of| (-of.score(), of.column));
-    let Some((first, others)) = candidates.split_first_mut() else { return };
-    let varies = |of: &Candidate| {
-        columns.get(of.column).is_some_and(|column| {
-            !column.values.is_constant() && (column.is_time() || column.values.different() > 1)
-        })
-    };
-    let name = first.place.name();
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let is_made = last.split('_').any(|word| MADE.contains(&word));
-    let doubt = match role {
-        Role::Time if is_made && others.iter().any(|of| of.fit.doubt.is_none() && varies(of)) => {
-            "its name says when something was made or stored, and another column holds times"
-        }
-        Role::Status if others.iter().any(|of| of.named >= MAY && of.score() > SURE) => {
-            "another column has the name of an outcome, too"
-        }
-        Role::Group if varies(first) && others.iter().any(|of| of.named >= SURE && varies(of)) => {
-            "another column has the name of a group, too"
-        }
-        _ => return,
-    };
-    first.fit.doubt.get_or_insert(doubt.to_string());
-}
-
 /// Whether the column is taken for another role, of which its name speaks no less.
 fn is_elsewhere(role: Role, of: &Candidate, first: &[(Role, Verdict)]) -> bool {
     first.iter().any(|(other, verdict)| {
@@ -241,68 +174,9 @@ fn is_elsewhere(role: Role, of: &Candidate, first: &[(Role, Verdict)]) -> bool {
     })
 }
 
-/// A person of whom nobody knows whether they called or were reached is the subject where nothing says more: the
-/// people are the same. Where two columns have names of people, somebody says who was reached.
-fn told(mut verdicts: Vec<(Role, Verdict)>) -> Vec<(Role, Verdict)> {
-    let of = |role: Role| verdicts.iter().position(|(of, _)| *of == role);
-    let (Some(subject), Some(actor), Some(person)) =
-        (of(Role::Subject), of(Role::Actor), of(Role::Person))
-    else {
-        return verdicts;
-    };
-    let (_, of_person) = verdicts.remove(person);
-    let at = |at: usize| verdicts.get(at).map_or(Verdict::Nothing, |(_, of)| of.clone());
-    let (of_subject, of_actor) = (at(subject), at(actor));
-    let is_sure = |of: &&Candidate| of.named >= SURE && of.score() > 0;
-    let sure = |of: &Verdict| of.candidates().into_iter().filter(is_sure).count();
-    let (reached, people) = (sure(&of_subject), sure(&of_person));
-    let all = || {
-        let mut all: Vec<Candidate> = Vec::new();
-        for of in of_subject.candidates().into_iter().chain(of_person.candidates()) {
-            if !all.iter().any(|known| known.place == of.place) {
-                all.push(of.clone());
-            }
-        }
-        all
-    };
-    let (new_subject, new_actor) = match (reached, people, &of_actor) {
-        // Nothing but an actor, and names that mostly mean something else.
-        (0, 0, Verdict::Taken { .. } | Verdict::Choose(_)) => (perhaps(all()), of_actor),
-        (_, 0, actor) => {
-            let own = if reached == 0 { chosen(all()) } else { of_subject };
-            (own, actor.clone())
-        }
-        (0, _, Verdict::Nothing) => match of_person {
-            Verdict::Taken { own, mut others } => {
-                others.extend(of_subject.candidates().into_iter().cloned());
-                (Verdict::Taken { own, others }, Verdict::Nothing)
-            }
-            _ => (chosen(all()), Verdict::Nothing),
-        },
-        (_, _, Verdict::Nothing) => {
-            let people = of_person.candidates().into_iter().cloned().collect();
-            (chosen(all()), perhaps(people))
-        }
-        (_, _, actor) => (chosen(all()), actor.clone()),
-    };
-    for (at, verdict) in [(subject, new_subject), (actor, new_actor)] {
-        if let Some((_, own)) = verdicts.get_mut(at) {
-            *own = verdict;
-        }
-    }
-    verdicts
-}
-
-fn perhaps(of: Vec<Candidate>) -> Verdict {
-    if of.is_empty() { Verdict::Nothing } else { Verdict::Perhaps(of) }
-}
-
-fn chosen(of: Vec<Candidate>) -> Verdict {
-    if of.is_empty() { Verdict::Nothing } else { Verdict::Choose(of) }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::column::Kind;
     use super::super::status::Outcomes;
     use super::super::tally::Tally;
     use super::*;
