@@ -31,8 +31,10 @@ pub fn told(mut verdicts: Vec<(Role, Verdict)>) -> Vec<(Role, Verdict)> {
         // Nothing but an actor, and names that mostly mean something else.
         (0, 0, Verdict::Taken { .. } | Verdict::Choose(_)) => (perhaps(all()), of_actor),
         (_, 0, actor) => {
-            let own = if reached == 0 { chosen(all()) } else { of_subject };
-            (own, actor.clone())
+            let own = if reached == 0 { chosen(all()) } else { of_subject.clone() };
+            let is_left = reached > 0 && *actor == Verdict::Nothing;
+            let people = || of_person.candidates().into_iter().cloned().collect();
+            (own, if is_left { perhaps(people()) } else { actor.clone() })
         }
         (0, _, Verdict::Nothing) => match of_person {
             Verdict::Taken { own, mut others } => {

@@ -35,7 +35,7 @@ impl Candidate {
 pub enum Verdict {
     /// One is far ahead.
     Taken {
-        own: Candidate,
+        own: Box<Candidate>,
         others: Vec<Candidate>,
     },
     /// Somebody has to choose.
@@ -56,7 +56,7 @@ impl Verdict {
                     && first.fit.doubt.is_none()
                     && next.is_none_or(|next| first.score() - next >= AHEAD) =>
             {
-                let own = candidates.remove(0);
+                let own = Box::new(candidates.remove(0));
                 Self::Taken { own, others: candidates }
             }
             Some(_) => Self::Choose(candidates),
@@ -73,7 +73,7 @@ impl Verdict {
     /// All columns that may be meant.
     pub fn candidates(&self) -> Vec<&Candidate> {
         match self {
-            Self::Taken { own, others } => std::iter::once(own).chain(others).collect(),
+            Self::Taken { own, others } => std::iter::once(own.as_ref()).chain(others).collect(),
             Self::Choose(of) | Self::Perhaps(of) => of.iter().collect(),
             Self::Nothing => Vec::new(),
         }

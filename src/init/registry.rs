@@ -32,7 +32,7 @@ pub fn values(seen: &Seen, proposal: &Proposal) -> Vec<(Role, String, Counts)> {
     }
     let columns = roles.into_iter().flat_map(|role| {
         let all = match proposal.of(role) {
-            Verdict::Taken { own, .. } => vec![own],
+            Verdict::Taken { own, .. } => vec![own.as_ref()],
             other => other.candidates(),
         };
         all.into_iter().map(move |of| (role, of))

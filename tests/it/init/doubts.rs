@@ -85,7 +85,7 @@ fn nothing_is_asked_of_a_log_that_is_clear() {
 
 #[test]
 fn codes_in_fractions_are_codes() {
-    let of = |row: usize| (row % 4 != 3).then_some(if row % 4 == 0 { 200.0 } else { 403.0 });
+    let of = |row: usize| [Some(200.0), Some(403.0), Some(403.0), None][row % 4];
     let fractions: ArrayRef = Arc::new(Float64Array::from_iter((0..ROWS).map(of)));
     let decimals = Decimal128Array::from_iter_values((0..ROWS).map(|row| 200 + (row as i128 % 2)));
     let decimals: ArrayRef = Arc::new(decimals.with_precision_and_scale(5, 0).unwrap());
@@ -139,20 +139,20 @@ fn two_columns_of_outcomes_are_a_choice() {
 
 #[test]
 fn what_a_null_outcome_means_is_told_with_its_rows() {
-    let of = |row: usize| (row % 4 != 3).then_some(if row % 4 == 0 { 200 } else { 403 });
+    let of = |row: usize| [Some(200), Some(403), Some(403), None][row % 4];
     let status: ArrayRef = Arc::new(Int64Array::from_iter((0..ROWS).map(of)));
     let (lake, outcome) = log(&[], vec![("status", status)]);
     says(&lake, &outcome, "Null in 5 of 20 rows: these count as of unknown outcome");
     says(&lake, &outcome, "status (null in 5 of 20 rows, which counts as unknown");
     // Of errors a null is that there was none, whether they are words or numbers.
-    let of = |row: usize| (row % 4 != 3).then_some(if row % 4 == 0 { 429 } else { 403 });
+    let of = |row: usize| [Some(429), Some(403), Some(403), None][row % 4];
     let errors: ArrayRef = Arc::new(Int64Array::from_iter((0..ROWS).map(of)));
     let (lake, outcome) = log(&["status"], vec![("error_code", errors)]);
     assert_eq!(asked(&outcome), Vec::<String>::new());
     let rule = json!({"allowed": [], "null": "allowed"});
     assert_eq!(written(&lake)["source"][0]["status"], rule);
     // Not where some of them say success.
-    let of = |row: usize| (row % 4 != 3).then_some(if row % 4 == 0 { 200 } else { 403 });
+    let of = |row: usize| [Some(200), Some(403), Some(403), None][row % 4];
     let errors: ArrayRef = Arc::new(Int64Array::from_iter((0..ROWS).map(of)));
     let (_, outcome) = log(&["status"], vec![("error_code", errors)]);
     assert_eq!(asked(&outcome), ["source.status.allowed"]);
