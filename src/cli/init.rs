@@ -13,7 +13,7 @@ use super::{Failure, print_bytes};
 use crate::config::{self, raw, shape};
 use crate::error::Error;
 use crate::init::{
-    self, Bounds, CONFIGURATION, Draft, Proposal, Role, Seen, Tried, Verdict, facts,
+    self, Bounds, CONFIGURATION, Draft, Proposal, Role, Seen, Tried, Verdict, facts, names_people,
 };
 use crate::inspect::Inspected;
 use crate::store::StoreUrl;
@@ -22,6 +22,8 @@ use crate::store::StoreUrl;
 const COLUMNS: usize = 100;
 
 pub fn run(args: &InitArgs, global: &Global) -> Result<(), Failure> {
+    not_an_address(&args.output)?;
+    no_password(&args.source)?;
     let store = store(&args.store)?;
     let url = StoreUrl::parse(&args.source, Path::new("."), &store)
         .map_err(|reason| Error::argument("SOURCE", reason))?;
@@ -54,6 +56,27 @@ pub fn run(args: &InitArgs, global: &Global) -> Result<(), Failure> {
     let names: Vec<&str> = files.iter().rev().map(|(name, _)| *name).collect();
     let text = render((&seen, &proposal, tried.as_ref()), &draft, (&args.output, &names));
     print_bytes(tame(&text.unwrap_or_default()).as_bytes())
+}
+
+/// Whether the output is a folder of this machine: a folder `s3:` would be made otherwise.
+fn not_an_address(output: &Path) -> Result<(), Error> {
+    let text = output.to_string_lossy();
+    let scheme = text.split_once(":/").map(|(scheme, _)| scheme);
+    if scheme.is_none_or(|scheme| scheme.len() < 2 || scheme.contains('/')) {
+        return Ok(());
+    }
+    let reason = "is an address, and files are written to a folder of this machine\nname a folder";
+    Err(Error::argument("--output", reason))
+}
+
+/// A mistyped address is taken for a path, which messages repeat: not where a password may stand in it.
+fn no_password(source: &str) -> Result<(), Error> {
+    let may_hold = source.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
+    if !may_hold || source.contains("://") || Path::new(source).exists() {
+        return Ok(());
+    }
+    let reason = "is not repeated here: it has an @ behind a colon, as an address with a password has, and is neither an address nor a path that is there\ntake credentials out (and change them: they may stand in a shell's history), and write an address as scheme://";
+    Err(Error::argument("SOURCE", reason))
 }
 
 /// The keys of `[source.store]` that are given; messages repeat the key and not the value.
@@ -176,7 +199,7 @@ fn lake(out: &mut String, seen: &Seen) -> std::fmt::Result {
     for of in &listed.partitions {
         let range = of.least.as_deref().zip(of.greatest.as_deref());
         let range = range.map(|(least, greatest)| format!(", {least} to {greatest}"));
-        let range = range.unwrap_or_default();
+        let range = range.filter(|_| !names_people(&of.name)).unwrap_or_default();
         writeln!(out, "  folders  {}: {} values{range}", of.name, number(of.values))?;
     }
     let [rows, files, opened] = [taken.rows, taken.files, seen.opened].map(number);

@@ -98,7 +98,7 @@ fn settled(line: &str) -> String {
             format!("{key} = {ABSENT}")
         }
         Some(("scopes_mean", _)) => "scopes_mean = \"exercised\"".into(),
-        Some(("allowed", _)) => "allowed = [\"200-299\"]".into(),
+        Some(("allowed", _)) => "allowed = [\"200-299\", \"true\"]".into(),
         Some((_, "\"\"")) => String::new(),
         _ => line
             .replace("zone = \"\"", "zone = \"UTC\"")
@@ -136,7 +136,7 @@ impl Writing<'_> {
     }
 
     pub(super) fn open(&mut self, text: String) {
-        self.own.open.push(format!("{CONFIGURATION}: {text}"));
+        self.own.open.push(visible(&format!("{CONFIGURATION}: {text}")));
     }
 
     /// What the configuration's own documentation says of a key.
@@ -176,11 +176,11 @@ impl Writing<'_> {
                 self.line(&format!("# {key} = {version}"));
             }
         }
-        if self.proposal.has_several_scopes() {
+        if self.proposal.asks_what_scopes_mean() {
             self.line("");
             self.comment(&format!("scopes_mean: {}", self.meaning("Source", "scopes_mean")));
             self.comment(
-                "OPEN: rows hold several scopes, and what they mean decides what counts. Held scopes are no exposure. With an endpoint table (registry.endpoints) and `endpoint` mapped, the table tells which of them a call exercised: then take this line out.",
+                "OPEN: rows may hold several scopes, or scopes that the token held and the call did not need, and what they mean decides what counts. Held scopes are no exposure. With an endpoint table (registry.endpoints) and `endpoint` mapped, the table tells which of them a call exercised: then take this line out.",
             );
             self.line("scopes_mean = \"\"");
             self.open("scopes_mean: say whether scopes in a row are exercised or held".into());
@@ -231,6 +231,14 @@ impl Writing<'_> {
         self.line("");
     }
 
+    /// What a file lacks of the sample, told where it is named and at the end.
+    fn gaps(&mut self, role: Role, file: &str) {
+        for gap in registry::gaps(self.seen, self.proposal, role) {
+            self.comment(&format!("It may lack some: {gap}."));
+            self.own.open.push(format!("{file}: it may lack some: {gap}"));
+        }
+    }
+
     fn rest(&mut self) {
         let scopes = registry::scopes(self.seen, self.proposal);
         self.line("[registry]");
@@ -250,14 +258,22 @@ impl Writing<'_> {
                 number(scopes.len() as u64)
             ));
         }
+        self.gaps(Role::Scopes, SCOPES);
         self.line(&format!("scopes = \"{SCOPES}\""));
         self.comment(&format!("apps: {}", self.meaning("Registry", "apps")));
         self.comment(match self.proposal.of(Role::App).taken() {
+            Some(own) if registry::is_withheld(self.seen, self.proposal, own) => {
+                "It holds none: the column's values are those of people, or secrets."
+            }
             Some(_) => "It holds the apps of the sample, and may hold more.",
             None => "Which column names them is open, so that it holds none yet.",
         });
+        if self.proposal.of(Role::App).taken().is_some() {
+            self.gaps(Role::App, APPS);
+        }
         self.line(&format!("apps = \"{APPS}\""));
         if self.proposal.is_by_endpoint() {
+            self.gaps(Role::Endpoint, ENDPOINTS);
             self.comment(&format!("endpoints: {}", self.meaning("Registry", "endpoints")));
             self.line(&format!("endpoints = \"{ENDPOINTS}\""));
             self.own.open.push(format!(
@@ -284,11 +300,22 @@ impl Writing<'_> {
 /// `"a" 12, "b" 3 and 4 more`.
 pub(super) fn listed(counts: &[(String, u64)]) -> String {
     let some = counts.iter().take(VALUES);
-    let some: Vec<String> =
-        some.map(|(text, times)| format!("{} {}", literal(text), number(*times))).collect();
+    let some: Vec<String> = some
+        .map(|(text, times)| format!("{} {}", literal(&clipped(text)), number(*times)))
+        .collect();
     let left = counts.len().saturating_sub(VALUES);
     let more = if left == 0 { String::new() } else { format!(" and {} more", number(left as u64)) };
     format!("{}{more}", some.join(", "))
+}
+
+/// Characters of a value that are written out in a comment.
+const CLIPPED: usize = 120;
+
+fn clipped(text: &str) -> String {
+    match text.char_indices().nth(CLIPPED) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_string(),
+    }
 }
 
 /// ` and 4 more`, where not all are shown.

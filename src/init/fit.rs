@@ -24,6 +24,8 @@ pub struct Fit {
     /// More than one scope may stand in a row.
     pub is_several: bool,
     pub outcomes: Option<Outcomes>,
+    /// Why somebody has to decide, however well the name fits.
+    pub doubt: Option<String>,
 }
 
 /// How the values of a column fit a role; `None` where they cannot be its.
@@ -52,14 +54,24 @@ fn scarcity(column: &Column) -> i32 {
 
 fn of_values(role: Role, name: &str, column: &Column) -> Option<Fit> {
     match role {
-        Role::Time => time(column),
+        Role::Time => {
+            time(column).map(|fit| Fit { doubt: doubtful_time(name, column), ..fit })
+        }
+        Role::App if column.values.all(Form::IpAddress) => None,
         Role::App => id(column).map(|fit| not_an_event(fit, column)),
         Role::Subject | Role::Actor | Role::Person | Role::Group => id(column),
         Role::EventId => id(column).map(|fit| an_event(fit, column)),
         Role::Scopes => several(column).filter(|_| !column.values.all(Form::Whole)),
         Role::Fields => several(column),
         Role::Status => status::fit(name, column),
-        Role::Bytes | Role::Records | Role::Weight => whole(column),
+        Role::Bytes | Role::Records => whole(column),
+        Role::Weight => whole(column).map(|fit| Fit {
+            doubt: Some(
+                "a row then counts as so many calls in every figure: right where it says how often the call was made, wrong where it counts what was returned"
+                    .into(),
+            ),
+            ..fit
+        }),
         Role::Endpoint => endpoint(column),
         Role::Method => method(column),
     }
@@ -95,6 +107,40 @@ fn time(column: &Column) -> Option<Fit> {
     Some(Fit { weight, why, format, lacks_zone, ..Default::default() })
 }
 
+/// Structs whose time is that of something else than the call.
+const ENTITIES: [&str; 18] = [
+    "app",
+    "application",
+    "service",
+    "user",
+    "token",
+    "client",
+    "consumer",
+    "account",
+    "actor",
+    "owner",
+    "org",
+    "organization",
+    "team",
+    "tenant",
+    "group",
+    "route",
+    "session",
+    "device",
+];
+
+/// Why a column of times may not hold those of calls.
+fn doubtful_time(name: &str, column: &Column) -> Option<String> {
+    if column.values.is_constant() {
+        return Some("all rows have the same time".into());
+    }
+    let above = name.rsplit_once('.').map(|(above, _)| above)?;
+    let entity = above.rsplit(['.', '_']).find(|word| ENTITIES.contains(word))?;
+    Some(format!(
+        "it lies within `{entity}`, and may say when that was made rather than when the call was"
+    ))
+}
+
 fn id(column: &Column) -> Option<Fit> {
     let is_id = matches!(column.kind, Kind::Text | Kind::Whole | Kind::Uuid);
     let is_json = column.values.all(Form::JsonObject);
@@ -107,15 +153,47 @@ fn not_an_event(fit: Fit, column: &Column) -> Fit {
     Fit { weight: if is_event { -3 } else { fit.weight }, ..fit }
 }
 
+/// What stands for no id.
+const NO_IDS: [&str; 8] = ["", "-", "null", "none", "nil", "n/a", "undefined", "unknown"];
+
+/// What identifies a row is another in nearly every one; rows that share it count once.
 fn an_event(fit: Fit, column: &Column) -> Fit {
     let values = &column.values;
-    if values.differ() {
+    let kept = values.values - values.not_kept();
+    let different = values.different();
+    let no_ids: u64 = values
+        .counts
+        .iter()
+        .filter(|(text, _)| NO_IDS.contains(&text.trim().to_lowercase().as_str()))
+        .map(|(_, times)| times)
+        .sum();
+    // Of few rows a call that is logged twice is a large part.
+    let is_another = match kept {
+        0..100 => different * 4 >= kept * 3,
+        _ => different * 1_000 >= kept * 999,
+    };
+    if no_ids > 1 {
+        let doubt = format!(
+            "{} of its values are empty or stand for none, and rows that share a value count as one call",
+            number(no_ids)
+        );
+        return Fit { doubt: Some(doubt), ..fit };
+    }
+    if is_another {
         let why = "nearly every value is another".into();
         return Fit { why, ..fit };
     }
-    let weight = if values.different() * 2 < values.values { -4 } else { 0 };
-    Fit { weight, ..fit }
+    let doubt = format!(
+        "{} values are only {} different ones, and rows that share a value count as one call",
+        number(kept),
+        number(different)
+    );
+    let weight = if different * 2 < kept { -4 } else { 0 };
+    Fit { weight, doubt: Some(doubt), ..fit }
 }
+
+/// What parts scopes in some logs and no encoding reads.
+const PARTING: [char; 3] = [';', '|', '+'];
 
 /// One text or several a row.
 fn several(column: &Column) -> Option<Fit> {
@@ -130,7 +208,13 @@ fn several(column: &Column) -> Option<Fit> {
     if column.kind == Kind::Texts {
         // Of a list column that is the default; of JSON it has to be said.
         let is_json = column.data_type.ends_with("JSON");
-        return Some(of(is_json.then_some(Encoding::List), "a list of texts"));
+        let fit = of(is_json.then_some(Encoding::List), "a list of texts");
+        let parted = values.forms.of(Form::Blanks).max(values.forms.of(Form::Comma));
+        let doubt = (parted > 0).then(|| {
+            let parted = number(parted);
+            format!("blanks or commas stand in {parted} entries of the lists, which a run takes for one scope each")
+        });
+        return Some(Fit { doubt, ..fit });
     }
     if column.kind != Kind::Text || values.all(Form::JsonObject) {
         return None;
@@ -139,6 +223,25 @@ fn several(column: &Column) -> Option<Fit> {
         return Some(of(Some(Encoding::List), "every value is a JSON array of texts"));
     }
     let count = |form| values.forms.of(form);
+    let single = || Fit { weight: 2, ..Default::default() };
+    let arrays = count(Form::JsonTexts);
+    if arrays > 0 {
+        let doubt = format!(
+            "{} values are JSON arrays and the others are not, which no encoding reads",
+            number(arrays)
+        );
+        return Some(Fit { doubt: Some(doubt), is_several: true, ..single() });
+    }
+    let parting = |text: &str| text.trim().contains(PARTING);
+    let parted: u64 =
+        values.counts.iter().filter(|(text, _)| parting(text)).map(|(_, times)| times).sum();
+    if parted > 0 {
+        let doubt = format!(
+            "one of ; | + stands in {} values: where it parts scopes, no encoding reads them",
+            number(parted)
+        );
+        return Some(Fit { doubt: Some(doubt), ..single() });
+    }
     let blanks_alone = || {
         let parted = |text: &str| text.trim().contains(char::is_whitespace) && !text.contains(',');
         values.counts.iter().any(|(text, _)| parted(text))

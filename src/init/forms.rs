@@ -33,6 +33,7 @@ pub enum Form {
     /// A path or an address.
     Path,
     HttpMethod,
+    IpAddress,
 }
 
 /// Years that the time of a call may lie in: 2000 to 2100, in seconds. Counts of the four units do not meet there.
@@ -47,7 +48,7 @@ const METHODS: [&str; 9] =
 /// A form and how it is told.
 type Look = (Form, fn(&str) -> bool);
 
-const FORMS: [Look; 17] = [
+const FORMS: [Look; 18] = [
     (Form::Empty, str::is_empty),
     (Form::Rfc3339, |text| begins_like_a_date(text) && Moment::parse_rfc3339(text).is_some()),
     (Form::WallTime, |text| begins_like_a_date(text) && wall_time(text.trim()).is_some()),
@@ -67,6 +68,7 @@ const FORMS: [Look; 17] = [
     (Form::JsonTexts, |text| text.trim_start().starts_with('[') && texts(text).is_some()),
     (Form::Path, |text| text.starts_with('/') || text.contains("://")),
     (Form::HttpMethod, |text| METHODS.iter().any(|method| method.eq_ignore_ascii_case(text))),
+    (Form::IpAddress, |text| text.parse::<std::net::IpAddr>().is_ok()),
 ];
 
 fn begins_like_a_date(text: &str) -> bool {
@@ -83,6 +85,14 @@ fn counts(text: &str, unit: i64) -> bool {
 
 fn object(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok().filter(Value::is_object)
+}
+
+/// Whether a text is a time in a form that is told.
+pub fn is_time(text: &str) -> bool {
+    let times = [Form::Rfc3339, Form::WallTime, Form::ServerTime];
+    FORMS.iter().any(|(form, is_so)| times.contains(form) && is_so(text))
+        || counts(text, 1)
+        || [1_000, 1_000_000, 1_000_000_000].into_iter().any(|unit| counts(text, unit))
 }
 
 /// The texts of a JSON array of nothing else.

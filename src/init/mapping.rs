@@ -1,15 +1,31 @@
 //! The lines of `[source.columns]` and `[source.status]`, each with its reason.
 
+use super::column::{Column, Kind};
 use super::draft::{SHOWN, Writing, listed, more};
 use super::facts::facts;
-use super::names::{LEAST, Role, weight};
+use super::forms::is_time;
+use super::names::{LEAST, Role, USUAL, weight};
 use super::number;
 use super::propose::{Candidate, Proposal, Verdict};
-use super::quoting::{array, column};
+use super::quoting::{array, column, literal};
 use super::registry;
 use super::status::Outcomes;
 use crate::config::raw::ColumnTable;
 use crate::hidden::visible;
+
+/// Values that name nobody.
+const NOBODY: [&str; 9] =
+    ["", "-", "anonymous", "unknown", "null", "none", "nil", "n/a", "undefined"];
+
+/// A text's form: digits as 9, letters as a.
+fn shape(text: &str) -> String {
+    let of = |c: char| match c {
+        c if c.is_numeric() => '9',
+        c if c.is_alphabetic() => 'a',
+        c => c,
+    };
+    text.chars().take(40).map(of).collect()
+}
 
 impl Writing<'_> {
     pub(super) fn columns(&mut self) {
@@ -50,9 +66,16 @@ impl Writing<'_> {
             }
             Verdict::Choose(of) | Verdict::Perhaps(of) => {
                 if is_open {
-                    self.comment("OPEN: one of these may be meant. Write the one that is.");
-                    let names: Vec<String> =
-                        of.iter().take(SHOWN).map(|of| format!("`{}`", of.place.shown())).collect();
+                    self.comment(if is_required(role) {
+                        "OPEN: one of these may be meant. Write the one that is."
+                    } else {
+                        "OPEN: one of these may be meant. Write the one that is, or take the line out where none is."
+                    });
+                    let names: Vec<String> = of
+                        .iter()
+                        .take(SHOWN)
+                        .map(|of| format!("`{}`", visible(&of.place.shown())))
+                        .collect();
                     let more = more(of.len());
                     self.open(format!("{key}: choose among {}{more}", names.join(", ")));
                 } else {
@@ -76,18 +99,79 @@ impl Writing<'_> {
             }
             Verdict::Nothing if is_open => {
                 self.comment("OPEN: no column looks like it. Write the one that is.");
+                self.misfits(role);
                 self.open(format!("{key}: no column looks like it; write the one that is"));
                 self.line(&format!("{key} = \"\""));
             }
-            Verdict::Nothing => match without(role, proposal) {
-                Some(what) => {
-                    self.comment(&format!("No column looks like it: {what}."));
-                    self.own.lacking.push(format!("{key} ({what})"));
+            Verdict::Nothing => {
+                match without(role, proposal) {
+                    Some(what) => {
+                        self.comment(&format!("No column looks like it: {what}."));
+                        self.own.lacking.push(format!("{key} ({what})"));
+                    }
+                    None => self.comment("No column looks like it."),
                 }
-                None => self.comment("No column looks like it."),
-            },
+                self.misfits(role);
+            }
         }
         self.line("");
+    }
+
+    /// Columns whose name is that of the role and whose values a run would not read for it.
+    fn misfits(&mut self, role: Role) {
+        let roles: &[Role] =
+            if role == Role::Subject { &[Role::Subject, Role::Person] } else { &[role] };
+        let named = |of: &&Column| {
+            let name = of.place.name();
+            of.values.with_value() > 0 && roles.iter().any(|role| weight(*role, &name) >= USUAL)
+        };
+        let taken = |of: &&Column| {
+            Role::ALL.into_iter().any(|role| {
+                self.proposal.of(role).candidates().iter().any(|other| other.place == of.place)
+            })
+        };
+        let seen = self.seen;
+        let of: Vec<&Column> =
+            seen.columns.iter().filter(named).filter(|of| !taken(of)).take(SHOWN).collect();
+        for column in of {
+            let counts = &column.values.counts;
+            let unread = counts.iter().find(|(text, _)| role != Role::Time || !is_time(text));
+            let shape = match unread.or_else(|| counts.first()) {
+                Some((text, _)) if column.kind == Kind::Text => {
+                    format!(", one with the form {}", literal(&shape(text)))
+                }
+                _ => String::new(),
+            };
+            let name = visible(&column.place.shown());
+            let what = format!(
+                "`{name}` ({}) has such a name, and not all of its values are such as a run reads for {}{shape}",
+                facts(column),
+                role.key()
+            );
+            self.comment(&format!("{what}."));
+            self.own.undecided.push(format!("{}: {what}", role.key()));
+        }
+    }
+
+    /// What people's columns show that is no person, and apps that are people.
+    fn nobody(&mut self, role: Role, own: &Candidate) {
+        let seen = self.seen;
+        let Some(values) = seen.columns.get(own.column).map(|of| &of.values) else { return };
+        let is_none = |text: &str| NOBODY.contains(&text.trim().to_lowercase().as_str());
+        let none: u64 =
+            values.counts.iter().filter(|(text, _)| is_none(text)).map(|(_, times)| times).sum();
+        if none > 0 {
+            let what = format!(
+                "{} of its values are empty, -, or words such as anonymous, and count as one of its ids like any other",
+                number(none)
+            );
+            self.comment(&format!("{what}."));
+            self.own.undecided.push(format!("{} ({what})", role.key()));
+        }
+        if role == Role::App && registry::are_people(seen, self.proposal, own) {
+            self.comment("Its values are those of the column of people: is it a person that calls, or an app?");
+            self.own.undecided.push("app (its values are those of the column of people)".into());
+        }
     }
 
     fn taken(&mut self, role: Role, own: &Candidate) {
@@ -118,6 +202,9 @@ impl Writing<'_> {
             self.comment("A run ends at a file that lacks it, unless missing = \"null\" says that this is right.");
             self.own.undecided.push(format!("{} (some files lack it)", role.key()));
         }
+        if matches!(role, Role::App | Role::Subject | Role::Actor | Role::Group) {
+            self.nobody(role, own);
+        }
         self.line(&format!("{} = {}", role.key(), mapped(own)));
         if role == Role::Scopes && !own.fit.is_several {
             self.comment("One scope a row counts as exercised by the call. If it is one that the token held, write scopes_mean = \"held\" above [source.columns].");
@@ -136,9 +223,8 @@ impl Writing<'_> {
     fn candidate(&mut self, role: Role, of: &Candidate) {
         let facts = self.facts(of);
         let mut why = vec![facts];
-        if !of.fit.why.is_empty() {
-            why.push(visible(&of.fit.why));
-        }
+        why.extend((!of.fit.why.is_empty()).then(|| visible(&of.fit.why)));
+        why.extend(of.fit.doubt.clone());
         if let Some(Outcomes::Allowed(_) | Outcomes::NullIsAllowed | Outcomes::Open) =
             &of.fit.outcomes
         {
@@ -149,7 +235,7 @@ impl Writing<'_> {
 
     pub(super) fn status(&mut self) {
         let Verdict::Taken { own, .. } = self.proposal.of(Role::Status) else { return };
-        let counts = self.seen.columns.get(own.column).map(|of| of.values.counts.clone());
+        let counts = self.seen.columns.get(own.column).map(registry::outcomes);
         let listed = listed(&counts.unwrap_or_default());
         match &own.fit.outcomes {
             Some(Outcomes::Allowed(_)) => {
@@ -181,12 +267,35 @@ impl Writing<'_> {
                 self.line("# allowed = [\"200-299\"]");
             }
         }
+        self.nulls_of_status(own);
         self.line("");
+    }
+
+    /// What calls without an outcome are is for somebody to say.
+    fn nulls_of_status(&mut self, own: &Candidate) {
+        let Some(values) = self.seen.columns.get(own.column).map(|of| &of.values) else { return };
+        let (nulls, rows) = (values.nulls, number(values.rows));
+        if nulls == 0 || own.fit.outcomes == Some(Outcomes::NullIsAllowed) {
+            return;
+        }
+        let nulls = number(nulls);
+        self.comment(&format!(
+            "Null in {nulls} of {rows} rows: these count as of unknown outcome, and among no allowed calls. If null means that a call was allowed, write null = \"allowed\" in [source.status]."
+        ));
+        let told = format!(
+            "status (null in {nulls} of {rows} rows, which counts as unknown and not as allowed)"
+        );
+        self.own.undecided.push(told);
     }
 
     fn facts(&self, of: &Candidate) -> String {
         self.seen.columns.get(of.column).map(facts).unwrap_or_default()
     }
+}
+
+/// Whether a configuration without the key is refused.
+fn is_required(role: Role) -> bool {
+    matches!(role, Role::Time | Role::App | Role::Scopes)
 }
 
 /// What it means for the figures that a key is not mapped.

@@ -66,7 +66,7 @@ pub const KNOWN: i32 = 10;
 /// A name that is usual for it.
 pub const USUAL: i32 = 8;
 /// A name that may mean it.
-const MAY: i32 = 5;
+pub const MAY: i32 = 5;
 /// A name that may mean it, and mostly does not.
 const FAINT: i32 = 3;
 /// The least that is worth a choice.
@@ -98,7 +98,16 @@ const NAMES: &[(Role, i32, &[&str])] = &[
     (
         Role::Time,
         MAY,
-        &["date", "created", "start_time", "received_at", "ingested_at", "ingestion_time"],
+        &[
+            "date",
+            "created",
+            "start_time",
+            "*started_at",
+            "occurred",
+            "received_at",
+            "ingested_at",
+            "ingestion_time",
+        ],
     ),
     (Role::Time, FAINT, &["end_time", "updated_at", "creation_date"]),
     (
@@ -154,8 +163,17 @@ const NAMES: &[(Role, i32, &[&str])] = &[
             "profile_owner_id",
             "viewed_user_id",
             "affected_user_id",
+            "*owner_id",
+            "target_user",
+            "data_subject",
+            "resource_owner",
+            "impersonated_user_id",
+            "impersonated_user",
+            "on_behalf_of",
         ],
     ),
+    (Role::Subject, USUAL, &["owner"]),
+    (Role::Subject, FAINT, &["target", "target_id", "resource_id"]),
     (
         Role::Actor,
         KNOWN,
@@ -173,11 +191,17 @@ const NAMES: &[(Role, i32, &[&str])] = &[
             "user_identifier",
         ],
     ),
-    (Role::Actor, USUAL, &["requester_id", "initiator_id", "principal_id"]),
+    (
+        Role::Actor,
+        USUAL,
+        &["requester_id", "initiator_id", "principal_id", "principal", "caller", "requester"],
+    ),
     (Role::Actor, MAY, &["actor.email", "actor_email"]),
     (Role::Person, KNOWN, &["*user_id", "userid", "user.uid"]),
-    (Role::Person, USUAL, &["uid", "user", "member_id", "person_id", "profile_id"]),
+    (Role::Person, USUAL, &["uid", "user", "member_id", "person_id", "profile_id", "sub"]),
     (Role::Person, MAY, &["account_id", "*user_name", "*email"]),
+    // Beside it TenantId is the workspace that the logs of Microsoft Graph were written to.
+    (Role::Group, 13, &["aad_tenant_id"]),
     (
         Role::Group,
         KNOWN,
@@ -211,9 +235,32 @@ const NAMES: &[(Role, i32, &[&str])] = &[
             "http_response.code",
             "status_id",
             "error_code",
+            "http_code",
+            "status.code",
         ],
     ),
-    (Role::Status, USUAL, &["result", "success", "succeeded", "allowed", "decision", "is_error"]),
+    (
+        Role::Status,
+        USUAL,
+        &[
+            "*result",
+            "*outcome",
+            "success",
+            "succeeded",
+            "allowed",
+            "authorized",
+            "ok",
+            "decision",
+            "is_error",
+            "is_success",
+            "result_code",
+            "result.code",
+            "outcome.code",
+            "response.code",
+            "outcome_result",
+        ],
+    ),
+    (Role::Status, 6, &["*status", "response", "rc", "return_code"]),
     (Role::Status, FAINT, &["error", "error_message"]),
     (
         Role::Bytes,
@@ -251,6 +298,7 @@ const NAMES: &[(Role, i32, &[&str])] = &[
         &[
             "*request_id",
             "request.id",
+            "req_id",
             "request_identifier",
             "uuid",
             "metadata.uid",
@@ -258,7 +306,7 @@ const NAMES: &[(Role, i32, &[&str])] = &[
             "log_id",
         ],
     ),
-    (Role::EventId, 6, &["id", "message_id"]),
+    (Role::EventId, 6, &["id", "message_id", "jti"]),
     (Role::EventId, FAINT, &["correlation_id", "operation_id", "trace_id"]),
     (
         Role::Endpoint,
@@ -281,12 +329,32 @@ const NAMES: &[(Role, i32, &[&str])] = &[
     ),
 ];
 
+/// Names that end as those of the table and mean something else.
+const OTHERS: &[(Role, &[&str])] = &[
+    (Role::Scopes, &["instrumentation_scope", "variable_scope"]),
+    (
+        Role::Bytes,
+        &[
+            "request_bytes",
+            "bytes_received",
+            "received_bytes",
+            "request_size",
+            "request.size",
+            "request.bytes",
+        ],
+    ),
+];
+
 /// Columns that together are one value: the names of both, and what stands between.
 pub const TOGETHER: [(&str, &str, &str); 2] =
     [("event_source", ":", "event_name"), ("id.time", "/", "id.unique_qualifier")];
 
 /// How much a name, in the form of [`normal`], speaks for a role; 0 where the table does not know it.
 pub fn weight(role: Role, name: &str) -> i32 {
+    let mut others = OTHERS.iter().filter(|(of, _)| *of == role).flat_map(|(_, names)| *names);
+    if others.any(|other| name == *other || name.ends_with(&format!(".{other}"))) {
+        return 0;
+    }
     let rows = NAMES.iter().filter(|(of, ..)| *of == role);
     let found = rows.filter_map(|(_, weight, names)| {
         let of = names.iter().filter_map(|entry| {
@@ -302,6 +370,21 @@ pub fn weight(role: Role, name: &str) -> i32 {
         of.max()
     });
     found.max().unwrap_or(0)
+}
+
+/// Whether a name is one that people, or secrets, are kept under.
+pub fn names_people(name: &str) -> bool {
+    let name = normal(name);
+    let of_people = [Role::Subject, Role::Actor, Role::Person];
+    of_people.into_iter().any(|role| weight(role, &name) >= LEAST) || is_secret(&name)
+}
+
+/// Whether a name, in the form of [`normal`], is that of what opens a door.
+pub fn is_secret(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let says = |wanted: &str| last.split('_').any(|word| word == wanted);
+    let is_key = says("key") && says("api");
+    is_key || ["secret", "password", "token", "authorization"].into_iter().any(says)
 }
 
 /// A path with the words of each name in lower case, parted by `_`: `userIdentity.accessKeyId` is
@@ -383,7 +466,8 @@ mod tests {
             (Role::EventId, "actor.id", 6),
             (Role::EventId, "request_id", 9),
             (Role::Group, "recipient_account_id", 10),
-            (Role::Status, "mfa_status", 0),
+            (Role::Status, "mfa_status", 3),
+            (Role::Status, "authorization_result", 5),
             (Role::Scopes, "debug_data.granted_scopes", 10),
             (Role::Scopes, "used_scopes", 7),
         ] {

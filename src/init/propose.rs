@@ -3,9 +3,11 @@
 use super::column::{Column, Place};
 use super::fit::{Fit, fit};
 use super::names::{LEAST, Role, weight};
+use super::people::told;
+use super::rivals::{rivals, speaks_alone};
 
 /// What a name must weigh for a column to be taken without a question.
-const SURE: i32 = 7;
+pub const SURE: i32 = 7;
 
 /// How far it must be ahead of the next.
 const AHEAD: i32 = 3;
@@ -22,7 +24,8 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    fn score(&self) -> i32 {
+    /// What name and values weigh together.
+    pub fn score(&self) -> i32 {
         self.named + self.fit.weight
     }
 }
@@ -32,7 +35,7 @@ impl Candidate {
 pub enum Verdict {
     /// One is far ahead.
     Taken {
-        own: Candidate,
+        own: Box<Candidate>,
         others: Vec<Candidate>,
     },
     /// Somebody has to choose.
@@ -49,9 +52,11 @@ impl Verdict {
         match candidates.first() {
             None => Self::Nothing,
             Some(first)
-                if first.named >= SURE && next.is_none_or(|next| first.score() - next >= AHEAD) =>
+                if first.named >= SURE
+                    && first.fit.doubt.is_none()
+                    && next.is_none_or(|next| first.score() - next >= AHEAD) =>
             {
-                let own = candidates.remove(0);
+                let own = Box::new(candidates.remove(0));
                 Self::Taken { own, others: candidates }
             }
             Some(_) => Self::Choose(candidates),
@@ -68,7 +73,7 @@ impl Verdict {
     /// All columns that may be meant.
     pub fn candidates(&self) -> Vec<&Candidate> {
         match self {
-            Self::Taken { own, others } => std::iter::once(own).chain(others).collect(),
+            Self::Taken { own, others } => std::iter::once(own.as_ref()).chain(others).collect(),
             Self::Choose(of) | Self::Perhaps(of) => of.iter().collect(),
             Self::Nothing => Vec::new(),
         }
@@ -92,11 +97,13 @@ impl Proposal {
         *self.of(Role::Scopes) == Verdict::Nothing && *self.of(Role::Endpoint) != Verdict::Nothing
     }
 
-    /// Whether rows may hold several scopes, so that somebody has to say what they mean.
-    pub fn has_several_scopes(&self) -> bool {
+    /// Whether somebody has to say what scopes in a row mean: several, or one whose column's name says that the token
+    /// held it.
+    pub fn asks_what_scopes_mean(&self) -> bool {
+        let asks = |of: &Candidate| of.fit.is_several || is_held(&of.place.name());
         match self.of(Role::Scopes) {
-            Verdict::Taken { own, .. } => own.fit.is_several,
-            other => other.candidates().iter().any(|of| of.fit.is_several),
+            Verdict::Taken { own, .. } => asks(own),
+            other => other.candidates().into_iter().any(asks),
         }
     }
 
@@ -121,6 +128,12 @@ impl Proposal {
     }
 }
 
+/// Whether a name of scopes says that a token holds them.
+fn is_held(name: &str) -> bool {
+    let words = ["token", "granted", "grants", "held", "consented", "authorized", "roles"];
+    name.split(['.', '_']).any(|word| words.contains(&word))
+}
+
 /// Proposes a mapping of the columns of a sample.
 pub fn propose(columns: &[Column]) -> Proposal {
     let names: Vec<String> = columns.iter().map(|column| column.place.name()).collect();
@@ -130,7 +143,9 @@ pub fn propose(columns: &[Column]) -> Proposal {
         found.iter().map(|(role, of)| (*role, Verdict::of(of.clone()))).collect();
     let verdicts = found.into_iter().map(|(role, of)| {
         let left = of.into_iter().filter(|of| !is_elsewhere(role, of, &first));
-        (role, Verdict::of(left.collect()))
+        let mut left: Vec<Candidate> = left.collect();
+        rivals(role, &mut left, columns);
+        (role, Verdict::of(left))
     });
     Proposal { verdicts: told(verdicts.collect()) }
 }
@@ -139,9 +154,7 @@ fn candidates(role: Role, names: &[String], columns: &[Column]) -> Vec<Candidate
     let all = names.iter().zip(columns).enumerate();
     let of = |(number, (name, column)): (usize, (&String, &Column))| {
         let named = weight(role, name);
-        // A time needs no name to be asked about.
-        let is_typed = role == Role::Time && column.is_time();
-        if named < LEAST && !is_typed {
+        if named < LEAST && !speaks_alone(role, column) {
             return None;
         }
         let fit = fit(role, name, column)?;
@@ -159,34 +172,6 @@ fn is_elsewhere(role: Role, of: &Candidate, first: &[(Role, Verdict)]) -> bool {
             taken.named > of.named || (taken.named == of.named && *other < role)
         })
     })
-}
-
-/// A person of whom nobody knows whether they called or were reached is the subject where nothing says more:
-/// the people are the same.
-fn told(mut verdicts: Vec<(Role, Verdict)>) -> Vec<(Role, Verdict)> {
-    let of = |role: Role| verdicts.iter().position(|(of, _)| *of == role);
-    let (Some(subject), Some(actor), Some(person)) =
-        (of(Role::Subject), of(Role::Actor), of(Role::Person))
-    else {
-        return verdicts;
-    };
-    let (_, of_person) = verdicts.remove(person);
-    let nothing = |at: usize| verdicts.get(at).is_some_and(|(_, of)| *of == Verdict::Nothing);
-    let (no_subject, no_actor) = (nothing(subject), nothing(actor));
-    let doubtful = || {
-        let of: Vec<Candidate> = of_person.candidates().into_iter().cloned().collect();
-        if of.is_empty() { Verdict::Nothing } else { Verdict::Perhaps(of) }
-    };
-    let (at, verdict) = match (no_subject, no_actor) {
-        (true, true) => (subject, of_person.clone()),
-        (true, false) => (subject, doubtful()),
-        (false, true) => (actor, doubtful()),
-        (false, false) => return verdicts,
-    };
-    if let Some((_, own)) = verdicts.get_mut(at) {
-        *own = verdict;
-    }
-    verdicts
 }
 
 #[cfg(test)]
@@ -270,7 +255,15 @@ mod tests {
         let both = propose(&[ids("actor_id"), ids("user_id")]);
         assert_eq!(taken(&both, Role::Actor).as_deref(), Some("actor_id"));
         assert_eq!(asked(&both, Role::Subject), ["user_id"]);
-        assert!(!both.is_open(Role::Subject));
+        assert!(both.is_open(Role::Subject) && !both.is_open(Role::Actor));
+        let owner = propose(&[ids("user_id"), ids("owner_id")]);
+        assert_eq!(asked(&owner, Role::Subject), ["owner_id", "user_id"]);
+        assert!(owner.is_open(Role::Subject));
+        // A name that mostly means something else is told, and keeps nobody waiting.
+        let faint = propose(&[ids("actor_id"), ids("resource_id")]);
+        assert_eq!(taken(&faint, Role::Actor).as_deref(), Some("actor_id"));
+        assert_eq!(asked(&faint, Role::Subject), ["resource_id"]);
+        assert!(!faint.is_open(Role::Subject));
         let two = propose(&[ids("subject_id"), ids("target_user_id"), ids("actor_id")]);
         assert_eq!(asked(&two, Role::Subject), ["subject_id", "target_user_id"]);
         assert!(two.is_open(Role::Subject));

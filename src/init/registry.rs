@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::column::{Column, Kind};
 use super::fit::parted;
 use super::look::Seen;
-use super::names::Role;
+use super::names::{Role, is_secret};
+use super::number;
 use super::propose::{Candidate, Proposal, Verdict};
+use super::written::{masked, template};
+use crate::hidden::visible;
 use crate::impact::csv_cell;
 
 /// The registry's files, and what is written of the sample beside them.
@@ -29,21 +32,70 @@ pub fn values(seen: &Seen, proposal: &Proposal) -> Vec<(Role, String, Counts)> {
     }
     let columns = roles.into_iter().flat_map(|role| {
         let all = match proposal.of(role) {
-            Verdict::Taken { own, .. } => vec![own],
+            Verdict::Taken { own, .. } => vec![own.as_ref()],
             other => other.candidates(),
         };
         all.into_iter().map(move |of| (role, of))
     });
+    let columns =
+        columns.filter(|(role, of)| *role != Role::App || !is_withheld(seen, proposal, of));
     let values = columns.filter_map(|(role, of)| {
         let column = seen.columns.get(of.column)?;
-        let counts = match role {
-            Role::Scopes => parted(column, of.fit.encoding),
-            Role::Endpoint => templates(column),
-            _ => column.values.counts.clone(),
-        };
+        let counts = counts(role, of, column);
         Some((role, of.place.shown(), counts.into_iter().take(LISTED).collect()))
     });
     values.collect()
+}
+
+/// Whether values of a column of apps are not to be written down: secrets, and ids of people.
+pub fn is_withheld(seen: &Seen, proposal: &Proposal, of: &Candidate) -> bool {
+    is_secret(&of.place.name()) || are_people(seen, proposal, of)
+}
+
+/// Whether a column of apps has the values of a column of people.
+pub fn are_people(seen: &Seen, proposal: &Proposal, app: &Candidate) -> bool {
+    let values = |of: &Candidate| seen.columns.get(of.column).map(|column| &column.values);
+    let Some(own) = values(app) else { return false };
+    [Role::Subject, Role::Actor].into_iter().any(|role| {
+        let people = proposal.of(role).candidates();
+        let mut people = people.into_iter().filter(|of| of.place != app.place).filter_map(values);
+        people.any(|people| own.different() > 1 && own.counts == people.counts)
+    })
+}
+
+fn counts(role: Role, of: &Candidate, column: &Column) -> Counts {
+    match role {
+        Role::Scopes => parted(column, of.fit.encoding),
+        Role::Endpoint => templates(column),
+        Role::Status => outcomes(column),
+        _ => column.values.counts.clone(),
+    }
+}
+
+/// What the list of a role's values lacks of those of the sample, in words.
+pub fn gaps(seen: &Seen, proposal: &Proposal, role: Role) -> Vec<String> {
+    let of_taken = proposal.of(role).taken();
+    let all = of_taken.map_or_else(|| proposal.of(role).candidates(), |own| vec![own]);
+    let columns = all.into_iter().filter_map(|of| Some((of, seen.columns.get(of.column)?)));
+    let gaps = columns.flat_map(|(of, column)| {
+        let name = visible(&of.place.shown());
+        let counts = counts(role, of, column);
+        let (different, not_kept) = (counts.len(), column.values.not_kept());
+        let hidden = counts.iter().filter(|(text, _)| text.contains(char::is_control)).count();
+        let number = |count: usize| number(count as u64);
+        let long = (not_kept > 0).then(|| {
+            let (not_kept, values) = (super::number(not_kept), super::number(column.values.values));
+            format!("{not_kept} of {values} values of `{name}` were too long or too many to be looked at")
+        });
+        let cut = (different > LISTED).then(|| {
+            format!("of {} different values of `{name}` the {} most frequent are listed", number(different), number(LISTED))
+        });
+        let hidden = (hidden > 0).then(|| {
+            format!("{} values of `{name}` hold control characters and are left out", number(hidden))
+        });
+        [long, cut, hidden].into_iter().flatten()
+    });
+    gaps.collect()
 }
 
 /// Scopes that the registry can name: those of the column that is proposed, or of all that may be meant.
@@ -62,37 +114,31 @@ fn named(values: Vec<(Role, String, Counts)>, role: Role) -> Counts {
     counts
 }
 
-/// Whether a registry takes it: blanks around a name are a mistake there.
+/// Whether it is written as an id: blanks around a name are a mistake in a registry, and control characters are nothing
+/// that people could check.
 fn can_stand(text: &str) -> bool {
-    !text.is_empty() && text.trim() == text
+    !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }
 
 /// Calls with `{id}` for segments that look like ids.
 fn templates(column: &Column) -> Counts {
+    summed(column, template)
+}
+
+/// Outcomes without the people that some of them name.
+pub fn outcomes(column: &Column) -> Counts {
+    summed(column, masked)
+}
+
+/// Values as they are written, with their rows.
+fn summed(column: &Column, written: impl Fn(&str) -> String) -> Counts {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for (text, times) in &column.values.counts {
-        *counts.entry(template(text)).or_default() += times;
+        *counts.entry(written(text)).or_default() += times;
     }
     let mut counts: Counts = counts.into_iter().collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     counts
-}
-
-fn template(call: &str) -> String {
-    let path = call
-        .split_once("://")
-        .map_or(call, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default());
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let begins = if path.starts_with('/') { "/" } else { "" };
-    let segments = path.split('/').filter(|segment| !segment.is_empty());
-    let segments = segments.map(|segment| if is_id(segment) { "{id}" } else { segment });
-    format!("{begins}{}", segments.collect::<Vec<_>>().join("/"))
-}
-
-fn is_id(segment: &str) -> bool {
-    let digits = segment.chars().filter(char::is_ascii_digit).count();
-    let is_hex = segment.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    digits == segment.len() || (is_hex && segment.len() >= 8 && digits > 0) || segment.contains('@')
 }
 
 fn csv(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
@@ -145,26 +191,4 @@ pub fn unfit(seen: &Seen, of: &Candidate) -> BTreeSet<String> {
         _ => Vec::new(),
     };
     all.into_iter().map(|(text, _)| text).filter(|text| !can_stand(text)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn segments_that_look_like_ids_are_open() {
-        for (call, wanted) in [
-            (
-                "https://graph.example.com//v1.0/groups/42/members?$top=5",
-                "/v1.0/groups/{id}/members",
-            ),
-            ("/users/ada@example.com/mail/", "/users/{id}/mail"),
-            ("/g/9d2f0b1e-6d4b-4f0e-8b8e-000000000001", "/g/{id}"),
-            ("ListBuckets", "ListBuckets"),
-            ("/cafe/facade", "/cafe/facade"),
-            ("https://example.com", ""),
-        ] {
-            assert_eq!(template(call), wanted, "{call}");
-        }
-    }
 }

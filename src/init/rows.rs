@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::column::{Column, Kind, Place};
 use super::names::{TOGETHER, normal};
 use super::tally::Tally;
-use super::values::{Part, as_texts, at_path, valid};
+use super::values::{Part, as_texts, at_path, span, valid};
 
 /// Bytes that kept values of all columns take at most, and the least for one.
 const ROOM: u64 = 64 << 20;
@@ -167,6 +167,8 @@ impl Walk {
         let Some(growing) = self.growing(place, kind, || array.data_type().to_string()) else {
             return;
         };
+        let nulls = NullBuffer::union(nulls, texts.nulls());
+        let nulls = nulls.as_ref();
         for row in valid(array.len(), nulls) {
             growing.tally.row();
             growing.tally.value(texts.value(row), room);
@@ -201,6 +203,9 @@ impl Walk {
             return;
         };
         valid(array.len(), nulls).for_each(|_| growing.tally.row());
+        if let Some((least, greatest)) = span(array) {
+            growing.tally.span(least, greatest);
+        }
     }
 
     /// A list of structs of which one part names what the others hold.

@@ -19,7 +19,7 @@ pub enum Outcomes {
 }
 
 /// Words that say that a call was allowed, and that it was not, in lower case.
-const ALLOWED: [&str; 14] = [
+const ALLOWED: [&str; 15] = [
     "success",
     "succeeded",
     "successful",
@@ -34,6 +34,7 @@ const ALLOWED: [&str; 14] = [
     "accepted",
     "pass",
     "passed",
+    "authorized",
 ];
 const DENIED: [&str; 15] = [
     "failure",
@@ -53,46 +54,88 @@ const DENIED: [&str; 15] = [
     "blocked",
 ];
 
-/// Values that are listed as outcomes at most.
-const LISTED: u64 = 100;
-
+/// How a column's values say which calls were allowed, for whatever column has the name of an outcome: what is not
+/// clear is asked.
 pub fn fit(name: &str, column: &Column) -> Option<Fit> {
-    let values = &column.values;
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let of = |outcomes, weight, why: String| {
-        Some(Fit { weight, why, outcomes: Some(outcomes), ..Default::default() })
-    };
-    let is_error = last.split('_').any(|word| word == "error");
-    match column.kind {
-        Kind::Bool => {
-            let allowed = vec![if is_error { "false" } else { "true" }.to_string()];
-            let why =
-                format!("true or false, and the name says that {} is allowed", allowed.concat());
-            return of(Outcomes::Allowed(allowed), 2, why);
-        }
-        Kind::Whole | Kind::Text => {}
-        _ => return None,
-    }
-    if values.all(Form::HttpStatus) {
-        let why = format!("all {} values are from 100 to 599", number(values.values));
-        return of(Outcomes::Http, 4, why);
-    }
-    if is_error && values.nulls > 0 {
-        let (nulls, rows) = (number(values.nulls), number(values.rows));
-        let why = format!("null in {nulls} of {rows} rows: written where a call failed");
-        return of(Outcomes::NullIsAllowed, 4, why);
-    }
-    if !values.is_whole || values.different() > LISTED {
+    if !matches!(column.kind, Kind::Bool | Kind::Whole | Kind::Fraction | Kind::Text) {
         return None;
     }
-    let known = |words: &[&str], text: &str| words.contains(&text.to_lowercase().as_str());
+    let values = &column.values;
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let (outcomes, weight, why) = if column.kind == Kind::Bool {
+        of_bools(last)
+    } else if is_error(last) && values.nulls > 0 {
+        of_errors(column)
+    } else if values.all(Form::HttpStatus) {
+        of_codes(column)
+    } else {
+        of_words(column)
+    };
+    Some(Fit { weight, why, outcomes: Some(outcomes), ..Default::default() })
+}
+
+type Told = (Outcomes, i32, String);
+
+fn is_error(name: &str) -> bool {
+    name.split('_').any(|word| word == "error")
+}
+
+fn known(words: &[&str], text: &str) -> bool {
+    words.contains(&text.to_lowercase().as_str())
+}
+
+fn open(why: &str) -> Told {
+    (Outcomes::Open, 2, why.to_string())
+}
+
+fn of_bools(name: &str) -> Told {
+    let says = |words: &[&str]| name.split('_').any(|word| known(words, word));
+    let allowed = match (says(&ALLOWED), says(&DENIED)) {
+        (true, false) => "true",
+        (false, true) => "false",
+        _ => return open("which of true and false means allowed is not to be told from the name"),
+    };
+    let why = format!("true or false, and the name says that {allowed} is allowed");
+    (Outcomes::Allowed(vec![allowed.to_string()]), 2, why)
+}
+
+/// A number from 200 to 299.
+fn is_success(text: &str) -> bool {
+    text.parse::<i64>().is_ok_and(|code| (200..300).contains(&code))
+}
+
+/// Errors that are null in some rows.
+fn of_errors(column: &Column) -> Told {
+    let values = &column.values;
+    let (nulls, rows) = (number(values.nulls), number(values.rows));
+    let says_success = |text: &str| is_success(text) || known(&ALLOWED, text);
+    if values.counts.iter().any(|(text, _)| says_success(text)) {
+        return open("some values say success, and nothing says what its nulls are");
+    }
+    let why = format!("null in {nulls} of {rows} rows: written where a call failed");
+    (Outcomes::NullIsAllowed, 4, why)
+}
+
+fn of_codes(column: &Column) -> Told {
+    let values = &column.values;
+    if values.is_whole && !values.counts.iter().any(|(text, _)| is_success(text)) {
+        return open(
+            "all values are from 100 to 599, and none is from 200 to 299, so that none says success",
+        );
+    }
+    let why = format!("all {} values are from 100 to 599", number(values.values));
+    (Outcomes::Http, 4, why)
+}
+
+fn of_words(column: &Column) -> Told {
+    let values = &column.values;
     let texts = || values.counts.iter().map(|(text, _)| text.as_str());
-    if texts().all(|text| known(&ALLOWED, text) || known(&DENIED, text)) {
+    if values.is_whole && texts().all(|text| known(&ALLOWED, text) || known(&DENIED, text)) {
         let allowed: Vec<String> =
             texts().filter(|text| known(&ALLOWED, text)).map(str::to_string).collect();
         if !allowed.is_empty() {
-            return of(Outcomes::Allowed(allowed), 3, "words that say it".into());
+            return (Outcomes::Allowed(allowed), 3, "words that say it".into());
         }
     }
-    of(Outcomes::Open, 2, "which of its values mean allowed is not to be told from them".into())
+    open("which of its values mean allowed is not to be told from them")
 }

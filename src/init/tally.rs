@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use super::forms::{Form, Forms};
 
-/// Texts that are longer are counted and not kept.
-const LONGEST: usize = 512;
+/// Texts that are longer, in bytes, are counted and not kept. Lists of scopes in one text stay below it.
+const LONGEST: usize = 64 << 10;
 
 /// What a kept value takes beside its text.
 const ENTRY: usize = 64;
+
+/// Rows from which on a single value is no chance.
+const CONSTANT: u64 = 10;
 
 /// Counts while rows go by.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +23,7 @@ pub struct Tally {
     held: usize,
     is_whole: bool,
     others: Forms,
+    span: Option<(i64, i64)>,
 }
 
 impl Tally {
@@ -49,6 +53,12 @@ impl Tally {
         self.counts.insert(text.to_string(), 1);
     }
 
+    /// The least and the greatest of values that are not kept.
+    pub fn span(&mut self, least: i64, greatest: i64) {
+        let (from, to) = self.span.unwrap_or((least, greatest));
+        self.span = Some((from.min(least), to.max(greatest)));
+    }
+
     /// What was counted in so many rows.
     pub fn finish(self, rows: u64) -> Values {
         let mut counts: Vec<(String, u64)> = self.counts.into_iter().collect();
@@ -62,6 +72,7 @@ impl Tally {
             counts,
             is_whole: self.is_whole,
             forms,
+            span: self.span,
         }
     }
 }
@@ -78,6 +89,8 @@ pub struct Values {
     /// Whether all values are among them.
     pub is_whole: bool,
     pub forms: Forms,
+    /// The least and the greatest time, of columns whose type is one.
+    pub span: Option<(i64, i64)>,
 }
 
 impl Values {
@@ -88,6 +101,20 @@ impl Values {
     /// Different values; the least number where not all were kept.
     pub fn different(&self) -> u64 {
         self.counts.len() as u64
+    }
+
+    /// Values that were counted and are not among the different ones.
+    pub fn not_kept(&self) -> u64 {
+        self.values.saturating_sub(self.counts.iter().map(|(_, times)| times).sum())
+    }
+
+    /// Whether so many rows hold one and the same value that it cannot be what differs from call to call.
+    pub fn is_constant(&self) -> bool {
+        let is_one = match self.span {
+            Some((least, greatest)) => least == greatest,
+            None => self.is_whole && self.different() == 1,
+        };
+        is_one && self.with_value() >= CONSTANT
     }
 
     /// Whether all values that are not empty have this form, and there are any.

@@ -2,11 +2,21 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray};
 use arrow::buffer::NullBuffer;
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::DataType;
+use arrow::compute::{CastOptions, cast_with_options, max, min};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 
 use super::column::Kind;
+
+/// The least and the greatest of times, in their own unit.
+pub fn span(array: &ArrayRef) -> Option<(i64, i64)> {
+    if !matches!(array.data_type(), DataType::Timestamp(..)) {
+        return None;
+    }
+    let counts = cast_with_options(array, &DataType::Int64, &CastOptions::default()).ok()?;
+    let counts = counts.as_primitive_opt::<Int64Type>()?;
+    min(counts).zip(max(counts))
+}
 
 /// Rows that are not null.
 pub fn valid(rows: usize, nulls: Option<&NullBuffer>) -> impl Iterator<Item = usize> {
@@ -17,7 +27,8 @@ pub fn valid(rows: usize, nulls: Option<&NullBuffer>) -> impl Iterator<Item = us
 pub fn as_texts(array: &ArrayRef) -> Option<(Kind, StringArray)> {
     let kind = match array.data_type() {
         of if of.is_integer() => Kind::Whole,
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => Kind::Fraction,
+        of if of.is_floating() => return fractions(array),
+        DataType::Decimal128(..) | DataType::Decimal256(..) => Kind::Fraction,
         DataType::Boolean => Kind::Bool,
         DataType::Utf8 => Kind::Text,
         DataType::FixedSizeBinary(16) => {
@@ -29,6 +40,15 @@ pub fn as_texts(array: &ArrayRef) -> Option<(Kind, StringArray)> {
     };
     let texts = cast_with_options(array, &DataType::Utf8, &CastOptions::default()).ok()?;
     Some((kind, texts.as_string_opt::<i32>()?.clone()))
+}
+
+/// Whole numbers as such, because a run reads codes from them: some writers make fractions of a column with nulls.
+fn fractions(array: &ArrayRef) -> Option<(Kind, StringArray)> {
+    let values = cast_with_options(array, &DataType::Float64, &CastOptions::default()).ok()?;
+    let values = values.as_primitive_opt::<Float64Type>()?.iter();
+    // What is no number is a null to a run.
+    let text = |value: f64| (!value.is_nan()).then(|| value.to_string());
+    Some((Kind::Fraction, values.map(|value| value.and_then(text)).collect()))
 }
 
 /// A part of name/value structs.

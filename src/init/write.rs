@@ -1,4 +1,4 @@
-//! Files into a folder: all of them or none, and never over others.
+//! Files into a folder: all of them or none where it is new, and never over others.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -11,6 +11,22 @@ use crate::error::Error;
 
 /// Every name that may be written.
 const NAMES: [&str; 5] = [CONFIGURATION, SCOPES, APPS, ENDPOINTS, SAMPLE];
+
+/// What names of files and folders begin with that are not finished, and how many random characters end them.
+const UNFINISHED: &str = ".afterscope-init-";
+const RANDOM: usize = 6;
+
+/// Removes what a start that was ended has left.
+fn left_by_others(folder: &Path, is_so: impl Fn(&Path, &str) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !is_so(&path, &entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        // Where it cannot be removed it stays, and is in nobody's way.
+        let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+    }
+}
 
 /// Looks whether the files can be written, before anything is read for them.
 ///
@@ -45,7 +61,8 @@ fn unwritten(folder: &Path, error: &std::io::Error) -> Error {
     Error::unwritable(format!("--output {}", folder.display()), reason, error)
 }
 
-/// Writes the files; a folder that is not there appears with all of them.
+/// Writes the files; a folder that is not there appears with all of them. In one that is there they appear one by
+/// one, the last of `files` last.
 ///
 /// # Errors
 /// As [`check`], and failures of the place: then none of the files is there.
@@ -58,8 +75,14 @@ pub fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), Error> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(failed)?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!("{UNFINISHED}{name}-");
+    left_by_others(parent, |path, of| {
+        path.is_dir() && of.len() == prefix.len() + RANDOM && of.starts_with(&prefix)
+    });
     let made = tempfile::Builder::new()
-        .prefix(".afterscope-init-")
+        .prefix(&prefix)
+        .rand_bytes(RANDOM)
         .permissions(fs::Permissions::from_mode(0o777))
         .tempdir_in(parent)
         .map_err(failed)?;
@@ -74,10 +97,14 @@ pub fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), Error> {
 
 /// Into a folder that is there: each file whole beside its place first.
 fn into(folder: &Path, files: &[(&str, Vec<u8>)]) -> std::io::Result<()> {
+    left_by_others(folder, |path, of| {
+        path.is_file() && of.len() == UNFINISHED.len() + RANDOM && of.starts_with(UNFINISHED)
+    });
     let mut waiting = Vec::with_capacity(files.len());
     for (name, bytes) in files {
         let mut file = tempfile::Builder::new()
-            .prefix(".afterscope-init-")
+            .prefix(UNFINISHED)
+            .rand_bytes(RANDOM)
             .permissions(fs::Permissions::from_mode(0o666))
             .tempfile_in(folder)?;
         file.write_all(bytes)?;

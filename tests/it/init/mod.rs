@@ -1,6 +1,7 @@
 //! `afterscope init`: a lake that nobody has described yet, a configuration with what is open, filled in as a person
 //! would, and what `plan` and `run` say then.
 
+mod doubts;
 mod lakes;
 mod refusals;
 mod shapes;

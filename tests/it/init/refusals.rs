@@ -141,7 +141,7 @@ fn names_and_values_that_are_meant_to_hurt_stay_texts() {
         "logs/a.parquet",
         vec![
             ("event time", at),
-            (names[0], text_of("=1+1\u{202e}\"#${HOME}")),
+            (names[0], text_of("=1-1\u{202e}\"#${HOME}")),
             (names[1], text_of("app \"1\"")),
             (names[2], Arc::new(Int64Array::from(vec![1, 2]))),
             (names[3], text_of("nameless")),
@@ -160,14 +160,14 @@ fn names_and_values_that_are_meant_to_hurt_stay_texts() {
     );
     let unbroken = configuration.replace("\n# ", " ");
     assert!(unbroken.contains("the column without a name"), "{configuration}");
-    assert!(unbroken.contains("\"=1+1\\U0000202E\\\"#${HOME}\" 2"), "{configuration}");
+    assert!(unbroken.contains("\"=1-1\\U0000202E\\\"#${HOME}\" 2"), "{configuration}");
     let mut reader = csv::Reader::from_path(lake.path("conf/scopes.csv")).unwrap();
     let scopes: Vec<String> =
         reader.records().map(|record| record.unwrap().get(0).unwrap().to_string()).collect();
-    assert_eq!(scopes, ["=1+1\u{202e}\"#${HOME}"]);
+    assert_eq!(scopes, ["=1-1\u{202e}\"#${HOME}"]);
     // What people open in a spreadsheet does not evaluate.
     let sample = text(&lake, "sample.csv");
-    assert!(sample.contains(",\"'=1+1[U+202E]\"\"#${HOME}\",2\n"), "{sample}");
+    assert!(sample.contains(",\"'=1-1[U+202E]\"\"#${HOME}\",2\n"), "{sample}");
 }
 
 #[test]
@@ -178,7 +178,12 @@ fn thousands_of_columns_are_looked_at_within_bounds() {
     let value: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
     let mut columns: Vec<(&str, ArrayRef)> =
         names.iter().map(|name| (name.as_str(), value.clone())).collect();
-    columns.push(("event_time", times((0..rows).map(|_| Some("2019-07-01T08:00:00Z")))));
+    columns.push((
+        "event_time",
+        times((0..rows).map(|row| {
+            Some(if row == 0 { "2019-07-01T08:00:00Z" } else { "2019-07-01T09:00:00Z" })
+        })),
+    ));
     columns.push(("client_id", value.clone()));
     lake.columns("logs/a.parquet", columns);
     let outcome = init(&lake, "logs", &["--memory-limit", "200MB"]).succeeds();

@@ -13,17 +13,17 @@ use serde_json::json;
 use super::{fill, init, mapping, open, plan, run, text, written};
 use crate::lake::Lake;
 
-fn texts(values: &[&str]) -> ArrayRef {
+pub(super) fn texts(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values.iter()))
 }
 
 /// An empty text stands for null.
-fn optional(values: &[&str]) -> ArrayRef {
+pub(super) fn optional(values: &[&str]) -> ArrayRef {
     let of = |text: &&str| (!text.is_empty()).then(|| (*text).to_string());
     Arc::new(values.iter().map(of).collect::<StringArray>())
 }
 
-fn ints(values: &[i64]) -> ArrayRef {
+pub(super) fn ints(values: &[i64]) -> ArrayRef {
     Arc::new(Int64Array::from(values.to_vec()))
 }
 
@@ -31,14 +31,14 @@ fn small(values: &[i32]) -> ArrayRef {
     Arc::new(Int32Array::from(values.to_vec()))
 }
 
-fn parts(of: Vec<(&str, ArrayRef)>) -> ArrayRef {
+pub(super) fn parts(of: Vec<(&str, ArrayRef)>) -> ArrayRef {
     let of = of
         .into_iter()
         .map(|(name, array)| (Arc::new(Field::new(name, array.data_type().clone(), true)), array));
     Arc::new(StructArray::from(of.collect::<Vec<_>>()))
 }
 
-fn each(text: &str, times: usize) -> ArrayRef {
+pub(super) fn each(text: &str, times: usize) -> ArrayRef {
     texts(&vec![text; times])
 }
 
@@ -264,7 +264,7 @@ fn ocsf_has_no_scopes_so_that_calls_are_listed() {
         json!({
             "time": {"path": "time", "format": "epoch_ms"}, "app": "actor.app_uid",
             "actor": "actor.user.uid", "group": "metadata.tenant_uid", "status": "",
-            "bytes": "http_response.length", "weight": "count", "event_id": "metadata.uid",
+            "bytes": "http_response.length", "event_id": "metadata.uid",
             "endpoint": "", "method": "http_request.http_method",
         })
     );
@@ -277,7 +277,11 @@ fn ocsf_has_no_scopes_so_that_calls_are_listed() {
     );
     assert_eq!(text(&lake, "scopes.csv"), "scope,deprecated_at,data_fields\n");
     fill(&lake, "status = \"\"", "status = \"http_response.code\"");
-    fill(&lake, "endpoint = \"\"", "endpoint = \"http_request.url\"");
+    // What multiplies every figure is offered and not taken.
+    let says = "#   weight = \"count\"  # Int64, 2 different; whole numbers; a row then counts as so many calls";
+    assert!(configuration.contains(says), "{configuration}");
+    let endpoint = "endpoint = \"http_request.url\"\nweight = \"count\"";
+    fill(&lake, "endpoint = \"\"", endpoint);
     plan(&lake, "2019-08-01").fails(1, &["conf/scopes.csv", "names no scope"]);
     lake.write("conf/scopes.csv", "scope,deprecated_at\nmembers.read,2019-01-01\n");
     plan(&lake, "2019-08-01").fails(1, &["conf/endpoints.csv", "column `scope`", "is empty"]);
