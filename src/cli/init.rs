@@ -23,7 +23,6 @@ const COLUMNS: usize = 100;
 
 pub fn run(args: &InitArgs, global: &Global) -> Result<(), Failure> {
     not_an_address(&args.output)?;
-    no_password(&args.source)?;
     let store = store(&args.store)?;
     let url = StoreUrl::parse(&args.source, Path::new("."), &store)
         .map_err(|reason| Error::argument("SOURCE", reason))?;
@@ -67,16 +66,6 @@ fn not_an_address(output: &Path) -> Result<(), Error> {
     }
     let reason = "is an address, and files are written to a folder of this machine\nname a folder";
     Err(Error::argument("--output", reason))
-}
-
-/// A mistyped address is taken for a path, which messages repeat: not where a password may stand in it.
-fn no_password(source: &str) -> Result<(), Error> {
-    let may_hold = source.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
-    if !may_hold || source.contains("://") || Path::new(source).exists() {
-        return Ok(());
-    }
-    let reason = "is not repeated here: it has an @ behind a colon, as an address with a password has, and is neither an address nor a path that is there\ntake credentials out (and change them: they may stand in a shell's history), and write an address as scheme://";
-    Err(Error::argument("SOURCE", reason))
 }
 
 /// The keys of `[source.store]` that are given; messages repeat the key and not the value.

@@ -52,7 +52,7 @@ pub fn list(args: &RunsArgs, global: &Global) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     let output = match &args.output {
         Some(address) => StoreUrl::parse(address, Path::new("."), &raw::Store::default())
-            .map_err(|reason| Error::argument(format!("--output {address}"), reason))?,
+            .map_err(|reason| Error::argument("--output", reason))?,
         None => plan_of(&args.config)?.output,
     };
     let place = Place::find(&output, &runtime.io)?;

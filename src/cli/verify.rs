@@ -73,7 +73,7 @@ fn recompute(
 pub fn find(address: &str, io: &Io) -> Result<Place, Failure> {
     // Where an S3-compatible service is, the environment says (AWS_ENDPOINT_URL_S3).
     let url = StoreUrl::parse(address, Path::new("."), &raw::Store::default())
-        .map_err(|reason| Error::Argument { argument: format!("RUN {address}"), reason })?;
+        .map_err(|reason| Error::argument("RUN", reason))?;
     Ok(Place::find(&url, io)?)
 }
 

@@ -39,6 +39,9 @@ impl StoreUrl {
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             let (path, fixed) = absolute(text, base)?;
+            if may_hold_password(text) && !path.exists() {
+                return Err(MISTYPED.into());
+            }
             let url = Self { place: Place::Local(path), options, fixed };
             return Ok(url.with_all_below(text));
         };
@@ -302,6 +305,13 @@ pub fn check_options(
 fn path_of(rest: &str) -> &str {
     rest.split_once('/').map_or("", |(_, path)| path)
 }
+
+/// Whether messages must not repeat a path: a mistyped address with a password (`https:/user:…@host`) is none.
+fn may_hold_password(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'))
+}
+
+const MISTYPED: &str = "is not repeated here: it has an @ behind a colon, as an address with a password has, and is neither an address nor a path that is there\ntake credentials out (and change them: they may stand in a shell's history), and write an address as scheme://";
 
 fn is_glob(segment: &str) -> bool {
     segment.contains(['*', '?', '[', '{'])

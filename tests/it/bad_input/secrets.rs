@@ -115,3 +115,29 @@ fn what_a_variable_holds_is_not_in_the_manifest() {
     assert_eq!(written["run"]["temp_dir"], "${FOLDER}");
     assert_eq!(written["report"]["lookback_days"], 60);
 }
+
+/// Whichever command is given it: an address that is none is taken for a path, and messages name paths.
+#[test]
+fn an_address_with_a_password_is_not_repeated_however_it_is_mistyped() {
+    let lake = Lake::standard();
+    for address in
+        ["https:/user:hunter2@host/x", "user:hunter2@host:/x", "s3://user:hunter2@lake/x"]
+    {
+        let set = format!("source.0.url={address}");
+        let run = run_args(&["--set", &set]);
+        let others: [&[&str]; 6] = [
+            &["inspect", address],
+            &["init", address, "--output", "new"],
+            &["verify", address],
+            &["runs", "--output", address],
+            &["query", "SELECT 1 AS n", "--run", address],
+            &["diff", address, "out"],
+        ];
+        for args in std::iter::once(run.as_slice()).chain(others) {
+            let outcome = lake.afterscope(args);
+            assert_eq!(outcome.code, 1, "{args:?}: {}", outcome.stderr);
+            let said = outcome.stdout + &outcome.stderr;
+            assert!(!said.contains("hunter2"), "{args:?}: {said}");
+        }
+    }
+}
