@@ -80,8 +80,9 @@ All else goes to stderr. A run that stands already is used again.")]
 Of the lake a sample is read: the first rows of some files, evenly chosen. The configuration
 says of each proposed column from what it was taken. What is doubtful stays open: `afterscope plan`
 refuses until it is filled in, and the last lines here name it. scopes.csv and apps.csv hold the
-scopes and apps of the sample; sample.csv has them with their rows, and nothing reads it. No ids of
-people are written. The same lake gives the same files. docs/init.md says how it is told.
+scopes and apps of the sample; sample.csv has them with their rows, and nothing reads it. What looks
+like an id of a person is left out of all of them; docs/init.md says what that does not catch. The
+same lake gives the same files.
 
 Exit codes: 0 written, whatever is open, 1 nothing there, not supported, or a folder that holds one
 of the files already, 3 damaged files, 4 storage, network or no space (try again).")]

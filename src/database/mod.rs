@@ -51,7 +51,7 @@ impl<'a> Database<'a> {
         stop: &'a AtomicBool,
     ) -> Result<Self, DatabaseError> {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let text = referenced("address of the database", &plan.url, Path::new("/"), &variable)
+        let text = referenced("database address", &plan.url, Path::new("/"), &variable)
             .map_err(DatabaseError::Address)?;
         let address = Address::parse(text.trim(), &variable).map_err(DatabaseError::Address)?;
         Ok(Self { plan, address, io, stop })
