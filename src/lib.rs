@@ -35,6 +35,7 @@ pub mod query;
 pub mod pipeline;
 
 pub mod cli;
+pub mod codes;
 pub mod effort;
 pub mod error;
 pub mod fetched;

@@ -22,10 +22,11 @@ use super::pending::{Pending, PendingEvent, Refusal};
 use super::policy::Policy;
 use super::projections::Projections;
 use super::records::{ActorRecord, GroupRecord, InParts, NOBODY};
+use super::same_event::SameEvent;
 use super::tally::{Sums, Surplus, Tally, Term};
 use crate::key::Key;
 use crate::key::MixHasher;
-use crate::ledger::{Block, Merged, Names, Repeat, Repeats};
+use crate::ledger::{Block, Merged, Names, Repeat};
 use crate::memory::Counting;
 use crate::moment::{DAY_MICROS, Moment};
 use crate::scan::batch::{NONE, Outcome, Reject};
@@ -48,8 +49,18 @@ struct Stamp {
     day: i64,
 }
 
-/// So many distinct rows of one event are few: what more of them take is compared with the memory limit.
-const FEW_ROWS: usize = 1 << 12;
+/// Crossings that wait at most: the stamps that they touch stay in the processor's second cache.
+const MANY_CROSSINGS: usize = 1024;
+
+/// A person's visit of a leaf, as one of its cells sees it.
+#[derive(Clone, Copy, Debug)]
+struct Crossing {
+    cell: usize,
+    windows: WindowSet,
+    day: i64,
+    /// Whether it is the person's first of the leaf.
+    new_leaf: bool,
+}
 
 /// Counts the rows of one merge.
 pub struct Counter<'a> {
@@ -78,14 +89,10 @@ pub struct Counter<'a> {
     /// By leaf: the last person seen there.
     leaf_stamps: Vec<u64>,
     visits_limit: usize,
+    /// Of the person at hand.
+    crossings: Vec<Crossing>,
     event: Option<Key>,
-    /// By event space: what became of each row of the event at hand.
-    repeats: Vec<Repeats<Term>>,
-    /// Bytes of them on all threads, those of this one among them where they are many, and how many there
-    /// may be.
-    repeats_held: &'a AtomicU64,
-    repeats_own: u64,
-    repeats_most: u64,
+    same_event: SameEvent<'a>,
     actors: Vec<ActorRecord>,
     /// Where people are put down for the third pass, if there is one.
     observed: Option<ObservedWriter>,
@@ -131,11 +138,9 @@ impl<'a> Counter<'a> {
             exposures: 0,
             leaf_stamps: Vec::new(),
             visits_limit: 1 << 16,
+            crossings: Vec::new(),
             event: None,
-            repeats: (0..event_spaces).map(|_| Repeats::default()).collect(),
-            repeats_held,
-            repeats_own: 0,
-            repeats_most: memory.repeats(),
+            same_event: SameEvent::new(event_spaces, repeats_held, memory.repeats()),
             actors: Vec::new(),
             observed: None,
             leaves: Vec::new(),
@@ -292,19 +297,15 @@ impl<'a> Counter<'a> {
         if merged.event.is_none() {
             return self.count(place, merged, leaf).map(|_| ());
         }
-        let space = self.spaces.get(merged.source()).map_or(0, |s| s.event_space);
-        let Some(repeats) = self.repeats.get_mut(space) else { return Ok(()) };
-        if let Some(repeat) = repeats.add(place, merged.row(), Term::Counted) {
+        let source = self.spaces.get(merged.source());
+        let space = source.map_or(0, |source| source.event_space);
+        let name = || source.map(|source| source.name.clone()).unwrap_or_default();
+        if let Some(repeat) = self.same_event.add(space, place, merged.row(), name)? {
             self.repeated(repeat);
             return Ok(());
         }
-        if repeats.len().is_multiple_of(FEW_ROWS) {
-            self.hold_repeats(merged.source())?;
-        }
         let term = self.count(place, merged, leaf)?;
-        if let Some(last) = self.repeats.get_mut(space).and_then(Repeats::last_mut) {
-            *last = term;
-        }
+        self.same_event.became(space, term);
         Ok(())
     }
 
@@ -320,20 +321,6 @@ impl<'a> Counter<'a> {
         self.term(repeat.gone, Term::Deduplicated);
     }
 
-    /// Adds up what all threads keep of events with very many rows.
-    fn hold_repeats(&mut self, source: usize) -> Result<(), ExposureError> {
-        let own = self.repeats.iter().map(Repeats::bytes).sum::<u64>();
-        let more = own.saturating_sub(self.repeats_own);
-        self.repeats_own += more;
-        let all = self.repeats_held.fetch_add(more, Ordering::Relaxed) + more;
-        if all <= self.repeats_most {
-            return Ok(());
-        }
-        let rows = self.repeats.iter().map(|repeats| repeats.len() as u64).sum();
-        let source_name = self.spaces.get(source).map(|s| s.name.clone()).unwrap_or_default();
-        Err(ExposureError::Repeats { source_name, rows })
-    }
-
     /// Whether the partition of the row's file ends before the first kept day of every scope.
     fn ends_before_all(&self, place: u64) -> bool {
         let (source, unit) = unpack(place);
@@ -341,23 +328,15 @@ impl<'a> Counter<'a> {
         last.is_some_and(|last| last < self.first_restriction.day())
     }
 
-    /// Forgets the rows of one event id. More than one that are not equal contradict each other.
+    /// Forgets the rows of one event id.
     fn flush_event(&mut self) {
-        for repeats in &mut self.repeats {
-            if repeats.len() > 1 {
-                let first = repeats.iter().map(|(place, _)| unpack(place).0).min().unwrap_or(0);
-                if let Some(count) = self.tally.conflicts.get_mut(first) {
-                    *count += 1;
-                }
+        let conflicts = &mut self.tally.conflicts;
+        self.same_event.forget(|places| {
+            let first = places.map(|place| unpack(place).0).min().unwrap_or(0);
+            if let Some(count) = conflicts.get_mut(first) {
+                *count += 1;
             }
-            if !repeats.is_empty() {
-                repeats.clear();
-            }
-        }
-        if self.repeats_own > 0 {
-            self.repeats_held.fetch_sub(self.repeats_own, Ordering::Relaxed);
-            self.repeats_own = 0;
-        }
+        });
     }
 
     /// Counts an event; gives what became of its row.
@@ -585,7 +564,9 @@ impl<'a> Counter<'a> {
     /// Counts the person once in each leaf, as if leaves had no cell in common; and finds the cells in
     /// which it was counted through more than one.
     fn count_visits(&mut self, one_leaf: bool) {
-        for (day, number) in &self.visits {
+        let visits = std::mem::take(&mut self.visits);
+        let mut touched = 0;
+        for (day, number) in &visits {
             let index = usize::try_from(*number).unwrap_or(usize::MAX);
             let Some(seen_by) = self.leaf_stamps.get_mut(index) else { continue };
             let new_leaf = *seen_by != self.ordinal;
@@ -597,27 +578,42 @@ impl<'a> Counter<'a> {
             let Some(leaf) = self.lookup.cells(*number) else { continue };
             for (cell, windows) in leaf.exposed {
                 let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
-                if self.stamps.len() <= cell {
-                    let empty = Stamp { person: NOBODY, seen: 0, day: i64::MIN };
-                    self.stamps.resize(cell + 1, empty);
-                    self.tally.surplus.resize_with(cell + 1, Surplus::default);
-                }
-                let Some(stamp) = self.stamps.get_mut(cell) else { continue };
-                if stamp.person != self.ordinal {
-                    *stamp = Stamp { person: self.ordinal, seen: *windows, day: *day };
-                    continue;
-                }
-                let Some(surplus) = self.tally.surplus.get_mut(cell) else { continue };
-                if new_leaf {
-                    count_windows(&mut surplus.subjects, windows & stamp.seen);
-                    stamp.seen |= windows;
-                    surplus.days.entry(*day).new += 1;
-                }
-                if stamp.day == *day {
-                    surplus.days.entry(*day).subjects += 1;
-                }
-                stamp.day = *day;
+                // Stamps lie anywhere in memory: here the processor waits for many at once.
+                touched ^= self.stamps.get(cell).map_or(0, |stamp| stamp.person);
+                self.crossings.push(Crossing { cell, windows: *windows, day: *day, new_leaf });
             }
+            if self.crossings.len() >= MANY_CROSSINGS {
+                self.cross();
+            }
+        }
+        std::hint::black_box(touched);
+        self.visits = visits;
+        self.cross();
+    }
+
+    /// Finds the cells in which the person was counted before.
+    fn cross(&mut self) {
+        for Crossing { cell, windows, day, new_leaf } in self.crossings.drain(..) {
+            if self.stamps.len() <= cell {
+                let empty = Stamp { person: NOBODY, seen: 0, day: i64::MIN };
+                self.stamps.resize(cell + 1, empty);
+                self.tally.surplus.resize_with(cell + 1, Surplus::default);
+            }
+            let Some(stamp) = self.stamps.get_mut(cell) else { continue };
+            if stamp.person != self.ordinal {
+                *stamp = Stamp { person: self.ordinal, seen: windows, day };
+                continue;
+            }
+            let Some(surplus) = self.tally.surplus.get_mut(cell) else { continue };
+            if new_leaf {
+                count_windows(&mut surplus.subjects, windows & stamp.seen);
+                stamp.seen |= windows;
+                surplus.days.entry(day).new += 1;
+            }
+            if stamp.day == day {
+                surplus.days.entry(day).subjects += 1;
+            }
+            stamp.day = day;
         }
     }
 

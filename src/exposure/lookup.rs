@@ -13,6 +13,7 @@ use crate::key::MixMap;
 use crate::ledger::Names;
 use crate::memory::Counting;
 use crate::moment::Moment;
+use crate::scan::batch::NONE;
 
 /// What one thread knows of the policy.
 pub struct Lookup<'a> {
@@ -22,8 +23,8 @@ pub struct Lookup<'a> {
     known: Vec<Known>,
     leaves: LeafTable,
     /// By codes: numbers of apps that have events in parts, and of scope sets, for all threads.
-    apps: MixMap<u32, u32>,
-    sets: MixMap<u32, (u32, Arc<SetOfScopes>)>,
+    apps: ByCode<u32>,
+    sets: ByCode<(u32, Arc<SetOfScopes>)>,
     parts: Parts,
     /// Events in parts of the block at hand, and their parts.
     split: Vec<Split>,
@@ -55,8 +56,8 @@ impl<'a> Lookup<'a> {
             by_codes: MixMap::default(),
             known: Vec::new(),
             leaves: LeafTable::default(),
-            apps: MixMap::default(),
-            sets: MixMap::default(),
+            apps: ByCode::default(),
+            sets: ByCode::default(),
             parts: Parts::default(),
             split: Vec::new(),
             found: Vec::new(),
@@ -104,8 +105,8 @@ impl<'a> Lookup<'a> {
         set: u32,
         names: &Names,
     ) -> Result<Place, ExposureError> {
-        let several = self.sets.get(&set).is_some_and(|(_, set)| set.scopes.len() > 1);
-        if several && self.apps.contains_key(&app) {
+        let several = self.sets.get(set).is_some_and(|(_, set)| set.scopes.len() > 1);
+        if several && self.apps.get(app).is_some() {
             return Ok(Place::InParts);
         }
         self.learn(app, set, names)
@@ -154,7 +155,7 @@ impl<'a> Lookup<'a> {
         set: u32,
         at: Moment,
     ) -> Result<LeafAt, ExposureError> {
-        let (Some(of), Some((number, scopes))) = (self.apps.get(&app), self.sets.get(&set)) else {
+        let (Some(of), Some((number, scopes))) = (self.apps.get(app), self.sets.get(set)) else {
             let what = format!("no parts are known for app {app} and scope set {set}");
             return Err(ExposureError::Internal { what });
         };
@@ -174,6 +175,39 @@ impl<'a> Lookup<'a> {
         split.map_or((0, 0, &[]), |split| {
             (split.app, split.set, self.found.get(split.from..split.to).unwrap_or_default())
         })
+    }
+}
+
+/// Values by codes, which begin at 0; [`NONE`] may be one.
+struct ByCode<T> {
+    known: Vec<Option<T>>,
+    none: Option<T>,
+}
+
+impl<T> Default for ByCode<T> {
+    fn default() -> Self {
+        Self { known: Vec::new(), none: None }
+    }
+}
+
+impl<T> ByCode<T> {
+    #[inline]
+    fn get(&self, code: u32) -> Option<&T> {
+        match code {
+            NONE => self.none.as_ref(),
+            _ => self.known.get(usize::try_from(code).ok()?)?.as_ref(),
+        }
+    }
+
+    fn insert(&mut self, code: u32, value: T) {
+        let at = usize::try_from(code).unwrap_or(usize::MAX);
+        if code != NONE && at >= self.known.len() {
+            self.known.resize_with(at + 1, || None);
+        }
+        match self.known.get_mut(at) {
+            Some(slot) => *slot = Some(value),
+            None => self.none = Some(value),
+        }
     }
 }
 

@@ -4,10 +4,12 @@ mod cells;
 mod counter;
 mod distinct;
 mod events;
+mod group_events;
 mod groups;
 mod held;
 mod home;
 mod leaf;
+mod listed;
 mod lookup;
 mod observed;
 mod parts;
@@ -19,6 +21,8 @@ mod reach;
 mod reads;
 mod records;
 mod rules;
+mod same_event;
+mod seen;
 mod tally;
 mod totals;
 mod trace;
@@ -42,7 +46,7 @@ use crate::threads::in_threads;
 
 pub use cells::{CellKey, Grain, Window};
 pub use events::{Event, Events, events};
-pub use groups::{GroupRow, RestGroups};
+pub use listed::{GroupRow, RestGroups};
 pub use people_list::{Choice, Entry, Facts, Listing, list_people};
 pub use reach::{NOWHERE, PeopleOf, Residents};
 pub use rules::Rules;
@@ -50,16 +54,18 @@ pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 pub use trace::{Figure, Share, Shares, trace};
 
-use cells::{WindowSet, count_windows};
 use counter::{Counter, SourceSpaces};
-use groups::{GroupCounter, GroupsMet, GroupsSeen, SortedGroups, TopGroups};
+use group_events::SortedGroups;
+use groups::{GroupCounter, GroupsSeen};
 use leaf::LeafTable;
+use listed::GroupsMet;
 use observed::ObservedReader;
 use policy::Policy;
 use projections::{GroupSorters, Projections};
 use reach::{Listed, reach};
 use reads::{GroupReads, Reads};
 use records::ActorRecord;
+use seen::Seen;
 use tally::Tally;
 
 #[derive(Debug, Error)]
@@ -426,16 +432,16 @@ fn count_groups(
                 .map(|pack| pack.groups(&partition_keys(*partition, PARTITION_BITS)));
             counter.partition(sorted, *partition, *space, members)?;
         }
-        Ok((counter.groups, counter.top, counter.reads))
+        Ok((counter.seen, counter.top, counter.reads))
     };
     let parts = in_threads::<_, ExposureError>(settings.threads, |number| {
         settings.effort.timed(Part::Counting, || counting(number))
     })?;
     let mut counts = vec![[0; Window::COUNT]; cells];
-    let mut top = TopGroups::new(settings.groups_limit, scopes);
+    let mut top = met.top();
     let mut reads = Vec::with_capacity(parts.len());
     for (part, part_top, part_reads) in parts {
-        totals::add_counts(&mut counts, &part);
+        part.add_to(&mut counts);
         top.merge(part_top)?;
         reads.push(part_reads);
     }
@@ -450,8 +456,7 @@ fn count_actors(
 ) -> Result<(), ExposureError> {
     let next = AtomicUsize::new(0);
     let parts = in_threads::<_, ExposureError>(settings.threads, |_| {
-        let mut stamps: Vec<(u64, WindowSet)> = vec![(0, 0); policy.cells.len()];
-        let mut own = vec![[0u64; Window::COUNT]; policy.cells.len()];
+        let mut seen = Seen::new(policy.cells.len());
         let mut number = 0u64;
         loop {
             let partition = next.fetch_add(1, Ordering::Relaxed);
@@ -467,23 +472,14 @@ fn count_actors(
                 }
                 let leaf = usize::try_from(record.leaf).ok().and_then(|i| policy.leaves.get(i));
                 for (cell, windows) in leaf.map(|l| l.exposed.as_slice()).unwrap_or_default() {
-                    let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
-                    let (Some(stamp), Some(counts)) = (stamps.get_mut(cell), own.get_mut(cell))
-                    else {
-                        continue;
-                    };
-                    if stamp.0 != number {
-                        *stamp = (number, 0);
-                    }
-                    count_windows(counts, windows & !stamp.1);
-                    stamp.1 |= windows;
+                    seen.add(*cell, number, *windows);
                 }
             }
         }
-        Ok(own)
+        Ok(seen)
     })?;
     for part in parts {
-        totals::add_counts(counts, &part);
+        part.add_to(counts);
     }
     Ok(())
 }

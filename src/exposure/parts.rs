@@ -465,7 +465,7 @@ mod tests {
             expected.add(&policy, leaf);
 
             let (of, number) = policy.numbers(app, &set);
-            let scopes = policy.set(number).unwrap();
+            let scopes = policy.set(number).unwrap().clone();
             let policy = Mutex::new(policy);
             let memory = Budget::new(1 << 30, 1).unwrap().counting(1, 1);
             let (mut parts, mut out) = (Parts::default(), Vec::new());

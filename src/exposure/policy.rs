@@ -114,8 +114,8 @@ impl Policy {
     }
 
     /// The scope set of a number.
-    pub fn set(&self, number: u32) -> Option<Arc<SetOfScopes>> {
-        self.by_number.get(usize::try_from(number).ok()?).cloned()
+    pub fn set(&self, number: u32) -> Option<&Arc<SetOfScopes>> {
+        self.by_number.get(usize::try_from(number).ok()?)
     }
 
     /// The leaves of an app and a scope set; in parts, where the app has called with very many sets.
@@ -126,7 +126,7 @@ impl Policy {
         if several && !known {
             let whole = self.whole.get(&of).copied().unwrap_or(0);
             if whole >= WHOLE_SETS
-                && let Some(scopes) = self.set(number)
+                && let Some(scopes) = self.set(number).cloned()
             {
                 return Leaves::InParts { app: of, set: number, scopes };
             }

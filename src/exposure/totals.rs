@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::ExposureError;
 use super::cells::{CellKey, Window, WindowSet};
-use super::groups::{GroupRow, RestGroups};
 use super::leaf::Leaf;
+use super::listed::{GroupRow, RestGroups};
 use super::policy::Policy;
 use super::reach::{Reached, Residents};
 use super::tally::{DayPeople, DaySums, Days, Exposed, Sums, Surplus, Tally, Terms};

@@ -7,7 +7,7 @@ use arrow::array::{
     StructArray, UInt64Array, make_array, new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Fields};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use serde_json::Value;
@@ -64,6 +64,19 @@ impl Bound {
     /// Whether the column is the leaf at `path` itself, and no struct or list around it.
     pub fn is_leaf(&self, path: &[String]) -> bool {
         matches!(&self.expr, Expr::Path(segments) if segments.as_slice() == path)
+    }
+
+    /// Whether the column is a list of texts with the leaf at `path`.
+    pub fn is_list_of_texts(&self, fields: &Fields, path: &[String]) -> bool {
+        let Expr::Path(segments) = &self.expr else { return false };
+        let Some((first, rest)) = segments.split_first() else { return false };
+        let mut at = fields.find(first).map(|(_, field)| field.data_type());
+        for name in rest {
+            let Some(DataType::Struct(parts)) = at else { return false };
+            at = parts.find(name).map(|(_, field)| field.data_type());
+        }
+        path.starts_with(segments)
+            && matches!(at, Some(DataType::List(element)) if *element.data_type() == DataType::Utf8)
     }
 
     /// The value that every row has, where the file's folder or its lack of the column gives it.

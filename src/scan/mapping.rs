@@ -496,8 +496,21 @@ pub fn list_rows(
     bound: &Bound,
     array: &ArrayRef,
     file: &str,
-    mut row: impl FnMut(Option<(usize, usize)>),
+    row: impl FnMut(Option<(usize, usize)>),
 ) -> Result<StringArray, ScanError> {
+    bound.to_text(&list_values(bound, array, file, row)?, file)
+}
+
+/// As [`list_rows`]: the values as they are.
+///
+/// # Errors
+/// [`ScanError::WrongType`] where the column is no list.
+pub fn list_values(
+    bound: &Bound,
+    array: &ArrayRef,
+    file: &str,
+    mut row: impl FnMut(Option<(usize, usize)>),
+) -> Result<ArrayRef, ScanError> {
     fn walk<O: OffsetSizeTrait>(
         list: &GenericListArray<O>,
         row: &mut impl FnMut(Option<(usize, usize)>),
@@ -511,10 +524,9 @@ pub fn list_rows(
         }
         list.values().clone()
     }
-    let values = match array.data_type() {
-        DataType::List(_) => walk(array.as_list::<i32>(), &mut row),
-        DataType::LargeList(_) => walk(array.as_list::<i64>(), &mut row),
-        other => return Err(wrong(bound, file, other, "a list")),
-    };
-    bound.to_text(&values, file)
+    match array.data_type() {
+        DataType::List(_) => Ok(walk(array.as_list::<i32>(), &mut row)),
+        DataType::LargeList(_) => Ok(walk(array.as_list::<i64>(), &mut row)),
+        other => Err(wrong(bound, file, other, "a list")),
+    }
 }

@@ -10,7 +10,7 @@ use parquet::errors::ParquetError;
 use super::batch::{NONE, Reject};
 use super::columns::Bound;
 use super::endpoint::{EndpointCache, EndpointTable};
-use super::mapping::{as_text_dictionary, encoding_of, folded, list_rows, split};
+use super::mapping::{as_text_dictionary, encoding_of, folded, list_values, split};
 use super::pages::FlatColumn;
 use super::{Asked, ScanError};
 use crate::config::raw::{Encoding, ScopesMean};
@@ -24,22 +24,27 @@ const UNREADABLE: u32 = NONE - 1;
 pub struct HeldSets {
     codes: HashMap<Vec<u32>, u32>,
     sets: Vec<Vec<u32>>,
+    at_hand: Vec<u32>,
 }
 
 impl HeldSets {
-    /// [`NONE`] for the empty set.
-    fn code(&mut self, mut set: Vec<u32>) -> u32 {
+    /// The number of a set of these, in any order and some of them repeated; [`NONE`] of the empty set.
+    fn code(&mut self, scopes: impl IntoIterator<Item = u32>) -> u32 {
+        // Of every row: memory is taken for new sets alone.
+        let set = &mut self.at_hand;
+        set.clear();
+        set.extend(scopes);
         if set.is_empty() {
             return NONE;
         }
         set.sort_unstable();
         set.dedup();
-        if let Some(code) = self.codes.get(&set) {
+        if let Some(code) = self.codes.get(set.as_slice()) {
             return *code;
         }
         let code = u32::try_from(self.sets.len()).unwrap_or(UNREADABLE);
         self.codes.insert(set.clone(), code);
-        self.sets.push(set);
+        self.sets.push(set.clone());
         code
     }
 
@@ -122,7 +127,8 @@ pub struct Matcher<'a> {
     pub matches: Matches,
     /// How the scopes of a row stand in their column; known from the first batch.
     pub encoding: Option<Encoding>,
-    /// Set codes of the last dictionary seen, and where its values lie: a row group has one.
+    /// Codes of the last dictionary seen, and where its values lie: a row group has one. They are those of sets, or of
+    /// single scopes where lists stand in rows.
     dictionary: Option<(ArrayRef, Vec<u32>)>,
 }
 
@@ -149,11 +155,9 @@ impl<'a> Matcher<'a> {
         if encoding == Encoding::List {
             let Some(values) = listed(&text) else { return UNREADABLE };
             let set = values.iter().flatten().filter_map(|v| self.by_name.get(v.as_str()).copied());
-            let set = set.collect();
             return self.matches.sets.code(set);
         }
-        let set: Vec<u32> =
-            split(&text, encoding).filter_map(|v| self.by_name.get(v).copied()).collect();
+        let set = split(&text, encoding).filter_map(|v| self.by_name.get(v).copied());
         self.matches.sets.code(set)
     }
 
@@ -201,16 +205,12 @@ impl<'a> Matcher<'a> {
         }
         if array.data_type().is_nested() {
             let mut rows = Vec::with_capacity(array.len());
-            let texts = list_rows(bound, &array, file, |range| rows.push(range))?;
-            let mut codes = Vec::with_capacity(texts.len());
-            for text in &texts {
-                codes.push(text.and_then(|t| self.by_name.get(folded(bound, t).as_ref()).copied()));
-            }
+            let values = list_values(bound, &array, file, |range| rows.push(range))?;
+            let codes = self.codes_of_values(bound, &values, file)?;
             for (range, row) in rows.into_iter().zip(positions) {
                 let Some((from, to)) = range else { continue };
-                let set =
-                    codes.get(from..to).unwrap_or_default().iter().copied().flatten().collect();
-                let code = self.matches.sets.code(set);
+                let scopes = codes.get(from..to).unwrap_or_default().iter().copied();
+                let code = self.matches.sets.code(scopes.filter(|code| *code != NONE));
                 self.take(code, row);
             }
             return Ok(());
@@ -223,6 +223,30 @@ impl<'a> Matcher<'a> {
             self.take(if broken { UNREADABLE } else { code }, row);
         }
         Ok(())
+    }
+
+    /// Which asked scopes the values of lists are, by index; [`NONE`] for others.
+    fn codes_of_values(
+        &mut self,
+        bound: &Bound,
+        values: &ArrayRef,
+        file: &str,
+    ) -> Result<Vec<u32>, ScanError> {
+        let by_name = &self.by_name;
+        let codes = |texts: &StringArray| -> Vec<u32> {
+            let code = |text| by_name.get(folded(bound, text).as_ref()).copied();
+            texts.iter().map(|text| text.and_then(code).unwrap_or(NONE)).collect()
+        };
+        let Some(dictionary) = as_text_dictionary(values) else {
+            return Ok(codes(&bound.to_text(values, file)?));
+        };
+        let texts = dictionary.values();
+        if !matches!(&self.dictionary, Some((old, _)) if same_buffer(old, texts)) {
+            self.dictionary = Some((texts.clone(), codes(&bound.to_text(texts, file)?)));
+        }
+        let known = self.dictionary.as_ref().map_or(&[][..], |(_, codes)| codes);
+        let code = |key| known.get(usize::try_from(key).ok()?).copied();
+        Ok(dictionary.keys().iter().map(|key| key.and_then(code).unwrap_or(NONE)).collect())
     }
 
     /// Learns what the texts of a dictionary of the type `data_type` stand for.
@@ -306,10 +330,7 @@ impl<'a> Matcher<'a> {
             let method = methods.as_ref().filter(|m| !m.is_null(i)).map(|m| m.value(i));
             match cache.permits(calls.table, method, endpoints.value(i)) {
                 Some(scopes) => {
-                    let set = scopes
-                        .iter()
-                        .filter_map(|s| self.by_name.get(s.as_str()).copied())
-                        .collect();
+                    let set = scopes.iter().filter_map(|s| self.by_name.get(s.as_str()).copied());
                     let code = self.matches.sets.code(set);
                     self.take(code, row);
                 }

@@ -60,7 +60,7 @@ fn with_leaves_of(field: &FieldRef, of: &mut dyn FnMut(&DataType) -> DataType) -
     Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
-/// Reads app and scope columns as dictionaries where the file has them so.
+/// Reads app and scope columns, lists of scopes among them, as dictionaries where the file has them so.
 pub(super) fn with_dictionaries(
     plain: &ArrowReaderMetadata,
     columns: &Columns,
@@ -74,9 +74,13 @@ pub(super) fn with_dictionaries(
             let chunk = first.and_then(|group| group.columns().get(*leaf));
             chunk.is_some_and(|chunk| {
                 let column = chunk.column_descr();
-                chunk.dictionary_page_offset().is_some()
-                    && column.max_rep_level() == 0
-                    && bound.is_leaf(column.path().parts())
+                let path = column.path().parts();
+                let whole = match column.max_rep_level() {
+                    0 => bound.is_leaf(path),
+                    1 => bound.is_list_of_texts(plain.schema().fields(), path),
+                    _ => false,
+                };
+                chunk.dictionary_page_offset().is_some() && whole
             })
         })
         .map(|(_, leaf)| leaf)

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::Page;
 
-use super::codes::{Codes, Run};
-use super::{Result, chunk, damaged, index, not_flat};
+use super::{Result, chunk, damaged, not_flat};
+use crate::codes::{Codes, Run, index};
 
 /// Which rows of a page are null, and what follows: its values. A value that is not null has the level
 /// `defined`; where it or a struct around it is null, it has a lower one.

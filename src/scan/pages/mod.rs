@@ -7,7 +7,6 @@
 //! delta encodings, pages that were not fetched) go through the library's reader, and tests hold
 //! both against each other.
 
-mod codes;
 mod levels;
 mod source;
 mod structs;
@@ -30,7 +29,6 @@ use parquet::column::page::Page;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 
-use codes::{Codes, NARROW};
 use levels::{Valid, levels};
 use source::Pages;
 use structs::{Way, in_structs, way};
@@ -38,6 +36,7 @@ use texts::Texts;
 
 use super::prune;
 use super::ranges::BATCH_ROWS;
+use crate::codes::{Codes, NARROW, index};
 use crate::fetched::Fetched;
 
 type Result<T> = std::result::Result<T, ParquetError>;
@@ -429,10 +428,6 @@ fn is_known(chunk: &ColumnChunkMetaData) -> bool {
         let old = encoding == E::BIT_PACKED;
         old || matches!(encoding, E::PLAIN | E::RLE | E::RLE_DICTIONARY | E::PLAIN_DICTIONARY)
     })
-}
-
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The `i`-th piece of `N` bytes.

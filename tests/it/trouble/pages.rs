@@ -212,6 +212,50 @@ fn a_text_that_is_repeated_takes_memory_once() {
     assert!(fs::metadata(rows).unwrap().len() > 300_000_000);
 }
 
+/// A list of scopes in which one row of 1,001 names a text of a megabyte a thousand times, the others once or
+/// not at all.
+const NAMED_OFTEN: &str = r#"
+import sys
+import pyarrow as pa, pyarrow.parquet as pq
+rows = 1001
+long = 'x' * 1_000_000
+scopes = [['read_members']] * rows
+scopes[500] = ['read_members'] + [long] * 1000
+columns = {
+    'event_time': pa.array([1561968000000000 + i for i in range(rows)], pa.timestamp('us', 'UTC')),
+    'request_id': [f'r{i}' for i in range(rows)], 'app_id': ['app-1'] * rows, 'user_id': ['u'] * rows,
+    'group_id': ['g'] * rows, 'scope': scopes, 'status': ['200'] * rows,
+    'bytes': pa.array([1] * rows, pa.int64()),
+}
+for version in ['1.0', '2.0']:
+    pq.write_table(pa.table(columns), f'{sys.argv[1]}/{version}.parquet', compression='zstd',
+        dictionary_pagesize_limit=1 << 30, write_statistics=False, data_page_version=version, data_page_size=400,
+        write_batch_size=10, store_schema=False)
+"#;
+
+#[test]
+fn a_row_that_names_a_long_text_very_often_is_refused() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let written =
+        Command::new(python).args(["-c", NAMED_OFTEN]).arg(folder.path()).output().unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    for version in ["1.0", "2.0"] {
+        let lake = Lake::empty();
+        let scope = "scopes = { path = \"scope\", encoding = \"list\" }";
+        lake.edit("afterscope.toml", "scopes = \"scope\"", scope);
+        let meant = "scopes_mean = \"exercised\"\n\n[source.columns]";
+        lake.edit("afterscope.toml", "[source.columns]", meant);
+        let file = folder.path().join(format!("{version}.parquet"));
+        fs::copy(file, lake.path("logs/often.parquet")).unwrap();
+        let (outcome, peak) =
+            peak_of(&lake, &run_args(&["--memory-limit", "200MB", "--threads", "1"]));
+        outcome.fails(1, &["logs/often.parquet", "one of its row groups needs a memory limit of"]);
+        assert!(peak < 200_000_000, "{version}: {peak} bytes");
+        lake.nothing_is_published();
+    }
+}
+
 /// A row group that has no room is refused before its bytes are fetched.
 #[test]
 fn a_row_group_without_room_is_not_even_fetched() {

@@ -4,18 +4,18 @@
 //! The library takes as much memory as a header asks for, and two of its decompressors go on for as long
 //! as they find something: a file of a kilobyte could take all that a machine has.
 
+mod texts;
+
 use std::io::Read;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use parquet::basic::{Compression, Type as PhysicalType};
-use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
-use parquet::file::reader::SerializedPageReader;
 
 use crate::fetched::Fetched;
 use crate::thrift::{Leaf, walk};
+use texts::{Texts, page};
 
 /// What of a DEFLATE stream comes out for a byte that went in: at most so many.
 const LARGEST_DEFLATE: u64 = 1032;
@@ -43,73 +43,6 @@ pub struct Headers {
     texts: Vec<Texts>,
 }
 
-/// What a column of texts takes when it is decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Texts {
-    leaf: usize,
-    /// Values that a row has, on average.
-    each_row: u64,
-    /// Bytes of a value in pages, on average; in the page with the longest.
-    in_pages: u64,
-    /// Bytes of its dictionary.
-    dictionary: u64,
-}
-
-/// Of the memory that there is, the texts of a batch may take one part in so many.
-const BATCH_SHARE: u64 = 8;
-
-/// A batch of texts of so many bytes is small in any case.
-const SMALL_BATCH: u64 = 4 << 20;
-
-impl Headers {
-    /// Rows that the library may decode at once, `most` or as many as have room with their texts: it writes a
-    /// dictionary's text out for each row that names it. `room` is what there is beside what is fetched.
-    ///
-    /// # Errors
-    /// How many bytes are needed, where there is no room for two rows.
-    pub fn rows_at_once(
-        &self,
-        group: &RowGroupMetaData,
-        fetched: &Fetched,
-        most: usize,
-        room: u64,
-    ) -> Result<usize, u64> {
-        let share = (room / BATCH_SHARE).max(SMALL_BATCH);
-        let of_row = |longest: &dyn Fn(&Texts) -> u64| {
-            let row =
-                |texts: &Texts| longest(texts).max(texts.in_pages).saturating_mul(texts.each_row);
-            self.texts.iter().map(row).fold(0, u64::saturating_add)
-        };
-        let rows = |of_row: u64| usize::try_from(share / of_row.max(1)).unwrap_or(usize::MAX);
-        // No text is longer than its dictionary. Mostly that is all that has to be known.
-        if rows(of_row(&|texts| texts.dictionary)) >= most {
-            return Ok(most);
-        }
-        let of_row = of_row(&|texts| texts.longest(group, fetched, room));
-        // A row's texts stand in a batch, and in what is made of it.
-        let held = self.bytes.saturating_add(of_row.saturating_mul(2));
-        if held > room { Err(held) } else { Ok(rows(of_row).clamp(1, most)) }
-    }
-}
-
-impl Texts {
-    /// The longest text of the dictionary. Where that cannot be told, it is as long as all of it: whoever reads
-    /// the page says what is wrong with it.
-    fn longest(&self, group: &RowGroupMetaData, fetched: &Fetched, room: u64) -> u64 {
-        let chunk = group.columns().get(self.leaf).filter(|_| self.dictionary > 0);
-        let Some(chunk) = chunk.filter(|_| self.dictionary <= room) else { return self.dictionary };
-        let rows = usize::try_from(chunk.num_values()).unwrap_or(0);
-        let page = SerializedPageReader::new(Arc::new(fetched.clone()), chunk, rows, None)
-            .and_then(|mut pages| pages.get_next_page());
-        match page {
-            Ok(Some(Page::DictionaryPage { buf, .. })) => {
-                longest_of(&buf).unwrap_or(self.dictionary)
-            }
-            _ => self.dictionary,
-        }
-    }
-}
-
 /// Looks at all pages of the columns that were fetched. Where a page does not say what it will take
 /// (or lies), it is decompressed once to count, if it could exceed `room` bytes.
 ///
@@ -135,11 +68,7 @@ pub fn look(
         sum.unchecked |= own.unchecked;
         sum.pages += own.pages;
         sum.all_bytes = sum.all_bytes.saturating_add(own.all_bytes);
-        sum.texts.extend(own.texts.into_iter().map(|texts| {
-            let each_row =
-                texts.each_row.div_ceil(u64::try_from(group.num_rows()).unwrap_or(0).max(1));
-            Texts { each_row, ..texts }
-        }));
+        sum.texts.extend(own.texts);
     }
     Ok(sum)
 }
@@ -156,10 +85,13 @@ impl Column<'_> {
         let end = start.saturating_add(length);
         let values = u64::try_from(self.chunk.num_values()).unwrap_or(0);
         let mut headers = Headers::default();
+        let repeated = self.chunk.column_descr().max_rep_level() > 0;
         let (mut dictionary, mut largest, mut seen, mut densest) = (0, 0, 0u64, 0);
+        let mut pages = Vec::new();
         for (from, part) in fetched.parts.iter().filter(|(from, _)| (start..end).contains(from)) {
             let inside = usize::try_from(end - from).unwrap_or(usize::MAX).min(part.len());
             let mut rest = part.slice(..inside);
+            let part_end = from.saturating_add(inside as u64);
             // Behind the last value some writers leave bytes that are no page.
             while !rest.is_empty() && seen < values {
                 let header = Header::read(&rest).ok_or_else(|| {
@@ -167,6 +99,7 @@ impl Column<'_> {
                 })?;
                 let body = header.body(&rest)?;
                 self.check(&header, &body)?;
+                let offset = part_end - rest.len() as u64;
                 rest = rest.slice(header.length + body.len()..);
                 headers.unchecked |= !header.checked && header.kind != Kind::Other;
                 headers.pages += 1;
@@ -178,7 +111,9 @@ impl Column<'_> {
                         if seen > values {
                             return Err(format!("its pages have more than its {values} values"));
                         }
-                        let repeated = self.chunk.column_descr().max_rep_level() > 0;
+                        if repeated && dictionary > 0 {
+                            pages.push(page(offset, header.length + body.len()));
+                        }
                         let levels = if repeated { header.values * REPEATED_VALUE } else { 0 };
                         largest = largest.max(header.uncompressed.saturating_add(levels));
                         densest = densest.max(header.uncompressed.div_ceil(header.values.max(1)));
@@ -188,12 +123,8 @@ impl Column<'_> {
             }
         }
         headers.bytes = dictionary.saturating_add(largest);
-        let texts = |in_pages, dictionary| Texts {
-            leaf: self.leaf,
-            each_row: values,
-            in_pages,
-            dictionary,
-        };
+        let texts =
+            |in_pages, dictionary| Texts { leaf: self.leaf, values, in_pages, dictionary, pages };
         headers.texts.extend(match self.chunk.column_type() {
             PhysicalType::BYTE_ARRAY => Some(texts(densest, dictionary)),
             PhysicalType::FIXED_LEN_BYTE_ARRAY => {
@@ -252,18 +183,6 @@ impl Column<'_> {
             _ => Ok(()),
         }
     }
-}
-
-/// The length of the longest text of a page, each behind four bytes with its own; `None` where a text
-/// reaches past the end.
-fn longest_of(page: &[u8]) -> Option<u64> {
-    let (mut rest, mut longest) = (page, 0);
-    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
-        let length = u32::from_le_bytes(*length);
-        rest = behind.get(usize::try_from(length).ok()?..)?;
-        longest = longest.max(u64::from(length));
-    }
-    Some(longest)
 }
 
 /// Whether a stream gives at most `limit` bytes; other faults are for who reads it to tell.

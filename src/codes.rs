@@ -1,42 +1,52 @@
 //! Parquet's hybrid of runs and bit-packed codes, walked without unpacking what is not asked for.
 
 use bytes::Bytes;
+use parquet::errors::{ParquetError, Result};
 
-use super::{Result, damaged, index};
+fn damaged(what: impl Into<String>) -> ParquetError {
+    ParquetError::General(what.into())
+}
 
+/// A number of a page as a place in memory.
+pub fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Codes that stand together.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Run {
+pub enum Run {
+    /// One code, over and over.
     Repeated(u32),
     /// Where the packed bits begin.
     Packed(usize),
 }
 
 /// How many codes of eight bits there are.
-pub(super) const NARROW: usize = 1 << 8;
+pub const NARROW: usize = 1 << 8;
 
 /// Codes in Parquet's hybrid of runs and bit-packing
 /// (<https://parquet.apache.org/docs/file-format/data-pages/encodings/>).
-pub(super) struct Codes {
-    pub(super) bytes: Bytes,
+pub struct Codes {
+    pub bytes: Bytes,
     /// Bits of one code, 32 at most.
     width: usize,
     /// Where the header of the next run stands.
     next: usize,
-    pub(super) run: Run,
+    pub run: Run,
     /// The places of the run's codes.
-    pub(super) from: usize,
-    pub(super) to: usize,
+    pub from: usize,
+    pub to: usize,
 }
 
 impl Codes {
     /// Levels of `most` at most, whose width stands nowhere.
-    pub(super) fn of_levels(bytes: Bytes, most: u32) -> Self {
+    pub fn of_levels(bytes: Bytes, most: u32) -> Self {
         let width = index(u32::BITS - most.leading_zeros());
         Self { bytes, width, next: 0, run: Run::Repeated(0), from: 0, to: 0 }
     }
 
     /// Codes after a byte that gives their width.
-    pub(super) fn new(bytes: Bytes) -> Result<Self> {
+    pub fn new(bytes: Bytes) -> Result<Self> {
         let width = bytes.first().copied().map_or(0, usize::from);
         if width > 32 {
             return Err(damaged(format!("the codes of a page are {width} bits wide")));
@@ -45,7 +55,7 @@ impl Codes {
     }
 
     /// Moves to the next run; `None` at the end.
-    pub(super) fn advance(&mut self) -> Option<()> {
+    pub fn advance(&mut self) -> Option<()> {
         let mut header = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = *self.bytes.get(self.next)?;
@@ -74,7 +84,7 @@ impl Codes {
 
     /// The code at a place; places ascend from call to call.
     #[inline]
-    pub(super) fn at(&mut self, place: usize) -> Option<usize> {
+    pub fn at(&mut self, place: usize) -> Option<usize> {
         while place >= self.to {
             self.advance()?;
         }
@@ -100,7 +110,7 @@ impl Codes {
     }
 
     /// Which of the first `count` packed codes at `at` are `code`, a bit each.
-    pub(super) fn which_are(&self, code: u32, at: usize, count: usize) -> Option<Vec<u8>> {
+    pub fn which_are(&self, code: u32, at: usize, count: usize) -> Option<Vec<u8>> {
         let code = index(code);
         let eight = |first: usize| {
             (first..count.min(first + 8)).try_fold(0u8, |bits, number| {
@@ -112,7 +122,7 @@ impl Codes {
 
     /// Calls `take` with the place and code of those of the next `count` codes that are `sought`, and
     /// of all that do not fit there.
-    pub(super) fn search(
+    pub fn search(
         &mut self,
         count: usize,
         sought: &[bool; NARROW],

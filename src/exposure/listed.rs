@@ -1,0 +1,253 @@
+//! The groups that are listed: the first of each scope by people, and how many there are beside.
+
+use std::cmp::Reverse;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::ExposureError;
+use super::totals::add;
+use crate::key::{IdKind, Key, Keyer};
+use crate::memory::Budget;
+use crate::moment::Moment;
+
+/// A group's own id as text. Ids are compared often, and mostly their first bytes tell: they stand
+/// beside, as a number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupId {
+    head: u128,
+    text: String,
+}
+
+impl GroupId {
+    fn read(&mut self, write: impl FnOnce(&mut String)) {
+        self.text.clear();
+        write(&mut self.text);
+        let mut head = [0; 16];
+        for (byte, text) in head.iter_mut().zip(self.text.bytes()) {
+            *byte = text;
+        }
+        self.head = u128::from_be_bytes(head);
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// A group that was reached through a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRow {
+    /// Index of the scope.
+    pub scope: u32,
+    pub id: GroupId,
+    /// Index of the group namespace.
+    pub space: usize,
+    /// Its number among the groups with members; `None` where it has none, or nothing is known.
+    pub number: Option<u32>,
+    /// People who were members when it was read; `None` without memberships.
+    pub members: Option<u64>,
+    pub apps: u64,
+    pub subjects: u64,
+    pub requests: i64,
+    pub first: Moment,
+    pub last: Moment,
+}
+
+/// All groups of a scope beyond those listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestGroups {
+    pub groups: u64,
+    pub requests: i64,
+}
+
+/// Most people first, ties by id.
+type Rank<'a> = (Reverse<u64>, &'a GroupId, usize);
+
+fn rank(row: &GroupRow) -> Rank<'_> {
+    (Reverse(row.subjects), &row.id, row.space)
+}
+
+/// The first groups of one scope by rank, and how many there are in all.
+#[derive(Default)]
+struct Top {
+    /// At most twice the limit, in no order.
+    rows: Vec<GroupRow>,
+    /// Once the limit was reached: the last of those that counted then. Whoever ranks after it is out.
+    floor: Option<GroupRow>,
+    all: RestGroups,
+}
+
+impl Top {
+    fn prune(&mut self, limit: usize) {
+        if self.rows.len() <= limit || limit == 0 {
+            self.rows.truncate(limit);
+            return;
+        }
+        let (_, last, _) =
+            self.rows.select_nth_unstable_by(limit - 1, |a, b| rank(a).cmp(&rank(b)));
+        self.floor = Some(last.clone());
+        self.rows.truncate(limit);
+    }
+}
+
+/// The first groups of each scope by rank.
+#[derive(Default)]
+pub struct TopGroups {
+    /// `None` keeps all.
+    limit: Option<usize>,
+    scopes: Vec<Top>,
+    /// The id of the group at hand.
+    id: GroupId,
+}
+
+impl TopGroups {
+    fn new(limit: Option<u64>, scopes: usize) -> Self {
+        Self {
+            limit: limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            scopes: (0..scopes).map(|_| Top::default()).collect(),
+            id: GroupId::default(),
+        }
+    }
+
+    /// Offers a group without its id, which is written only where the group may be listed.
+    pub fn offer(
+        &mut self,
+        scope: usize,
+        row: GroupRow,
+        id: impl FnOnce(&mut String),
+    ) -> Result<(), ExposureError> {
+        let Some(top) = self.scopes.get_mut(scope) else { return Ok(()) };
+        top.all.groups += 1;
+        add(&mut top.all.requests, row.requests)?;
+        if let Some(floor) = &top.floor {
+            if row.subjects < floor.subjects {
+                return Ok(());
+            }
+            self.id.read(id);
+            if (Reverse(row.subjects), &self.id, row.space) > rank(floor) {
+                return Ok(());
+            }
+        } else {
+            self.id.read(id);
+        }
+        if top.rows.len() == top.rows.capacity() {
+            // Memory that is not touched costs nothing, and growing by copies touches it over and over.
+            top.rows.reserve_exact((top.rows.len() * 3).max(64));
+        }
+        top.rows.push(GroupRow { id: self.id.clone(), ..row });
+        if let Some(limit) = self.limit
+            && top.rows.len() >= limit.saturating_mul(2).max(64)
+        {
+            top.prune(limit);
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`ExposureError::Overflow`].
+    pub fn merge(&mut self, other: Self) -> Result<(), ExposureError> {
+        for (mine, theirs) in self.scopes.iter_mut().zip(other.scopes) {
+            mine.all.groups += theirs.all.groups;
+            add(&mut mine.all.requests, theirs.all.requests)?;
+            match mine.rows.is_empty() {
+                true => mine.rows = theirs.rows,
+                false => mine.rows.extend(theirs.rows),
+            }
+            if let Some(limit) = self.limit {
+                mine.prune(limit);
+            }
+        }
+        Ok(())
+    }
+
+    /// Listed groups, by scope and rank, and for each scope what is left.
+    pub fn finish(self) -> (Vec<GroupRow>, Vec<RestGroups>) {
+        let limit = self.limit.unwrap_or(usize::MAX);
+        let listed = self.scopes.iter().map(|top| top.rows.len().min(limit)).sum();
+        let mut rows = Vec::with_capacity(listed);
+        let mut rest = Vec::with_capacity(self.scopes.len());
+        for Top { rows: mut listed, mut all, .. } in self.scopes {
+            listed.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
+            listed.truncate(limit);
+            for row in listed {
+                all.groups -= 1;
+                all.requests -= row.requests;
+                rows.push(row);
+            }
+            rest.push(all);
+        }
+        (rows, rest)
+    }
+}
+
+/// Groups of each scope as all threads have met them, and what may be listed of them.
+pub struct GroupsMet {
+    /// By scope.
+    groups: Vec<AtomicU64>,
+    /// Groups listed of each scope at most.
+    limit: Option<u64>,
+    cells: u64,
+    budget: Budget,
+}
+
+impl GroupsMet {
+    pub fn new(scopes: usize, limit: Option<u64>, cells: usize, budget: Budget) -> Self {
+        let groups = (0..scopes).map(|_| AtomicU64::new(0)).collect();
+        Self { groups, limit, cells: cells as u64, budget }
+    }
+
+    /// What one thread lists.
+    pub fn top(&self) -> TopGroups {
+        TopGroups::new(self.limit, self.groups.len())
+    }
+
+    /// Adds groups that one thread has met, by scope; none are left there.
+    pub fn add(&self, met: &mut [u64]) {
+        for (all, own) in self.groups.iter().zip(met) {
+            all.fetch_add(std::mem::take(own), Ordering::Relaxed);
+        }
+    }
+
+    /// Groups that are listed, as far as they are met.
+    pub fn listed(&self) -> u64 {
+        let all = self.groups.iter().map(|groups| groups.load(Ordering::Relaxed));
+        all.map(|all| all.min(self.limit.unwrap_or(u64::MAX))).sum()
+    }
+
+    /// # Errors
+    /// [`ExposureError::Memory`] where the memory limit does not hold an answer with those that are met.
+    pub fn fits(&self) -> Result<(), ExposureError> {
+        let listed = self.listed();
+        match self.budget.beyond(self.cells, 0, listed) {
+            Some(needed) => Err(ExposureError::Memory {
+                cells: self.cells,
+                more: format!(" and {listed} listed groups so far"),
+                needed: needed.div_ceil(1_000_000),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes a group's own id, from its key or from the text that the ledger keeps.
+pub fn own_id(keyer: &Keyer, key: Key, id: Option<&[u8]>, kind: Option<IdKind>, out: &mut String) {
+    if let Some(id) = id {
+        let mut bytes = id.to_vec();
+        keyer.veil(key, &mut bytes);
+        out.push_str(&String::from_utf8_lossy(&bytes));
+        return;
+    }
+    match kind {
+        Some(IdKind::Int) => {
+            if let Some(id) = keyer.int_of(key) {
+                out.push_str(itoa::Buffer::new().format(id));
+            }
+        }
+        Some(IdKind::Uuid) => {
+            if let Some(id) = keyer.uuid_of(key) {
+                let mut text = uuid::Uuid::encode_buffer();
+                out.push_str(uuid::Uuid::from_u128(id).hyphenated().encode_lower(&mut text));
+            }
+        }
+        _ => {}
+    }
+}
