@@ -19,7 +19,7 @@ use super::present::Present;
 use super::session::{Session, Work};
 use super::shape::Shape;
 use super::{sql, views};
-use crate::config::DatabasePlan;
+use crate::config::{DatabasePlan, is_run_id};
 use crate::impact::{ImpactError, TableSpec, built_in};
 use crate::moment::Moment;
 use crate::publish::{MANIFEST, Manifest, Output, PublishError, Publisher, merkle, sha256};
@@ -43,6 +43,9 @@ pub struct Filled {
     pub stood: bool,
     #[serde(skip)]
     pub place: Place,
+    /// The schema's latest run before, where the output does not have it.
+    #[serde(skip)]
+    pub strange: Option<String>,
     /// Tables with NUL characters, which were written out, and how many.
     #[serde(skip)]
     pub nuls: Vec<(String, u64)>,
@@ -76,6 +79,7 @@ pub fn fill(
     if !statements.is_empty() {
         work.execute("making the schema", &statements.join(";\n"))?;
     }
+    let strange = strange(&work, schema, publisher)?;
     let rows = run.manifest.parquet_tables().map(|(_, output)| output.rows).sum();
     let tables = run.manifest.parquet_tables().count() as u64;
     let (stood, nuls) = if is_there(&work, schema, &run)? {
@@ -92,7 +96,25 @@ pub fn fill(
     let place = Place { server, database: work.value(&row, 0)?, schema };
     let Work { transaction, at } = work;
     at.wait("committing", transaction.commit())?;
-    Ok(Filled { tables, rows, stood, place, nuls })
+    Ok(Filled { tables, rows, stood, place, strange, nuls })
+}
+
+/// The schema's latest run, where the output does not have it: it was removed there, or another machine has an output
+/// of the same address.
+fn strange(
+    work: &Work<'_, '_>,
+    schema: &str,
+    publisher: &Publisher,
+) -> Result<Option<String>, DatabaseError> {
+    let statement = format!(
+        "SELECT run_id FROM {}.runs ORDER BY as_of DESC, turn DESC LIMIT 1",
+        sql::name(schema)
+    );
+    let rows = work.rows("looking for the latest run", &statement, &[])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let latest: String = work.value(row, 0)?;
+    let is_there = is_run_id(&latest) && publisher.manifest(&latest)?.is_some();
+    Ok((!is_there).then_some(latest))
 }
 
 fn is_there(work: &Work<'_, '_>, schema: &str, run: &Run) -> Result<bool, DatabaseError> {
