@@ -9,10 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tikv_jemalloc_ctl::{epoch, stats};
 
 use crate::lineage::Events;
-use crate::memory::peak_of_process;
+use crate::memory::{held, peak_of_process};
 
 /// What threads are busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,11 +95,8 @@ impl Effort {
 
     /// Looks at what the allocator holds; to be called now and then.
     pub fn see_memory(&self) {
-        // Its figures are those of the last epoch.
-        if epoch::advance().is_ok()
-            && let Ok(held) = stats::active::read()
-        {
-            self.active.fetch_max(held as u64, Ordering::Relaxed);
+        if let Some(held) = held() {
+            self.active.fetch_max(held, Ordering::Relaxed);
         }
     }
 

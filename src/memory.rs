@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tikv_jemalloc_ctl::{epoch, stats};
+
 /// A quarter of the memory that this process may use (the machine's, or its control group's), in
 /// bytes; 1 GiB where it cannot be known.
 pub fn default_limit() -> u64 {
@@ -55,6 +57,14 @@ pub fn peak_of_process() -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024)
+}
+
+/// What the allocator holds now, in bytes: what was asked for and is not touched yet as well. `None` where it does not
+/// tell.
+pub fn held() -> Option<u64> {
+    // Its figures are those of the last epoch.
+    epoch::advance().ok()?;
+    stats::active::read().ok().map(|held| held as u64)
 }
 
 /// The parts of a memory limit, in bytes. What each stage may hold follows from the limit alone, so

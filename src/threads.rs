@@ -1,5 +1,8 @@
 //! Work on several threads.
 
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
 /// Runs `work` on `threads` threads, at least one; the first error wins.
 ///
 /// # Errors
@@ -27,15 +30,38 @@ pub fn beside<A, B: Send>(own: impl FnOnce() -> A, other: impl FnOnce() -> B + S
     })
 }
 
-/// Runs `work` on a thread of its own with so much stack, of which only what is used takes memory.
+/// How often [`with_stack`] asks whether to go on waiting.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Runs `work` on a thread of its own with so much stack, of which only what is used takes memory. `give_up` is asked
+/// now and then; what it gives is the outcome, and the thread is left alone until the program ends.
 ///
 /// # Errors
 /// Where no such thread can be had.
-pub fn with_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(bytes).spawn_scoped(scope, work)?;
-        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
+pub fn with_stack<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+    give_up: impl Fn() -> Option<T>,
+) -> std::io::Result<T> {
+    let (done, outcome) = sync_channel(1);
+    let thread = std::thread::Builder::new().stack_size(bytes).spawn(move || {
+        // Nobody waits any more where it was given up.
+        let _ = done.send(work());
+    })?;
+    loop {
+        match outcome.recv_timeout(LOOK) {
+            Ok(done) => return Ok(done),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(instead) = give_up() {
+                    return Ok(instead);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                let panic = thread.join().err();
+                std::panic::resume_unwind(panic.unwrap_or_else(|| Box::new("no outcome")));
+            }
+        }
+    }
 }
 
 /// Runs `work`; what it says when it panics. Libraries take some things for impossible that are not: a

@@ -534,7 +534,8 @@ pub struct QueryArgs {
     /// The local file that rows are written to, over an older one. Default: standard output.
     #[arg(long, short, value_name = "FILE", conflicts_with = "list")]
     pub output: Option<PathBuf>,
-    /// Memory for the rows of `events`: 512MB, 4GiB. Default: a quarter of the machine.
+    /// Memory for what the statement makes of tables, and for the rows of `events`: 512MB, 4GiB. A statement that
+    /// needs more is ended. Default: a quarter of the machine.
     #[arg(long, value_name = "BYTES")]
     pub memory_limit: Option<String>,
     /// List tables and their columns, with types, units and meaning.

@@ -6,10 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::args::{Global, InspectArgs, RowLimit};
+use super::query::read_by;
 use super::run::{Runtime, watched};
 use super::terminal::{self, bytes, number, tame};
+use super::which::plan_of;
 use super::{Failure, print_bytes, print_json};
-use crate::config::{self, At, Overrides, raw};
+use crate::config::{self, At, RunPlan, raw};
 use crate::error::Error;
 use crate::inspect::{FirstUnread, Inspected, Inspection, Pipe, Place, RowFormat};
 use crate::memory::{self, Budget};
@@ -29,8 +31,9 @@ pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
     };
     let format = row_format(args)?;
     let limit = memory_limit(args.memory_limit.as_deref())?;
-    let place = match &args.config {
-        Some(config) => Ok(source(config, args)?),
+    let plan = args.config.as_deref().map(plan_of).transpose()?;
+    let place = match args.config.as_deref().zip(plan.as_ref()) {
+        Some((config, plan)) => Ok(source(config, plan, args)?),
         None => Err(StoreUrl::parse(
             args.source.as_deref().unwrap_or_default(),
             Path::new("."),
@@ -45,7 +48,11 @@ pub fn run(args: &InspectArgs, global: &Global) -> Result<(), Failure> {
         let inspected = inspected.with_values_tried(progress)?;
         let written = match args.rows {
             None => None,
-            Some(limit) => Some(rows(&inspected, limit, format, args.output.as_deref(), progress)?),
+            Some(limit) => {
+                let output = args.output.as_deref();
+                output.map(|path| check_output(&inspected, plan.as_ref(), path)).transpose()?;
+                Some(rows(&inspected, limit, format, output, progress)?)
+            }
         };
         Ok((inspected.inspection(), written))
     })?;
@@ -78,10 +85,7 @@ pub fn memory_limit(text: Option<&str>) -> Result<u64, Error> {
 }
 
 /// The source of a configuration that is meant.
-fn source(path: &Path, args: &InspectArgs) -> Result<Place, Error> {
-    // Nothing that is shown depends on the end of the report.
-    let overrides = Overrides { as_of: "1970-01-01".into(), unsigned: true, ..Default::default() };
-    let plan = config::load(path, &overrides)?;
+fn source(path: &Path, plan: &RunPlan, args: &InspectArgs) -> Result<Place, Error> {
     let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
     let wanted = match (args.source.as_deref(), names.as_slice()) {
         (Some(name), _) => name,
@@ -146,7 +150,6 @@ fn rows(
         let reason = format!("the file cannot be written: {e}\nname another with --output");
         Error::unwritable(&shown, reason, &e)
     };
-    check_output(inspected, path)?;
     // Beside its place, and whole when it takes it.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     // As readable as any file that this user makes.
@@ -162,7 +165,7 @@ fn rows(
 
 /// Rows must not be written over what they are read from, nor where they would be read the next time; and only
 /// a file can be replaced.
-fn check_output(inspected: &Inspected, path: &Path) -> Result<(), Error> {
+fn check_output(inspected: &Inspected, plan: Option<&RunPlan>, path: &Path) -> Result<(), Error> {
     let refused = |reason: &str| Err(Error::argument(path.display().to_string(), reason));
     if std::fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
         return refused(
@@ -173,6 +176,9 @@ fn check_output(inspected: &Inspected, path: &Path) -> Result<(), Error> {
         return refused(
             "lies in what is inspected, and would change it\nname a place outside with --output",
         );
+    }
+    if let Some((what, url)) = plan.and_then(|plan| config::reader_of(plan, path)) {
+        return refused(&read_by(&what, &url.to_string()));
     }
     Ok(())
 }

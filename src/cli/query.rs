@@ -5,6 +5,8 @@ use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
@@ -14,17 +16,20 @@ use polars::error::{PolarsWarning, set_warning_function};
 use serde_json::Value;
 
 use super::args::{Global, QueryArgs, QueryFormat};
+use super::inspect::memory_limit;
 use super::run::{Runtime, watched};
 use super::terminal::{self, number};
-use super::which::{as_then, run_of};
+use super::which::{as_then, plan_of, run_of};
 use super::{Failure, grid, print_bytes};
-use crate::config::{self, Overrides};
+use crate::config::{self, Overrides, raw};
 use crate::error::Error;
 use crate::inspect::{Pipe, RowFormat, RowWriter, Watched};
+use crate::memory::held;
 use crate::moment::Moment;
 use crate::pipeline;
 use crate::publish::Manifest;
-use crate::query::{self, EVENTS, Library, Listed, Parameters, Statement};
+use crate::query::{self, EVENTS, Library, Listed, Parameters, QueryError, Statement};
+use crate::store::StoreUrl;
 use crate::threads::with_stack;
 use crate::verify::Place;
 
@@ -32,13 +37,24 @@ use crate::verify::Place;
 const STACK: usize = 256 << 20;
 
 pub fn run(args: &QueryArgs, global: &Global) -> Result<(), Failure> {
-    with_stack(STACK, || ask(args, global)).map_err(|error| Error::Folder {
+    let limit = memory_limit(args.memory_limit.as_deref())?;
+    let is_answering = Arc::new(AtomicBool::new(false));
+    // The engine knows no limit. Nothing is written before there is an answer, so that the program can just end.
+    let watched = is_answering.clone();
+    let beyond = move || {
+        let held = held().filter(|held| *held > limit && watched.load(Ordering::SeqCst))?;
+        let [limit, held] = [limit, held].map(|bytes| bytes.div_ceil(1_000_000));
+        Some(Err(QueryError::Memory { limit, held }.into()))
+    };
+    let (args, global) = (args.clone(), global.clone());
+    let asked = with_stack(STACK, move || ask(&args, &global, &is_answering), beyond);
+    asked.map_err(|error| Error::Folder {
         folder: "a thread for the statement".into(),
         reason: error.to_string(),
     })?
 }
 
-fn ask(args: &QueryArgs, global: &Global) -> Result<(), Failure> {
+fn ask(args: &QueryArgs, global: &Global, is_answering: &AtomicBool) -> Result<(), Failure> {
     let format = format(args)?;
     let parameters = Parameters::read(&args.parameters)?;
     let statement = (!args.list).then(|| statement(args)).transpose()?;
@@ -46,13 +62,19 @@ fn ask(args: &QueryArgs, global: &Global) -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     let place = run_of(args.run.as_deref(), &args.config, &runtime.io)?;
     let library = Library::of(&place)?;
+    if let Some(path) = &args.output {
+        check(path, &place, library.manifest(), &args.config)?;
+    }
     let Some(statement) = statement else { return list(&library.listing()?, format) };
     set_warning_function(warn);
     let made = library.made(&statement);
     let made = made_of(args, &place, library.manifest(), made, (&runtime, global))?;
-    let answer = library.answer(&statement, &parameters, &made)?.batch;
+    is_answering.store(true, Ordering::SeqCst);
+    let answer = library.answer(&statement, &parameters, &made);
+    is_answering.store(false, Ordering::SeqCst);
+    let answer = answer?.batch;
     match &args.output {
-        Some(path) => write_file(path, &answer, format, &place)?,
+        Some(path) => write_file(path, &answer, format)?,
         None => write(&answer, format)?,
     }
     if !global.quiet {
@@ -162,14 +184,8 @@ fn write(rows: &RecordBatch, format: QueryFormat) -> Result<(), Failure> {
 }
 
 /// Writes rows to a file: beside its place, and whole when it takes it.
-fn write_file(
-    path: &Path,
-    rows: &RecordBatch,
-    format: QueryFormat,
-    place: &Place,
-) -> Result<(), Failure> {
+fn write_file(path: &Path, rows: &RecordBatch, format: QueryFormat) -> Result<(), Failure> {
     let shown = path.display().to_string();
-    check(path, &shown, place)?;
     let failed = |e: std::io::Error| {
         let reason = format!("the file cannot be written: {e}\nname another with --output");
         Error::unwritable(&shown, reason, &e)
@@ -190,9 +206,10 @@ fn write_file(
     Ok(())
 }
 
-/// Only a file can be replaced, and nothing is written among what was published.
-fn check(path: &Path, shown: &str, place: &Place) -> Result<(), Error> {
-    let refused = |reason: &str| Err(Error::argument(format!("--output {shown}"), reason));
+/// Only a file can be replaced, and nothing is written among what was published, nor where the next run would read it.
+fn check(path: &Path, place: &Place, manifest: &Manifest, config: &Path) -> Result<(), Error> {
+    let refused =
+        |reason: &str| Err(Error::argument(format!("--output {}", path.display()), reason));
     if std::fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
         return refused("is there already and no regular file\nname another");
     }
@@ -202,7 +219,27 @@ fn check(path: &Path, shown: &str, place: &Place) -> Result<(), Error> {
     if folder.zip(published).is_some_and(|(folder, published)| folder.starts_with(published)) {
         return refused("lies among what was published\nname a place outside");
     }
-    Ok(())
+    // The sources of the run that is asked, and those of the configuration, where there is one.
+    let then = manifest.details.get("sources").and_then(Value::as_array).into_iter().flatten();
+    let text = |of: &Value, key: &str| of.get(key).and_then(Value::as_str).map(str::to_string);
+    let then = then.filter_map(|of| Some((text(of, "name")?, text(of, "url")?)));
+    for (name, address) in then {
+        let url = StoreUrl::parse(&address, Path::new("/"), &raw::Store::default());
+        if url.is_ok_and(|url| config::would_be_read_at(&url, path)) {
+            return refused(&read_by(&format!("source `{name}`"), &address));
+        }
+    }
+    match plan_of(config).ok().as_ref().and_then(|plan| config::reader_of(plan, path)) {
+        Some((what, url)) => refused(&read_by(&what, &url.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Why nothing is written there.
+pub fn read_by(what: &str, url: &str) -> String {
+    format!(
+        "lies in {what} ({url}): the next run would read it as rows of that\nname a place outside"
+    )
 }
 
 fn write_to<W: Write + Send>(

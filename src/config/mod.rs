@@ -20,7 +20,7 @@ use document::{Place, Problem};
 use thiserror::Error;
 
 pub use database::LONGEST_NAME;
-pub use places::{is_metadata, metadata_of, would_be_read};
+pub use places::{is_metadata, metadata_of, reader_of, readers, would_be_read, would_be_read_at};
 pub use plan::{
     At, CatalogPlan, ColumnPlan, ColumnSource, DatabasePlan, ExpectedPlan, Follows, IcebergPlan,
     IncidentPlan, Kept, MappingPlan, PartitionTimePlan, PeoplePlan, RegistryPlan, RunPlan,

@@ -2,6 +2,11 @@
 
 use globset::GlobBuilder;
 
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::config::RunPlan;
+use crate::config::raw;
 use crate::store::StoreUrl;
 
 /// What a run writes below its folders.
@@ -31,6 +36,37 @@ pub fn would_be_read(source: &StoreUrl, place: &StoreUrl, files: &[&str]) -> boo
     files
         .iter()
         .any(|file| place.join(file).below(&folder).is_some_and(|path| matcher.is_match(path)))
+}
+
+/// Whether a local file would be listed as one of a source.
+pub fn would_be_read_at(source: &StoreUrl, file: &Path) -> bool {
+    let Some((place, name)) = split(file) else { return false };
+    // A source may be a single file.
+    would_be_read(source, &place, &[name]) || source.contains(&place.join(name))
+}
+
+/// What of a configuration would read a local file: its name and address.
+pub fn reader_of<'a>(plan: &'a RunPlan, file: &Path) -> Option<(String, &'a StoreUrl)> {
+    readers(plan).find(|(_, url)| would_be_read_at(url, file))
+}
+
+/// All that a configuration reads rows from: sources, and the tables of people.
+pub fn readers(plan: &RunPlan) -> impl Iterator<Item = (String, &StoreUrl)> {
+    let people = &plan.registry.people;
+    let tables = [("memberships", &people.memberships), ("residency", &people.residency)];
+    let tables = tables
+        .into_iter()
+        .filter_map(|(name, url)| Some((format!("registry.{name}"), url.as_ref()?)));
+    let sources = plan.sources.iter().map(|s| (format!("source `{}`", s.name), &s.url));
+    sources.chain(tables)
+}
+
+/// The folder of a local file, and its name there.
+fn split(file: &Path) -> Option<(StoreUrl, &str)> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).to_str()?;
+    let name = file.file_name().and_then(OsStr::to_str)?;
+    Some((StoreUrl::parse(folder, Path::new("."), &raw::Store::default()).ok()?, name))
 }
 
 /// `v3.metadata.json`, `00003-….metadata.json`, and packed: `v3.gz.metadata.json`,

@@ -122,6 +122,20 @@ impl Address {
         let shown = shown(&config);
         Ok(Self { config, trust, client, shown })
     }
+
+    /// Host and port as others name the server, of several the first: `db.example:5432`. A socket is this machine's.
+    pub fn server(&self) -> String {
+        let host = match self.config.get_hosts().first() {
+            Some(Host::Tcp(name)) => name.clone(),
+            Some(Host::Unix(_)) => "localhost".into(),
+            None => {
+                let known = self.config.get_hostaddrs().first();
+                known.map_or_else(|| "localhost".into(), ToString::to_string)
+            }
+        };
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        format!("{host}:{}", self.config.get_ports().first().copied().unwrap_or(5432))
+    }
 }
 
 fn is_tls(part: &str) -> bool {
@@ -207,6 +221,19 @@ mod tests {
         assert_eq!(address.config.get_ssl_mode(), SslMode::Disable);
         let address = of("postgresql://me:hunter2@a:1,b:2/bi").unwrap();
         assert_eq!(address.to_string(), "PostgreSQL at a:1, b:2, database bi");
+    }
+
+    #[test]
+    fn a_server_is_called_by_host_and_port() {
+        for (text, server) in [
+            ("postgresql://me:hunter2@db.example:6432/bi", "db.example:6432"),
+            ("postgresql://me:hunter2@db.example/bi", "db.example:5432"),
+            ("postgresql://a:1,b:2/bi", "a:1"),
+            ("postgresql://me@%2Frun%2Fpg/bi", "localhost:5432"),
+            ("postgresql:///bi?hostaddr=::1&user=me", "[::1]:5432"),
+        ] {
+            assert_eq!(of(text).unwrap().server(), server, "{text}");
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 
+use arrow::datatypes::Schema;
 use bytes::Bytes;
 use futures::SinkExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,11 +18,20 @@ use super::look::{check_as_of, check_server, fit};
 use super::present::Present;
 use super::session::{Session, Work};
 use super::shape::Shape;
-use super::sql;
-use crate::config::DatabasePlan;
+use super::{sql, views};
+use crate::config::{DatabasePlan, is_run_id};
 use crate::impact::{ImpactError, TableSpec, built_in};
 use crate::moment::Moment;
 use crate::publish::{MANIFEST, Manifest, Output, PublishError, Publisher, merkle, sha256};
+
+/// Where the tables of a run stand: what others call the place, without user and password.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Host and port, the first of several; `localhost` where it is a socket of this machine.
+    pub server: String,
+    pub database: String,
+    pub schema: String,
+}
 
 /// What became of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,6 +41,11 @@ pub struct Filled {
     pub rows: u64,
     /// Whether the run stood there before.
     pub stood: bool,
+    #[serde(skip)]
+    pub place: Place,
+    /// The schema's latest run before, where the output does not have it.
+    #[serde(skip)]
+    pub strange: Option<String>,
     /// Tables with NUL characters, which were written out, and how many.
     #[serde(skip)]
     pub nuls: Vec<(String, u64)>,
@@ -48,7 +64,7 @@ pub fn fill(
     let run = Run::read(publisher, run_id)?;
     let schema = plan.schema.as_str();
     let work = session.begin(plan.lock_timeout_ms)?;
-    check_as_of(&work, run.as_of)?;
+    check_as_of(run.as_of).map_err(|reason| work.at.refused(&reason))?;
     check_server(&work)?;
     // Runs come in one after the other: each sees what the one before has left.
     let statement =
@@ -56,21 +72,49 @@ pub fn fill(
     work.rows("waiting for other runs", statement, &[&schema])?;
     let present = Present::read(&work, schema)?;
     let output = publisher.shown();
-    if layout::standing(&work, &present, schema, &output)? == Standing::Empty {
-        work.execute("making the schema", &layout::create(&present, schema, &output).join(";\n"))?;
+    let statements = match layout::standing(&work, &present, schema, &output)? {
+        Standing::Empty => layout::create(&present, schema, &output),
+        Standing::Ours => layout::views_of_runs(&present, schema),
+    };
+    if !statements.is_empty() {
+        work.execute("making the schema", &statements.join(";\n"))?;
     }
+    let strange = strange(&work, schema, publisher)?;
     let rows = run.manifest.parquet_tables().map(|(_, output)| output.rows).sum();
     let tables = run.manifest.parquet_tables().count() as u64;
     let (stood, nuls) = if is_there(&work, schema, &run)? {
         run.is_as_published(&work, schema)?;
         run.takes_its_turn(&work, schema)?;
+        run.make_views(&work, schema, publisher, &present)?;
         (true, Vec::new())
     } else {
         (false, run.put(&work, schema, publisher, &present)?)
     };
+    views::check(&work, &Present::read(&work, schema)?, schema)?;
+    let row = work.row("looking at the server", "SELECT current_database()::text", &[])?;
+    let (server, schema) = (work.at.server().to_string(), schema.to_string());
+    let place = Place { server, database: work.value(&row, 0)?, schema };
     let Work { transaction, at } = work;
     at.wait("committing", transaction.commit())?;
-    Ok(Filled { tables, rows, stood, nuls })
+    Ok(Filled { tables, rows, stood, place, strange, nuls })
+}
+
+/// The schema's latest run, where the output does not have it: it was removed there, or another machine has an output
+/// of the same address.
+fn strange(
+    work: &Work<'_, '_>,
+    schema: &str,
+    publisher: &Publisher,
+) -> Result<Option<String>, DatabaseError> {
+    let statement = format!(
+        "SELECT run_id FROM {}.runs ORDER BY as_of DESC, turn DESC LIMIT 1",
+        sql::name(schema)
+    );
+    let rows = work.rows("looking for the latest run", &statement, &[])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let latest: String = work.value(row, 0)?;
+    let is_there = is_run_id(&latest) && publisher.manifest(&latest)?.is_some();
+    Ok((!is_there).then_some(latest))
 }
 
 fn is_there(work: &Work<'_, '_>, schema: &str, run: &Run) -> Result<bool, DatabaseError> {
@@ -167,6 +211,43 @@ impl Run {
         Ok(())
     }
 
+    /// Makes views of its tables that somebody has dropped.
+    fn make_views(
+        &self,
+        work: &Work<'_, '_>,
+        schema: &str,
+        publisher: &Publisher,
+        present: &Present,
+    ) -> Result<(), DatabaseError> {
+        let dropped = |table: &str| !present.relations.contains_key(table);
+        for (table, output) in self.manifest.parquet_tables().filter(|(table, _)| dropped(table)) {
+            let file = self.opened(table, self.published(publisher, output)?)?;
+            self.fitted(work, schema, present, table, file.schema())?;
+        }
+        Ok(())
+    }
+
+    /// The table as the database has it, made fit for the rows.
+    fn fitted(
+        &self,
+        work: &Work<'_, '_>,
+        schema: &str,
+        present: &Present,
+        table: &str,
+        columns: &Schema,
+    ) -> Result<Shape, DatabaseError> {
+        let spec = self.specs.iter().find(|spec| spec.name == table);
+        let shape = Shape::of(table, columns, spec);
+        let shape = shape.map_err(|reason| work.at.refused(&reason))?;
+        let statements = fit(work, present, schema, &shape)?;
+        if !statements.is_empty() {
+            // What somebody has altered is not replaced unseen.
+            views::check(work, present, schema)?;
+            work.execute(&format!("making history_{table}"), &statements.join(";\n"))?;
+        }
+        Ok(shape)
+    }
+
     /// Puts it in; gives the tables with NUL characters.
     fn put(
         &self,
@@ -231,15 +312,8 @@ impl Run {
     ) -> Result<u64, DatabaseError> {
         let bytes = self.published(publisher, output)?;
         let failed = |reason: String| ImpactError::Output { table: table.to_string(), reason };
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| failed(e.to_string()))?;
-        let spec = self.specs.iter().find(|spec| spec.name == table);
-        let shape = Shape::of(table, builder.schema(), spec);
-        let shape = shape.map_err(|reason| work.at.refused(&reason))?;
-        let statements = fit(work, present, schema, &shape)?;
-        if !statements.is_empty() {
-            work.execute(&format!("making history_{table}"), &statements.join(";\n"))?;
-        }
+        let builder = self.opened(table, bytes)?;
+        let shape = self.fitted(work, schema, present, table, builder.schema())?;
         let columns: Vec<String> = shape.columns.iter().map(|c| sql::name(&c.name)).collect();
         let statement = format!(
             "COPY {} ({}) FROM STDIN (FORMAT binary)",
@@ -267,6 +341,18 @@ impl Run {
             )));
         }
         Ok(copy.nuls)
+    }
+
+    fn opened(
+        &self,
+        table: &str,
+        bytes: Bytes,
+    ) -> Result<ParquetRecordBatchReaderBuilder<Bytes>, DatabaseError> {
+        let failed = |e: ParquetError| ImpactError::Output {
+            table: table.to_string(),
+            reason: e.to_string(),
+        };
+        Ok(ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(failed)?)
     }
 
     /// The bytes of a published file, as the manifest vouches for them.

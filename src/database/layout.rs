@@ -4,7 +4,7 @@ use super::error::DatabaseError;
 use super::present::{Present, Relation};
 use super::session::Work;
 use super::shape::{Column, Shape};
-use super::sql;
+use super::{sql, views};
 
 /// Version of the tables that are not a run's.
 const LAYOUT: i32 = 1;
@@ -62,7 +62,6 @@ pub fn create(present: &Present, schema: &str, output: &str) -> Vec<String> {
     let ours = [
         format!("CREATE TABLE {s}.afterscope_layout (layout integer NOT NULL, output text NOT NULL)"),
         format!("INSERT INTO {s}.afterscope_layout VALUES ({LAYOUT}, {})", sql::literal(output)),
-        format!("COMMENT ON TABLE {s}.afterscope_layout IS 'Which version of afterscope made this schema, and the output whose runs it holds.'"),
         format!(
             "CREATE TABLE {s}.runs (
                 run_id text PRIMARY KEY, as_of timestamp with time zone NOT NULL,
@@ -79,63 +78,99 @@ pub fn create(present: &Present, schema: &str, output: &str) -> Vec<String> {
                 rows bigint NOT NULL, sha256 text NOT NULL, nul_characters bigint NOT NULL,
                 PRIMARY KEY (run_id, table_name))"
         ),
-        format!("CREATE VIEW {s}.latest_run AS SELECT * FROM {s}.runs ORDER BY as_of DESC, turn DESC LIMIT 1"),
-        format!("CREATE VIEW {s}.current_runs AS SELECT DISTINCT ON (as_of) * FROM {s}.runs ORDER BY as_of, turn DESC"),
     ];
-    made.into_iter().chain(ours).chain(comments(&s)).collect()
+    let views = views::OF_RUNS.iter().flat_map(|view| view_of_runs(schema, view));
+    made.into_iter().chain(ours).chain(comments(&s)).chain(views).collect()
 }
 
+/// Statements that make those views of the runs that are not there.
+pub fn views_of_runs(present: &Present, schema: &str) -> Vec<String> {
+    let lacking = views::OF_RUNS.iter().filter(|view| !present.relations.contains_key(**view));
+    lacking.flat_map(|view| view_of_runs(schema, view)).collect()
+}
+
+fn view_of_runs(schema: &str, view: &str) -> Vec<String> {
+    let columns: Vec<String> = RUNS.iter().map(|(name, _)| (*name).to_string()).collect();
+    let made = format!("{}.{view}", sql::name(schema));
+    let about = match view {
+        views::LATEST => "The run with the greatest as_of, of equals the last published.",
+        _ => "For each as_of the run that was published last: what history is charted over.",
+    };
+    let mut statements = vec![
+        format!("CREATE VIEW {made} AS {}", views::selects(schema, view, &columns)),
+        format!("COMMENT ON VIEW {made} IS {}", sql::literal(about)),
+    ];
+    statements.extend(column_comments(&made, &RUNS));
+    statements
+}
+
+/// Columns of `runs` in their order, and what they say.
+const RUNS: [(&str, &str); 13] = [
+    ("run_id", "The run, as its folder is called: runs/<run_id>/ of the output."),
+    ("as_of", "The end of the report, not included."),
+    ("verdict", "complete, or incomplete: files were left out."),
+    (
+        "report_number",
+        "Of the report, within those that follow each other; null where it follows none.",
+    ),
+    ("follows", "The run whose changed figures change_log explains; null where it follows none."),
+    (
+        "requests_allowed",
+        "requests: As in the row (all) of scope_summary; null where the report leaves it out.",
+    ),
+    ("subjects_observed", "people: Likewise."),
+    ("groups", "groups: Likewise."),
+    ("apps", "apps: Apps with an allowed, exercised call after the restriction."),
+    ("program_version", "Version of afterscope."),
+    ("manifest_sha256", "SHA-256 of the run's manifest.json."),
+    ("turn", "Of two runs with one as_of, the one with the greater turn was published last."),
+    ("filled_at", "When the rows came here, by the database's clock."),
+];
+
+const RUN_TABLES: [(&str, &str); 5] = [
+    ("run_id", "The run (runs.run_id)."),
+    ("table_name", "The table, as published; its rows are in history_<table_name>."),
+    ("rows", "rows: In the published file, and in history_<table> of this run."),
+    ("sha256", "SHA-256 of the published Parquet file."),
+    ("nul_characters", "characters: U+0000, which no text here holds, written as [U+0000]."),
+];
+
+const LAYOUT_COLUMNS: [(&str, &str); 2] = [
+    ("layout", "Version of the tables that are not a run's."),
+    (
+        "output",
+        "The output whose runs the schema holds: its address, or its path where it is local.",
+    ),
+];
+
 fn comments(schema: &str) -> Vec<String> {
-    let relations = [
+    let tables = [
         (
-            "TABLE",
             "runs",
             "One row for each published run. Deleting one deletes its rows in every table.",
+            &RUNS[..],
         ),
-        ("TABLE", "run_tables", "One row for each run and table: what was published."),
-        ("VIEW", "latest_run", "The run with the greatest as_of, of equals the last published."),
+        ("run_tables", "One row for each run and table: what was published.", &RUN_TABLES),
         (
-            "VIEW",
-            "current_runs",
-            "For each as_of the run that was published last: what history is charted over.",
+            "afterscope_layout",
+            "Which version of afterscope made this schema, and the output whose runs it holds.",
+            &LAYOUT_COLUMNS,
         ),
     ];
-    let columns = [
-        ("runs.as_of", "The end of the report, not included."),
-        ("runs.verdict", "complete, or incomplete: files were left out."),
-        (
-            "runs.report_number",
-            "Of the report, within those that follow each other; null where it follows none.",
-        ),
-        ("runs.follows", "The run whose changed figures change_log explains."),
-        (
-            "runs.requests_allowed",
-            "requests: As in the row (all) of scope_summary; null where the report leaves it out.",
-        ),
-        ("runs.subjects_observed", "people: Likewise."),
-        ("runs.groups", "groups: Likewise."),
-        ("runs.apps", "apps: Apps with an allowed, exercised call after the restriction."),
-        ("runs.program_version", "Version of afterscope."),
-        ("runs.manifest_sha256", "SHA-256 of the run's manifest.json."),
-        (
-            "runs.turn",
-            "Of two runs with one as_of, the one with the greater turn was published last.",
-        ),
-        ("runs.filled_at", "When the rows came here, by the database's clock."),
-        ("run_tables.rows", "rows: In the published file, and in history_<table> of this run."),
-        ("run_tables.sha256", "SHA-256 of the published Parquet file."),
-        (
-            "run_tables.nul_characters",
-            "characters: U+0000, which no text here holds, written as [U+0000].",
-        ),
-    ];
-    let relations = relations.iter().map(|(kind, name, text)| {
-        format!("COMMENT ON {kind} {schema}.{name} IS {}", sql::literal(text))
+    let each = tables.iter().flat_map(|(name, about, columns)| {
+        let table = format!("{schema}.{name}");
+        let mut statements = vec![format!("COMMENT ON TABLE {table} IS {}", sql::literal(about))];
+        statements.extend(column_comments(&table, columns));
+        statements
     });
-    let columns = columns
-        .iter()
-        .map(|(name, text)| format!("COMMENT ON COLUMN {schema}.{name} IS {}", sql::literal(text)));
-    relations.chain(columns).collect()
+    each.collect()
+}
+
+fn column_comments(relation: &str, columns: &[(&str, &str)]) -> Vec<String> {
+    let comment = |(name, text): &(&str, &str)| {
+        format!("COMMENT ON COLUMN {relation}.{name} IS {}", sql::literal(text))
+    };
+    columns.iter().map(comment).collect()
 }
 
 /// Statements after which the rows of a table fit in. Columns are added; nothing is taken away.

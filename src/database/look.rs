@@ -5,9 +5,9 @@ use super::layout::{self, Standing};
 use super::present::Present;
 use super::session::{Session, Work};
 use super::shape::Shape;
-use super::sql;
+use super::{sql, views};
 use crate::config::{DatabasePlan, LONGEST_NAME};
-use crate::impact::{Query, Table};
+use crate::impact::Query;
 use crate::moment::Moment;
 
 /// The oldest server that this works with: earlier ones cannot hold a key with nulls.
@@ -21,56 +21,66 @@ pub fn look(
     session: &mut Session<'_>,
     plan: &DatabasePlan,
     output: &str,
-    as_of: Moment,
-    queries: &[Query],
+    shapes: &[Shape],
 ) -> Result<(), DatabaseError> {
     let work = session.begin(plan.lock_timeout_ms)?;
-    check_as_of(&work, as_of)?;
-    check_names(&work, queries)?;
     check_server(&work)?;
     let schema = plan.schema.as_str();
     let present = Present::read(&work, schema)?;
     check_usage(&work, &present, schema)?;
-    let mut lacking = layout::standing(&work, &present, schema, output)? == Standing::Empty;
-    for query in queries {
-        let Some(spec) = &query.spec else { continue };
-        let shape = Shape::of(&spec.name, &Table::schema(spec), Some(spec));
-        let shape = shape.map_err(|reason| work.at.refused(&reason))?;
-        lacking |= !fit(&work, &present, schema, &shape)?.is_empty();
+    let standing = layout::standing(&work, &present, schema, output)?;
+    let mut lacking =
+        standing == Standing::Empty || !layout::views_of_runs(&present, schema).is_empty();
+    for shape in shapes {
+        lacking |= !fit(&work, &present, schema, shape)?.is_empty();
     }
-    check_rights(&work, &present, schema, lacking)
+    check_rights(&work, &present, schema, shapes, lacking)?;
+    views::check_right(&work)?;
+    if standing == Standing::Ours { views::check(&work, &present, schema) } else { Ok(()) }
+}
+
+/// The tables of a run as the database would have them: what is wrong with their names and types needs no server to
+/// be told.
+///
+/// # Errors
+/// What keeps one out, as the reason of a refusal.
+pub fn shapes(queries: &[Query]) -> Result<Vec<Shape>, String> {
+    check_names(queries)?;
+    let shapes =
+        queries.iter().map(|query| Shape::of(&query.table, &query.columns, query.spec.as_ref()));
+    shapes.collect()
 }
 
 /// # Errors
 /// A moment that would be another in the database.
-pub fn check_as_of(work: &Work<'_, '_>, as_of: Moment) -> Result<(), DatabaseError> {
+pub fn check_as_of(as_of: Moment) -> Result<(), String> {
     if as_of.nanos == 0 {
         return Ok(());
     }
-    Err(work.at.refused(&format!(
+    Err(format!(
         "as_of {} is finer than a microsecond, and no time of PostgreSQL is\ngive a whole microsecond with --as-of, or run with --no-database",
         as_of.to_rfc3339()
-    )))
+    ))
 }
 
 /// No two relations can share a name.
-fn check_names(work: &Work<'_, '_>, queries: &[Query]) -> Result<(), DatabaseError> {
+fn check_names(queries: &[Query]) -> Result<(), String> {
     let mut names = sql::names_of_ours(queries.iter().map(|query| query.table.as_str()));
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find_map(|pair| match pair {
         [a, b] if a == b => Some(a),
         _ => None,
     }) {
-        return Err(work.at.refused(&format!(
+        return Err(format!(
             "two tables or views of the schema would be called `{twice}`\nrename the file of report.queries that makes the table"
-        )));
+        ));
     }
     match names.iter().find(|name| name.len() > LONGEST_NAME) {
         None => Ok(()),
-        Some(long) => Err(work.at.refused(&format!(
+        Some(long) => Err(format!(
             "the table `{long}` has a name of {} bytes, and PostgreSQL's names have at most {LONGEST_NAME}\nrename the file of report.queries that makes it",
             long.len()
-        ))),
+        )),
     }
 }
 
@@ -128,11 +138,13 @@ fn check_usage(work: &Work<'_, '_>, present: &Present, schema: &str) -> Result<(
     )))
 }
 
-/// Whether the user may do what has to be done. `lacking`: something has to be made first.
+/// Whether the user may do what has to be done. `lacking`: something has to be made first. Tables of others in the
+/// schema are none of our business.
 fn check_rights(
     work: &Work<'_, '_>,
     present: &Present,
     schema: &str,
+    shapes: &[Shape],
     lacking: bool,
 ) -> Result<(), DatabaseError> {
     let name = sql::name(schema);
@@ -146,10 +158,13 @@ fn check_rights(
     }
     let statement =
         "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname <> 'afterscope_layout'
+        WHERE n.nspname = $1 AND c.relname = ANY ($2::text[])
           AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT'))
         ORDER BY 1 LIMIT 1";
-    match work.rows("looking at rights", statement, &[&schema])?.first() {
+    let histories = shapes.iter().map(|shape| sql::history_of(&shape.table));
+    let filled: Vec<String> =
+        ["runs", "run_tables"].map(str::to_string).into_iter().chain(histories).collect();
+    match work.rows("looking at rights", statement, &[&schema, &filled])?.first() {
         None => Ok(()),
         Some(row) => Err(work.at.refused(&format!(
             "the user may not read and fill the table {schema}.{}\nGRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {name} to the user (docs/bi.md has all rights)",

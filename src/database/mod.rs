@@ -14,12 +14,13 @@ mod session;
 mod shape;
 mod sql;
 mod tls;
+mod views;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use crate::config::{DatabasePlan, referenced};
-use crate::impact::Query;
+use crate::impact::{Query, Table, TableSpec};
 use crate::moment::Moment;
 use crate::publish::Publisher;
 use crate::store::Io;
@@ -28,7 +29,8 @@ use address::Address;
 use session::Session;
 
 pub use error::{DatabaseError, FailureKind};
-pub use fill::Filled;
+pub use fill::{Filled, Place};
+pub use sql::history_of;
 
 /// A database that runs are copied to, not connected yet.
 #[derive(Debug)]
@@ -68,8 +70,15 @@ impl<'a> Database<'a> {
         as_of: Moment,
         queries: &[Query],
     ) -> Result<(), DatabaseError> {
+        // What no database could have is told before one is asked: it may be down.
+        let shapes = look::check_as_of(as_of).and_then(|()| look::shapes(queries));
+        let shapes = shapes.map_err(|reason| DatabaseError::Failed {
+            kind: FailureKind::Settings,
+            database: self.address.to_string(),
+            reason,
+        })?;
         let mut session = self.connect()?;
-        look::look(&mut session, self.plan, output, as_of, queries)
+        look::look(&mut session, self.plan, output, &shapes)
     }
 
     /// Copies a published run, or sees that it is there.
@@ -84,4 +93,12 @@ impl<'a> Database<'a> {
     fn connect(&self) -> Result<Session<'a>, DatabaseError> {
         Session::open(&self.address, self.io, self.stop)
     }
+}
+
+/// Columns of a published table as the database has them, those that it puts in front among them: name, type and
+/// comment.
+pub fn columns(spec: &TableSpec) -> Vec<(String, &'static str, String)> {
+    let shape = shape::Shape::of(&spec.name, &Table::schema(spec), Some(spec));
+    let columns = shape.into_iter().flat_map(|shape| shape.columns);
+    columns.map(|column| (column.name, column.data_type, column.comment)).collect()
 }

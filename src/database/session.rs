@@ -29,6 +29,7 @@ pub struct At<'a> {
     stop: &'a AtomicBool,
     /// Server and database, for messages.
     shown: String,
+    server: String,
 }
 
 impl<'a> Session<'a> {
@@ -39,7 +40,7 @@ impl<'a> Session<'a> {
         io: &'a Io,
         stop: &'a AtomicBool,
     ) -> Result<Self, DatabaseError> {
-        let at = At { io, stop, shown: address.to_string() };
+        let at = At { io, stop, shown: address.to_string(), server: address.server() };
         let tls = tls::connector(address).map_err(|reason| at.refused(&reason))?;
         // What the library's own limit bounds is the connection alone, and not what the server says then.
         let limit = address.config.get_connect_timeout().copied().unwrap_or(SILENCE);
@@ -112,6 +113,11 @@ impl At<'_> {
             let (kind, reason) = (told.kind, told.reason(doing));
             DatabaseError::Failed { kind, database: self.shown.clone(), reason }
         })
+    }
+
+    /// Host and port.
+    pub fn server(&self) -> &str {
+        &self.server
     }
 
     fn silent(&self, doing: &str, limit: Duration) -> DatabaseError {

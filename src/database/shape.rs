@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 
-use super::sql;
+use super::{sql, views};
 use crate::config::LONGEST_NAME;
 use crate::impact::TableSpec;
 
@@ -11,6 +11,12 @@ const FIRST: [(&str, &str, &str); 2] = [
     ("run_id", "text", "The run that published the row (runs.run_id)."),
     ("as_of", "timestamp with time zone", "The end of the run's report, not included."),
 ];
+
+/// Columns that a table may have (MaxHeapAttributeNumber).
+const MOST_COLUMNS: usize = 1600;
+
+/// Names of the columns that the server gives to every table.
+const TAKEN: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
 /// A table of the schema that holds the rows of every run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +53,24 @@ impl Shape {
                 comment: (*comment).into(),
             })
             .collect();
+        let count = schema.fields().len() + FIRST.len();
+        if count > MOST_COLUMNS {
+            return Err(format!(
+                "table `{table}` would have {count} columns, and PostgreSQL's tables have at most {MOST_COLUMNS}; select fewer in the query"
+            ));
+        }
         for field in schema.fields() {
             let name = field.name();
+            if name.is_empty() || name.contains('\0') {
+                return Err(format!(
+                    "table `{table}` has a column whose name is empty or holds U+0000, and PostgreSQL has none such; give it another with AS in the query"
+                ));
+            }
+            if TAKEN.contains(&name.as_str()) {
+                return Err(format!(
+                    "table `{table}` has a column `{name}`, as every table of PostgreSQL has one of its own; give it another name in the query"
+                ));
+            }
             if name.len() > LONGEST_NAME {
                 return Err(format!(
                     "column `{name}` of table `{table}` has a name of {} bytes, and PostgreSQL's names have at most {LONGEST_NAME}; give it a shorter one in the query",
@@ -67,7 +89,8 @@ impl Shape {
                 )
             })?;
             let known = spec.and_then(|spec| spec.columns.iter().find(|c| c.name == *name));
-            let comment = known.map_or_else(String::new, |c| match c.unit.as_str() {
+            let of_query = || "Of a query of the configuration (report.queries).".to_string();
+            let comment = known.map_or_else(of_query, |c| match c.unit.as_str() {
                 "" => c.meaning.clone(),
                 unit => format!("{unit}: {}", c.meaning),
             });
@@ -138,8 +161,8 @@ impl Shape {
 
     fn comments(&self, schema: &str, columns: &[Column]) -> Vec<String> {
         let history = self.history(schema);
-        let commented = columns.iter().filter(|c| !c.comment.is_empty());
-        commented
+        columns
+            .iter()
             .map(|c| {
                 let (name, text) = (sql::name(&c.name), sql::literal(&c.comment));
                 format!("COMMENT ON COLUMN {history}.{name} IS {text}")
@@ -149,20 +172,18 @@ impl Shape {
 
     /// Statements that make the view of the latest run anew, with the columns in the table's order.
     pub fn view(&self, schema: &str, order: &[String]) -> Vec<String> {
-        let (history, schema) = (self.history(schema), sql::name(schema));
-        let view = format!("{schema}.{}", sql::name(&self.table));
-        let names: Vec<String> = order.iter().map(|name| sql::name(name)).collect();
+        let view = format!("{}.{}", sql::name(schema), sql::name(&self.table));
         let mut statements = vec![
             format!(
-                "CREATE OR REPLACE VIEW {view} AS SELECT {} FROM {history} WHERE run_id = (SELECT run_id FROM {schema}.latest_run)",
-                names.join(", ")
+                "CREATE OR REPLACE VIEW {view} AS {}",
+                views::selects(schema, &self.table, order)
             ),
             format!(
                 "COMMENT ON VIEW {view} IS {}",
                 sql::literal(&format!("{} Of the latest run.", self.about))
             ),
         ];
-        for column in self.columns.iter().filter(|c| !c.comment.is_empty()) {
+        for column in &self.columns {
             let (name, text) = (sql::name(&column.name), sql::literal(&column.comment));
             statements.push(format!("COMMENT ON COLUMN {view}.{name} IS {text}"));
         }

@@ -14,6 +14,7 @@ mod read_back;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use arrow::datatypes::{Schema, SchemaRef};
 use polars::prelude::{DataFrame, DataType, IntoLazy, NULL, PolarsError, lit};
 use polars::sql::SQLContext;
 use thiserror::Error;
@@ -123,6 +124,8 @@ pub struct Query {
     pub sql: String,
     /// `None` for a user's query: its columns are as they come out.
     pub spec: Option<TableSpec>,
+    /// What columns the table has; of a user's query known once it was checked.
+    pub columns: SchemaRef,
 }
 
 /// The built-in queries.
@@ -139,6 +142,7 @@ pub fn built_in() -> Result<Vec<Query>, ImpactError> {
                 file: format!("{file}.sql"),
                 table: spec.name.clone(),
                 sql: (*sql).to_string(),
+                columns: Table::schema(&spec),
                 spec: Some(spec),
             })
         })
@@ -204,16 +208,17 @@ pub fn user_queries(files: &[PathBuf], taken: &[Query]) -> Result<Vec<Query>, Im
         if is_list || taken.iter().chain(&queries).any(|q| q.table == table) {
             return Err(ImpactError::Taken { file, table });
         }
-        queries.push(Query { file, table, sql, spec: None });
+        let columns = SchemaRef::new(Schema::empty());
+        queries.push(Query { file, table, sql, spec: None, columns });
     }
     Ok(queries)
 }
 
-/// Runs the queries over empty frames: a mistake shows before anything is read.
+/// Runs the queries over empty frames: a mistake shows before anything is read, and which columns come out.
 ///
 /// # Errors
 /// As [`run`].
-pub fn check(queries: &[Query]) -> Result<(), ImpactError> {
+pub fn check(queries: &mut [Query]) -> Result<(), ImpactError> {
     if queries.is_empty() {
         return Ok(());
     }
@@ -233,7 +238,17 @@ pub fn check(queries: &[Query]) -> Result<(), ImpactError> {
     };
     let frames = build_frames(&empty)
         .map_err(|e| ImpactError::Output { table: "frames".into(), reason: e.to_string() })?;
-    run(queries, frames, |_| Ok(()))
+    let mut found = BTreeMap::new();
+    run(queries, frames, |table| {
+        found.insert(table.name.clone(), table.batch.schema());
+        Ok::<(), ImpactError>(())
+    })?;
+    for query in queries {
+        if let Some(columns) = found.remove(&query.table) {
+            query.columns = columns;
+        }
+    }
+    Ok(())
 }
 
 /// The table of changes.

@@ -8,7 +8,6 @@ mod times;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -21,7 +20,7 @@ use arrow::record_batch::RecordBatch;
 use self::conform::Shape;
 use self::seen::{add_mapped, add_tried, partitions};
 use self::times::Extremes;
-use crate::config::{self, At, Format, Kept, SourcePlan, raw};
+use crate::config::{self, At, Format, Kept, SourcePlan};
 use crate::error::Error;
 use crate::memory::default_limit;
 use crate::moment::Zone;
@@ -56,16 +55,12 @@ pub struct Inspected {
 impl Inspected {
     /// Whether a local file is, or would be, a part of what is inspected.
     pub fn would_read(&self, path: &Path) -> bool {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        let Some((text, name)) = folder.to_str().zip(path.file_name().and_then(OsStr::to_str))
-        else {
-            return false;
-        };
-        let below = StoreUrl::parse(text, Path::new("."), &raw::Store::default());
-        if below.is_ok_and(|below| config::would_be_read(&self.url, &below, &[name])) {
+        if config::would_be_read_at(&self.url, path) {
             return true;
         }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let Some(name) = path.file_name() else { return false };
         let root = self.snapshot.store.local_root().and_then(|root| root.canonicalize().ok());
         let Some((root, folder)) = root.zip(folder.canonicalize().ok()) else { return false };
         let Ok(below) = folder.strip_prefix(&root) else { return false };

@@ -9,6 +9,7 @@ use super::columns;
 use super::names::{self, Dataset};
 use super::settings::{Parent, Settings};
 use crate::config::RunPlan;
+use crate::database::{self, Filled};
 use crate::hidden::visible_lines;
 use crate::impact::{TableSpec, built_in};
 use crate::moment::Moment;
@@ -43,6 +44,8 @@ pub struct Published {
     pub is_latest: bool,
     /// Whether it stood there before: nothing was read and nothing written.
     pub reused: bool,
+    /// The same tables in the database, where there is one.
+    pub database: Option<Filled>,
 }
 
 impl Published {
@@ -52,7 +55,8 @@ impl Published {
         let manifest = Manifest::parse(&manifest).ok()?;
         let latest = publisher.latest().ok().flatten();
         let is_latest = latest.is_some_and(|run_id| run_id == summary.run_id);
-        Some(Self { manifest, is_latest, reused: summary.reused })
+        let database = summary.database.clone();
+        Some(Self { manifest, is_latest, reused: summary.reused, database })
     }
 }
 
@@ -164,7 +168,8 @@ impl Run {
         }))
     }
 
-    /// One dataset for each table: under its stable name where that is what the run wrote, else in its folder.
+    /// One dataset for each table: under its stable name where that is what the run wrote, else in its folder. In the
+    /// database its table, and its view where that shows the run.
     fn outputs(&self, published: &Published) -> Vec<Value> {
         let specs: Vec<TableSpec> =
             built_in().into_iter().flatten().filter_map(|query| query.spec).collect();
@@ -180,43 +185,64 @@ impl Run {
             "CREATE"
         };
         let mut outputs = Vec::new();
-        for output in &manifest.outputs {
-            let Some(file) = output.path.strip_prefix("tables/") else { continue };
-            let Some(table) = file.strip_suffix(".parquet") else { continue };
-            let dataset = Dataset::at(&folder.join(file));
-            let mut facets = place_facets(&dataset, &manifest.run_id);
-            if let Some(spec) = specs.iter().find(|spec| spec.name == table) {
-                facets.insert("schema".into(), schema_of(spec));
-                let columns: Vec<&str> = spec.columns.iter().map(|c| c.name.as_str()).collect();
-                if let Some(lineage) = columns::facet(&self.plan, table, &columns) {
-                    facets.insert(
-                        "columnLineage".into(),
-                        facet("1-2-0/ColumnLineageDatasetFacet", lineage),
-                    );
-                }
-            }
-            let mut told = json!({ "namespace": dataset.namespace, "name": dataset.name });
-            let written = json!({ "rowCount": output.rows, "size": output.bytes, "fileCount": 1 });
+        for (table, output) in manifest.parquet_tables() {
+            let spec = specs.iter().find(|spec| spec.name == table);
+            let made_of = spec.and_then(|spec| self.made_of(spec));
+            let of = |dataset: &Dataset, schema: Option<Value>| {
+                let mut facets = place_facets(dataset, &manifest.run_id);
+                schema.into_iter().for_each(|schema| add(&mut facets, "schema", schema));
+                made_of.iter().for_each(|of| add(&mut facets, "columnLineage", of.clone()));
+                facets
+            };
+            let file = Dataset::at(&folder.join(&format!("{table}.parquet")));
+            let mut facets = of(&file, spec.map(schema_of));
+            let mut written = None;
             if !published.reused {
-                facets.insert(
-                    "lifecycleStateChange".into(),
-                    facet(
-                        "1-0-1/LifecycleStateChangeDatasetFacet",
-                        json!({ "lifecycleStateChange": change }),
-                    ),
-                );
+                let change = json!({ "lifecycleStateChange": change });
+                let change = facet("1-0-1/LifecycleStateChangeDatasetFacet", change);
+                add(&mut facets, "lifecycleStateChange", change);
+                written =
+                    Some(json!({ "rowCount": output.rows, "size": output.bytes, "fileCount": 1 }));
             }
-            if let Some(fields) = told.as_object_mut() {
-                fields.insert("facets".into(), facets.into());
-                if !published.reused {
-                    let statistics = facet("1-0-2/OutputStatisticsOutputDatasetFacet", written);
-                    fields.insert("outputFacets".into(), json!({ "outputStatistics": statistics }));
-                }
+            outputs.push(told(&file, facets, written));
+            let Some(filled) = &published.database else { continue };
+            let rows = (!filled.stood).then(|| json!({ "rowCount": output.rows }));
+            let history = (database::history_of(table), "TABLE", rows);
+            let view = published.is_latest.then(|| (table.to_string(), "VIEW", None));
+            for (name, kind, written) in [history].into_iter().chain(view) {
+                let relation = Dataset::relation(&filled.place, &name);
+                let mut facets = of(&relation, spec.map(schema_in_database));
+                let kind = facet("1-0-1/DatasetTypeDatasetFacet", json!({ "datasetType": kind }));
+                add(&mut facets, "datasetType", kind);
+                outputs.push(told(&relation, facets, written));
             }
-            outputs.push(told);
         }
         outputs
     }
+
+    /// Which columns of the inputs a table's columns are made of.
+    fn made_of(&self, spec: &TableSpec) -> Option<Value> {
+        let columns: Vec<&str> = spec.columns.iter().map(|c| c.name.as_str()).collect();
+        let lineage = columns::facet(&self.plan, &spec.name, &columns)?;
+        Some(facet("1-2-0/ColumnLineageDatasetFacet", lineage))
+    }
+}
+
+fn add(facets: &mut Map<String, Value>, name: &str, facet: Value) {
+    facets.insert(name.to_string(), facet);
+}
+
+/// An output, and what was written of it, where anything was.
+fn told(dataset: &Dataset, facets: Map<String, Value>, written: Option<Value>) -> Value {
+    let mut told = json!({ "namespace": dataset.namespace, "name": dataset.name });
+    if let Some(fields) = told.as_object_mut() {
+        fields.insert("facets".into(), facets.into());
+        if let Some(written) = written {
+            let statistics = facet("1-0-2/OutputStatisticsOutputDatasetFacet", written);
+            fields.insert("outputFacets".into(), json!({ "outputStatistics": statistics }));
+        }
+    }
+    told
 }
 
 /// What a run rests on, of one input.
@@ -312,6 +338,14 @@ fn schema_of(spec: &TableSpec) -> Value {
             "type": column.data_type.name(),
             "description": column.meaning,
         })
+    });
+    facet("1-2-0/SchemaDatasetFacet", json!({ "fields": fields.collect::<Vec<_>>() }))
+}
+
+/// The same table as the database has it.
+fn schema_in_database(spec: &TableSpec) -> Value {
+    let fields = database::columns(spec).into_iter().map(|(name, data_type, comment)| {
+        json!({ "name": name, "type": data_type, "description": comment })
     });
     facet("1-2-0/SchemaDatasetFacet", json!({ "fields": fields.collect::<Vec<_>>() }))
 }

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::database::Place;
 use crate::store::StoreUrl;
 
 /// A place that is read or written.
@@ -29,6 +30,12 @@ impl Dataset {
         let name = path.trim_end_matches('/');
         let name = if name.is_empty() { "/" } else { name };
         Self { namespace, name: name.to_string() }
+    }
+
+    /// A table or view of PostgreSQL.
+    pub fn relation(place: &Place, name: &str) -> Self {
+        let namespace = format!("postgres://{}", place.server);
+        Self { namespace, name: format!("{}.{}.{name}", place.database, place.schema) }
     }
 
     /// The address of the store itself.
@@ -86,6 +93,16 @@ mod tests {
         ] {
             assert_eq!(named(address), (namespace.into(), name.into()), "{address}");
         }
+    }
+
+    #[test]
+    fn a_table_of_a_database_is_named_by_server_database_and_schema() {
+        let text = ["db.example:5432", "bi", "afterscope"].map(str::to_string);
+        let [server, database, schema] = text;
+        let table = Dataset::relation(&Place { server, database, schema }, "history_coverage");
+        assert_eq!(table.namespace, "postgres://db.example:5432");
+        assert_eq!(table.name, "bi.afterscope.history_coverage");
+        assert_eq!(table.store(), "postgres://db.example:5432");
     }
 
     #[test]

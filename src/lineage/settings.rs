@@ -92,7 +92,7 @@ pub fn read(variables: &Variables) -> (Option<Settings>, Vec<String>) {
     if set("OPENLINEAGE_DISABLED").is_some_and(is_true) {
         return (None, warnings);
     }
-    let target = match target(variables) {
+    let target = match target(variables, &mut warnings) {
         Ok(Some(target)) => target,
         Ok(None) => {
             if set("OPENLINEAGE_CONFIG").is_some() {
@@ -130,11 +130,12 @@ fn is_true(text: &str) -> bool {
     matches!(text.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
 }
 
-/// Where events go; `None` where nobody wants any. A transport that is set goes before the plain url.
+/// Where events go; `None` where nobody wants any. A transport that is set goes before the plain url; OpenLineage's
+/// own clients pass over one without a type, which a warning says here.
 ///
 /// # Errors
 /// What is set and cannot be used.
-fn target(variables: &Variables) -> Result<Option<Target>, String> {
+fn target(variables: &Variables, warnings: &mut Vec<String>) -> Result<Option<Target>, String> {
     let set = |name: &str| variables.get(name).map(|text| text.trim()).filter(|t| !t.is_empty());
     let transport = transport(variables)?;
     let text = |key: &str| transport.get(key).and_then(Value::as_str).map(str::trim);
@@ -144,7 +145,7 @@ fn target(variables: &Variables) -> Result<Option<Target>, String> {
         Some(value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_string()))
     };
     let missing = |key: &str| format!("{TRANSPORT}__{key} is not set");
-    match text("type") {
+    match text("type").filter(|kind| !kind.is_empty()) {
         Some("http" | "async_http") => {
             let url = text("url").ok_or_else(|| missing("URL"))?;
             let auth = transport.get("auth");
@@ -164,7 +165,17 @@ fn target(variables: &Variables) -> Result<Option<Target>, String> {
         Some("noop") => Ok(None),
         Some(_) => Err(format!("{TRANSPORT}__TYPE is none of http, file and noop")),
         None => {
-            let Some(url) = set("OPENLINEAGE_URL") else { return Ok(None) };
+            let has_no_type =
+                || format!("{TRANSPORT} names no type (http, file or noop), and is passed over");
+            let url = match (set("OPENLINEAGE_URL"), transport.is_empty()) {
+                (None, true) => return Ok(None),
+                (None, false) => return Err(has_no_type()),
+                (Some(url), true) => url,
+                (Some(url), false) => {
+                    warnings.push(format!("{}: OPENLINEAGE_URL is taken", has_no_type()));
+                    url
+                }
+            };
             let key = set("OPENLINEAGE_API_KEY");
             let path = set("OPENLINEAGE_ENDPOINT").map(|path| ("OPENLINEAGE_ENDPOINT", path));
             endpoint(("OPENLINEAGE_URL", url), path, key, None).map(Some)
@@ -173,13 +184,14 @@ fn target(variables: &Variables) -> Result<Option<Target>, String> {
 }
 
 /// The variables that describe the transport, as their nested keys: `…__AUTH__APIKEY` is `auth.apikey`. A value
-/// that is a JSON object is one; that of the variable without a key must be one.
+/// that is a JSON object is one; that of the variable without a key must be one. As in OpenLineage's own clients,
+/// a variable takes the place of those whose names go on after it.
 ///
 /// # Errors
 /// It is none; its value, which may hold a key, is not repeated.
 fn transport(variables: &Variables) -> Result<Map<String, Value>, String> {
     let mut found = Value::Object(Map::new());
-    for (name, text) in variables {
+    for (name, text) in variables.iter().rev() {
         let Some(rest) = name.strip_prefix(TRANSPORT) else { continue };
         let keys: Vec<String> =
             rest.split("__").filter(|key| !key.is_empty()).map(str::to_ascii_lowercase).collect();
@@ -302,6 +314,28 @@ mod tests {
         let appends = r#"{"type":"file","log_file_path":"/tmp/y","append":true}"#;
         assert_eq!(shown(&[("OPENLINEAGE__TRANSPORT", appends)]), "Append(\"/tmp/y\")");
         assert_eq!(shown(&[]), "off");
+    }
+
+    #[test]
+    fn what_is_set_as_a_whole_goes_before_its_parts() {
+        let whole = ("OPENLINEAGE__TRANSPORT", r#"{"type":"http","url":"http://whole"}"#);
+        let part = ("OPENLINEAGE__TRANSPORT__URL", "http://part");
+        assert_eq!(shown(&[whole, part]), "Http(http://whole/api/v1/lineage)");
+    }
+
+    #[test]
+    fn a_transport_without_a_type_is_passed_over_and_not_unsaid() {
+        let part = ("OPENLINEAGE__TRANSPORT__URL", "http://hunter2");
+        for transport in [part, ("OPENLINEAGE__TRANSPORT", r#"{"url":"http://hunter2","type":""}"#)]
+        {
+            let (settings, warnings) = of(&[transport, ("OPENLINEAGE_URL", "http://host")]);
+            let target = format!("{:?}", settings.unwrap().target);
+            assert_eq!(target, "Http(http://host/api/v1/lineage)");
+            assert!(warnings[0].contains("names no type"), "{warnings:?}");
+            let (settings, warnings) = of(&[transport]);
+            assert!(matches!(settings.unwrap().target, Target::Unusable));
+            assert!(warnings[0].contains("names no type") && !warnings[0].contains("hunter2"));
+        }
     }
 
     #[test]

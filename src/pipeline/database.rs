@@ -59,5 +59,11 @@ pub fn fill(
             "table {table}: {nuls} characters U+0000 stand in the database as [U+0000], as in CSV: no text of PostgreSQL holds them"
         ));
     }
+    if let Some(run) = &filled.strange {
+        let (output, schema) = (publisher.shown(), &filled.place.schema);
+        observer.warn(&format!(
+            "run {run} was the latest in schema \"{schema}\", and {output} does not have it: it was removed there, or another machine puts the runs of its own {output} into the same schema, and what is the latest there is neither's\nwhere it is another machine, give each a schema of its own (output.postgres.schema)"
+        ));
+    }
     Ok(filled)
 }

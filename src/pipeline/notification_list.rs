@@ -18,7 +18,7 @@ use super::follow::prepare_following;
 use super::list_files::{FILES, ListFolder};
 use super::name_people::{Named, Naming, Reread, name_people};
 use super::{Observer, open_output};
-use crate::config::{RunPlan, shape, would_be_read};
+use crate::config::{RunPlan, readers, shape, would_be_read};
 use crate::error::Error;
 use crate::exposure::{
     Choice, Exposure, ExposureError, Grain, Listing, Measures, Window, list_people,
@@ -196,13 +196,7 @@ fn place(plan: &RunPlan, text: &str) -> Result<StoreUrl, Error> {
             ),
         ));
     }
-    let people = &plan.registry.people;
-    let tables = [("memberships", &people.memberships), ("residency", &people.residency)];
-    let tables = tables
-        .into_iter()
-        .filter_map(|(name, url)| Some((format!("registry.{name}"), url.as_ref()?)));
-    let sources = plan.sources.iter().map(|s| (format!("source `{}`", s.name), &s.url));
-    for (what, url) in sources.chain(tables) {
+    for (what, url) in readers(plan) {
         if would_be_read(url, &out, &FILES) {
             return Err(Error::argument(
                 argument(),

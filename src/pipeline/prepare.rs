@@ -142,7 +142,7 @@ pub fn prepare_with<'a>(
     io.keep_buffers(budget.prefetch);
     let built_in = impact::built_in()?;
     let mut queries = impact::user_queries(&plan.queries, &built_in)?;
-    impact::check(&queries)?;
+    impact::check(&mut queries)?;
     let mut registry = registry::load(&plan.registry, plan.as_of, io, plan.memory_limit)?;
     registry.check_reported(&plan.incident)?;
     adjust(&mut registry);

@@ -9,11 +9,12 @@ use std::ops::ControlFlow;
 use chrono::NaiveDate;
 use sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArguments, GroupByExpr, Ident, Join,
-    JoinConstraint, JoinOperator, Query, Select, SetExpr, TableFactor, Value, Visit, Visitor,
-    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    JoinConstraint, JoinOperator, Query, Select, SetExpr, Spanned, TableFactor, Value, Visit,
+    Visitor, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
 use super::QueryError;
+use super::statement::At;
 
 /// Expressions within one another, and queries put together: more of them are no statement that somebody wrote, and
 /// the engine's own steps down into them have no end but the stack's.
@@ -56,6 +57,17 @@ impl Visitor for Meaning {
             GroupByExpr::Expressions(by, _) => !by.is_empty(),
         };
         self.groups.push(groups);
+        const ROWS: &str = "which is asked of each row before anything is counted\nput a condition on a count into HAVING, or count in a query of FROM or WITH and join with that";
+        if let Some((what, at)) = select.selection.as_ref().and_then(aggregate_in) {
+            let reason = format!("{what} stands in WHERE, {ROWS}");
+            return ControlFlow::Break(Box::new(QueryError::Name { at, reason }));
+        }
+        if let GroupByExpr::Expressions(by, _) = &select.group_by
+            && let Some((what, at)) = by.iter().find_map(aggregate_in)
+        {
+            let reason = format!("{what} stands in GROUP BY, {ROWS}");
+            return ControlFlow::Break(Box::new(QueryError::Name { at, reason }));
+        }
         select.from.iter().flat_map(|from| &from.joins).try_for_each(join)
     }
 
@@ -103,6 +115,14 @@ impl Meaning {
         if name == "LOG" && arguments(of) > 1 {
             let next = "divide LN of the one by LN of the other";
             return refuse("LOG has its two arguments in another order here than elsewhere", next);
+        }
+        if (is_aggregate(&name) || is_count(&name))
+            && let Some((inner, at)) = aggregate_in(&of.args)
+        {
+            let reason = format!(
+                "{inner} stands within {name}, of one group both cannot be\nmake the inner one in a query of FROM or WITH, and the outer one over that"
+            );
+            return ControlFlow::Break(Box::new(QueryError::Name { at, reason }));
         }
         match &of.over {
             Some(over) => self.window(&name, over),
@@ -154,6 +174,43 @@ fn is_aggregate(name: &str) -> bool {
         "CORR",
     ];
     BEGIN.iter().any(|begin| name.starts_with(begin))
+}
+
+fn is_count(name: &str) -> bool {
+    ["COUNT", "ARRAY_AGG", "STRING_AGG"].contains(&name)
+}
+
+/// The first function that makes one value of many rows, and where it stands; not those of windows, nor those within
+/// a query in place of a value.
+fn aggregate_in(within: &impl Visit) -> Option<(String, At)> {
+    #[derive(Default)]
+    struct Aggregate(usize);
+    impl Visitor for Aggregate {
+        type Break = (String, At);
+
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
+            self.0 += 1;
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
+            self.0 -= 1;
+            ControlFlow::Continue(())
+        }
+
+        fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Self::Break> {
+            let Expr::Function(of) = expression else { return ControlFlow::Continue(()) };
+            let name = of.name.to_string().to_uppercase();
+            if self.0 > 0 || of.over.is_some() || !(is_aggregate(&name) || is_count(&name)) {
+                return ControlFlow::Continue(());
+            }
+            ControlFlow::Break((format!("`{of}`"), At::begin(of.name.span())))
+        }
+    }
+    match within.visit(&mut Aggregate::default()) {
+        ControlFlow::Break(found) => Some(found),
+        ControlFlow::Continue(()) => None,
+    }
 }
 
 fn arguments(of: &Function) -> usize {

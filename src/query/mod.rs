@@ -2,19 +2,22 @@
 //!
 //! Nothing is written, and nothing of a run is read before its hash was looked at.
 
+mod complaint;
+mod locate;
 mod made;
 mod meaning;
 mod order;
 mod parameters;
 mod statement;
 mod table;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use polars::prelude::{LazyFrame, PolarsError};
+use polars::prelude::LazyFrame;
 use polars::sql::SQLContext;
 use thiserror::Error;
 
@@ -23,6 +26,7 @@ use crate::impact::{self, ImpactError, Table, TableSpec};
 use crate::moment::Moment;
 use crate::publish::{Manifest, merkle};
 use crate::verify::{Place, VerifyError};
+use complaint::{complaint, engine};
 use statement::{At, LIST};
 use table::{Part, PublishedTable, STAMPED, Stamp};
 
@@ -56,6 +60,12 @@ pub enum QueryError {
 
     #[error("the statement cannot be answered: {reason}")]
     Engine { reason: String },
+
+    /// Megabytes.
+    #[error(
+        "the statement was ended: the memory limit is {limit} MB, and what it makes of the tables came to {held} MB\njoin on more columns, or take fewer rows in a query of FROM first (WHERE, GROUP BY): a join has a row for each pair of rows that go together; or give more with --memory-limit"
+    )]
+    Memory { limit: u64, held: u64 },
 
     #[error("table {table} of run {run_id}: {reason}")]
     Unreadable { table: String, run_id: String, reason: String },
@@ -141,7 +151,9 @@ impl<'a> Library<'a> {
             ));
         }
         let mut context = SQLContext::new();
-        let mut registered = BTreeMap::new();
+        let (mut registered, mut empty) = (BTreeMap::new(), Vec::new());
+        // Columns of times, and all others.
+        let (mut times, mut others) = (BTreeSet::new(), BTreeSet::new());
         let mut columns: BTreeSet<String> = statement.aliases.clone();
         let mut runs = None;
         for reference in &statement.tables {
@@ -164,13 +176,20 @@ impl<'a> Library<'a> {
             columns.extend(found.columns());
             // No query of a statement may have a colon in its name, so that none takes its place.
             let internal = format!("table:{name}");
+            empty.push((internal.clone(), found.without_rows()));
+            for (column, data_type) in found.types() {
+                let is_time = ["date", "timestamp[us, UTC]"].contains(&data_type);
+                if is_time { &mut times } else { &mut others }.insert(column);
+            }
             let frame = found.lazy().map_err(|e| engine(&e, statement, &columns))?;
             context.register(&internal, frame);
             registered.insert(name.clone(), internal);
         }
         let is_explain = statement.is_explain();
-        let text = statement.clone().bound(&registered, parameters)?;
-        let frame = context.execute(&text).and_then(|frame| {
+        let bound = statement.clone().bound(&registered, parameters)?;
+        times.retain(|name| !statement.aliases.contains(name) && !others.contains(name));
+        bound.query().map_or(Ok(()), |query| times::check(query, &times))?;
+        let frame = context.execute(&bound.text).and_then(|frame| {
             let frame = if is_explain {
                 frame
             } else {
@@ -178,7 +197,7 @@ impl<'a> Library<'a> {
             };
             frame.collect()
         });
-        let frame = frame.map_err(|e| engine(&e, statement, &columns))?;
+        let frame = frame.map_err(|e| complaint(&e, statement, &columns, &bound, &empty))?;
         Table::from_frame("query", &frame).map_err(|error| match error {
             ImpactError::Output { reason, .. } => QueryError::Engine { reason },
             other => other.into(),
@@ -364,20 +383,4 @@ fn of_runs(runs: &[(Place, Manifest)], table: &str) -> Result<Option<PublishedTa
         reason,
     })?;
     Ok(Some(all))
-}
-
-/// What the engine says, with the place of a column that is not there.
-fn engine(error: &PolarsError, of: &Statement, known: &BTreeSet<String>) -> QueryError {
-    let text = error.to_string();
-    let named =
-        |name: &str| [format!("\"{name}\""), format!("'{name}'")].iter().any(|n| text.contains(n));
-    let lost = of.columns.iter().find(|(name, _)| !known.contains(name) && named(name));
-    if let Some((name, at)) = lost {
-        let near = did_you_mean(name, known.iter().map(String::as_str));
-        let reason = format!("there is no column `{name}`{near}\n{LIST}");
-        return QueryError::Name { at: *at, reason };
-    }
-    // What follows is the plan, as the engine holds it.
-    let reason = text.lines().next().unwrap_or_default().to_string();
-    QueryError::Engine { reason }
 }

@@ -4,6 +4,7 @@
 //! compared with the tree: what the engine reads is what was meant, whatever a value holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
@@ -12,6 +13,7 @@ use sqlparser::ast::{
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
+use sqlparser::tokenizer::Span;
 
 use super::QueryError;
 use super::meaning::Meaning;
@@ -26,8 +28,12 @@ pub struct At {
 
 impl At {
     fn of(name: &Ident) -> Self {
-        let start = name.span.start;
-        Self { line: start.line, column: start.column }
+        Self::begin(name.span)
+    }
+
+    /// Where something begins.
+    pub fn begin(of: Span) -> Self {
+        Self { line: of.start.line, column: of.start.column }
     }
 }
 
@@ -98,24 +104,45 @@ impl Statement {
         mut self,
         registered: &BTreeMap<String, String>,
         parameters: &Parameters,
-    ) -> Result<String, QueryError> {
+    ) -> Result<Bound, QueryError> {
         let mut binding =
             Binding { registered, given: &self.given, parameters, used: BTreeSet::new() };
         if let ControlFlow::Break(error) = VisitMut::visit(&mut self.tree, &mut binding) {
             return Err(*error);
         }
         parameters.all_used(&binding.used)?;
-        let mut written = self.tree.clone();
-        let _ = VisitMut::visit(&mut written, &mut Doubled);
-        let text = written.to_string();
+        let text = written(self.tree.clone());
         match parse(&text).as_deref() {
-            Ok([again]) if *again == self.tree => Ok(text),
+            Ok([again]) if *again == self.tree => Ok(Bound { text, tree: self.tree }),
             _ => Err(QueryError::refused(
                 "it has a part that cannot be handed to the engine as it stands",
                 "write names without quote marks in them, and texts in plain '…'",
             )),
         }
     }
+}
+
+/// A statement as the engine reads it.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    pub text: String,
+    tree: Tree,
+}
+
+impl Bound {
+    /// The query, where it is no EXPLAIN of one.
+    pub fn query(&self) -> Option<&Query> {
+        match &self.tree {
+            Tree::Query(query) => Some(query),
+            _ => None,
+        }
+    }
+}
+
+/// A tree as text.
+pub fn written<T: VisitMut + Display>(mut tree: T) -> String {
+    let _ = VisitMut::visit(&mut tree, &mut Doubled);
+    tree.to_string()
 }
 
 /// A message of the parser, with its place in front.
@@ -335,7 +362,7 @@ impl VisitorMut for Binding<'_> {
         else {
             return ControlFlow::Continue(());
         };
-        let at = At { line: span.start.line, column: span.start.column };
+        let at = At::begin(*span);
         match self.parameters.value(name, at) {
             Ok((name, value)) => {
                 self.used.insert(name);

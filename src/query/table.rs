@@ -227,6 +227,11 @@ impl PublishedTable {
         columns.map(|(column, data_type)| (column.to_string(), name(data_type))).collect()
     }
 
+    /// The same columns, and no row.
+    pub fn without_rows(&self) -> DataFrame {
+        DataFrame::empty_with_schema(&self.schema)
+    }
+
     /// # Errors
     /// Says what the engine says.
     pub fn lazy(self) -> PolarsResult<LazyFrame> {

@@ -1,10 +1,12 @@
 //! `[output.postgres]` on a real server: what stands in the database is what was published, whole or not at all.
 
+mod lineage;
 mod refusals;
 mod rights;
 mod server;
 mod tls;
 mod together;
+mod views;
 
 use std::sync::Arc;
 

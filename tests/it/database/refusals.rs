@@ -106,6 +106,24 @@ fn another_output_and_other_content_are_refused_by_name() {
     run(&lake, &url, &["--as-of", "2019-07-03"]).fails(1, &["another version", "layout 2"]);
 }
 
+/// What another machine with the same local path looks like.
+#[test]
+#[ignore = "slow"]
+fn a_latest_run_that_the_output_does_not_have_is_a_warning() {
+    let Some(server) = Postgres::start(&[]) else { return };
+    let lake = Lake::standard();
+    let url = server.url(BOSS, "");
+    let id = run_id(&run(&lake, &url, &["--as-of", "2019-07-03"]).succeeds());
+    let says = format!("warning: run {id} was the latest in schema \"afterscope\"");
+    let next = run(&lake, &url, &["--as-of", "2019-07-02"]).succeeds();
+    assert!(!next.stderr.contains("was the latest"), "{}", next.stderr);
+    std::fs::remove_dir_all(lake.path("out")).unwrap();
+    let next = run(&lake, &url, &[]).succeeds();
+    assert!(next.stderr.contains(&says) && next.stderr.contains("another machine"), "{next:?}");
+    let next = run(&lake, &url, &["--as-of", "2019-07-04"]).succeeds();
+    assert!(!next.stderr.contains("was the latest"), "{}", next.stderr);
+}
+
 #[test]
 #[ignore = "slow"]
 fn a_lock_that_somebody_holds_is_waited_for_and_no_longer_than_allowed() {

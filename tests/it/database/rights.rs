@@ -41,11 +41,23 @@ fn each_step_needs_the_rights_that_are_documented_and_no_more() {
     run(&lake, &writer, &["--as-of", "2019-07-04"]).succeeds();
     lake.edit("scopes.csv", "2019-06-02T00:00:00Z", "2019-06-01T00:00:00Z");
     run(&lake, &writer, &["--as-of", "2019-07-04"]).succeeds();
+    // What others put into the schema is none of our business, and nobody needs a right on it.
+    server.sql(
+        "bi",
+        "CREATE TABLE afterscope.a_note (a int); CREATE VIEW afterscope.another AS SELECT 1 AS a",
+    );
+    run(&lake, &writer, &["--as-of", "2019-07-04"]).succeeds();
     // A table that is new is the owner's to make.
     lake.write("extra.sql", "SELECT scope FROM scopes");
     let extra = ["--set", "report.queries=[\"extra.sql\"]"];
-    run(&lake, &writer, &extra).fails(1, &["42501", "right", "history_extra"]);
+    run(&lake, &writer, &extra).fails(1, &["lacks tables or columns", "let their owner run once"]);
     run(&lake, &owner, &extra).succeeds();
+
+    // What PUBLIC has unless somebody takes it away.
+    server.sql("bi", "REVOKE TEMPORARY ON DATABASE bi FROM PUBLIC");
+    run(&lake, &writer, &[]).fails(1, &["temporary views", "GRANT TEMPORARY ON DATABASE bi"]);
+    server.sql("bi", "GRANT TEMPORARY ON DATABASE bi TO afterscope_writer");
+    run(&lake, &writer, &extra).succeeds();
 
     let as_user = |name: &str, statement: &str| {
         let statement = format!("SET ROLE {name}; {statement}");

@@ -14,7 +14,7 @@ pub const BOSS: &str = "boss";
 pub const PASSWORD: &str = "pass@word:of/the?test#only";
 
 /// How [`PASSWORD`] is written in an address.
-const ESCAPED: &str = "pass%40word%3Aof%2Fthe%3Ftest%23only";
+pub const ESCAPED: &str = "pass%40word%3Aof%2Fthe%3Ftest%23only";
 
 /// The variable that holds the address.
 pub const VARIABLE: &str = "AFTERSCOPE_TEST_DATABASE";

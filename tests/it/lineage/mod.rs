@@ -2,7 +2,7 @@
 
 mod events;
 mod metrics;
-mod service;
+pub mod service;
 mod trouble;
 
 use serde_json::Value;
@@ -21,7 +21,7 @@ fn states(events: &[Value]) -> Vec<&str> {
 }
 
 /// The dataset of an event (`inputs`, `outputs`) whose name ends so.
-fn dataset<'a>(event: &'a Value, of: &str, end: &str) -> &'a Value {
+pub fn dataset<'a>(event: &'a Value, of: &str, end: &str) -> &'a Value {
     let all = event[of].as_array().unwrap();
     let found = all.iter().find(|dataset| dataset["name"].as_str().unwrap().ends_with(end));
     found.unwrap_or_else(|| panic!("no {end} among {of} of {event}"))

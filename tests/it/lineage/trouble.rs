@@ -4,14 +4,14 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::service::{Does, Service, events_of};
 use super::{run_with, states};
-use crate::lake::{Lake, Outcome};
+use crate::lake::{Lake, Outcome, run_args, skipped};
 
 /// What a run of the standard lake gives, with lineage that does not arrive.
 fn goes_on(variables: &[(&str, &str)], says: &str) -> Outcome {
@@ -284,6 +284,37 @@ fn a_file_that_holds_no_events_gets_none() {
         );
         assert!(fs::read(lake.path(file)).unwrap() == bytes, "{file}");
     }
+}
+
+/// A disk that does not answer: whoever writes to the file waits for six seconds, and strace with them at the end.
+#[test]
+fn a_file_that_cannot_be_written_in_time_holds_up_no_run() {
+    if !Command::new("strace").arg("-V").output().is_ok_and(|said| said.status.success()) {
+        return skipped("strace is not there: no file can be made to wait");
+    }
+    let lake = Lake::standard();
+    let path = lake.path("lineage.ndjson");
+    // It is there: only then its name is known of every call.
+    lake.write("lineage.ndjson", "");
+    let mut run = lake.command(&run_args(&[]));
+    run.env("OPENLINEAGE_URL", format!("file://{}", path.display()));
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "--seccomp-bpf", "-e", "trace=write", "-P"]).arg(&path);
+    command.args(["-e", "inject=write:delay_enter=6000000", "-o", "log"]);
+    command.arg(run.get_program()).args(run.get_args());
+    command.current_dir(run.get_current_dir().unwrap()).env_clear();
+    command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let delay = delay(|| {
+        let outcome = Outcome::of(&lake, command.output().unwrap()).succeeds();
+        let says = format!(
+            "3 of 3 lineage events did not reach {}: it cannot be written in time",
+            path.display()
+        );
+        assert!(outcome.stderr.contains(&says), "{}", outcome.stderr);
+        assert_eq!(outcome.json()["effort"]["lineage"], json!({"sent": 0, "lost": 3}));
+    });
+    assert!(delay < Duration::from_secs(10), "{delay:?}");
 }
 
 #[test]

@@ -82,6 +82,39 @@ fn the_ending_of_the_file_says_the_format() {
 }
 
 #[test]
+fn an_answer_is_not_written_where_the_next_run_would_read_it() {
+    let lake = Lake::standard();
+    let run = lake.publishes(&[]).folder;
+    let run = run.parent().unwrap().to_str().unwrap();
+    std::os::unix::fs::symlink("logs", lake.path("link")).unwrap();
+    let before = lake.files();
+    let sql = "SELECT scope FROM scope_summary";
+    let refused = |args: &[&str], output: &str, source: &str| {
+        let args = [args, &[sql, "--output", output, "--format", "parquet"]].concat();
+        ask(&lake, &args).fails(1, &[output, source, "the next run would read it", "outside"]);
+    };
+    for output in ["logs/a.parquet", "logs/dt=2019-07-01/a.csv", "link/../logs/a", "link/a.parquet"]
+    {
+        refused(&[], output, "source `access`");
+        // The run says itself what it was made from.
+        refused(&["--run", run, "--config", "nowhere.toml"], output, "source `access`");
+    }
+    refused(&[], "logs/dt=2019-07-01/part-0.parquet", "source `access`");
+    assert_eq!(lake.files(), before);
+    // A source that the next run will have, of which a glob takes some files.
+    std::fs::create_dir(lake.path("more")).unwrap();
+    let more = "\n[registry]\nscopes";
+    let source = "\n[[source]]\nname = \"more\"\nurl = \"more/x-*.parquet\"\n[source.columns]\ntime = \"t\"\napp = \"a\"\nscopes = \"s\"\nsubject = \"u\"\n";
+    lake.edit("afterscope.toml", more, &format!("{source}{more}"));
+    refused(&[], "more/x-1.parquet", "source `more`");
+    ask(&lake, &[sql, "--output", "more/y.parquet"]).succeeds();
+    let inspect = ["inspect", "access", "--config", "afterscope.toml", "--rows", "1", "--output"];
+    lake.afterscope(&[&inspect[..], &["more/x-1.parquet"]].concat())
+        .fails(1, &["more/x-1.parquet", "source `more`", "the next run would read it"]);
+    lake.afterscope(&[&inspect[..], &["more/z.parquet"]].concat()).succeeds();
+}
+
+#[test]
 fn no_rows_are_an_answer() {
     let lake = Lake::standard();
     lake.publishes(&[]);

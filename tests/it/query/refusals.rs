@@ -72,6 +72,137 @@ fn what_is_not_there_is_named_with_its_place_and_what_was_meant() {
     ask(&lake, &["SELECT 'x"]).fails(1, &["the statement cannot be read at line 1, column 8"]);
 }
 
+/// The engine names no place: the part of the statement that it complains of is found and shown.
+#[test]
+fn what_cannot_be_answered_is_told_with_its_part_of_the_statement() {
+    let lake = published();
+    for (sql, at, part, says) in [
+        // A column that another table has.
+        (
+            "SELECT s.finding\nFROM scope_summary s JOIN findings f ON s.scope = f.scope",
+            "line 1, column 10",
+            "`s.finding`",
+            "finding",
+        ),
+        (
+            "WITH a AS (SELECT scope FROM findings),\nb AS (SELECT finding FROM a)\nSELECT * FROM b JOIN findings f ON b.finding = f.finding",
+            "line 2, column 14",
+            "`finding`",
+            "there is no column `finding` here",
+        ),
+        (
+            "SELECT a.scope FROM findings a JOIN scope_summary b USING (finding)",
+            "line 1, column 60",
+            "`USING (finding)`",
+            "there is no column `finding`",
+        ),
+        (
+            "SELECT scope FROM findings f JOIN scope_summary s ON f.scope = s.scope",
+            "line 1, column 8",
+            "`scope`",
+            "ambiguous",
+        ),
+        // Types.
+        (
+            "SELECT scope FROM scope_summary WHERE grain = 'all' AND scope > 5",
+            "line 1, column 57",
+            "`scope > 5`",
+            "cannot compare string with numeric",
+        ),
+        (
+            "SELECT scope FROM findings WHERE scope IN (SELECT scope FROM scope_summary WHERE grain = 3)",
+            "line 1, column 82",
+            "`grain = 3`",
+            "cannot compare",
+        ),
+        (
+            "SELECT scope, COUNT(*) AS n FROM findings GROUP BY scope HAVING n > 'a'",
+            "line 1, column 65",
+            "`n > 'a'`",
+            "cannot compare",
+        ),
+        (
+            "SELECT a.scope FROM findings a JOIN scope_summary b ON a.requests_allowed = b.scope",
+            "line 1, column 56",
+            "`a.requests_allowed = b.scope`",
+            "don't match",
+        ),
+        ("SELECT SUM(scope) AS n FROM findings", "line 1, column 8", "`SUM(scope)`", "sum"),
+        (
+            "SELECT UPPER(day) AS n FROM daily_timeline",
+            "line 1, column 8",
+            "`UPPER(day)`",
+            "String",
+        ),
+        ("SELECT scope FROM findings LIMIT 'a'", "line 1, column", "`LIMIT 'a'`", "LIMIT"),
+        (
+            "SELECT scope FROM findings UNION ALL SELECT scope, grain FROM findings",
+            "line 1, column 38",
+            "`UNION`",
+            "number of columns",
+        ),
+        // Aggregates.
+        (
+            "SELECT scope,\n  requests_allowed FROM scope_summary GROUP BY scope",
+            "line 2, column 3",
+            "`requests_allowed`",
+            "GROUP BY",
+        ),
+        (
+            "SELECT scope FROM scope_summary ORDER BY COUNT(*)",
+            "line 1, column 42",
+            "`COUNT(*)`",
+            "lengths",
+        ),
+        ("SELECT WHAT(scope) AS n FROM findings", "line 1, column 8", "`WHAT(scope)`", "function"),
+    ] {
+        ask(&lake, &[sql]).fails(1, &[at, part, says]);
+    }
+}
+
+/// The engine answers each of these, otherwise than anybody means it.
+#[test]
+fn aggregates_out_of_place_and_times_as_numbers_are_refused_with_their_place() {
+    let lake = published();
+    for (sql, says) in [
+        (
+            "SELECT scope FROM scope_summary WHERE COUNT(*) > 1",
+            "column 39: `COUNT(*)` stands in WHERE",
+        ),
+        (
+            "SELECT scope FROM scope_summary\nWHERE requests_allowed > AVG(requests_allowed)",
+            "line 2, column 26: `AVG(requests_allowed)` stands in WHERE",
+        ),
+        ("SELECT MAX(scope) AS n FROM findings GROUP BY COUNT(*)", "stands in GROUP BY"),
+        (
+            "SELECT SUM(MAX(requests_allowed)) AS n FROM findings GROUP BY scope",
+            "column 12: `MAX(requests_allowed)` stands within SUM",
+        ),
+        (
+            "SELECT COUNT(*) AS n FROM daily_timeline WHERE day >= 20191001",
+            "column 48: `day >= 20191001` compares a time with a number",
+        ),
+        (
+            "SELECT COUNT(*) AS n FROM daily_timeline d WHERE -5 < d.day",
+            "compares a time with a number",
+        ),
+        (
+            "SELECT COUNT(*) AS n FROM daily_timeline WHERE day BETWEEN 1 AND 2",
+            "`day BETWEEN 1 AND 2`",
+        ),
+    ] {
+        ask(&lake, &[sql]).fails(1, &[says]);
+    }
+    let number =
+        ["SELECT scope FROM scope_summary WHERE restricted_at > $at", "--param", "at:int=5"];
+    ask(&lake, &number).fails(1, &["compares a time with a number"]);
+    // A name that the statement itself gives is something else.
+    let year = "SELECT day FROM (SELECT EXTRACT(YEAR FROM day) AS day FROM daily_timeline) AS y WHERE day > 2018 GROUP BY day";
+    assert_eq!(answer(&lake, &[year]), "day\n2019\n");
+    let most = "SELECT scope FROM (SELECT scope, SUM(requests_allowed) AS n FROM findings GROUP BY scope) AS s WHERE n > 100";
+    assert_eq!(answer(&lake, &[most]), "scope\n");
+}
+
 #[test]
 fn a_name_for_two_things_is_refused() {
     let lake = published();
@@ -201,6 +332,21 @@ fn what_the_engine_answers_otherwise_is_refused() {
     ] {
         ask(&lake, &[&sql]).fails(1, &[says]);
     }
+}
+
+#[test]
+fn a_statement_that_takes_more_memory_than_is_allowed_is_ended_by_name() {
+    let lake = published();
+    // 15 rows or more, six times: eleven million at the least, of eight bytes and of two places each.
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let from = names.map(|name| format!("daily_timeline AS {name}")).join(" CROSS JOIN ");
+    let sql = format!("SELECT a.day, f.scope FROM {from}");
+    let limit = ["--memory-limit", "120MB"];
+    let ended = ask(&lake, &[&[sql.as_str(), "--output", "a.parquet"], &limit[..]].concat());
+    ended.fails(1, &["the memory limit is 120 MB", "came to", "--memory-limit"]);
+    assert!(!lake.files().keys().any(|name| name == "a.parquet" || name.contains(".tmp")));
+    ask(&lake, &[&["SELECT a.day FROM daily_timeline AS a"], &limit[..]].concat()).succeeds();
+    ask(&lake, &["SELECT 1 AS a", "--memory-limit", "much"]).fails(1, &["--memory-limit much"]);
 }
 
 #[test]

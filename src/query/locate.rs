@@ -1,0 +1,285 @@
+//! Where in a statement the engine's complaint comes from: it names no place.
+//!
+//! Parts of the statement are asked by themselves over tables without rows, and the smallest that brings the same
+//! complaint is the one. What only a value of a row brings about is found by nobody here.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Cte, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query, Select,
+    SelectItem, SetExpr, Spanned, Visit, Visitor, WildcardAdditionalOptions, With,
+};
+
+use super::statement::At;
+
+/// Characters of a part that a message shows.
+const SHOWN: usize = 120;
+
+/// Part of a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub at: At,
+    /// As it was written, but for blanks.
+    pub text: String,
+    /// Its columns, and where they stand.
+    pub columns: Vec<(String, At)>,
+}
+
+/// What complains, and how a query is asked.
+pub struct Complaint<'a> {
+    /// What the engine says of the whole statement.
+    pub of: &'a str,
+    /// What it says of a query over tables without rows; `None` where it has no complaint.
+    pub ask: &'a dyn Fn(&Query) -> Option<String>,
+}
+
+/// The beginning of a complaint, without its numbers; what follows is different in every part.
+fn beginning(complaint: &str) -> String {
+    let line = complaint.lines().next().unwrap_or_default();
+    let beginning = line.split_once(';').map_or(line, |(beginning, _)| beginning);
+    beginning.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+impl Complaint<'_> {
+    /// The smallest part of the query that brings the complaint.
+    pub fn part(&self, query: &Query) -> Option<Part> {
+        self.within(query, &[])
+    }
+
+    fn is_brought_by(&self, query: &Query) -> bool {
+        (self.ask)(query).is_some_and(|says| beginning(&says) == beginning(self.of))
+    }
+
+    /// `before` are the queries that `WITH` has given names to so far.
+    fn within(&self, query: &Query, before: &[Cte]) -> Option<Part> {
+        let mut given = before.to_vec();
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            if let Some(part) = self.within(&cte.query, &given) {
+                return Some(part);
+            }
+            given.push(cte.clone());
+        }
+        let mut whole = query.clone();
+        whole.with = (!given.is_empty()).then(|| With {
+            with_token: query.with.as_ref().map_or_else(
+                sqlparser::ast::helpers::attached_token::AttachedToken::empty,
+                |with| with.with_token.clone(),
+            ),
+            recursive: false,
+            cte_tables: given.clone(),
+        });
+        if !self.is_brought_by(&whole) {
+            return None;
+        }
+        self.below(&whole, query.body.as_ref(), &given)
+            .or_else(|| self.of_order(&whole))
+            .or_else(|| self.of_limit(&whole))
+            .or_else(|| of_operation(&whole))
+    }
+
+    /// Of a body: its queries first, then its clauses.
+    fn below(&self, whole: &Query, body: &SetExpr, given: &[Cte]) -> Option<Part> {
+        match body {
+            SetExpr::Query(query) => self.within(query, given),
+            SetExpr::SetOperation { left, right, .. } => {
+                self.below(whole, left, given).or_else(|| self.below(whole, right, given))
+            }
+            SetExpr::Select(select) => {
+                let inner = queries_of(select);
+                inner
+                    .iter()
+                    .find_map(|query| self.within(query, given))
+                    .or_else(|| self.of_select(whole, select))
+            }
+            _ => None,
+        }
+    }
+
+    /// Of a SELECT without its queries: the clause, in the order in which the engine looks at them.
+    fn of_select(&self, whole: &Query, select: &Select) -> Option<Part> {
+        let brings = |select: Select| {
+            let body = Box::new(SetExpr::Select(Box::new(select)));
+            self.is_brought_by(&Query { body, order_by: None, limit_clause: None, ..whole.clone() })
+        };
+        let bare = || {
+            let mut bare = select.clone();
+            bare.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
+            (bare.distinct, bare.selection, bare.having, bare.qualify) = (None, None, None, None);
+            bare.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+            bare
+        };
+        for (table, from) in select.from.iter().enumerate() {
+            for joins in 0..=from.joins.len() {
+                let mut only = bare();
+                only.from.truncate(table + 1);
+                if let Some(last) = only.from.last_mut() {
+                    last.joins.truncate(joins);
+                }
+                if brings(only) {
+                    return from.joins.get(joins.checked_sub(1)?).and_then(of_join);
+                }
+            }
+        }
+        for condition in select.selection.iter().flat_map(conjuncts) {
+            if brings(Select { selection: Some(condition.clone()), ..bare() }) {
+                return Some(Part::of(condition));
+            }
+        }
+        if let GroupByExpr::Expressions(by, _) = &select.group_by {
+            for expression in by {
+                let projection = vec![SelectItem::UnnamedExpr(expression.clone())];
+                if brings(Select { projection, ..bare() }) {
+                    return Some(Part::of(expression));
+                }
+            }
+        }
+        for item in &select.projection {
+            let alone = Select { projection: vec![item.clone()], having: None, ..select.clone() };
+            if brings(alone) {
+                return expression_of(item).map(Part::of);
+            }
+        }
+        let having = select.having.iter().find(|_| brings(select.clone()));
+        having.map(Part::of)
+    }
+
+    fn of_order(&self, whole: &Query) -> Option<Part> {
+        let order = whole.order_by.as_ref()?;
+        let OrderByKind::Expressions(by) = &order.kind else { return None };
+        let only = |one: &sqlparser::ast::OrderByExpr| {
+            let kind = OrderByKind::Expressions(vec![one.clone()]);
+            let order_by = Some(sqlparser::ast::OrderBy { kind, ..order.clone() });
+            Query { order_by, ..whole.clone() }
+        };
+        let without = Query { order_by: None, ..whole.clone() };
+        if self.is_brought_by(&without) {
+            return None;
+        }
+        by.iter().find(|one| self.is_brought_by(&only(one))).map(|one| Part::of(&one.expr))
+    }
+
+    fn of_limit(&self, whole: &Query) -> Option<Part> {
+        let limit = whole.limit_clause.as_ref()?;
+        let text = limit.to_string().trim().to_string();
+        let without = Query { limit_clause: None, ..whole.clone() };
+        let brings = self.is_brought_by(&without);
+        (!brings).then(|| Part { at: At::begin(limit.span()), text, columns: Vec::new() })
+    }
+}
+
+/// Two queries that are put together, where it is neither of them.
+fn of_operation(whole: &Query) -> Option<Part> {
+    let SetExpr::SetOperation { op, right, .. } = whole.body.as_ref() else { return None };
+    let at = At::begin(right.span());
+    Some(Part { at, text: op.to_string(), columns: Vec::new() })
+}
+
+impl Part {
+    fn of(expression: &Expr) -> Self {
+        let mut columns = Columns::default();
+        let _ = expression.visit(&mut columns);
+        // Tables that were registered are written under their names again.
+        let text = expression.to_string().replace("\"table:", "\"");
+        let text = match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+            None => text,
+        };
+        Self { at: At::begin(expression.span()), text, columns: columns.0 }
+    }
+}
+
+#[derive(Default)]
+struct Columns(Vec<(String, At)>);
+
+impl Visitor for Columns {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+        let name: Option<&Ident> = match expression {
+            Expr::Identifier(name) => Some(name),
+            Expr::CompoundIdentifier(names) => names.last(),
+            _ => None,
+        };
+        self.0.extend(name.map(|name| (name.value.clone(), At::begin(name.span))));
+        ControlFlow::Continue(())
+    }
+}
+
+/// The conditions that AND puts together.
+fn conjuncts(of: &Expr) -> Vec<&Expr> {
+    match of {
+        Expr::BinaryOp { left, op: sqlparser::ast::BinaryOperator::And, right } => {
+            [conjuncts(left), conjuncts(right)].concat()
+        }
+        other => vec![other],
+    }
+}
+
+fn expression_of(item: &SelectItem) -> Option<&Expr> {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        _ => None,
+    }
+}
+
+/// The condition of a join; the columns of USING are one.
+fn of_join(join: &Join) -> Option<Part> {
+    use JoinOperator as J;
+    let (J::Join(on)
+    | J::Inner(on)
+    | J::Left(on)
+    | J::LeftOuter(on)
+    | J::Right(on)
+    | J::RightOuter(on)
+    | J::FullOuter(on)
+    | J::Semi(on)
+    | J::LeftSemi(on)
+    | J::RightSemi(on)
+    | J::Anti(on)
+    | J::LeftAnti(on)
+    | J::RightAnti(on)) = &join.join_operator
+    else {
+        return None;
+    };
+    match on {
+        JoinConstraint::On(condition) => Some(Part::of(condition)),
+        JoinConstraint::Using(names) => {
+            let columns = names.iter().filter_map(|name| name.0.last()?.as_ident());
+            let columns: Vec<(String, At)> =
+                columns.map(|name| (name.value.clone(), At::begin(name.span))).collect();
+            let text: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+            let text = format!("USING ({})", text.join(", "));
+            let at = columns.first().map(|(_, at)| *at)?;
+            Some(Part { at, text, columns })
+        }
+        _ => None,
+    }
+}
+
+/// The queries within a SELECT, not those within them.
+fn queries_of(select: &Select) -> Vec<Query> {
+    #[derive(Default)]
+    struct Direct {
+        depth: usize,
+        found: Vec<Query>,
+    }
+    impl Visitor for Direct {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+            self.depth += 1;
+            if self.depth == 1 {
+                self.found.push(query.clone());
+            }
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+    }
+    let mut direct = Direct::default();
+    let _ = select.visit(&mut direct);
+    direct.found
+}
