@@ -157,7 +157,7 @@ impl Column<'_> {
         let values = u64::try_from(self.chunk.num_values()).unwrap_or(0);
         let mut headers = Headers::default();
         let (mut dictionary, mut largest, mut seen, mut densest) = (0, 0, 0u64, 0);
-        for (from, part) in fetched.parts.iter().filter(|(from, _)| (start..end).contains(from)) {
+        for (from, part) in fetched.beginning_in(start..end) {
             let inside = usize::try_from(end - from).unwrap_or(usize::MAX).min(part.len());
             let mut rest = part.slice(..inside);
             // Behind the last value some writers leave bytes that are no page.
