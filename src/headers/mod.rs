@@ -88,7 +88,7 @@ impl Column<'_> {
         let repeated = self.chunk.column_descr().max_rep_level() > 0;
         let (mut dictionary, mut largest, mut seen, mut densest) = (0, 0, 0u64, 0);
         let mut pages = Vec::new();
-        for (from, part) in fetched.parts.iter().filter(|(from, _)| (start..end).contains(from)) {
+        for (from, part) in fetched.beginning_in(start..end) {
             let inside = usize::try_from(end - from).unwrap_or(usize::MAX).min(part.len());
             let mut rest = part.slice(..inside);
             let part_end = from.saturating_add(inside as u64);

@@ -1,8 +1,8 @@
 //! A column as a configuration can name it, and what a sample shows of it.
 
 use super::forms::Form;
-use super::names::normal;
 use super::tally::Values;
+use super::words::normal;
 use crate::config::raw::{ColumnTable, Entry};
 
 /// Where values stand.

@@ -6,10 +6,10 @@ use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::look::Seen;
-use super::names::Role;
 use super::propose::Proposal;
 use super::quoting::{literal, quoted};
 use super::registry::{self, APPS, ENDPOINTS, SAMPLE, SCOPES};
+use super::role::Role;
 use super::{CONFIGURATION, number};
 use crate::config::raw::Store;
 use crate::config::{Format, Overrides, from_text, shape};

@@ -2,8 +2,8 @@
 
 use super::column::{Column, Kind, Place};
 use super::forms::{Form, SERVER_TIME, texts};
-use super::names::Role;
 use super::number;
+use super::role::Role;
 use super::status::{self, Outcomes};
 use crate::config::raw::Encoding;
 use crate::scan::split;
@@ -59,9 +59,12 @@ fn of_values(role: Role, name: &str, column: &Column) -> Option<Fit> {
         }
         Role::App if column.values.all(Form::IpAddress) => None,
         Role::App => id(column).map(|fit| not_an_event(fit, column)),
-        Role::Subject | Role::Actor | Role::Person | Role::Group => id(column),
+        Role::Subject | Role::Actor | Role::Person => id(column).map(|fit| a_person(fit, column)),
+        Role::Group => id(column),
         Role::EventId => id(column).map(|fit| an_event(fit, column)),
-        Role::Scopes => several(column).filter(|_| !column.values.all(Form::Whole)),
+        Role::Scopes => several(column)
+            .filter(|_| !column.values.all(Form::Whole))
+            .map(|fit| exercised(fit, name)),
         Role::Fields => several(column),
         Role::Status => status::fit(name, column),
         Role::Bytes | Role::Records => whole(column),
@@ -153,6 +156,15 @@ fn not_an_event(fit: Fit, column: &Column) -> Fit {
     Fit { weight: if is_event { -3 } else { fit.weight }, ..fit }
 }
 
+/// Words that say how a call went name nobody.
+fn a_person(fit: Fit, column: &Column) -> Fit {
+    if !status::are_outcomes(column) {
+        return fit;
+    }
+    let doubt = "its values are words that say how a call went, and name nobody".into();
+    Fit { weight: -2, doubt: Some(doubt), ..fit }
+}
+
 /// What stands for no id.
 const NO_IDS: [&str; 8] = ["", "-", "null", "none", "nil", "n/a", "undefined", "unknown"];
 
@@ -190,6 +202,40 @@ fn an_event(fit: Fit, column: &Column) -> Fit {
     );
     let weight = if different * 2 < kept { -4 } else { 0 };
     Fit { weight, doubt: Some(doubt), ..fit }
+}
+
+/// Words in names of scopes that a call was refused, lacked, or only asked for.
+const NOT_EXERCISED: [&str; 15] = [
+    "denied",
+    "rejected",
+    "refused",
+    "declined",
+    "forbidden",
+    "blocked",
+    "disallowed",
+    "unauthorized",
+    "insufficient",
+    "missing",
+    "invalid",
+    "revoked",
+    "removed",
+    "expired",
+    "requested",
+];
+
+/// Scopes that stand in the log and need not have been exercised.
+fn exercised(fit: Fit, name: &str) -> Fit {
+    let Some(word) = name.split(['.', '_']).find(|word| NOT_EXERCISED.contains(word)) else {
+        return fit;
+    };
+    let doubt = format!(
+        "its name says `{word}`: a call need not have exercised the scopes that stand there"
+    );
+    let doubt = match fit.doubt {
+        Some(other) => format!("{doubt}; {other}"),
+        None => doubt,
+    };
+    Fit { weight: fit.weight - 4, doubt: Some(doubt), ..fit }
 }
 
 /// What parts scopes in some logs and no encoding reads.

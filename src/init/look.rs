@@ -1,6 +1,6 @@
 //! What is seen of a lake: its files, and the columns of a sample of rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::column::Column;
 use super::rows::Walk;
@@ -71,13 +71,13 @@ pub fn look(
         walk.add(rows);
         Ok(())
     })?;
-    let unnamed = std::mem::take(&mut walk.unnamed);
-    let in_folders: Vec<&str> = listed.partitions.iter().map(|of| of.name.as_str()).collect();
+    let unnamed = std::mem::take(&mut walk.unnamed).into_iter().collect();
+    let in_folders: BTreeSet<&str> = listed.partitions.iter().map(|of| of.name.as_str()).collect();
     let without: BTreeMap<&str, u64> = told
         .columns
         .iter()
         // A folder's value stands for all its rows.
-        .filter(|column| !in_folders.contains(&column.name.as_str()))
+        .filter(|column| !in_folders.contains(column.name.as_str()))
         .map(|column| (column.name.as_str(), column.files_without))
         .collect();
     let columns = walk.finish(&without);

@@ -3,12 +3,14 @@
 use super::column::{Column, Kind};
 use super::draft::{SHOWN, Writing, listed, more};
 use super::facts::facts;
-use super::forms::is_time;
-use super::names::{LEAST, Role, USUAL, weight};
+use super::fit::fit;
+use super::forms::{Form, is_time};
+use super::names::{LEAST, USUAL, weight};
 use super::number;
 use super::propose::{Candidate, Proposal, Verdict};
 use super::quoting::{array, column, literal};
 use super::registry;
+use super::role::Role;
 use super::status::Outcomes;
 use crate::config::raw::ColumnTable;
 use crate::hidden::visible;
@@ -121,9 +123,11 @@ impl Writing<'_> {
     fn misfits(&mut self, role: Role) {
         let roles: &[Role] =
             if role == Role::Subject { &[Role::Subject, Role::Person] } else { &[role] };
+        // What traces and batches are called is worth a line: many rows share it, and it looks like an id of events.
+        let least = if role == Role::EventId { LEAST } else { USUAL };
         let named = |of: &&Column| {
             let name = of.place.name();
-            of.values.with_value() > 0 && roles.iter().any(|role| weight(*role, &name) >= USUAL)
+            of.values.with_value() > 0 && roles.iter().any(|role| weight(*role, &name) >= least)
         };
         let taken = |of: &&Column| {
             Role::ALL.into_iter().any(|role| {
@@ -143,11 +147,11 @@ impl Writing<'_> {
                 _ => String::new(),
             };
             let name = visible(&column.place.shown());
-            let what = format!(
-                "`{name}` ({}) has such a name, and not all of its values are such as a run reads for {}{shape}",
-                facts(column),
-                role.key()
-            );
+            let doubt = fit(role, &column.place.name(), column).and_then(|fit| fit.doubt);
+            let why = doubt.unwrap_or_else(|| {
+                format!("not all of its values are such as a run reads for {}{shape}", role.key())
+            });
+            let what = format!("`{name}` ({}) has such a name, and {why}", facts(column));
             self.comment(&format!("{what}."));
             self.own.undecided.push(format!("{}: {what}", role.key()));
         }
@@ -235,8 +239,10 @@ impl Writing<'_> {
 
     pub(super) fn status(&mut self) {
         let Verdict::Taken { own, .. } = self.proposal.of(Role::Status) else { return };
-        let counts = self.seen.columns.get(own.column).map(registry::outcomes);
-        let listed = listed(&counts.unwrap_or_default());
+        let listed = match registry::outcomes(self.seen, self.proposal, own) {
+            Some(counts) => listed(&counts),
+            None => "(not written down: they may name people)".into(),
+        };
         match &own.fit.outcomes {
             Some(Outcomes::Allowed(_)) => {
                 self.line("[source.status]");
@@ -274,18 +280,26 @@ impl Writing<'_> {
     /// What calls without an outcome are is for somebody to say.
     fn nulls_of_status(&mut self, own: &Candidate) {
         let Some(values) = self.seen.columns.get(own.column).map(|of| &of.values) else { return };
-        let (nulls, rows) = (values.nulls, number(values.rows));
-        if nulls == 0 || own.fit.outcomes == Some(Outcomes::NullIsAllowed) {
-            return;
+        let (nulls, empty) = (values.nulls, values.forms.of(Form::Empty));
+        let rows = number(values.rows);
+        if nulls > 0 && own.fit.outcomes != Some(Outcomes::NullIsAllowed) {
+            let nulls = number(nulls);
+            self.comment(&format!(
+                "Null in {nulls} of {rows} rows: these count as of unknown outcome, and among no allowed calls. If null means that a call was allowed, write null = \"allowed\" in [source.status]."
+            ));
+            self.own.undecided.push(format!(
+                "status (null in {nulls} of {rows} rows, which counts as unknown and not as allowed)"
+            ));
         }
-        let nulls = number(nulls);
-        self.comment(&format!(
-            "Null in {nulls} of {rows} rows: these count as of unknown outcome, and among no allowed calls. If null means that a call was allowed, write null = \"allowed\" in [source.status]."
-        ));
-        let told = format!(
-            "status (null in {nulls} of {rows} rows, which counts as unknown and not as allowed)"
-        );
-        self.own.undecided.push(told);
+        if empty > 0 {
+            let empty = number(empty);
+            self.comment(&format!(
+                "Empty in {empty} of {rows} rows: these count as denied, unless \"\" stands in `allowed` of [source.status]."
+            ));
+            self.own
+                .undecided
+                .push(format!("status (empty in {empty} of {rows} rows, which counts as denied)"));
+        }
     }
 
     fn facts(&self, of: &Candidate) -> String {

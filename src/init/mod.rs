@@ -3,6 +3,7 @@
 //! what is doubtful stays open.
 
 mod column;
+mod columns;
 mod draft;
 mod facts;
 mod fit;
@@ -15,20 +16,23 @@ mod propose;
 mod quoting;
 mod registry;
 mod rivals;
+mod role;
 mod rows;
 mod status;
 mod tally;
 mod tried;
 mod values;
+mod words;
 mod write;
 mod written;
 
 pub use draft::Draft;
 pub use facts::facts;
 pub use look::{Bounds, Seen, look};
-pub use names::{Role, names_people};
+pub use names::names_people;
 pub use propose::{Candidate, Proposal, Verdict, propose};
 pub use registry::files;
+pub use role::Role;
 pub use tried::{Tried, tried};
 pub use write::{check, write};
 

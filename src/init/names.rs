@@ -1,65 +1,7 @@
 //! What names of columns mean in access logs.
 
-/// A key of `[source.columns]`, and [`Role::Person`]: a person of whom the name does not say whether they called
-/// or were reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    Time,
-    App,
-    Scopes,
-    Subject,
-    Actor,
-    Person,
-    Group,
-    Status,
-    Bytes,
-    Records,
-    Fields,
-    Weight,
-    EventId,
-    Endpoint,
-    Method,
-}
-
-impl Role {
-    pub const ALL: [Self; 15] = [
-        Self::Time,
-        Self::App,
-        Self::Scopes,
-        Self::Subject,
-        Self::Actor,
-        Self::Person,
-        Self::Group,
-        Self::Status,
-        Self::Bytes,
-        Self::Records,
-        Self::Fields,
-        Self::Weight,
-        Self::EventId,
-        Self::Endpoint,
-        Self::Method,
-    ];
-
-    /// The configuration's key.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Time => "time",
-            Self::App => "app",
-            Self::Scopes => "scopes",
-            Self::Subject | Self::Person => "subject",
-            Self::Actor => "actor",
-            Self::Group => "group",
-            Self::Status => "status",
-            Self::Bytes => "bytes",
-            Self::Records => "records",
-            Self::Fields => "fields",
-            Self::Weight => "weight",
-            Self::EventId => "event_id",
-            Self::Endpoint => "endpoint",
-            Self::Method => "method",
-        }
-    }
-}
+use super::role::Role;
+use super::words::normal;
 
 /// A name that public logs use for the role.
 pub const KNOWN: i32 = 10;
@@ -76,7 +18,7 @@ const ENDS: i32 = 3;
 
 /// Names by role and weight, in the form of [`normal`]: a name with dots stands for the end of a path. `*name` stands
 /// for names that end in it, too, at less weight. The names of public logs are those of Microsoft Graph,
-/// Google Workspace, AWS CloudTrail, OCSF, Okta, GitHub and Salesforce.
+/// Google Workspace and Cloud, AWS CloudTrail, OCSF, Okta, GitHub, Salesforce, Databricks and web servers.
 const NAMES: &[(Role, i32, &[&str])] = &[
     (
         Role::Time,
@@ -131,7 +73,16 @@ const NAMES: &[(Role, i32, &[&str])] = &[
     (
         Role::App,
         MAY,
-        &["user_agent", "access_key_id", "session_issuer.arn", "application_name", "api_key"],
+        &[
+            "user_agent",
+            "http_user_agent",
+            "raw_user_agent",
+            "caller_supplied_user_agent",
+            "access_key_id",
+            "session_issuer.arn",
+            "application_name",
+            "api_key",
+        ],
     ),
     (Role::App, FAINT, &["invoked_by"]),
     (
@@ -198,8 +149,17 @@ const NAMES: &[(Role, i32, &[&str])] = &[
     ),
     (Role::Actor, MAY, &["actor.email", "actor_email"]),
     (Role::Person, KNOWN, &["*user_id", "userid", "user.uid"]),
-    (Role::Person, USUAL, &["uid", "user", "member_id", "person_id", "profile_id", "sub"]),
-    (Role::Person, MAY, &["account_id", "*user_name", "*email"]),
+    (
+        Role::Person,
+        USUAL,
+        &["uid", "user", "remote_user", "member_id", "person_id", "profile_id", "sub"],
+    ),
+    (
+        Role::Person,
+        6,
+        &["*user_name", "*username", "*email", "login", "user_principal_name", "upn"],
+    ),
+    (Role::Person, MAY, &["account_id"]),
     // Beside it TenantId is the workspace that the logs of Microsoft Graph were written to.
     (Role::Group, 13, &["aad_tenant_id"]),
     (
@@ -268,7 +228,7 @@ const NAMES: &[(Role, i32, &[&str])] = &[
         &[
             "*bytes",
             "response_size",
-            "bytes_sent",
+            "*bytes_sent",
             "bytes_out",
             "bytes_transferred_out",
             "http_response.length",
@@ -303,6 +263,7 @@ const NAMES: &[(Role, i32, &[&str])] = &[
             "uuid",
             "metadata.uid",
             "document_id",
+            "insert_id",
             "log_id",
         ],
     ),
@@ -322,6 +283,7 @@ const NAMES: &[(Role, i32, &[&str])] = &[
         ],
     ),
     (Role::Endpoint, USUAL, &["path", "url", "uri", "request_url", "operation", "resource"]),
+    (Role::Endpoint, MAY, &["method_name", "action_name"]),
     (
         Role::Method,
         KNOWN,
@@ -387,65 +349,9 @@ pub fn is_secret(name: &str) -> bool {
     is_key || ["secret", "password", "token", "authorization"].into_iter().any(says)
 }
 
-/// A path with the words of each name in lower case, parted by `_`: `userIdentity.accessKeyId` is
-/// `user_identity.access_key_id`, `@timestamp` is `timestamp`.
-pub fn normal(path: &str) -> String {
-    let segments: Vec<String> = path.split('.').map(words).collect();
-    segments.join(".")
-}
-
-fn words(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    let mut out = String::with_capacity(name.len() + 4);
-    for (at, letter) in letters.iter().enumerate() {
-        if !letter.is_alphanumeric() {
-            if !out.is_empty() && !out.ends_with('_') {
-                out.push('_');
-            }
-            continue;
-        }
-        let before = at.checked_sub(1).and_then(|at| letters.get(at));
-        let after = letters.get(at + 1);
-        let begins = letter.is_uppercase()
-            && before.is_some_and(|before| {
-                before.is_lowercase()
-                    || before.is_numeric()
-                    || (before.is_uppercase() && after.is_some_and(|after| after.is_lowercase()))
-            });
-        if begins && !out.ends_with('_') {
-            out.push('_');
-        }
-        out.extend(letter.to_lowercase());
-    }
-    while out.ends_with('_') {
-        out.pop();
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_told_in_every_way_of_writing_names() {
-        for (name, wanted) in [
-            ("eventTime", "event_time"),
-            ("TimeGenerated", "time_generated"),
-            ("AadTenantId", "aad_tenant_id"),
-            ("requestID", "request_id"),
-            ("sourceIPAddress", "source_ip_address"),
-            ("@timestamp", "timestamp"),
-            ("_document_id", "document_id"),
-            ("userIdentity.accessKeyId", "user_identity.access_key_id"),
-            ("App Id", "app_id"),
-            ("http-status", "http_status"),
-            ("EVENT_TIME", "event_time"),
-            ("", ""),
-        ] {
-            assert_eq!(normal(name), wanted, "{name}");
-        }
-    }
 
     #[test]
     fn a_name_speaks_for_its_role_by_its_last_words() {

@@ -1,7 +1,7 @@
 //! Which column of people says who was reached, and which who called.
 
-use super::names::Role;
 use super::propose::{Candidate, SURE, Verdict};
+use super::role::Role;
 
 /// A person of whom nobody knows whether they called or were reached is the subject where nothing says more: the
 /// people are the same. Where two columns have names of people, somebody says who was reached.

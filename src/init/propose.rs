@@ -2,9 +2,10 @@
 
 use super::column::{Column, Place};
 use super::fit::{Fit, fit};
-use super::names::{LEAST, Role, weight};
+use super::names::{LEAST, weight};
 use super::people::told;
 use super::rivals::{rivals, speaks_alone};
+use super::role::Role;
 
 /// What a name must weigh for a column to be taken without a question.
 pub const SURE: i32 = 7;

@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::column::{Column, Kind};
 use super::fit::parted;
+use super::forms::Form;
 use super::look::Seen;
-use super::names::{Role, is_secret};
+use super::names::{is_secret, names_people};
 use super::number;
 use super::propose::{Candidate, Proposal, Verdict};
+use super::rivals::CODES;
+use super::role::Role;
+use super::status;
 use super::written::{masked, template};
 use crate::hidden::visible;
 use crate::impact::csv_cell;
@@ -37,8 +41,11 @@ pub fn values(seen: &Seen, proposal: &Proposal) -> Vec<(Role, String, Counts)> {
         };
         all.into_iter().map(move |of| (role, of))
     });
-    let columns =
-        columns.filter(|(role, of)| *role != Role::App || !is_withheld(seen, proposal, of));
+    let columns = columns.filter(|(role, of)| match role {
+        Role::App => !is_withheld(seen, proposal, of),
+        Role::Status => outcomes(seen, proposal, of).is_some(),
+        _ => true,
+    });
     let values = columns.filter_map(|(role, of)| {
         let column = seen.columns.get(of.column)?;
         let counts = counts(role, of, column);
@@ -52,14 +59,14 @@ pub fn is_withheld(seen: &Seen, proposal: &Proposal, of: &Candidate) -> bool {
     is_secret(&of.place.name()) || are_people(seen, proposal, of)
 }
 
-/// Whether a column of apps has the values of a column of people.
-pub fn are_people(seen: &Seen, proposal: &Proposal, app: &Candidate) -> bool {
+/// Whether a column has the values of a column of people.
+pub fn are_people(seen: &Seen, proposal: &Proposal, own: &Candidate) -> bool {
     let values = |of: &Candidate| seen.columns.get(of.column).map(|column| &column.values);
-    let Some(own) = values(app) else { return false };
+    let Some(own_values) = values(own) else { return false };
     [Role::Subject, Role::Actor].into_iter().any(|role| {
         let people = proposal.of(role).candidates();
-        let mut people = people.into_iter().filter(|of| of.place != app.place).filter_map(values);
-        people.any(|people| own.different() > 1 && own.counts == people.counts)
+        let mut people = people.into_iter().filter(|of| of.place != own.place).filter_map(values);
+        people.any(|people| own_values.different() > 1 && own_values.counts == people.counts)
     })
 }
 
@@ -67,7 +74,7 @@ fn counts(role: Role, of: &Candidate, column: &Column) -> Counts {
     match role {
         Role::Scopes => parted(column, of.fit.encoding),
         Role::Endpoint => templates(column),
-        Role::Status => outcomes(column),
+        Role::Status => summed(column, masked),
         _ => column.values.counts.clone(),
     }
 }
@@ -125,9 +132,18 @@ fn templates(column: &Column) -> Counts {
     summed(column, template)
 }
 
-/// Outcomes without the people that some of them name.
-pub fn outcomes(column: &Column) -> Counts {
-    summed(column, masked)
+/// Outcomes without the people that some of them name; `None` where the column is named like people or has their
+/// values, and where it has too many different sentences for all of them to name nobody.
+pub fn outcomes(seen: &Seen, proposal: &Proposal, of: &Candidate) -> Option<Counts> {
+    let column = seen.columns.get(of.column)?;
+    let values = &column.values;
+    let is_of_people = names_people(&of.place.name()) || are_people(seen, proposal, of);
+    let are_sentences = values.forms.of(Form::Blanks) * 2 > values.values;
+    if !status::are_known(column) && (is_of_people || (are_sentences && values.different() > CODES))
+    {
+        return None;
+    }
+    Some(summed(column, masked))
 }
 
 /// Values as they are written, with their rows.

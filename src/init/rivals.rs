@@ -2,14 +2,15 @@
 
 use super::column::{Column, Kind};
 use super::forms::Form;
-use super::names::{MAY, Role};
+use super::names::MAY;
 use super::propose::{Candidate, SURE};
+use super::role::Role;
 
 /// Whether the values need no name to be asked about: times, and the codes of HTTP.
 pub fn speaks_alone(role: Role, column: &Column) -> bool {
     let values = &column.values;
     match role {
-        Role::Time => column.is_time() || is_epoch(column),
+        Role::Time => column.is_time() || is_epoch(column) || is_written_time(column),
         Role::Status => {
             let is_success =
                 |text: &str| text.parse::<i64>().is_ok_and(|code| (200..300).contains(&code));
@@ -23,11 +24,16 @@ pub fn speaks_alone(role: Role, column: &Column) -> bool {
 }
 
 /// Different codes that services answer with.
-const CODES: u64 = 40;
+pub const CODES: u64 = 40;
 
 fn is_epoch(column: &Column) -> bool {
     let of = [Form::EpochSeconds, Form::EpochMillis, Form::EpochMicros, Form::EpochNanos];
     column.kind == Kind::Whole && of.into_iter().any(|form| column.values.all(form))
+}
+
+fn is_written_time(column: &Column) -> bool {
+    let of = [Form::Rfc3339, Form::WallTime, Form::ServerTime];
+    column.kind == Kind::Text && of.into_iter().any(|form| column.values.all(form))
 }
 
 /// Words of names that tell when something was made or stored, which need not be when the call was.

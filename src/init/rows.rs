@@ -1,79 +1,48 @@
 //! Rows of a sample, taken apart into columns that a configuration can name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StructArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
+use indexmap::IndexSet;
 use serde_json::Value;
 
 use super::column::{Column, Kind, Place};
-use super::names::{TOGETHER, normal};
-use super::tally::Tally;
+use super::columns::Columns;
+use super::names::TOGETHER;
 use super::values::{Part, as_texts, at_path, span, valid};
+use super::words::normal;
 
-/// Bytes that kept values of all columns take at most, and the least for one.
-const ROOM: u64 = 64 << 20;
-const LEAST_ROOM: u64 = 8 << 10;
-
-/// Columns that are made of one column: entries of a list, values in JSON.
-const MADE: usize = 200;
-
-/// Texts of a column that are read as JSON, and how deep.
-const PARSED: u64 = 20_000;
+/// How deep JSON is taken apart.
 const DEPTH: usize = 4;
-
-struct Growing {
-    kind: Kind,
-    data_type: String,
-    tally: Tally,
-    /// Rows that were looked at; of a column in another's JSON fewer than there are.
-    rows: Rows,
-}
-
-/// What the rows of a column are.
-enum Rows {
-    All,
-    /// Those of the texts that were parsed in this column.
-    Parsed(String),
-}
 
 /// Takes rows apart as they go by.
 pub struct Walk {
-    room: usize,
     rows: u64,
-    columns: Vec<(Place, Growing)>,
-    known: HashMap<Place, usize>,
-    /// Columns made of a column.
-    made: HashMap<String, usize>,
-    /// Texts parsed of a column, and rows up to the last of them.
-    parsed: HashMap<String, (u64, u64)>,
+    columns: Columns,
     /// Paths of columns that are parts of [`TOGETHER`].
     together: Option<Vec<[String; 3]>>,
     /// What no configuration can name.
-    pub unnamed: Vec<String>,
+    pub unnamed: IndexSet<String>,
 }
 
 impl Walk {
     /// Of rows with so many columns, whose values may take so many bytes.
     pub fn new(columns: usize, room: u64) -> Self {
-        let room = (ROOM.min(room) / (columns.max(1) as u64)).max(LEAST_ROOM);
         Self {
-            room: usize::try_from(room).unwrap_or(usize::MAX),
             rows: 0,
-            columns: Vec::new(),
-            known: HashMap::new(),
-            made: HashMap::new(),
-            parsed: HashMap::new(),
+            columns: Columns::new(columns, room),
             together: None,
-            unnamed: Vec::new(),
+            unnamed: IndexSet::new(),
         }
     }
 
     pub fn add(&mut self, rows: &RecordBatch) {
-        let tops: Vec<&Field> = rows.schema_ref().fields().iter().map(AsRef::as_ref).collect();
-        for (field, array) in tops.iter().zip(rows.columns()) {
+        let fields = rows.schema_ref().fields();
+        let tops: HashSet<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+        for (field, array) in fields.iter().zip(rows.columns()) {
             if field.name().is_empty() {
                 self.cannot_be_named("the column without a name");
                 continue;
@@ -85,22 +54,28 @@ impl Walk {
     }
 
     fn cannot_be_named(&mut self, what: &str) {
-        if !self.unnamed.iter().any(|known| known == what) {
-            self.unnamed.push(what.to_string());
+        if !self.unnamed.contains(what) {
+            self.unnamed.insert(what.to_string());
         }
     }
 
-    fn array(&mut self, path: &str, array: &ArrayRef, above: Option<&NullBuffer>, tops: &[&Field]) {
+    fn array(
+        &mut self,
+        path: &str,
+        array: &ArrayRef,
+        above: Option<&NullBuffer>,
+        tops: &HashSet<&str>,
+    ) {
         let nulls = NullBuffer::union(above, array.logical_nulls().as_ref());
         match array.data_type() {
             DataType::Struct(fields) => {
                 for (field, part) in fields.iter().zip(array.as_struct().columns()) {
                     let below = format!("{path}.{}", field.name());
                     // Such a name is parted, or another column is found first.
-                    let is_hidden = tops.iter().any(|top| *top.name() == below);
+                    let is_hidden = tops.contains(below.as_str());
                     if is_hidden || field.name().is_empty() || field.name().contains('.') {
                         self.cannot_be_named(&below);
-                    } else if path.contains('.') && tops.iter().any(|top| top.name() == path) {
+                    } else if path.contains('.') && tops.contains(path) {
                         // A struct whose own name has dots is a column; its parts have no path.
                         self.cannot_be_named(&below);
                     } else {
@@ -120,40 +95,6 @@ impl Walk {
         }
     }
 
-    fn growing(
-        &mut self,
-        place: Place,
-        kind: Kind,
-        data_type: impl FnOnce() -> String,
-    ) -> Option<&mut Growing> {
-        let at = match self.known.get(&place) {
-            Some(at) => *at,
-            None => {
-                let of = match &place {
-                    Place::Path(_) | Place::Concat(_) => None,
-                    Place::Entry { path, .. } | Place::Json { path, .. } => Some(path.clone()),
-                };
-                if let Some(of) = of {
-                    let made = self.made.entry(of).or_default();
-                    if *made == MADE {
-                        return None;
-                    }
-                    *made += 1;
-                }
-                let rows = match &place {
-                    Place::Json { path, .. } => Rows::Parsed(path.clone()),
-                    _ => Rows::All,
-                };
-                let tally = Tally::new();
-                let data_type = data_type();
-                self.columns.push((place.clone(), Growing { kind, data_type, tally, rows }));
-                self.known.insert(place, self.columns.len() - 1);
-                self.columns.len() - 1
-            }
-        };
-        self.columns.get_mut(at).map(|(_, growing)| growing)
-    }
-
     fn values(
         &mut self,
         path: &str,
@@ -162,16 +103,15 @@ impl Walk {
         texts: &StringArray,
         nulls: Option<&NullBuffer>,
     ) {
-        let room = self.room;
         let place = Place::Path(path.to_string());
-        let Some(growing) = self.growing(place, kind, || array.data_type().to_string()) else {
+        let Some(growing) = self.columns.at(place, kind, || array.data_type().to_string()) else {
             return;
         };
         let nulls = NullBuffer::union(nulls, texts.nulls());
         let nulls = nulls.as_ref();
         for row in valid(array.len(), nulls) {
-            growing.tally.row();
-            growing.tally.value(texts.value(row), room);
+            growing.row();
+            growing.value(texts.value(row));
         }
         if kind == Kind::Text {
             self.json(path, texts, nulls);
@@ -179,15 +119,14 @@ impl Walk {
     }
 
     fn texts(&mut self, path: &str, lists: &ListArray, nulls: Option<&NullBuffer>) {
-        let room = self.room;
         let place = Place::Path(path.to_string());
         let data_type = || lists.data_type().to_string();
-        let Some(growing) = self.growing(place, Kind::Texts, data_type) else { return };
+        let Some(growing) = self.columns.at(place, Kind::Texts, data_type) else { return };
         for row in valid(lists.len(), nulls) {
-            growing.tally.row();
+            growing.row();
             let list = lists.value(row);
             let list = list.as_string::<i32>();
-            list.iter().flatten().for_each(|text| growing.tally.value(text, room));
+            list.iter().flatten().for_each(|text| growing.value(text));
         }
     }
 
@@ -199,12 +138,12 @@ impl Walk {
             _ => Kind::Other,
         };
         let place = Place::Path(path.to_string());
-        let Some(growing) = self.growing(place, kind, || array.data_type().to_string()) else {
+        let Some(growing) = self.columns.at(place, kind, || array.data_type().to_string()) else {
             return;
         };
-        valid(array.len(), nulls).for_each(|_| growing.tally.row());
+        valid(array.len(), nulls).for_each(|_| growing.row());
         if let Some((least, greatest)) = span(array) {
-            growing.tally.span(least, greatest);
+            growing.span(least, greatest);
         }
     }
 
@@ -219,7 +158,6 @@ impl Walk {
             let array: ArrayRef = std::sync::Arc::new(lists.clone());
             return self.others(path, &array, nulls);
         };
-        let room = self.room;
         let fields = structs.fields().iter().zip(structs.columns());
         for (field, part) in fields.filter(|(field, _)| field.name() != name) {
             let part = Part::of(part);
@@ -243,11 +181,11 @@ impl Walk {
                         value: field.name().clone(),
                     };
                     let data_type = || field.data_type().to_string();
-                    let Some(growing) = self.growing(place, part.kind(), data_type) else {
+                    let Some(growing) = self.columns.at(place, part.kind(), data_type) else {
                         continue;
                     };
-                    growing.tally.row();
-                    values.iter().for_each(|text| growing.tally.value(text, room));
+                    growing.row();
+                    values.iter().for_each(|text| growing.value(text));
                 }
             }
         }
@@ -259,13 +197,9 @@ impl Walk {
             if !text.trim_start().starts_with('{') {
                 continue;
             }
-            let rows = self.rows + row as u64 + 1;
-            let (parsed, until) = self.parsed.entry(path.to_string()).or_default();
-            if *parsed == PARSED {
+            if !self.columns.parses(path, self.rows + row as u64 + 1) {
                 return;
             }
-            *parsed += 1;
-            *until = rows;
             if let Ok(value) = serde_json::from_str(text) {
                 self.json_value(path, "", &value, 0);
             }
@@ -273,7 +207,6 @@ impl Walk {
     }
 
     fn json_value(&mut self, path: &str, json: &str, value: &Value, depth: usize) {
-        let room = self.room;
         let place = || Place::Json { path: path.to_string(), json: json.to_string() };
         match value {
             Value::Null => {}
@@ -292,17 +225,17 @@ impl Walk {
                 let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
                 let Some(texts) = texts else { return };
                 let of = || "a list of texts in JSON".to_string();
-                let Some(growing) = self.growing(place(), Kind::Texts, of) else { return };
-                growing.tally.row();
-                texts.iter().for_each(|text| growing.tally.value(text, room));
+                let Some(growing) = self.columns.at(place(), Kind::Texts, of) else { return };
+                growing.row();
+                texts.iter().for_each(|text| growing.value(text));
             }
             Value::Object(_) => {}
             scalar => {
                 let text = scalar.as_str().map_or_else(|| scalar.to_string(), str::to_string);
                 let of = || "a value in JSON".to_string();
-                let Some(growing) = self.growing(place(), Kind::Text, of) else { return };
-                growing.tally.row();
-                growing.tally.value(&text, room);
+                let Some(growing) = self.columns.at(place(), Kind::Text, of) else { return };
+                growing.row();
+                growing.value(&text);
             }
         }
     }
@@ -312,7 +245,7 @@ impl Walk {
         let columns = &self.columns;
         let pairs = self.together.get_or_insert_with(|| {
             let named = |wanted: &str| {
-                columns.iter().find_map(|(place, _)| match place {
+                columns.places().find_map(|place| match place {
                     Place::Path(path) if normal(path) == wanted => Some(path.clone()),
                     _ => None,
                 })
@@ -322,18 +255,17 @@ impl Walk {
             };
             TOGETHER.iter().filter_map(of).collect()
         });
-        let room = self.room;
         for parts in pairs.clone() {
             let [first, between, second] = &parts;
             let both = at_path(rows, first).zip(at_path(rows, second));
             let Some((left, right)) = both else { continue };
             let place = Place::Concat(parts.clone());
             let of = || "two columns as one text".to_string();
-            let Some(growing) = self.growing(place, Kind::Text, of) else { continue };
+            let Some(growing) = self.columns.at(place, Kind::Text, of) else { continue };
             for (left, right) in left.iter().zip(&right) {
                 if let Some((left, right)) = left.as_ref().zip(right.as_ref()) {
-                    growing.tally.row();
-                    growing.tally.value(&format!("{left}{between}{right}"), room);
+                    growing.row();
+                    growing.value(&format!("{left}{between}{right}"));
                 }
             }
         }
@@ -342,28 +274,7 @@ impl Walk {
     /// All columns, in the order in which they were met; `without` says of how many files a top-level column
     /// is missing.
     pub fn finish(self, without: &BTreeMap<&str, u64>) -> Vec<Column> {
-        let (rows, parsed) = (self.rows, self.parsed);
-        let columns = self.columns.into_iter().map(|(place, growing)| {
-            let rows = match growing.rows {
-                Rows::All => rows,
-                Rows::Parsed(of) => parsed
-                    .get(&of)
-                    .map_or(rows, |(count, until)| if *count == PARSED { *until } else { rows }),
-            };
-            let top = |path: &str| {
-                let top = path.split('.').next().unwrap_or_default();
-                without.get(path).or_else(|| without.get(top)).copied().unwrap_or(0)
-            };
-            let files_without = match &place {
-                Place::Path(path) | Place::Entry { path, .. } | Place::Json { path, .. } => {
-                    top(path)
-                }
-                Place::Concat([first, _, second]) => top(first).max(top(second)),
-            };
-            let (kind, data_type) = (growing.kind, growing.data_type);
-            Column { place, kind, data_type, values: growing.tally.finish(rows), files_without }
-        });
-        columns.collect()
+        self.columns.finish(self.rows, without)
     }
 }
 
@@ -372,6 +283,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{Int64Array, RecordBatch};
+    use arrow::datatypes::Field;
 
     use super::*;
 
@@ -388,7 +300,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
         let mut walk = Walk::new(batch.num_columns(), 1 << 20);
         walk.add(&batch);
-        let unnamed = std::mem::take(&mut walk.unnamed);
+        let unnamed = std::mem::take(&mut walk.unnamed).into_iter().collect();
         (walk.finish(&BTreeMap::new()), unnamed)
     }
 

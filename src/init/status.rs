@@ -84,6 +84,23 @@ fn known(words: &[&str], text: &str) -> bool {
     words.contains(&text.to_lowercase().as_str())
 }
 
+/// Whether all values are words that say how a call went.
+pub fn are_outcomes(column: &Column) -> bool {
+    let values = &column.values;
+    let is_known = |text: &str| {
+        known(&ALLOWED, text) || known(&DENIED, text) || known(&["true", "false"], text)
+    };
+    column.kind == Kind::Text
+        && values.is_whole
+        && values.different() > 0
+        && values.counts.iter().all(|(text, _)| is_known(text))
+}
+
+/// Whether all values are such words, or codes of HTTP: they name nobody.
+pub fn are_known(column: &Column) -> bool {
+    are_outcomes(column) || column.kind == Kind::Bool || column.values.all(Form::HttpStatus)
+}
+
 fn open(why: &str) -> Told {
     (Outcomes::Open, 2, why.to_string())
 }

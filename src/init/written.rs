@@ -45,15 +45,18 @@ pub fn template(call: &str) -> String {
     format!("{begins}{}", segments.join("/"))
 }
 
-/// A text with `{id}` for words that look like addresses of people or tokens.
+/// Digits from which on a number in a sentence is taken for an id: those of codes are fewer.
+const NUMBER: usize = 6;
+
+/// A text with `{id}` for words that look like addresses of people or tokens, and for long numbers among words.
 pub fn masked(text: &str) -> String {
+    let is_sentence = text.contains(' ');
     let of = |word: &str| {
         let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
-        if bare.contains('@') || is_token(bare) { ID.to_string() } else { word.to_string() }
+        let is_number = bare.len() >= NUMBER && bare.chars().all(|c| c.is_ascii_digit());
+        let is_id = bare.contains('@') || is_token(bare) || (is_sentence && is_number);
+        if is_id { ID.to_string() } else { word.to_string() }
     };
-    if !text.contains(['@']) && text.len() < TOKEN {
-        return text.to_string();
-    }
     text.split(' ').map(of).collect::<Vec<_>>().join(" ")
 }
 
@@ -116,6 +119,8 @@ mod tests {
             ("no right for <ada@example.com>, ever", "no right for {id} ever"),
             ("expired: eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "expired: {id}"),
             ("AccessDeniedException", "AccessDeniedException"),
+            ("no right for user 1002003, code 50105", "no right for user {id} code 50105"),
+            ("1002003", "1002003"),
             ("Client.UnauthorizedOperation", "Client.UnauthorizedOperation"),
         ] {
             assert_eq!(masked(text), wanted);

@@ -13,7 +13,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::moment::{Zone, wall_time};
 use crate::scan::columns::{constant, strict};
-use crate::snapshot::{Partition, TableField};
+use crate::snapshot::{FieldIndex, Partition, TableField};
 
 /// How rows are given out.
 #[derive(Clone, Debug)]
@@ -50,16 +50,31 @@ impl Shape {
         cast_with_options(&micros, &field.data_type, &strict())
     }
 
+    /// Where each column of the table stands among the fields of a file.
+    ///
+    /// # Errors
+    /// A column that the file may hold and may lack, because it is called so in other letters: what is unsupported.
+    pub fn positions(&self, fields: &Fields) -> Result<Vec<Option<usize>>, String> {
+        let index = FieldIndex::new(fields);
+        if let Some(what) = self.fields.iter().find_map(|field| index.in_another_case(field)) {
+            return Err(what);
+        }
+        Ok(self.fields.iter().map(|field| index.position(field)).collect())
+    }
+
+    /// Rows of a file in which columns stand where [`Self::positions`] says.
+    ///
     /// # Errors
     /// Values that are none of the table's type, with the column.
     pub fn conform(
         &self,
         batch: &RecordBatch,
+        positions: &[Option<usize>],
         partitions: &[Partition],
     ) -> Result<RecordBatch, String> {
         let rows = batch.num_rows();
-        let column = |field: &TableField| -> Result<ArrayRef, ArrowError> {
-            if let Some(array) = part_of(field, batch.schema_ref().fields(), batch.columns()) {
+        let column = |field: &TableField, at: Option<usize>| -> Result<ArrayRef, ArrowError> {
+            if let Some(array) = at.and_then(|at| batch.columns().get(at)) {
                 return of_type(array, field);
             }
             match partitions.iter().find(|partition| partition.name == field.name) {
@@ -70,22 +85,15 @@ impl Shape {
         let columns: Result<Vec<ArrayRef>, String> = self
             .fields
             .iter()
-            .map(|field| column(field).map_err(|e| format!("column `{}`: {e}", field.name)))
+            .zip(positions)
+            .map(|(field, at)| {
+                column(field, *at).map_err(|e| format!("column `{}`: {e}", field.name))
+            })
             .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.clone(), columns?, &options)
             .map_err(|e| e.to_string())
     }
-}
-
-/// The array of the field among those of a file, or of a struct in it.
-fn part_of<'a>(
-    field: &TableField,
-    fields: &Fields,
-    arrays: &'a [ArrayRef],
-) -> Option<&'a ArrayRef> {
-    let found = field.find(fields)?;
-    arrays.get(fields.iter().position(|candidate| Arc::ptr_eq(candidate, found))?)
 }
 
 /// The field as Arrow has it, without what files call it.
@@ -121,7 +129,9 @@ fn of_type(array: &ArrayRef, of: &TableField) -> Result<ArrayRef, ArrowError> {
     match (array.data_type(), &of.data_type, of.children.as_slice()) {
         (DataType::Struct(file), DataType::Struct(_), parts) => {
             let own = array.as_struct();
-            let columns = parts.iter().map(|part| match part_of(part, file, own.columns()) {
+            let index = FieldIndex::new(file);
+            let array = |part| index.position(part).and_then(|at| own.columns().get(at));
+            let columns = parts.iter().map(|part| match array(part) {
                 Some(array) => of_type(array, part),
                 None => absent(part, own.len()),
             });

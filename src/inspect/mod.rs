@@ -5,17 +5,15 @@ mod sample;
 mod schema;
 mod seen;
 mod times;
+mod walk;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use arrow::datatypes::Fields;
-use arrow::record_batch::RecordBatch;
 
 use self::conform::Shape;
 use self::seen::{add_mapped, add_tried, partitions};
@@ -25,7 +23,9 @@ use crate::error::Error;
 use crate::memory::default_limit;
 use crate::moment::Zone;
 use crate::scan::{Mapped, MappedColumn, Progress, ScanError, WholeFile};
-use crate::snapshot::{self, Gone, Origin, Sizes, Snapshot, SnapshotFile, Table, TableField};
+use crate::snapshot::{
+    self, FieldIndex, Gone, Origin, Sizes, Snapshot, SnapshotFile, Table, TableField,
+};
 use crate::store::{Io, StoreUrl};
 use crate::threads::in_threads;
 
@@ -271,7 +271,7 @@ impl Inspected {
             rows_deleted: deleted,
             files_with_deletes: seen.iter().filter(|seen| seen.deleted > 0).count() as u64,
             files_of_other_size: files.iter().filter(|f| f.other_size.is_some()).count() as u64,
-            columns: self.shape.fields.iter().map(|field| self.column(field)).collect(),
+            columns: self.columns(),
             mapped: self.mapped.clone(),
             sample: self.sample,
             partitions: partitions(files),
@@ -282,102 +282,42 @@ impl Inspected {
         }
     }
 
-    fn column(&self, field: &TableField) -> ColumnSeen {
-        let mut whole: Option<Option<Extremes>> = None;
-        let mut without = 0;
+    fn columns(&self) -> Vec<ColumnSeen> {
+        let fields = &self.shape.fields;
+        let mut files_without = vec![0; fields.len()];
+        // The extremes of all files so far with rows that have the column, where each of them tells.
+        let mut known: Vec<Option<Option<Extremes>>> = vec![None; fields.len()];
         for seen in &self.seen {
-            let Some(own) = field.find(&seen.fields) else {
-                without += 1;
-                continue;
-            };
-            if seen.rows == 0 {
-                continue;
-            }
-            let more = seen.times.get(own.name()).copied().flatten();
-            whole = Some(match whole {
-                None => more,
-                Some(known) => known.zip(more).map(|(a, b)| a.with(b)),
-            });
-        }
-        let name_in_files = field.physical.first().filter(|name| **name != field.name).cloned();
-        let (least, greatest) = match whole.flatten() {
-            Some(extremes) => (Some(extremes.least()), Some(extremes.greatest())),
-            None => (None, None),
-        };
-        ColumnSeen {
-            name: field.name.clone(),
-            data_type: field.data_type.to_string(),
-            name_in_files,
-            id_in_files: field.id,
-            files_without: without,
-            least,
-            greatest,
-        }
-    }
-
-    /// Rows of a file with the columns of the table.
-    fn as_the_table_has(
-        &self,
-        rows: &RecordBatch,
-        of: &SnapshotFile,
-        file: &str,
-    ) -> Result<RecordBatch, ScanError> {
-        let fields = rows.schema_ref().fields();
-        let file = file.to_string();
-        let mut named = self.shape.fields.iter().map(|field| field.in_another_case(fields));
-        if let Some(what) = named.find_map(|what| what) {
-            return Err(ScanError::Unsupported { file, what });
-        }
-        let rows = self.shape.conform(rows, &of.partitions);
-        rows.map_err(|reason| ScanError::Damaged { file, reason })
-    }
-
-    /// Writes rows, at most `limit`, to a place that messages call `shown`: files in the order of their paths,
-    /// rows in theirs. Gives their number.
-    ///
-    /// # Errors
-    /// Files that changed or are damaged, values that are none of the table's type, and failures of the
-    /// place; interruption.
-    pub fn rows<W: Write + Send>(
-        &self,
-        limit: Option<u64>,
-        format: RowFormat,
-        (shown, out): (&str, W),
-        progress: &Progress,
-        is_gone: impl Fn() -> bool,
-    ) -> Result<(u64, W), Error> {
-        let (out, told) = Watched::new(out);
-        let failed = |reason: String| told.error(shown, reason);
-        let mut writer = RowWriter::new(format, &self.shape.schema, out).map_err(failed)?;
-        let mut left = limit.unwrap_or(u64::MAX);
-        let mut written = 0;
-        for of in &self.snapshot.files {
-            if left == 0 || is_gone() {
-                break;
-            }
-            let file = WholeFile::open(&self.snapshot.store, of, self.snapshot.schema())
-                .map_err(|error| for_good(error.into()))?
-                .within(self.memory_limit);
-            for group in 0..file.parquet().num_row_groups() {
-                if progress.stop.load(Ordering::Relaxed) {
-                    return Err(ScanError::Interrupted.into());
+            let index = FieldIndex::new(&seen.fields);
+            for ((field, without), whole) in fields.iter().zip(&mut files_without).zip(&mut known) {
+                let Some(own) = index.find(field) else {
+                    *without += 1;
+                    continue;
+                };
+                if seen.rows == 0 {
+                    continue;
                 }
-                let done = file.read::<Error>(group, |rows| {
-                    let rows = self.as_the_table_has(&rows, of, file.shown())?;
-                    let take = usize::try_from(left).unwrap_or(usize::MAX).min(rows.num_rows());
-                    writer.write(&rows.slice(0, take)).map_err(failed)?;
-                    left -= take as u64;
-                    written += take as u64;
-                    let stop = left == 0 || is_gone();
-                    Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                let more = seen.times.get(own.name()).copied().flatten();
+                *whole = Some(match *whole {
+                    None => more,
+                    Some(known) => known.zip(more).map(|(a, b)| a.with(b)),
                 });
-                let done = done.map_err(for_good)?;
-                if done.is_break() {
-                    break;
-                }
             }
         }
-        Ok((written, writer.finish().map_err(failed)?.into_inner()))
+        let columns = fields.iter().zip(files_without).zip(known);
+        let columns = columns.map(|((field, files_without), known)| {
+            let extremes = known.flatten();
+            ColumnSeen {
+                name: field.name.clone(),
+                data_type: field.data_type.to_string(),
+                name_in_files: field.physical.first().filter(|name| **name != field.name).cloned(),
+                id_in_files: field.id,
+                files_without,
+                least: extremes.map(|of| of.least()),
+                greatest: extremes.map(|of| of.greatest()),
+            }
+        });
+        columns.collect()
     }
 }
 
@@ -424,7 +364,7 @@ fn look(
 
 /// The columns of plain files.
 fn of_files(snapshot: &Snapshot, seen: &[Seen], shown: &str) -> Result<Vec<TableField>, Error> {
-    let mut columns = Vec::new();
+    let mut columns = schema::Columns::new();
     for (file, seen) in snapshot.files.iter().zip(seen) {
         let address = snapshot.store.shown(&file.path);
         schema::add(&mut columns, &seen.fields, &address).map_err(|two| {
@@ -438,5 +378,5 @@ fn of_files(snapshot: &Snapshot, seen: &[Seen], shown: &str) -> Result<Vec<Table
         })?;
     }
     schema::add_folders(&mut columns, &snapshot.files);
-    Ok(columns)
+    Ok(columns.into_values().collect())
 }

@@ -1,14 +1,13 @@
 //! A bounded part of what lies at an address: some files, and the first rows of each.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
 
 use arrow::record_batch::RecordBatch;
 
 use super::seen::partitions;
-use super::{Inspected, PartitionSeen, for_good};
+use super::{Inspected, PartitionSeen};
 use crate::error::Error;
-use crate::scan::{Progress, ScanError, WholeFile};
+use crate::scan::Progress;
 use crate::snapshot::Snapshot;
 
 /// What is listed at an address, whatever of it is opened.
@@ -130,30 +129,13 @@ impl Inspected {
         let shares = shares(&live, most.unwrap_or(u64::MAX));
         for (at, share) in chosen.into_iter().zip(shares) {
             let Some(of) = self.snapshot.files.get(at) else { continue };
-            let mut left = share;
-            if left == 0 {
+            if share == 0 {
                 continue;
             }
-            let file = WholeFile::open(&self.snapshot.store, of, self.snapshot.schema())
-                .map_err(|error| for_good(error.into()))?
-                .within(self.memory_limit);
-            for group in 0..file.parquet().num_row_groups() {
-                if progress.stop.load(Ordering::Relaxed) {
-                    return Err(ScanError::Interrupted.into());
-                }
-                if left == 0 {
-                    break;
-                }
-                let done = file.read::<Error>(group, |rows| {
-                    let rows = self.as_the_table_has(&rows, of, file.shown())?;
-                    let some = usize::try_from(left).unwrap_or(usize::MAX).min(rows.num_rows());
-                    take(&rows.slice(0, some))?;
-                    left -= some as u64;
-                    Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-                });
-                let _ = done.map_err(for_good)?;
-            }
-            taken.rows += share - left;
+            taken.rows += self.first_rows(of, share, progress, |rows| {
+                take(rows)?;
+                Ok(ControlFlow::Continue(()))
+            })?;
             taken.files += 1;
         }
         Ok(taken)

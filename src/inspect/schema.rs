@@ -1,6 +1,8 @@
 //! The columns of plain files together: what their footers say, and what their folders are called.
 
 use arrow::datatypes::{DataType, Field, Fields};
+use indexmap::IndexMap;
+use indexmap::map::Entry;
 
 use crate::snapshot::{SnapshotFile, TableField};
 
@@ -14,32 +16,36 @@ pub struct TwoTypes {
     pub file: String,
 }
 
+/// Columns by name, in the order in which they were met.
+pub type Columns = IndexMap<String, TableField>;
+
 /// Adds the columns of one more file.
 ///
 /// # Errors
 /// A column of a type that does not go with that of the files before.
-pub fn add(columns: &mut Vec<TableField>, fields: &Fields, file: &str) -> Result<(), TwoTypes> {
+pub fn add(columns: &mut Columns, fields: &Fields, file: &str) -> Result<(), TwoTypes> {
     for field in fields {
         let more = of_field(field);
-        let Some(known) = columns.iter_mut().find(|column| column.name == more.name) else {
-            columns.push(more);
-            continue;
-        };
-        merge(known, &more).map_err(|(first, second)| TwoTypes {
-            column: more.name.clone(),
-            first,
-            second,
-            file: file.to_string(),
-        })?;
+        match columns.entry(more.name.clone()) {
+            Entry::Vacant(new) => drop(new.insert(more)),
+            Entry::Occupied(mut known) => {
+                merge(known.get_mut(), &more).map_err(|(first, second)| TwoTypes {
+                    column: more.name.clone(),
+                    first,
+                    second,
+                    file: file.to_string(),
+                })?;
+            }
+        }
     }
     Ok(())
 }
 
 /// Adds the columns that only the folders of files name.
-pub fn add_folders(columns: &mut Vec<TableField>, files: &[SnapshotFile]) {
+pub fn add_folders(columns: &mut Columns, files: &[SnapshotFile]) {
     for partition in files.iter().flat_map(|file| &file.partitions) {
-        if !columns.iter().any(|column| column.name == partition.name) {
-            columns.push(leaf(&partition.name, DataType::Utf8));
+        if !columns.contains_key(&partition.name) {
+            columns.insert(partition.name.clone(), leaf(&partition.name, DataType::Utf8));
         }
     }
 }
@@ -128,13 +134,13 @@ mod tests {
 
     #[test]
     fn columns_of_two_files_stand_together() {
-        let mut columns = Vec::new();
+        let mut columns = Columns::new();
         let first = fields(&[("a", DataType::Int32), ("b", DataType::Utf8)]);
         add(&mut columns, &first, "1").unwrap();
         let second = fields(&[("c", DataType::Boolean), ("a", DataType::Int64)]);
         add(&mut columns, &second, "2").unwrap();
         let seen: Vec<(&str, &DataType)> =
-            columns.iter().map(|c| (c.name.as_str(), &c.data_type)).collect();
+            columns.values().map(|c| (c.name.as_str(), &c.data_type)).collect();
         let wanted = [("a", &DataType::Int64), ("b", &DataType::Utf8), ("c", &DataType::Boolean)];
         assert_eq!(seen, wanted);
         let other = fields(&[("b", DataType::Int64)]);
@@ -145,7 +151,7 @@ mod tests {
     #[test]
     fn parts_of_structs_are_told_apart_by_name() {
         let of = |parts: &[(&str, DataType)]| fields(&[("s", DataType::Struct(fields(parts)))]);
-        let mut columns = Vec::new();
+        let mut columns = Columns::new();
         add(&mut columns, &of(&[("x", DataType::Int16)]), "1").unwrap();
         let second = of(&[("y", DataType::Utf8), ("x", DataType::Int8)]);
         add(&mut columns, &second, "2").unwrap();

@@ -1,6 +1,6 @@
 //! The times and dates of a file, as far as its statistics show them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow::datatypes::{DataType, TimeUnit};
 use parquet::file::metadata::RowGroupMetaData;
@@ -50,11 +50,14 @@ impl Extremes {
 pub fn of_file(file: &WholeFile) -> BTreeMap<String, Option<Extremes>> {
     let mut found = BTreeMap::new();
     let schema = file.parquet().file_metadata().schema_descr();
+    let mut leaves: HashMap<&str, usize> = HashMap::new();
+    for (leaf, column) in schema.columns().iter().enumerate() {
+        if let Some(top) = column.path().parts().first() {
+            leaves.entry(top).or_insert(leaf);
+        }
+    }
     for field in file.fields() {
-        let leaf = schema
-            .columns()
-            .iter()
-            .position(|column| column.path().parts().first() == Some(field.name()));
+        let leaf = leaves.get(field.name().as_str()).copied();
         let (is_date, has_zone, unit) = match field.data_type() {
             DataType::Date32 => (true, false, None),
             DataType::Timestamp(unit, zone) => (false, zone.is_some(), Some(epoch(*unit))),

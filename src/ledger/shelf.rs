@@ -399,7 +399,7 @@ impl Groups {
         if Some(&checksum(&bytes)) != self.checksums.get(group) {
             return Err(self.damaged(format!("row group {group} does not match its checksum")));
         }
-        let chunk = Fetched { size: self.size, parts: vec![(range.start, bytes)] };
+        let chunk = Fetched::new(self.size, vec![(range.start, bytes)]);
         ParquetRecordBatchReaderBuilder::new_with_metadata(chunk, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_batch_size(rows)

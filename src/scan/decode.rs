@@ -112,10 +112,8 @@ impl Decoder {
 
     fn step(&mut self, fetch: Fetch, bytes: Vec<Bytes>) -> Result<Selected, ScanError> {
         let Fetch { file, ranges, step } = fetch;
-        let fetched = Fetched {
-            size: file.pin.size,
-            parts: ranges.into_iter().map(|r| r.start).zip(bytes).collect(),
-        };
+        let fetched =
+            Fetched::new(file.pin.size, ranges.into_iter().map(|r| r.start).zip(bytes).collect());
         match step {
             Step::Open => self.open(&file, fetched),
             Step::Days { group } => self.days(&file, group, fetched),
@@ -339,7 +337,7 @@ impl Decoder {
         let mut out = Selected::default();
         let rows = footer.group(group).map_or(0, RowGroupMetaData::num_rows);
         let mut unit = self.unit(footer, group, u64::try_from(rows).unwrap_or(0));
-        let bytes = fetched.parts.first().map(|(_, b)| b.clone()).unwrap_or_default();
+        let (_, bytes) = fetched.first();
         let filter = Sbbf::from_bytes(&bytes).map_err(|e| file.unreadable(&e))?;
         if self.context.asked.scopes.iter().any(|s| filter.check(s.name.as_str())) {
             self.plan_pages(file, group, unit, &mut out)?;

@@ -42,8 +42,7 @@ impl OpenFile {
                 self.unreadable(&format!("it has {size} bytes; a Parquet file has at least 12"))
             );
         }
-        let from = fetched.parts.first().map_or(0, |(start, _)| *start);
-        let tail = fetched.parts.into_iter().next().map(|(_, b)| b).unwrap_or_default();
+        let (from, tail) = fetched.first();
         self.check_tail(&tail)?;
         let mut reader = ParquetMetaDataReader::new();
         if let Some(earlier) = self.parsed(reader.try_parse_sized(&tail, size), from)? {

@@ -104,7 +104,7 @@ impl PersonIds {
             details.ok_or_else(|| file.unreadable(&format!("it has no row group {group}")))?;
         let ranges = byte_ranges(footer, group, &bound.leaves, None);
         let fetched = self.fetch(ranges)?;
-        let held = fetched.parts.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        let held = fetched.bytes();
         self.guarded(|| {
             let headers = file.check_pages(details, &bound.leaves, &fetched, (held, self.rest))?;
             let room = (held, self.rest);
@@ -135,7 +135,7 @@ impl PersonIds {
         self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
         let parts = self.store.io().wait(self.store.read_ranges(&file.path, &file.pin, &ranges))?;
         let parts = ranges.into_iter().map(|r| r.start).zip(parts).collect();
-        Ok(Fetched { size: file.pin.size, parts })
+        Ok(Fetched::new(file.pin.size, parts))
     }
 
     fn guarded<T>(&self, work: impl FnOnce() -> Result<T, ScanError>) -> Result<T, ScanError> {

@@ -56,7 +56,7 @@ impl WholeFile {
             let ranges = if whole.is_empty() { Vec::new() } else { vec![whole] };
             let bytes = store.io().wait(store.read_ranges(&file.path, &file.pin, &ranges))?;
             let parts = bytes.into_iter().map(|bytes| (from, bytes)).collect();
-            let fetched = Fetched { size: file.pin.size, parts };
+            let fetched = Fetched::new(file.pin.size, parts);
             match in_file(&file, || file.read_footer(fetched, false))? {
                 FooterRead::Whole(footer) => break footer,
                 FooterRead::NeedsFrom(earlier) => from = earlier,
@@ -179,7 +179,7 @@ impl WholeFile {
         let bytes = store.io().wait(store.read_ranges(&file.path, &file.pin, &ranges));
         let bytes = bytes.map_err(ScanError::from)?;
         let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
-        let fetched = Fetched { size: file.pin.size, parts };
+        let fetched = Fetched::new(file.pin.size, parts);
         let mut rows = in_file(file, || {
             let checked = file.check_pages(details, &leaves, &fetched, (held, self.rest));
             let headers = checked.map_err(|error| self.of_all(error))?;

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod delta;
+mod fields;
 mod iceberg;
 mod inside;
 mod listing;
@@ -20,6 +21,7 @@ use crate::config::{ColumnSource, Format, Kept, SourcePlan, is_metadata};
 use crate::store::{Io, Pin, Store, StoreError, StoreErrorKind, StoreUrl};
 
 pub use bounds::{Clock, TimeBounds};
+pub use fields::FieldIndex;
 pub use listing::first_unlistable;
 pub use table::{
     Change, Constant, Deletes, DeletesError, GoneRows, History, Layout, LayoutField, Partition,

@@ -179,7 +179,7 @@ impl Opened {
         let file = &self.file;
         let bytes = file.store.io().wait(file.store.read_ranges(&file.path, &file.pin, &ranges))?;
         let starts = ranges.iter().map(|range| range.start);
-        Ok(Fetched { size: file.pin.size, parts: starts.zip(bytes).collect() })
+        Ok(Fetched::new(file.pin.size, starts.zip(bytes).collect()))
     }
 
     fn decoded(

@@ -208,10 +208,7 @@ impl TableField {
         let names: Vec<String> = self.physical.iter().map(|name| name.to_lowercase()).collect();
         let mut unnumbered = fields.iter().filter(|field| field_id(field).is_none());
         let found = unnumbered.find(|field| names.contains(&field.name().to_lowercase()))?;
-        let (own, name) = (&self.name, found.name());
-        Some(format!(
-            "the table's column `{own}` stands there as `{name}`, in other letters, which some engines read as the column and others as none"
-        ))
+        Some(in_other_letters(self, found))
     }
 
     pub(super) fn as_json(&self) -> Value {
@@ -219,6 +216,14 @@ impl TableField {
         let default = self.default.as_ref().map(|constant| &constant.text);
         json!([self.name, self.physical, self.id, self.data_type.to_string(), default, children])
     }
+}
+
+/// What is wrong with a field that is called as a column but for the case of letters.
+pub(super) fn in_other_letters(column: &TableField, found: &Field) -> String {
+    let (own, name) = (&column.name, found.name());
+    format!(
+        "the table's column `{own}` stands there as `{name}`, in other letters, which some engines read as the column and others as none"
+    )
 }
 
 /// Whether any field of the file has a number.
@@ -235,7 +240,7 @@ fn is_numbered(fields: &Fields) -> bool {
     })
 }
 
-fn field_id(field: &Field) -> Option<i32> {
+pub(super) fn field_id(field: &Field) -> Option<i32> {
     field.metadata().get(FIELD_ID)?.parse().ok()
 }
 

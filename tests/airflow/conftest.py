@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,12 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slow_store import SlowStore
 
 HERE = Path(__file__).resolve().parent
 INTEGRATION = HERE.parents[1] / "integrations" / "airflow"
 HOME = Path(tempfile.mkdtemp(prefix="afterscope-airflow-"))
 PROGRAM = os.environ.get("AFTERSCOPE_PROGRAM", "afterscope")
-LAKES = {name: HOME / name.lower() for name in ("TEST_LAKE", "TEST_SECOND", "TEST_BACKFILL", "TEST_DAMAGED")}
+LAKES = {
+    name: HOME / name.lower()
+    for name in ("TEST_LAKE", "TEST_SECOND", "TEST_BACKFILL", "TEST_DAMAGED", "TEST_SLOW")
+}
 SECRET = "a-secret-that-no-log-shows"
 
 
@@ -40,7 +45,7 @@ def store_at(port: int) -> str:
     return json.dumps({"conn_type": "aws", "login": "key-id", "password": SECRET, "extra": extra})
 
 
-STORE = free()
+STORE, SLOW = free(), free()
 
 # Airflow reads these when it is imported.
 os.environ.update(
@@ -58,6 +63,7 @@ os.environ.update(
         "AIRFLOW__OPENLINEAGE__NAMESPACE": "reports",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps({"type": "console"}),
         "AIRFLOW_CONN_STORE": store_at(STORE),
+        "AIRFLOW_CONN_SLOW": store_at(SLOW),
         "AIRFLOW_CONN_DOWN": store_at(1),
         "AIRFLOW_VAR_PASTED": SECRET,
         "AWS_SESSION_TOKEN": "of the worker, not of the connection",
@@ -150,9 +156,16 @@ def free_port() -> int:
     return free()
 
 
+def put(path: str, body: bytes | None = None) -> None:
+    """Makes a bucket or an object of the service that the connection `store` names."""
+    kind = {"Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(f"http://127.0.0.1:{STORE}/{path}", body, kind, method="PUT")
+    urllib.request.urlopen(request, timeout=30).close()
+
+
 @pytest.fixture
 def store() -> Iterator[None]:
-    """An S3 service where the connection `store` says, with a bucket `reports`."""
+    """An S3 service where the connection `store` says, with the buckets `reports` and `lake`."""
     server = Path(os.environ.get("AFTERSCOPE_PYTHON", "python3")).parent / "moto_server"
     if not server.exists():
         missing = f"{server} is missing; AFTERSCOPE_PYTHON names the Python of the fast tests"
@@ -163,9 +176,21 @@ def store() -> Iterator[None]:
         while socket.socket().connect_ex(("127.0.0.1", STORE)) != 0:
             assert time.monotonic() < end, "moto did not start within a minute"
             time.sleep(0.2)
-        bucket = urllib.request.Request(f"http://127.0.0.1:{STORE}/reports", method="PUT")
-        urllib.request.urlopen(bucket, timeout=30).close()
+        put("reports")
+        put("lake")
         yield
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture
+def slow_store(store: None) -> Iterator[SlowStore]:
+    """The same service where the connection `slow` says, late if told to; `lake/logs/` is TEST_SLOW's log."""
+    logs = LAKES["TEST_SLOW"] / "logs"
+    for file in sorted(logs.rglob("*.parquet")):
+        put(f"lake/logs/{file.relative_to(logs)}", file.read_bytes())
+    with SlowStore(SLOW, STORE) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slow_store import SlowStore
 
 from conftest import HOME, LAKES, SECRET, rows
 
@@ -86,6 +87,57 @@ def test_a_connections_store_takes_the_report(dags_test: Any, store: None) -> No
     assert tried.states() == [("success", 1)]
     assert tried.xcom()["tables"] == f"s3://reports/out/runs/{tried.xcom()['run_id']}/tables"
     assert SECRET not in tried.log
+
+
+def undisturbed(output: Path) -> dict[str, Any]:
+    """The run of the DAG `real-slow`, by the program alone, into another output with a ledger of its own."""
+    endpoint = json.loads(os.environ["AIRFLOW_CONN_SLOW"])["extra"]["endpoint_url"]
+    keys = {"AWS_ACCESS_KEY_ID": "key-id", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "eu-1"}
+    config = LAKES["TEST_SLOW"] / "afterscope.toml"
+    command = [os.environ["AFTERSCOPE_PROGRAM"], "run", "--config", str(config), "--output", str(output)]
+    command += ["--as-of", "2019-11-06T00:00:00Z", "--set", "source.0.url=s3://lake/logs/"]
+    env = {"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL_S3": endpoint, **keys}
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_a_time_out_while_it_reads_leaves_nothing_half_done_and_the_next_run_is_right(
+    dags_test: Any, slow_store: SlowStore, tmp_path: Path
+) -> None:
+    out = LAKES["TEST_SLOW"] / "out"
+    # Of 548 files some come at once. The others take more than the task's 12 seconds, however many are asked for
+    # together; one takes less than the 30 in which the program has to stop.
+    slow_store.late_from(200, 9.0)
+    tried = dags_test("real-slow", "2019-11-06")
+    assert slow_store.reads > 200
+    assert tried.states() == [("failed", 1)]
+    assert "AirflowTaskTimeout" in tried.log
+    # It ended by itself, and was not killed.
+    assert "interrupted; run the same command again to go on from here" in tried.log
+    assert "killing it" not in tried.log
+    assert tried.asset_events() == []
+    assert not (out / "latest.json").exists()
+    assert list(out.glob("runs/*")) == []
+
+    slow_store.late_from(0, 0.0)
+    again = dags_test("real-slow", "2019-11-06")
+    assert again.states() == [("success", 1)]
+    value = again.xcom()
+    read, reused = effort(value)
+    assert read + reused == 548
+    assert 0 < reused < 548
+    assert value["reused"] is False
+    assert value["totals"]["requests_allowed"] == story()["requests"]
+    assert value["totals"]["subjects_observed"] == story()["people_observed"]
+
+    alone = undisturbed(tmp_path / "out")
+    assert effort(alone) == (548, 0)
+    assert alone["run_id"] == value["run_id"]
+    tables = Path(value["tables"])
+    names = sorted(file.name for file in tables.iterdir())
+    assert names == sorted(file.name for file in Path(alone["tables"]).iterdir())
+    for name in names:
+        assert (tables / name).read_bytes() == (Path(alone["tables"]) / name).read_bytes(), name
 
 
 def test_mapped_over_two_configurations(dags_test: Any) -> None:

@@ -396,3 +396,25 @@ fn values_are_tried_as_a_run_reads_them() {
     // Rows without a scope are none of a run's; of the last one nobody knows whether it is.
     ends(&["1 rows are rejected", "logs/b.parquet"]);
 }
+
+/// How long the only row of a file with so many columns takes to be written: the best of three, in seconds.
+fn seconds_of_a_row(lake: &Lake, columns: usize) -> f64 {
+    let named: Vec<String> = (0..columns).map(|column| format!("column_{column}")).collect();
+    let file = format!("wide/{columns}.parquet");
+    lake.columns(&file, named.iter().map(|name| (name.as_str(), ints(&[1]))).collect());
+    let took = (0..3).map(|_| {
+        let begun = std::time::Instant::now();
+        let rows = inspect(lake, &[&file, "--rows", "all"]).succeeds();
+        assert_eq!(lines(&rows)[0].as_object().unwrap().len(), columns);
+        begun.elapsed().as_secs_f64()
+    });
+    took.fold(f64::INFINITY, f64::min)
+}
+
+#[test]
+fn a_row_takes_as_long_as_it_has_columns() {
+    let lake = Lake::empty();
+    let (few, many) = (seconds_of_a_row(&lake, 3_000), seconds_of_a_row(&lake, 24_000));
+    // Eight times as many: where each were looked for among all, it would take 64 times as long.
+    assert!(many < 24.0 * few, "{few} s and {many} s");
+}

@@ -138,7 +138,7 @@ fn levels_and_values_of_other_encodings_are_left_to_the_library() {
     let bytes = Bytes::from(out);
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let honest = ArrowReaderMetadata::load(&bytes, options.clone()).unwrap();
-    let fetched = Arc::new(Fetched { size: bytes.len() as u64, parts: vec![(0, bytes)] });
+    let fetched = Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes)]));
     assert!(FlatColumn::open(&honest, 0, 0, &fetched).unwrap().is_none());
 
     let metadata = honest.metadata().as_ref().clone();
@@ -188,7 +188,7 @@ proptest! {
             at += take;
         }
         let fetched =
-            Arc::new(Fetched { size: bytes.len() as u64, parts: vec![(0, bytes.clone())] });
+            Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes.clone())]));
         let leaves: Vec<usize> = match how.dictionary {
             true if FlatColumn::open(&metadata, 0, 3, &fetched).unwrap().is_some() => {
                 vec![0, 1, 2, 3]
@@ -237,7 +237,7 @@ proptest! {
         let bytes = file(&rows, &how);
         let metadata = texts_as_dictionary(&bytes);
         let fetched =
-            Arc::new(Fetched { size: bytes.len() as u64, parts: vec![(0, bytes)] });
+            Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes)]));
         let mut column = FlatColumn::open(&metadata, 0, 3, &fetched).unwrap().unwrap();
         let texts = column.texts().unwrap();
         let name = format!("scope-{wanted}");
@@ -271,10 +271,7 @@ proptest! {
         let pages = metadata.metadata().row_group(0).columns().iter();
         let end = pages.map(|c| c.byte_range()).map(|(from, length)| from + length).max();
         spoilt[at.index(end.unwrap() as usize)] = byte;
-        let fetched = Arc::new(Fetched {
-            size: spoilt.len() as u64,
-            parts: vec![(0, spoilt.into())],
-        });
+        let fetched = Arc::new(Fetched::new(spoilt.len() as u64, vec![(0, spoilt.into())]));
         let wanted: Vec<u32> = (0..rows.len() as u32).collect();
         // Headers that contradict themselves make the library itself panic; nothing here may.
         let ended = [

@@ -186,7 +186,7 @@ fn values(batch: &RecordBatch, path: &[String]) -> Vec<Option<String>> {
 }
 
 fn fetched(bytes: &Bytes) -> Arc<Fetched> {
-    Arc::new(Fetched { size: bytes.len() as u64, parts: vec![(0, bytes.clone())] })
+    Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes.clone())]))
 }
 
 /// What the library reads of the wanted rows of a row group.

@@ -66,6 +66,17 @@ for name, store in (("real-store", "store"), ("real-store-down", "down")):
     with dag(name):
         arguments = ["--output", "s3://reports/out/", "--threads", "1"]
         AfterscopeOperator(task_id="report", config=CONFIG, connections=[store], arguments=arguments, **REAL)
+with dag("real-slow"):
+    slow = os.environ["TEST_SLOW"] + "/afterscope.toml"
+    AfterscopeOperator(
+        task_id="report",
+        config=slow,
+        connections=["slow"],
+        arguments=["--set", "source.0.url=s3://lake/logs/"],
+        outlets=[Asset("slow")],
+        execution_timeout=timedelta(seconds=12),
+        program=REAL["program"],
+    )
 with dag("real-mapped"):
     AfterscopeOperator.partial(task_id="report", outlets=[AssetAlias("mapped")], **REAL).expand(
         config=[CONFIG, os.environ["TEST_SECOND"] + "/afterscope.toml"]

@@ -1,7 +1,6 @@
 //! Columns whose name says one thing and whose values say another, or that are one of two: what is decided of them,
 //! and what is asked.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
@@ -11,24 +10,24 @@ use arrow::array::{
 };
 use serde_json::json;
 
-use super::shapes::{each, optional, parts, texts};
+use super::shapes::{each, optional, parts};
 use super::{init, mapping, open, text, written};
 use crate::lake::{Lake, Outcome};
 
 /// Rows of each log.
-const ROWS: usize = 20;
+pub(super) const ROWS: usize = 20;
 
 /// A text made of each row's number.
-fn numbered(of: impl Fn(usize) -> String) -> ArrayRef {
+pub(super) fn numbered(of: impl Fn(usize) -> String) -> ArrayRef {
     Arc::new(StringArray::from_iter_values((0..ROWS).map(of)))
 }
 
-fn codes(of: impl Fn(usize) -> i64) -> ArrayRef {
+pub(super) fn codes(of: impl Fn(usize) -> i64) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values((0..ROWS).map(of)))
 }
 
 /// One of some texts for each row, in turn.
-fn in_turn(texts: &[&str]) -> ArrayRef {
+pub(super) fn in_turn(texts: &[&str]) -> ArrayRef {
     let texts = texts.iter().cycle().take(ROWS);
     Arc::new(StringArray::from_iter_values(texts))
 }
@@ -40,7 +39,7 @@ fn in_turn_or_null(texts: &[&str]) -> ArrayRef {
 }
 
 /// A log about which nothing is open but dates, with some columns taken out and others put in.
-fn log(without: &[&str], with: Vec<(&str, ArrayRef)>) -> (Lake, Outcome) {
+pub(super) fn log(without: &[&str], with: Vec<(&str, ArrayRef)>) -> (Lake, Outcome) {
     let lake = Lake::empty();
     let at = |row: usize| format!("2019-07-01T08:{row:02}:00Z");
     let mut columns = vec![
@@ -61,13 +60,13 @@ fn log(without: &[&str], with: Vec<(&str, ArrayRef)>) -> (Lake, Outcome) {
 }
 
 /// What is open beside the dates.
-fn asked(outcome: &Outcome) -> Vec<String> {
+pub(super) fn asked(outcome: &Outcome) -> Vec<String> {
     let all = open(outcome).into_iter().filter(|of| of != "scopes.csv");
     all.map(|of| of.trim_start_matches("afterscope.toml: ").to_string()).collect()
 }
 
 /// Whether the configuration or the output says so, wherever lines are broken.
-fn says(lake: &Lake, outcome: &Outcome, wanted: &str) {
+pub(super) fn says(lake: &Lake, outcome: &Outcome, wanted: &str) {
     let configuration = text(lake, "afterscope.toml").replace("\n# ", " ");
     assert!(
         configuration.contains(wanted) || outcome.stdout.contains(wanted),
@@ -144,6 +143,10 @@ fn what_a_null_outcome_means_is_told_with_its_rows() {
     let (lake, outcome) = log(&[], vec![("status", status)]);
     says(&lake, &outcome, "Null in 5 of 20 rows: these count as of unknown outcome");
     says(&lake, &outcome, "status (null in 5 of 20 rows, which counts as unknown");
+    // An empty text is no null.
+    let (lake, outcome) = log(&[], vec![("status", in_turn(&["200", "403", "200", ""]))]);
+    says(&lake, &outcome, "Empty in 5 of 20 rows: these count as denied");
+    says(&lake, &outcome, "status (empty in 5 of 20 rows, which counts as denied)");
     // Of errors a null is that there was none, whether they are words or numbers.
     let of = |row: usize| [Some(429), Some(403), Some(403), None][row % 4];
     let errors: ArrayRef = Arc::new(Int64Array::from_iter((0..ROWS).map(of)));
@@ -227,6 +230,48 @@ fn times_of_something_else_than_the_call_are_asked_about() {
 }
 
 #[test]
+fn texts_that_are_all_times_are_asked_about_whatever_they_are_called() {
+    let written = |row: usize| format!("2019-07-01T08:{row:02}:00.000Z");
+    let served = |row: usize| format!("01/Jul/2019:08:{row:02}:00 +0000");
+    let wall = |row: usize| format!("2019-07-01 08:{row:02}:00");
+    for (name, values) in [
+        ("TIMESTAMP_DERIVED", numbered(written)),
+        ("time_local", numbered(served)),
+        ("zeit", numbered(wall)),
+    ] {
+        let (lake, outcome) = log(&["event_time"], vec![(name, values)]);
+        assert_eq!(asked(&outcome), ["time"], "{name}");
+        says(&lake, &outcome, &format!("time: choose among `{name}`"));
+    }
+    // Dates alone say no moment.
+    let days = numbered(|row| format!("2019-07-{:02}", row + 1));
+    let (_, outcome) = log(&["event_time"], vec![("zeit", days)]);
+    assert!(outcome.stdout.contains("time: no column looks like it"), "{}", outcome.stdout);
+}
+
+#[test]
+fn names_of_web_servers_and_of_google_cloud_are_known() {
+    let people = || numbered(|row| format!("p{}", row % 5));
+    let (lake, _) = log(
+        &["user_id", "request_id"],
+        vec![("remote_user", people()), ("insertId", numbered(|row| format!("i{row}")))],
+    );
+    assert_eq!(mapping(&lake)["subject"], "remote_user");
+    assert_eq!(mapping(&lake)["event_id"], "insertId");
+    let (lake, _) = log(&[], vec![("body_bytes_sent", codes(|_| 5))]);
+    assert_eq!(mapping(&lake)["bytes"], "body_bytes_sent");
+    for name in ["http_user_agent", "callerSuppliedUserAgent"] {
+        let (lake, outcome) = log(&["client_id"], vec![(name, people())]);
+        assert_eq!(asked(&outcome), ["app"], "{name}");
+        says(&lake, &outcome, &format!("app: choose among `{name}`"));
+    }
+    let calls = in_turn(&["storage.objects.get", "storage.objects.list"]);
+    let (lake, outcome) = log(&["scope"], vec![("methodName", calls)]);
+    assert_eq!(asked(&outcome), ["endpoint", "endpoints.csv"]);
+    says(&lake, &outcome, "endpoint: choose among `methodName`");
+}
+
+#[test]
 fn a_weight_is_never_decided() {
     for name in ["count", "request_count", "weight"] {
         let (lake, outcome) = log(&[], vec![(name, codes(|row| row as i64 % 5))]);
@@ -270,6 +315,30 @@ fn what_scopes_mean_is_asked_where_the_name_says_that_a_token_held_them() {
 }
 
 #[test]
+fn scopes_that_a_call_was_refused_or_asked_for_are_never_taken() {
+    let scopes = || in_turn(&["a.read", "b.read"]);
+    for (name, word) in [
+        ("denied_scope", "denied"),
+        ("denied_scopes", "denied"),
+        ("missingScopes", "missing"),
+        ("requested_scope", "requested"),
+    ] {
+        let (lake, outcome) = log(&["scope"], vec![(name, scopes())]);
+        assert_eq!(asked(&outcome), ["scopes"], "{name}");
+        assert_eq!(mapping(&lake)["scopes"], "", "{name}");
+        says(&lake, &outcome, &format!("scopes: choose among `{name}`"));
+        says(&lake, &outcome, &format!("its name says `{word}`: a call need not have exercised"));
+        // Beside others they keep nobody waiting.
+        let (lake, outcome) = log(&["scope"], vec![("used_scope", scopes()), (name, scopes())]);
+        assert_eq!(asked(&outcome), Vec::<String>::new(), "{name}");
+        assert_eq!(mapping(&lake)["scopes"], "used_scope", "{name}");
+    }
+    let parted = in_turn(&["a.read;b.read", "b.read"]);
+    let (lake, outcome) = log(&["scope"], vec![("denied_scopes", parted)]);
+    says(&lake, &outcome, "the scopes that stand there; one of ; | + stands in 10 values");
+}
+
+#[test]
 fn ids_of_events_that_many_rows_share_are_asked_about() {
     for (name, values) in [
         ("request_id", each("r", ROWS)),
@@ -282,41 +351,26 @@ fn ids_of_events_that_many_rows_share_are_asked_about() {
         assert_eq!(asked(&outcome), ["event_id"], "{name}");
         says(&lake, &outcome, "rows that share a value count as one call");
     }
-}
-
-#[test]
-fn two_columns_of_people_are_a_choice() {
-    let people = || numbered(|row| format!("p{}", row % 5));
-    for (name, among) in [
-        ("owner_id", "`owner_id`, `user_id`"),
-        ("target_user_id", "`target_user_id`, `user_id`"),
-        ("impersonated_user", "`impersonated_user`, `user_id`"),
-        ("on_behalf_of", "`on_behalf_of`, `user_id`"),
-        ("actor_id", "`user_id`"),
-    ] {
-        let (lake, outcome) = log(&[], vec![(name, people())]);
-        assert_eq!(asked(&outcome), ["subject"], "{name}");
-        says(&lake, &outcome, &format!("subject: choose among {among}"));
+    // A trace is no event where many rows share it, and neither hidden nor asked about.
+    for name in ["trace_id", "correlationId"] {
+        let shared = vec![(name, numbered(|row| format!("t{}", row / 5)))];
+        let (lake, outcome) = log(&["request_id"], shared);
+        assert_eq!(asked(&outcome), Vec::<String>::new(), "{name}");
+        assert_eq!(mapping(&lake).get("event_id"), None);
+        says(
+            &lake,
+            &outcome,
+            "no column found for  event_id (a call that is logged twice counts twice)",
+        );
+        let told = format!(
+            "`{name}` (Utf8, 4 different) has such a name, and 20 values are only 4 different ones, and rows that share a value count as one call"
+        );
+        says(&lake, &outcome, &told);
+        assert!(outcome.stdout.contains(&format!("event_id: {told}")), "{}", outcome.stdout);
+        // Where it differs it may be one.
+        let (_, outcome) = log(&["request_id"], vec![(name, numbered(|row| format!("t{row}")))]);
+        assert_eq!(asked(&outcome), ["event_id"], "{name}");
     }
-    // Where an actor is all, what else may be reached is told.
-    let (lake, outcome) = log(&["user_id"], vec![("actor", people()), ("target_id", people())]);
-    assert_eq!(asked(&outcome), Vec::<String>::new());
-    assert_eq!(mapping(&lake)["actor"], "actor");
-    says(&lake, &outcome, "not mapped, and may be  subject");
-    for (name, role) in [("sub", "subject"), ("principal", "actor")] {
-        let (lake, _) = log(&["user_id"], vec![(name, people())]);
-        assert_eq!(mapping(&lake)[role], name);
-    }
-}
-
-#[test]
-fn ids_that_a_run_refuses_are_told() {
-    let ids: ArrayRef = Arc::new(Float64Array::from_iter_values((0..ROWS).map(|row| row as f64)));
-    let (lake, outcome) = log(&[], vec![("user_id", ids)]);
-    says(&lake, &outcome, "`user_id` (Float64, 20 different) has such a name");
-    let (lake, outcome) = log(&[], vec![("user_id", in_turn(&["u1", "-", "anonymous", "u2"]))]);
-    says(&lake, &outcome, "10 of its values are empty, -, or words such as anonymous");
-    assert_eq!(mapping(&lake)["subject"], "user_id");
 }
 
 #[test]
@@ -341,43 +395,6 @@ fn columns_that_are_named_almost_alike_are_not_taken() {
     let sizes = vec![("request_bytes", codes(|_| 5)), ("bytes_received", codes(|_| 5))];
     let (lake, _) = log(&[], sizes);
     assert_eq!(mapping(&lake).get("bytes"), None);
-}
-
-fn all_written(lake: &Lake) -> BTreeMap<String, String> {
-    let names = ["afterscope.toml", "scopes.csv", "apps.csv", "sample.csv", "endpoints.csv"];
-    let there = names.iter().filter(|name| lake.path(&format!("conf/{name}")).is_file());
-    there.map(|name| ((*name).to_string(), text(lake, name))).collect()
-}
-
-#[test]
-fn people_and_secrets_stand_in_none_of_the_files() {
-    let people = || numbered(|row| format!("ada{}", row % 7));
-    let calls = in_turn(&["/v1/users/ada-b/mail", "/v1/groups;jsessionid=ada9?x=ada", "/v1/me"]);
-    let columns = vec![
-        ("client_id", people()),
-        ("user_id", people()),
-        ("api_key", numbered(|row| format!("sk-ada-{row}"))),
-        ("status", in_turn(&["ok", "denied for ada@example.com"])),
-        ("path", calls),
-    ];
-    let (lake, outcome) = log(&["scope"], columns);
-    for (name, text) in all_written(&lake) {
-        assert!(!text.contains("ada"), "{name}\n{text}");
-    }
-    assert!(!outcome.stdout.contains("ada"), "{}", outcome.stdout);
-    says(&lake, &outcome, "app (its values are those of the column of people)");
-    assert_eq!(
-        text(&lake, "endpoints.csv"),
-        "method,path,scope\n,/v1/groups,\n,/v1/users/{id}/mail,\n,/v1/me,\n"
-    );
-    // Folders of people are counted.
-    let lake = Lake::empty();
-    for name in ["ada", "bo"] {
-        let file = format!("logs/user_id={name}/a.parquet");
-        lake.columns(&file, vec![("event_time", texts(&["2019-07-01T08:00:00Z"]))]);
-    }
-    let outcome = init(&lake, "logs", &[]).succeeds();
-    assert!(outcome.stdout.contains("folders  user_id: 2 values\n"), "{}", outcome.stdout);
 }
 
 #[test]

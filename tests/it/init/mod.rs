@@ -3,6 +3,7 @@
 
 mod doubts;
 mod lakes;
+mod people;
 mod refusals;
 mod shapes;
 
