@@ -169,8 +169,6 @@ struct State {
     active: usize,
     /// How many may be, of files that are read in parts.
     window: usize,
-    /// Whether the first rows are here, or a file was done with without any.
-    has_begun: bool,
     /// Threads that have nothing to decode while something is on its way.
     waiting: usize,
     held: u64,
@@ -192,21 +190,19 @@ impl State {
         if file.abandon() {
             self.outcome.unreadable.push(Unreadable::new(file.path.clone(), reason));
             self.active = self.active.saturating_sub(1);
-            self.has_begun = true;
         }
         self.count_kept(file, false);
     }
 
-    /// A fetch has arrived. Where threads waited for it, more files are opened at once from now on. At first few
-    /// are, until the first rows are here: they would queue up behind what only later ones need. While rows are on
-    /// their way, only their arrival opens more.
+    /// A fetch has arrived. Where threads waited for it, more files are opened at once from now on: at first few
+    /// are, so that the first rows do not queue up behind what only later ones need. While rows are on their way,
+    /// only their arrival opens more.
     fn arrived(&mut self, is_last: bool, most_active: usize) {
         self.in_flight -= 1;
         let is_row_coming = self.last_in_flight > 0;
-        self.has_begun |= is_last;
         self.last_in_flight -= usize::from(is_last);
         let is_idle = self.waiting > 0 && self.ready.iter().all(VecDeque::is_empty);
-        if is_idle && self.has_begun && (is_last || !is_row_coming) {
+        if is_idle && (is_last || !is_row_coming) {
             self.window = (self.window + 1).min(most_active);
         }
     }
@@ -264,7 +260,7 @@ pub fn scan<S: Sink>(
     let shared = Arc::new(Shared::default());
     let near = sinks.len() * 2 + 8;
     let is_near = job.store.local_root().is_some();
-    shared.lock().window = if is_near { near } else { sinks.len() + 1 };
+    shared.lock().window = if is_near { near } else { sinks.len() * 2 + 2 };
     let engine = Engine {
         job,
         to_open: leave_out(job, sinks, progress, &mut shared.lock().outcome)?,
@@ -459,7 +455,6 @@ impl Engine<'_> {
         state.busy = state.busy.saturating_sub(1);
         state.held = state.held.saturating_sub(held);
         if closed {
-            state.has_begun = true;
             state.active = state.active.saturating_sub(1);
         }
         state.count_kept(file, !closed);
