@@ -57,6 +57,8 @@ def server(folder):
     command += [f"-s3.port={port}", f"-s3.config={config}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-{part}.port={free_port()}" for part in ("master", "volume", "filer")]
     command += ["-master.volumeSizeLimitMB=256", "-volume.max=100", "-master.telemetry=false"]
+    # Of a piece it reads more than is asked for; with pieces of 4 MB, its default, it takes a fifth more processor time.
+    command += ["-filer.maxMB=1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
     servers.append(subprocess.Popen(command, **quiet, preexec_fn=lambda: os.sched_setaffinity(0, theirs)))
     listens(port)
