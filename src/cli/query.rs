@@ -63,7 +63,7 @@ fn ask(args: &QueryArgs, global: &Global, is_answering: &AtomicBool) -> Result<(
     let place = run_of(args.run.as_deref(), &args.config, &runtime.io)?;
     let library = Library::of(&place)?;
     if let Some(path) = &args.output {
-        check(path, &place, library.manifest(), &args.config)?;
+        check(path, &place, library.manifest(), args)?;
     }
     let Some(statement) = statement else { return list(&library.listing()?, format) };
     set_warning_function(warn);
@@ -207,11 +207,18 @@ fn write_file(path: &Path, rows: &RecordBatch, format: QueryFormat) -> Result<()
 }
 
 /// Only a file can be replaced, and nothing is written among what was published, nor where the next run would read it.
-fn check(path: &Path, place: &Place, manifest: &Manifest, config: &Path) -> Result<(), Error> {
+fn check(path: &Path, place: &Place, manifest: &Manifest, args: &QueryArgs) -> Result<(), Error> {
     let refused =
         |reason: &str| Err(Error::argument(format!("--output {}", path.display()), reason));
     if std::fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
         return refused("is there already and no regular file\nname another");
+    }
+    let there = path.canonicalize().ok();
+    for (what, own) in [("configuration", Some(&args.config)), ("statement", args.file.as_ref())] {
+        let own = own.and_then(|own| own.canonicalize().ok());
+        if own.is_some() && own == there {
+            return refused(&format!("is the {what} itself\nname another"));
+        }
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok();
@@ -229,7 +236,7 @@ fn check(path: &Path, place: &Place, manifest: &Manifest, config: &Path) -> Resu
             return refused(&read_by(&format!("source `{name}`"), &address));
         }
     }
-    match plan_of(config).ok().as_ref().and_then(|plan| config::reader_of(plan, path)) {
+    match plan_of(&args.config).ok().as_ref().and_then(|plan| config::reader_of(plan, path)) {
         Some((what, url)) => refused(&read_by(&what, &url.to_string())),
         None => Ok(()),
     }

@@ -45,9 +45,11 @@ pub fn would_be_read_at(source: &StoreUrl, file: &Path) -> bool {
     would_be_read(source, &place, &[name]) || source.contains(&place.join(name))
 }
 
-/// What of a configuration would read a local file: its name and address.
+/// What of a configuration would read a local file, the registry among it: its name and address.
 pub fn reader_of<'a>(plan: &'a RunPlan, file: &Path) -> Option<(String, &'a StoreUrl)> {
-    readers(plan).find(|(_, url)| would_be_read_at(url, file))
+    let tables = plan.registry.given().into_iter();
+    let tables = tables.map(|(role, url)| (format!("registry.{role}"), url));
+    readers(plan).chain(tables).find(|(_, url)| would_be_read_at(url, file))
 }
 
 /// All that a configuration reads rows from: sources, and the tables of people.

@@ -119,7 +119,10 @@ fn made(present: &Present) -> Vec<(&str, String)> {
     let is = |name: &str, is_view: bool| {
         present.relations.get(name).is_some_and(|relation| relation.is_view == is_view)
     };
+    // All other views rest on these two: whatever is called so is to be them.
     let of_runs = OF_RUNS.iter().map(|view| (*view, "runs".to_string()));
+    let of_runs = of_runs.filter(|(view, _)| present.relations.contains_key(*view));
     let of_tables = present.relations.keys().map(|view| (view.as_str(), sql::history_of(view)));
-    of_runs.chain(of_tables).filter(|(view, table)| is(view, true) && is(table, false)).collect()
+    let of_tables = of_tables.filter(|(view, _)| is(view, true));
+    of_runs.chain(of_tables).filter(|(_, table)| is(table, false)).collect()
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
@@ -10,7 +11,7 @@ use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::SerializedPageReader;
 
 use super::Headers;
-use crate::codes::{Codes, Run, index};
+use crate::codes::{Codes, index};
 use crate::fetched::Fetched;
 
 /// What a column of texts takes when it is decoded.
@@ -77,9 +78,7 @@ impl Headers {
         let of_row = if fits(total(&longest, &Texts::lists)) {
             total(&longest, &alike)
         } else {
-            total(&longest, &|texts, longest| {
-                texts.row(longest, texts.most_in_a_row(group, fetched, all_rows))
-            })
+            total(&longest, &|texts, longest| texts.largest_row(group, fetched, all_rows, longest))
         };
         let held = held(of_row);
         if held > room { Err(held) } else { Ok(rows(of_row).clamp(1, most)) }
@@ -107,111 +106,119 @@ impl Texts {
     fn longest(&self, group: &RowGroupMetaData, fetched: &Fetched, room: u64) -> u64 {
         let chunk = group.columns().get(self.leaf).filter(|_| self.dictionary > 0);
         let Some(chunk) = chunk.filter(|_| self.dictionary <= room) else { return self.dictionary };
-        let rows = usize::try_from(chunk.num_values()).unwrap_or(0);
-        let page = SerializedPageReader::new(Arc::new(fetched.clone()), chunk, rows, None)
-            .and_then(|mut pages| pages.get_next_page());
-        match page {
-            Ok(Some(Page::DictionaryPage { buf, .. })) => {
-                longest_of(&buf).unwrap_or(self.dictionary)
-            }
-            _ => self.dictionary,
-        }
+        let lengths = dictionary_lengths(chunk, fetched);
+        lengths.map_or(self.dictionary, |lengths| lengths.into_iter().max().unwrap_or(0))
     }
 
-    /// The most values that a row has. Where that cannot be told, all of them are one row's.
-    fn most_in_a_row(&self, group: &RowGroupMetaData, fetched: &Fetched, rows: u64) -> u64 {
+    /// Bytes of the texts of the row that has most of them. Where that cannot be told, all values are one row's, and
+    /// as long as `longest`.
+    fn largest_row(
+        &self,
+        group: &RowGroupMetaData,
+        fetched: &Fetched,
+        rows: u64,
+        longest: u64,
+    ) -> u64 {
         if self.pages.is_empty() {
-            return self.each_row(rows);
+            return self.row(longest, self.each_row(rows));
         }
         let chunk = group.columns().get(self.leaf);
-        chunk.and_then(|chunk| self.counted(chunk, fetched)).unwrap_or(self.values)
+        let added = chunk.and_then(|chunk| self.added_up(chunk, fetched));
+        added.unwrap_or_else(|| self.row(longest, self.values))
     }
 
-    fn counted(&self, chunk: &ColumnChunkMetaData, fetched: &Fetched) -> Option<u64> {
-        let levels = u32::try_from(chunk.column_descr().max_rep_level()).ok()?;
+    /// Adds up the texts of each row; gives the most bytes.
+    fn added_up(&self, chunk: &ColumnChunkMetaData, fetched: &Fetched) -> Option<u64> {
+        let texts = dictionary_lengths(chunk, fetched)?;
+        let column = chunk.column_descr();
+        let [repeated, defined] = [column.max_rep_level(), column.max_def_level()];
+        let [repeated, defined] = [u32::try_from(repeated).ok()?, u32::try_from(defined).ok()?];
         let rows = usize::try_from(chunk.num_values()).ok()?;
         let fetched = Arc::new(fetched.clone());
         let pages = Some(self.pages.clone());
         let mut pages = SerializedPageReader::new(fetched, chunk, rows, pages).ok()?;
         // Before the first page the reader expects the dictionary, from the beginning of the column on.
         pages.skip_next_page().ok()?;
-        let (mut row, mut most) = (0, 0);
+        let (mut row, mut most) = (0u64, 0);
         while let Some(page) = pages.get_next_page().ok()? {
-            let (bytes, values) = match &page {
-                Page::DataPage { buf, num_values, rep_level_encoding: Encoding::RLE, .. } => {
-                    let length = index(u32::from_le_bytes(*buf.first_chunk()?));
-                    (buf.get(4..length.checked_add(4)?)?, *num_values)
+            let [repetitions, definitions, values] = sections(&page)?;
+            let mut repetitions = Codes::of_levels(repetitions, repeated);
+            let mut definitions = Codes::of_levels(definitions, defined);
+            let is_coded =
+                [Encoding::RLE_DICTIONARY, Encoding::PLAIN_DICTIONARY].contains(&page.encoding());
+            let mut codes = is_coded.then(|| Codes::new(values)).transpose().ok()?;
+            let mut text = 0;
+            for place in 0..index(page.num_values()) {
+                if repetitions.at(place)? == 0 {
+                    row = 0;
                 }
-                Page::DataPageV2 { buf, num_values, rep_levels_byte_len, .. } => {
-                    (buf.get(..index(*rep_levels_byte_len))?, *num_values)
+                if definitions.at(place)? != index(defined) {
+                    continue;
                 }
-                _ => return None,
-            };
-            let bytes = page.buffer().slice_ref(bytes);
-            lengths(Codes::of_levels(bytes, levels), index(values), |begins, values| {
-                row = if begins { values } else { row + values };
+                row = row.saturating_add(match &mut codes {
+                    Some(codes) => *texts.get(codes.at(text)?)?,
+                    None => self.in_pages,
+                });
+                text += 1;
                 most = most.max(row);
-            })?;
+            }
         }
         Some(most)
     }
 }
 
-/// Tells of `count` levels how many values stand together in a row: whether the first of them begins it, and how
-/// many they are. `None` where there are fewer.
-fn lengths(mut levels: Codes, count: usize, mut tell: impl FnMut(bool, u64)) -> Option<()> {
-    let mut place = 0;
-    while place < count {
-        levels.at(place)?;
-        let to = levels.to.min(count);
-        match levels.run {
-            Run::Repeated(0) => tell(true, 1),
-            Run::Repeated(_) => tell(false, (to - place) as u64),
-            Run::Packed(_) => {
-                for place in place..to {
-                    tell(levels.at(place)? == 0, 1);
-                }
-            }
+/// Repetition levels, definition levels and values of a page of a repeated column; `None` for pages of old kinds.
+fn sections(page: &Page) -> Option<[Bytes; 3]> {
+    let buf = page.buffer();
+    let split = |from: usize, middle: usize, to: usize| {
+        let within = from <= middle && middle <= to && to <= buf.len();
+        within.then(|| (buf.slice(from..middle), buf.slice(middle..to), buf.slice(to..)))
+    };
+    match page {
+        Page::DataPage {
+            rep_level_encoding: Encoding::RLE,
+            def_level_encoding: Encoding::RLE,
+            ..
+        } => {
+            // Each behind four bytes with its length.
+            let length = |at: usize| -> Option<usize> {
+                Some(index(u32::from_le_bytes(*buf.get(at..)?.first_chunk()?)))
+            };
+            let first = 4usize.checked_add(length(0)?)?;
+            let second = first.checked_add(4)?;
+            let end = second.checked_add(length(first)?)?;
+            let (repetitions, _, _) = split(4, first, first)?;
+            let (definitions, _, values) = split(second, end, end)?;
+            Some([repetitions, definitions, values])
         }
-        place = to;
+        Page::DataPageV2 { rep_levels_byte_len, def_levels_byte_len, .. } => {
+            let first = index(*rep_levels_byte_len);
+            let end = first.checked_add(index(*def_levels_byte_len))?;
+            let (repetitions, definitions, values) = split(0, first, end)?;
+            Some([repetitions, definitions, values])
+        }
+        _ => None,
     }
-    Some(())
 }
 
-/// The length of the longest text of a page, each behind four bytes with its own; `None` where a text
-/// reaches past the end.
-fn longest_of(page: &[u8]) -> Option<u64> {
-    let (mut rest, mut longest) = (page, 0);
+/// How long the texts of a column's dictionary are; `None` where it cannot be read.
+fn dictionary_lengths(chunk: &ColumnChunkMetaData, fetched: &Fetched) -> Option<Vec<u64>> {
+    let rows = usize::try_from(chunk.num_values()).unwrap_or(0);
+    let page = SerializedPageReader::new(Arc::new(fetched.clone()), chunk, rows, None)
+        .and_then(|mut pages| pages.get_next_page());
+    match page {
+        Ok(Some(Page::DictionaryPage { buf, .. })) => lengths_of(&buf),
+        _ => None,
+    }
+}
+
+/// The lengths of a page's texts, each behind four bytes with its own; `None` where a text reaches past the end.
+fn lengths_of(page: &[u8]) -> Option<Vec<u64>> {
+    let (mut rest, mut lengths) = (page, Vec::new());
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {
         let length = u32::from_le_bytes(*length);
         rest = behind.get(usize::try_from(length).ok()?..)?;
-        longest = longest.max(u64::from(length));
+        lengths.push(u64::from(length));
     }
-    Some(longest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Levels 0 0 1 1 1 0, packed, and ten more of 1 as a run: rows of one, of four and of eleven values.
-    #[test]
-    fn values_of_a_row_are_counted_across_runs() {
-        // One group of eight packed levels, of which six are asked; then they are asked with the run behind.
-        let packed = [0b0000_0011, 0b1101_1100];
-        let run = [10 << 1, 1];
-        let told = |bytes: Vec<u8>, count| {
-            let mut told = Vec::new();
-            lengths(Codes::of_levels(bytes.into(), 1), count, |begins, values| {
-                told.push((begins, values));
-            })
-            .map(|()| told)
-        };
-        let six = vec![(true, 1), (true, 1), (false, 1), (false, 1), (false, 1), (true, 1)];
-        assert_eq!(told(packed.to_vec(), 6), Some(six.clone()));
-        let all = told([packed, run].concat(), 18).unwrap();
-        assert_eq!(all[..6], six);
-        assert_eq!(all[6..], [(false, 1), (false, 1), (false, 10)]);
-        assert_eq!(told(packed.to_vec(), 9), None);
-    }
+    Some(lengths)
 }

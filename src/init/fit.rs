@@ -205,7 +205,8 @@ fn an_event(fit: Fit, column: &Column) -> Fit {
 }
 
 /// Words in names of scopes that a call was refused, lacked, or only asked for.
-const NOT_EXERCISED: [&str; 15] = [
+const NOT_EXERCISED: [&str; 16] = [
+    "required",
     "denied",
     "rejected",
     "refused",

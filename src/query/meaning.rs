@@ -84,6 +84,17 @@ impl Visitor for Meaning {
         }
         match expression {
             Expr::Function(of) => self.function(of),
+            Expr::IsNotTrue(of) => refuse(
+                format!("`{expression}` is no truth here where `{of}` is null"),
+                &format!("write COALESCE({of}, FALSE) = FALSE"),
+            ),
+            Expr::IsNotFalse(of) => refuse(
+                format!("`{expression}` is no truth here where `{of}` is null"),
+                &format!("write COALESCE({of}, TRUE) = TRUE"),
+            ),
+            Expr::IsUnknown(_) | Expr::IsNotUnknown(_) => {
+                refuse(format!("`{expression}` is not known here"), "write IS NULL or IS NOT NULL")
+            }
             Expr::TypedString(typed) if typed.data_type == DataType::Date => {
                 let Value::SingleQuotedString(text) = &typed.value.value else {
                     return ControlFlow::Continue(());
@@ -124,14 +135,17 @@ impl Meaning {
             );
             return ControlFlow::Break(Box::new(QueryError::Name { at, reason }));
         }
-        match &of.over {
-            Some(over) => self.window(&name, over),
-            None if is_aggregate(&name) && !names_a_column(&of.args) => refuse(
+        if is_aggregate(&name) && !names_a_column(&of.args) {
+            return refuse(
                 format!("{name} of no column is that constant here, however many rows there are"),
                 "multiply COUNT(*) by it",
-            ),
-            None => ControlFlow::Continue(()),
+            );
         }
+        if name == "LAST_VALUE" {
+            let next = "write FIRST_VALUE with the order turned around: ORDER BY … DESC";
+            return refuse("LAST_VALUE gives each row its own value here", next);
+        }
+        of.over.as_ref().map_or(ControlFlow::Continue(()), |over| self.window(&name, over))
     }
 
     fn window(&self, name: &str, over: &WindowType) -> Checked {
@@ -283,6 +297,11 @@ fn join(join: &Join) -> Checked {
 const ON: &str = "in ON, compare columns of the two tables, each under its table's name, as in a.scope = b.scope; other conditions stand in WHERE, or in a query of FROM: JOIN (SELECT … FROM b WHERE …) AS b ON …";
 
 fn compares(condition: &Expr, joined: Option<&Ident>, is_inner: bool) -> Checked {
+    if let Expr::Nested(within) = condition {
+        let what =
+            format!("`{condition}` stands in parentheses in ON, where the engine knows none");
+        return refuse(what, &format!("write ON {within}"));
+    }
     let Expr::BinaryOp { left, op, right } = condition else {
         return refuse(format!("`{condition}` stands in ON"), ON);
     };

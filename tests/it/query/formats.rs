@@ -79,6 +79,12 @@ fn the_ending_of_the_file_says_the_format() {
     ask(&lake, &[sql, "--output", "out/latest/a.csv"]).fails(1, &["lies among what was published"]);
     ask(&lake, &[sql, "--output", "logs", "--format", "csv"]).fails(1, &["no regular file"]);
     ask(&lake, &[sql, "--output", "nowhere/a.csv"]).fails(1, &["cannot be written"]);
+    // Nor over what the next run is made from.
+    let before = std::fs::read(lake.path("scopes.csv")).unwrap();
+    ask(&lake, &[sql, "--output", "scopes.csv"]).fails(1, &["registry.scopes"]);
+    assert_eq!(std::fs::read(lake.path("scopes.csv")).unwrap(), before);
+    let over = [sql, "--output", "afterscope.toml", "--format", "csv"];
+    ask(&lake, &over).fails(1, &["is the configuration itself"]);
 }
 
 #[test]

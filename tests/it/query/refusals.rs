@@ -309,6 +309,7 @@ fn what_the_engine_answers_otherwise_is_refused() {
         (joined("LEFT JOIN findings b ON a.scope <= b.scope"), "would become an inner one"),
         (joined("JOIN findings b ON a.scope <> b.scope"), "would become an inner one"),
         (joined("ANTI JOIN findings b ON a.scope < b.scope"), "would become an inner one"),
+        (joined("JOIN findings b ON (a.scope = b.scope)"), "write ON a.scope = b.scope"),
         (joined("NATURAL JOIN findings b"), "NATURAL JOIN"),
         (joined("JOIN findings b"), "a JOIN has no ON"),
         ("SELECT grain, SUM(1) AS n FROM coverage GROUP BY grain".into(), "SUM of no column"),
@@ -316,9 +317,13 @@ fn what_the_engine_answers_otherwise_is_refused() {
         ("SELECT AVG(rows_seen) OVER (ORDER BY grain) AS n FROM coverage".into(), "another figure"),
         ("SELECT SUM(rows_seen) OVER (ORDER BY grain) AS n FROM coverage".into(), "ROWS BETWEEN"),
         (
-            "SELECT LAST_VALUE(grain) OVER (ORDER BY grain) AS n FROM coverage".into(),
-            "another figure",
+            "SELECT LAST_VALUE(grain) OVER (PARTITION BY verdict) AS n FROM coverage".into(),
+            "LAST_VALUE",
         ),
+        ("SELECT SUM(1) OVER () AS n FROM coverage".into(), "SUM of no column"),
+        ("SELECT 1 AS n FROM coverage WHERE (rows_seen > 1) IS NOT TRUE".into(), "where"),
+        ("SELECT 1 AS n FROM coverage WHERE (rows_seen > 1) IS NOT FALSE".into(), "where"),
+        ("SELECT 1 AS n FROM coverage WHERE (rows_seen > 1) IS UNKNOWN".into(), "IS NULL"),
         (
             "SELECT grain, COUNT(*) OVER () AS n FROM coverage GROUP BY grain".into(),
             "beside GROUP BY",
