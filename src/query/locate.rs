@@ -6,10 +6,11 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Cte, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query, Select,
-    SelectItem, SetExpr, Spanned, Visit, Visitor, WildcardAdditionalOptions, With,
+    Cte, Expr, GroupByExpr, Ident, Join, JoinConstraint, OrderByKind, Query, Select, SelectItem,
+    SetExpr, Spanned, Visit, Visitor, WildcardAdditionalOptions, With,
 };
 
+use super::meaning::constraint;
 use super::statement::At;
 
 /// Characters of a part that a message shows.
@@ -224,23 +225,7 @@ fn expression_of(item: &SelectItem) -> Option<&Expr> {
 
 /// The condition of a join; the columns of USING are one.
 fn of_join(join: &Join) -> Option<Part> {
-    use JoinOperator as J;
-    let (J::Join(on)
-    | J::Inner(on)
-    | J::Left(on)
-    | J::LeftOuter(on)
-    | J::Right(on)
-    | J::RightOuter(on)
-    | J::FullOuter(on)
-    | J::Semi(on)
-    | J::LeftSemi(on)
-    | J::RightSemi(on)
-    | J::Anti(on)
-    | J::LeftAnti(on)
-    | J::RightAnti(on)) = &join.join_operator
-    else {
-        return None;
-    };
+    let (on, _) = constraint(join)?;
     match on {
         JoinConstraint::On(condition) => Some(Part::of(condition)),
         JoinConstraint::Using(names) => {

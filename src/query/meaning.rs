@@ -249,13 +249,11 @@ fn names_a_column(within: &impl Visit) -> bool {
     within.visit(&mut Column).is_break()
 }
 
-/// What the engine makes of ON: columns of the table on the left beside those of the one on the right, and of other
-/// conditions it takes either for the left one's, and only an inner join may compare otherwise than by `=`.
-fn join(join: &Join) -> Checked {
+/// What a join compares, and whether it is an inner one; `None` of a CROSS JOIN and of kinds that are not to be had.
+pub fn constraint(join: &Join) -> Option<(&JoinConstraint, bool)> {
     use JoinOperator as J;
-    let (constraint, is_inner) = match &join.join_operator {
-        J::Join(on) | J::Inner(on) => (on, true),
-        J::CrossJoin(JoinConstraint::None) => return ControlFlow::Continue(()),
+    match &join.join_operator {
+        J::Join(on) | J::Inner(on) => Some((on, true)),
         J::Left(on)
         | J::LeftOuter(on)
         | J::Right(on)
@@ -266,13 +264,19 @@ fn join(join: &Join) -> Checked {
         | J::RightSemi(on)
         | J::Anti(on)
         | J::LeftAnti(on)
-        | J::RightAnti(on) => (on, false),
-        _ => {
-            return refuse(
-                format!("`{join}` is a join of another kind"),
-                "write JOIN or LEFT JOIN",
-            );
-        }
+        | J::RightAnti(on) => Some((on, false)),
+        _ => None,
+    }
+}
+
+/// What the engine makes of ON: columns of the table on the left beside those of the one on the right, and of other
+/// conditions it takes either for the left one's, and only an inner join may compare otherwise than by `=`.
+fn join(join: &Join) -> Checked {
+    if matches!(join.join_operator, JoinOperator::CrossJoin(JoinConstraint::None)) {
+        return ControlFlow::Continue(());
+    }
+    let Some((constraint, is_inner)) = constraint(join) else {
+        return refuse(format!("`{join}` is a join of another kind"), "write JOIN or LEFT JOIN");
     };
     match constraint {
         JoinConstraint::On(condition) => {
