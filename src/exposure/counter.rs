@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::ExposureError;
-use super::cells::{WindowSet, count_windows};
 use super::leaf::Standing;
 use super::lookup::{LeafAt, Lookup, Place};
 use super::observed::{ObservedReader, ObservedWriter};
@@ -23,7 +22,8 @@ use super::policy::Policy;
 use super::projections::Projections;
 use super::records::{ActorRecord, GroupRecord, InParts, NOBODY};
 use super::same_event::SameEvent;
-use super::tally::{Sums, Surplus, Tally, Term};
+use super::tally::{Sums, Tally, Term};
+use super::visits::{Visitor, Visits};
 use crate::key::Key;
 use crate::key::MixHasher;
 use crate::ledger::{Block, Merged, Names, Repeat};
@@ -42,26 +42,6 @@ pub struct SourceSpaces {
     pub last_days: Vec<Option<i64>>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Stamp {
-    person: u64,
-    seen: WindowSet,
-    day: i64,
-}
-
-/// Crossings that wait at most: the stamps that they touch stay in the processor's second cache.
-const MANY_CROSSINGS: usize = 1024;
-
-/// A person's visit of a leaf, as one of its cells sees it.
-#[derive(Clone, Copy, Debug)]
-struct Crossing {
-    cell: usize,
-    windows: WindowSet,
-    day: i64,
-    /// Whether it is the person's first of the leaf.
-    new_leaf: bool,
-}
-
 /// Counts the rows of one merge.
 pub struct Counter<'a> {
     first_restriction: Moment,
@@ -72,7 +52,6 @@ pub struct Counter<'a> {
     found: Vec<Option<LeafAt>>,
     /// Of the event at hand, if it has any.
     parts: Vec<Part>,
-    stamps: Vec<Stamp>,
     pending: Pending,
     pub tally: Tally,
     pub projections: Projections,
@@ -82,15 +61,9 @@ pub struct Counter<'a> {
     ordinal: u64,
     ordinals: Range<u64>,
     people: &'a AtomicU64,
-    /// (day, leaf) of the person's counted events.
-    visits: Vec<(i64, u32)>,
+    visits: Visits,
     /// The person's counted events.
     exposures: u64,
-    /// By leaf: the last person seen there.
-    leaf_stamps: Vec<u64>,
-    visits_limit: usize,
-    /// Of the person at hand.
-    crossings: Vec<Crossing>,
     event: Option<Key>,
     same_event: SameEvent<'a>,
     actors: Vec<ActorRecord>,
@@ -121,7 +94,6 @@ impl<'a> Counter<'a> {
             places: Vec::new(),
             found: Vec::new(),
             parts: Vec::new(),
-            stamps: Vec::new(),
             pending: Pending::default(),
             tally: Tally {
                 terms: units.iter().map(|n| vec![[0; Term::COUNT]; *n]).collect(),
@@ -134,11 +106,8 @@ impl<'a> Counter<'a> {
             ordinal: NOBODY,
             ordinals: 0..0,
             people,
-            visits: Vec::new(),
+            visits: Visits::default(),
             exposures: 0,
-            leaf_stamps: Vec::new(),
-            visits_limit: 1 << 16,
-            crossings: Vec::new(),
             event: None,
             same_event: SameEvent::new(event_spaces, repeats_held, memory.repeats()),
             actors: Vec::new(),
@@ -244,11 +213,11 @@ impl<'a> Counter<'a> {
     /// Makes room for the sums of leaves that were met first.
     fn make_room(&mut self) -> Result<(), ExposureError> {
         let leaves = self.lookup.leaf_count();
-        if self.leaf_stamps.len() >= leaves {
+        if self.visits.leaves() >= leaves {
             return Ok(());
         }
         self.projections.limit(self.lookup.sort_buffer())?;
-        self.leaf_stamps.resize(leaves, NOBODY);
+        self.visits.make_room(leaves);
         let sums = &mut self.tally.sums;
         if leaves > sums.capacity() {
             // A quarter more, not twice as many: sums are large, and the memory limit knows of them.
@@ -400,7 +369,7 @@ impl<'a> Counter<'a> {
             records,
         });
         if !nobody {
-            self.visit(day, leaf);
+            self.visits.add(day, leaf);
         }
         let fields = event.fields();
         if fields != NONE {
@@ -442,20 +411,6 @@ impl<'a> Counter<'a> {
             micros,
             weight: event.weight(),
         })
-    }
-
-    #[inline]
-    fn visit(&mut self, day: i64, leaf: u32) {
-        if self.visits.last() == Some(&(day, leaf)) {
-            return;
-        }
-        self.visits.push((day, leaf));
-        if self.visits.len() >= self.visits_limit {
-            // Somebody with very many events: days and leaves are few, events need not be kept.
-            self.visits.sort_unstable();
-            self.visits.dedup();
-            self.visits_limit = (self.visits.len() * 2).max(1 << 16);
-        }
     }
 
     /// Puts an event of a leaf down for the second pass.
@@ -520,101 +475,20 @@ impl<'a> Counter<'a> {
         if !self.actors.is_empty() {
             self.flush_actors()?;
         }
-        if self.visits.is_empty() {
-            self.exposures = 0;
-            return Ok(());
-        }
-        if let (Some(observed), Some(person)) = (&mut self.observed, self.person) {
-            self.leaves.clear();
-            self.leaves.extend(self.visits.iter().map(|(_, leaf)| *leaf));
-            self.leaves.sort_unstable();
-            self.leaves.dedup();
-            observed.person(person, &self.leaves)?;
-        }
-        match self.visits.as_slice() {
-            [] => {}
-            // Mostly: the person's only visit, counted along with its last event.
-            [(day, leaf)] => match self.pending.events.last_mut() {
-                Some(event) => event.only_visit = true,
-                None => self.pending.people.push((*leaf, *day, true)),
-            },
-            // Parts of one event: no two of them have a cell in common.
-            visits if self.exposures == 1 => {
-                let own = self.pending.events.len().checked_sub(visits.len());
-                match own.and_then(|from| self.pending.events.get_mut(from..)) {
-                    Some(events) => events.iter_mut().for_each(|event| event.only_visit = true),
-                    None => {
-                        let people = visits.iter().map(|(day, leaf)| (*leaf, *day, true));
-                        self.pending.people.extend(people);
-                    }
-                }
+        if !self.visits.is_empty() {
+            if let (Some(observed), Some(person)) = (&mut self.observed, self.person) {
+                self.leaves.clear();
+                self.leaves.extend(self.visits.iter().map(|(_, leaf)| *leaf));
+                self.leaves.sort_unstable();
+                self.leaves.dedup();
+                observed.person(person, &self.leaves)?;
             }
-            [(_, first), ..] => {
-                let one_leaf = self.visits.iter().all(|visit| visit.1 == *first);
-                self.visits.sort_unstable();
-                self.visits.dedup();
-                self.count_visits(one_leaf);
-            }
+            let person = Visitor { number: self.ordinal, exposures: self.exposures };
+            let (pending, surplus) = (&mut self.pending, &mut self.tally.surplus);
+            self.visits.count(person, &self.lookup, pending, surplus);
         }
-        self.visits.clear();
         self.exposures = 0;
         Ok(())
-    }
-
-    /// Counts the person once in each leaf, as if leaves had no cell in common; and finds the cells in
-    /// which it was counted through more than one.
-    fn count_visits(&mut self, one_leaf: bool) {
-        let visits = std::mem::take(&mut self.visits);
-        let mut touched = 0;
-        for (day, number) in &visits {
-            let index = usize::try_from(*number).unwrap_or(usize::MAX);
-            let Some(seen_by) = self.leaf_stamps.get_mut(index) else { continue };
-            let new_leaf = *seen_by != self.ordinal;
-            *seen_by = self.ordinal;
-            self.pending.people.push((*number, *day, new_leaf));
-            if one_leaf {
-                continue;
-            }
-            let Some(leaf) = self.lookup.cells(*number) else { continue };
-            for (cell, windows) in leaf.exposed {
-                let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
-                // Stamps lie anywhere in memory: here the processor waits for many at once.
-                touched ^= self.stamps.get(cell).map_or(0, |stamp| stamp.person);
-                self.crossings.push(Crossing { cell, windows: *windows, day: *day, new_leaf });
-            }
-            if self.crossings.len() >= MANY_CROSSINGS {
-                self.cross();
-            }
-        }
-        std::hint::black_box(touched);
-        self.visits = visits;
-        self.cross();
-    }
-
-    /// Finds the cells in which the person was counted before.
-    fn cross(&mut self) {
-        for Crossing { cell, windows, day, new_leaf } in self.crossings.drain(..) {
-            if self.stamps.len() <= cell {
-                let empty = Stamp { person: NOBODY, seen: 0, day: i64::MIN };
-                self.stamps.resize(cell + 1, empty);
-                self.tally.surplus.resize_with(cell + 1, Surplus::default);
-            }
-            let Some(stamp) = self.stamps.get_mut(cell) else { continue };
-            if stamp.person != self.ordinal {
-                *stamp = Stamp { person: self.ordinal, seen: windows, day };
-                continue;
-            }
-            let Some(surplus) = self.tally.surplus.get_mut(cell) else { continue };
-            if new_leaf {
-                count_windows(&mut surplus.subjects, windows & stamp.seen);
-                stamp.seen |= windows;
-                surplus.days.entry(day).new += 1;
-            }
-            if stamp.day == day {
-                surplus.days.entry(day).subjects += 1;
-            }
-            stamp.day = day;
-        }
     }
 
     /// Ends a stretch of keys.

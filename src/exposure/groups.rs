@@ -4,7 +4,7 @@ use super::ExposureError;
 use super::cells::Window;
 use super::group_events::{Events, GroupEvent, SortedGroups};
 use super::leaf::{LeafCells, LeafScope, LeafTable};
-use super::listed::{GroupId, GroupRow, GroupsMet, TopGroups, own_id};
+use super::listed::{GroupsMet, Met, TopGroups, own_id};
 use super::parts::{Part, Parts};
 use super::policy::Policy;
 use super::reads::{GroupReads, Reads};
@@ -287,20 +287,17 @@ impl<'a> GroupCounter<'a> {
             if let Some(untold) = self.untold.get_mut(index) {
                 *untold += 1;
             }
-            let row = GroupRow {
-                scope: u32::try_from(index).unwrap_or(NONE),
-                id: GroupId::default(),
-                space,
+            let met = Met {
+                space: u32::try_from(space).unwrap_or(NONE),
                 number: self.stretches.as_ref().map(|group| group.number),
-                members: None,
                 apps: current.apps,
                 subjects: current.subjects,
                 requests: current.requests,
-                first: Moment::from_micros(current.first),
-                last: Moment::from_micros(current.last),
+                first: current.first,
+                last: current.last,
             };
             let keyer = self.keyer;
-            self.top.offer(index, row, |text| own_id(keyer, key, id, kind, text))?;
+            self.top.offer(index, met, |text| own_id(keyer, key, id, kind, text))?;
         }
         self.open = open;
         Ok(())

@@ -9,27 +9,42 @@ use crate::key::{IdKind, Key, Keyer};
 use crate::memory::Budget;
 use crate::moment::Moment;
 
-/// A group's own id as text. Ids are compared often, and mostly their first bytes tell: they stand
-/// beside, as a number.
+/// A group's own id. Ids are compared often, and mostly their first bytes tell: they stand as a number, and
+/// nothing else is kept of a short id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GroupId {
+struct GroupId {
     head: u128,
-    text: String,
+    /// The whole text, where the first bytes do not tell it: empty sorts before all that begin the same.
+    whole: Box<str>,
+}
+
+/// The first bytes of an id, and all of it where these do not tell it.
+fn halves(text: &str) -> (u128, &str) {
+    let mut head = [0; 16];
+    for (byte, text) in head.iter_mut().zip(text.bytes()) {
+        *byte = text;
+    }
+    let tells = text.len() <= head.len() && !text.contains('\0');
+    (u128::from_be_bytes(head), if tells { "" } else { text })
 }
 
 impl GroupId {
-    fn read(&mut self, write: impl FnOnce(&mut String)) {
-        self.text.clear();
-        write(&mut self.text);
-        let mut head = [0; 16];
-        for (byte, text) in head.iter_mut().zip(self.text.bytes()) {
-            *byte = text;
-        }
-        self.head = u128::from_be_bytes(head);
+    fn new(text: &str) -> Self {
+        let (head, whole) = halves(text);
+        Self { head, whole: whole.into() }
     }
 
-    pub fn text(&self) -> &str {
-        &self.text
+    fn halves(&self) -> (u128, &str) {
+        (self.head, &self.whole)
+    }
+
+    fn text(&self) -> String {
+        if !self.whole.is_empty() {
+            return self.whole.to_string();
+        }
+        let bytes = self.head.to_be_bytes();
+        let text: &[u8] = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(text).into_owned()
     }
 }
 
@@ -38,7 +53,8 @@ impl GroupId {
 pub struct GroupRow {
     /// Index of the scope.
     pub scope: u32,
-    pub id: GroupId,
+    /// As the log has it.
+    pub id: String,
     /// Index of the group namespace.
     pub space: usize,
     /// Its number among the groups with members; `None` where it has none, or nothing is known.
@@ -59,20 +75,59 @@ pub struct RestGroups {
     pub requests: i64,
 }
 
-/// Most people first, ties by id.
-type Rank<'a> = (Reverse<u64>, &'a GroupId, usize);
+/// What is kept of a group that may be listed, until all are met.
+#[derive(Clone, Debug)]
+pub struct Met {
+    /// Index of the group namespace.
+    pub space: u32,
+    /// As [`GroupRow::number`].
+    pub number: Option<u32>,
+    pub apps: u64,
+    pub subjects: u64,
+    pub requests: i64,
+    /// Microseconds.
+    pub first: i64,
+    pub last: i64,
+}
 
-fn rank(row: &GroupRow) -> Rank<'_> {
-    (Reverse(row.subjects), &row.id, row.space)
+#[derive(Clone, Debug)]
+struct Candidate {
+    id: GroupId,
+    met: Met,
+}
+
+/// Most people first, ties by id.
+type Rank<'a> = (Reverse<u64>, (u128, &'a str), u32);
+
+impl Candidate {
+    fn rank(&self) -> Rank<'_> {
+        (Reverse(self.met.subjects), self.id.halves(), self.met.space)
+    }
+
+    fn row(self, scope: u32) -> GroupRow {
+        let Met { space, number, apps, subjects, requests, first, last } = self.met;
+        GroupRow {
+            scope,
+            id: self.id.text(),
+            space: usize::try_from(space).unwrap_or(usize::MAX),
+            number,
+            members: None,
+            apps,
+            subjects,
+            requests,
+            first: Moment::from_micros(first),
+            last: Moment::from_micros(last),
+        }
+    }
 }
 
 /// The first groups of one scope by rank, and how many there are in all.
 #[derive(Default)]
 struct Top {
     /// At most twice the limit, in no order.
-    rows: Vec<GroupRow>,
+    rows: Vec<Candidate>,
     /// Once the limit was reached: the last of those that counted then. Whoever ranks after it is out.
-    floor: Option<GroupRow>,
+    floor: Option<Candidate>,
     all: RestGroups,
 }
 
@@ -83,7 +138,7 @@ impl Top {
             return;
         }
         let (_, last, _) =
-            self.rows.select_nth_unstable_by(limit - 1, |a, b| rank(a).cmp(&rank(b)));
+            self.rows.select_nth_unstable_by(limit - 1, |a, b| a.rank().cmp(&b.rank()));
         self.floor = Some(last.clone());
         self.rows.truncate(limit);
     }
@@ -96,7 +151,7 @@ pub struct TopGroups {
     limit: Option<usize>,
     scopes: Vec<Top>,
     /// The id of the group at hand.
-    id: GroupId,
+    id: String,
 }
 
 impl TopGroups {
@@ -104,36 +159,37 @@ impl TopGroups {
         Self {
             limit: limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
             scopes: (0..scopes).map(|_| Top::default()).collect(),
-            id: GroupId::default(),
+            id: String::new(),
         }
     }
 
     /// Offers a group without its id, which is written only where the group may be listed.
+    ///
+    /// # Errors
+    /// [`ExposureError::Overflow`].
     pub fn offer(
         &mut self,
         scope: usize,
-        row: GroupRow,
+        met: Met,
         id: impl FnOnce(&mut String),
     ) -> Result<(), ExposureError> {
         let Some(top) = self.scopes.get_mut(scope) else { return Ok(()) };
         top.all.groups += 1;
-        add(&mut top.all.requests, row.requests)?;
-        if let Some(floor) = &top.floor {
-            if row.subjects < floor.subjects {
-                return Ok(());
-            }
-            self.id.read(id);
-            if (Reverse(row.subjects), &self.id, row.space) > rank(floor) {
-                return Ok(());
-            }
-        } else {
-            self.id.read(id);
+        add(&mut top.all.requests, met.requests)?;
+        if top.floor.as_ref().is_some_and(|floor| met.subjects < floor.met.subjects) {
+            return Ok(());
+        }
+        self.id.clear();
+        id(&mut self.id);
+        let rank = (Reverse(met.subjects), halves(&self.id), met.space);
+        if top.floor.as_ref().is_some_and(|floor| rank > floor.rank()) {
+            return Ok(());
         }
         if top.rows.len() == top.rows.capacity() {
             // Memory that is not touched costs nothing, and growing by copies touches it over and over.
             top.rows.reserve_exact((top.rows.len() * 3).max(64));
         }
-        top.rows.push(GroupRow { id: self.id.clone(), ..row });
+        top.rows.push(Candidate { id: GroupId::new(&self.id), met });
         if let Some(limit) = self.limit
             && top.rows.len() >= limit.saturating_mul(2).max(64)
         {
@@ -159,19 +215,20 @@ impl TopGroups {
         Ok(())
     }
 
-    /// Listed groups, by scope and rank, and for each scope what is left.
+    /// Listed groups, by scope, namespace and id, and for each scope what is left.
     pub fn finish(self) -> (Vec<GroupRow>, Vec<RestGroups>) {
         let limit = self.limit.unwrap_or(usize::MAX);
         let listed = self.scopes.iter().map(|top| top.rows.len().min(limit)).sum();
-        let mut rows = Vec::with_capacity(listed);
+        let mut rows: Vec<GroupRow> = Vec::with_capacity(listed);
         let mut rest = Vec::with_capacity(self.scopes.len());
-        for Top { rows: mut listed, mut all, .. } in self.scopes {
-            listed.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
-            listed.truncate(limit);
-            for row in listed {
+        for (scope, mut top) in (0..).zip(self.scopes) {
+            top.prune(limit);
+            let Top { rows: mut listed, mut all, .. } = top;
+            listed.sort_unstable_by(|a, b| (a.met.space, &a.id).cmp(&(b.met.space, &b.id)));
+            for candidate in listed {
                 all.groups -= 1;
-                all.requests -= row.requests;
-                rows.push(row);
+                all.requests -= candidate.met.requests;
+                rows.push(candidate.row(scope));
             }
             rest.push(all);
         }
@@ -249,5 +306,26 @@ pub fn own_id(keyer: &Keyer, key: Key, id: Option<&[u8]>, kind: Option<IdKind>, 
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn ids_come_in_the_order_of_their_bytes_and_are_what_they_were(
+            texts in proptest::collection::vec("[a\0é]{0,20}", 2..30)
+        ) {
+            let ids: Vec<GroupId> = texts.iter().map(|text| GroupId::new(text)).collect();
+            for (id, text) in ids.iter().zip(&texts) {
+                prop_assert_eq!(&id.text(), text);
+                for (other, other_text) in ids.iter().zip(&texts) {
+                    prop_assert_eq!(id.cmp(other), text.cmp(other_text));
+                }
+            }
+        }
     }
 }

@@ -26,6 +26,7 @@ mod seen;
 mod tally;
 mod totals;
 mod trace;
+mod visits;
 mod walk;
 
 use std::collections::BTreeSet;

@@ -108,6 +108,8 @@ impl<T: Copy + Default> Days<T> {
     const SPAN: i64 = 4096;
     /// Days in `few` at most.
     const FEW: usize = 8;
+    /// `near` grows by so many: people come in no order of days, and each step copies all.
+    const STEP: i64 = 32;
 
     #[inline]
     pub fn entry(&mut self, day: i64) -> &mut T {
@@ -145,6 +147,12 @@ impl<T: Copy + Default> Days<T> {
         }
     }
 
+    /// The last day at which a step begins, up to `day`; none for days that no calendar has.
+    fn step_before(day: i64) -> Option<i64> {
+        let from = day.checked_sub(day.rem_euclid(Self::STEP))?;
+        from.checked_add(Self::SPAN).map(|_| from)
+    }
+
     #[cold]
     fn widen(&mut self, day: i64) -> &mut T {
         if self.near.is_empty() {
@@ -152,6 +160,12 @@ impl<T: Copy + Default> Days<T> {
         }
         let end = self.first + i64::try_from(self.near.len()).unwrap_or(i64::MAX);
         let (from, to) = (self.first.min(day), end.max(day.saturating_add(1)));
+        let (from, to) = match (Self::step_before(from), Self::step_before(to - 1)) {
+            (Some(from), Some(last)) if last + Self::STEP - from <= Self::SPAN => {
+                (from, last + Self::STEP)
+            }
+            _ => (from, to),
+        };
         if to.saturating_sub(from) <= Self::SPAN {
             let before = usize::try_from(self.first - from).unwrap_or(0);
             let length = usize::try_from(to - from).unwrap_or(0);

@@ -1,6 +1,6 @@
 //! Everything counted, by cell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ExposureError;
@@ -437,19 +437,27 @@ fn less(people: u64, surplus: u64) -> Result<u64, ExposureError> {
 }
 
 fn days_of(sums: &Days<DaySums>, surplus: &Days<DayPeople>) -> Result<Vec<Day>, ExposureError> {
-    let mut days: BTreeMap<i64, Day> = BTreeMap::new();
-    for (day, sums) in sums.iter().filter(|(_, s)| s.events > 0) {
-        let entry = days.entry(day).or_default();
-        entry.requests = sums.requests;
-        entry.subjects = sums.people.subjects;
-        entry.new = sums.people.new;
-    }
+    let with_events = sums.iter().filter(|(_, sums)| sums.events > 0);
+    let mut days: Vec<Day> = with_events
+        .map(|(day, DaySums { requests, people, .. })| Day {
+            day,
+            requests,
+            subjects: people.subjects,
+            new: people.new,
+        })
+        .collect();
+    // Those that lie near each other, which are most, are in order.
+    days.sort_unstable_by_key(|day| day.day);
     for (day, people) in surplus.iter().filter(|(_, p)| p.subjects + p.new > 0) {
-        let entry = days.entry(day).or_default();
-        entry.subjects = less(entry.subjects, people.subjects)?;
-        entry.new = less(entry.new, people.new)?;
+        let at = days.binary_search_by_key(&day, |day| day.day);
+        let on = at.ok().and_then(|at| days.get_mut(at));
+        let (subjects, new) = on.as_ref().map_or((0, 0), |on| (on.subjects, on.new));
+        let (subjects, new) = (less(subjects, people.subjects)?, less(new, people.new)?);
+        if let Some(on) = on {
+            (on.subjects, on.new) = (subjects, new);
+        }
     }
-    Ok(days.into_iter().map(|(day, figures)| Day { day, ..figures }).collect())
+    Ok(days)
 }
 
 fn chosen<T>(windows: &mut [T; Window::COUNT], set: WindowSet) -> impl Iterator<Item = &mut T> {

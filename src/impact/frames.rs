@@ -313,7 +313,7 @@ fn groups(report: &Report<'_>) -> PolarsResult<DataFrame> {
         )
         .text(
             "group_id",
-            listed.iter().map(|g| Some(escaped(g.id.text()))).chain(word("(rest)", rest.len())),
+            listed.iter().map(|g| Some(escaped(&g.id))).chain(word("(rest)", rest.len())),
         )
         .count("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
         .int("apps", listed.iter().map(|g| i64::try_from(g.apps).ok()).chain(none()).collect())

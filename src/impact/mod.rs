@@ -1,6 +1,7 @@
 //! Measures to impact tables: frames that already hold every grain, and one SQL query for each
 //! table.
 
+mod cells;
 mod coverage;
 mod dimension_frames;
 mod frame_specs;

@@ -1,13 +1,11 @@
 //! Query results as files: Parquet and CSV, the same bytes for the same rows.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::make_comparator;
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
+    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringBuilder,
     TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
@@ -22,9 +20,9 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as PolarsUnit};
 
+use super::ImpactError;
+use super::cells::{Cells, Room};
 use super::header::{ColumnSpec, ColumnType, TableSpec};
-use super::{ImpactError, frames};
-use crate::moment::{Moment, day_to_date};
 
 /// After so many rows of a CSV file it is known about how long it will be.
 const SAMPLED: usize = 1024;
@@ -84,11 +82,19 @@ fn convert(column: &Column, wanted: ColumnType) -> Result<ArrayRef, polars::prel
     Ok(match wanted {
         ColumnType::Text => {
             let cast = series.cast(&PolarsType::String)?;
-            Arc::new(StringArray::from_iter(cast.str()?.iter()))
+            let texts = cast.str()?;
+            let bytes = texts.iter().flatten().map(str::len).sum();
+            let mut array = StringBuilder::with_capacity(texts.len(), bytes);
+            texts.iter().for_each(|text| array.append_option(text));
+            Arc::new(array.finish())
         }
         ColumnType::Int => {
             let cast = series.strict_cast(&PolarsType::Int64)?;
-            Arc::new(Int64Array::from_iter(cast.i64()?.iter()))
+            let ints = cast.i64()?;
+            Arc::new(match ints.cont_slice() {
+                Ok(ints) => Int64Array::from_iter_values(ints.iter().copied()),
+                Err(_) => Int64Array::from_iter(ints.iter()),
+            })
         }
         ColumnType::Float => {
             let cast = series.cast(&PolarsType::Float64)?;
@@ -321,85 +327,4 @@ pub fn parquet_properties(schema: &Schema) -> WriterProperties {
         }
     }
     properties.build()
-}
-
-/// Where a cell is written, again and again.
-#[derive(Default)]
-struct Room {
-    digits: itoa::Buffer,
-    text: String,
-}
-
-/// Texts, of which those of neighbours are often the same.
-struct Texts<'a> {
-    texts: &'a StringArray,
-    last: Option<&'a str>,
-    /// How the last one is shown, where that is not as it is.
-    shown: Option<String>,
-}
-
-impl Texts<'_> {
-    fn cell(&mut self, row: usize) -> &[u8] {
-        let text = self.texts.value(row);
-        if self.last != Some(text) {
-            self.last = Some(text);
-            self.shown = match frames::csv_cell(text) {
-                Cow::Borrowed(_) => None,
-                Cow::Owned(shown) => Some(shown),
-            };
-        }
-        self.shown.as_deref().unwrap_or(text).as_bytes()
-    }
-}
-
-/// A column as cells of a CSV file; nulls are empty.
-enum Cells<'a> {
-    Texts(Texts<'a>),
-    Ints(&'a Int64Array),
-    Times(&'a TimestampMicrosecondArray),
-    Dates(&'a Date32Array),
-    Other(ArrayFormatter<'a>),
-}
-
-impl<'a> Cells<'a> {
-    fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
-        let any = array.as_any();
-        Ok(if let Some(texts) = any.downcast_ref() {
-            Self::Texts(Texts { texts, last: None, shown: None })
-        } else if let Some(ints) = any.downcast_ref() {
-            Self::Ints(ints)
-        } else if let Some(times) = any.downcast_ref() {
-            Self::Times(times)
-        } else if let Some(dates) = any.downcast_ref() {
-            Self::Dates(dates)
-        } else {
-            static EMPTY_NULLS: FormatOptions<'static> = FormatOptions::new();
-            Self::Other(ArrayFormatter::try_new(array.as_ref(), &EMPTY_NULLS)?)
-        })
-    }
-
-    /// Times in RFC 3339 with six digits; texts as [`frames::csv_cell`] has them.
-    fn cell<'b>(&'b mut self, row: usize, room: &'b mut Room) -> Result<&'b [u8], std::fmt::Error> {
-        Ok(match self {
-            Self::Texts(cells) if cells.texts.is_valid(row) => cells.cell(row),
-            Self::Ints(ints) if ints.is_valid(row) => {
-                room.digits.format(ints.value(row)).as_bytes()
-            }
-            Self::Times(times) if times.is_valid(row) => {
-                room.text.clear();
-                Moment::from_micros(times.value(row)).write_rfc3339_micros(&mut room.text);
-                room.text.as_bytes()
-            }
-            Self::Dates(dates) if dates.is_valid(row) => {
-                room.text = day_to_date(dates.value(row).into());
-                room.text.as_bytes()
-            }
-            Self::Other(cells) => {
-                room.text.clear();
-                write!(room.text, "{}", cells.value(row))?;
-                room.text.as_bytes()
-            }
-            _ => &[],
-        })
-    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::LedgerError;
 use super::pack::PersonColumn;
 use super::read::{Cursor, KeyRange, Near, OpenPack};
+use super::slots::{Slot, Slots};
 use crate::key::Key;
 use crate::moment::Moment;
 use crate::scan::Asked;
@@ -57,17 +58,9 @@ pub struct Input {
 
 /// What rows are ordered by: the person, then the event id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
-    person: Option<Key>,
-    event: Option<Key>,
-}
-
-/// A row of a block: the upper half of its person's key, and where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Slot {
-    hi: u64,
-    cursor: u32,
-    row: u32,
+pub struct Head {
+    pub person: Option<Key>,
+    pub event: Option<Key>,
 }
 
 /// Rows of a block, about: they stay in the processor's second cache from here until they are counted.
@@ -80,12 +73,12 @@ const LEAST_SHARE: usize = 32;
 ///
 /// A tournament of cursors would find the next row with few comparisons, but each of them waits for
 /// the one before. Sorting the rows that are decoded anyway, up to where the first cursor ends, costs
-/// a fraction: they come as a few sorted runs, which a stable sort finds and joins.
+/// a fraction.
 pub struct Merge {
     pub names: Names,
     cursors: Vec<Cursor>,
     /// The rows of the block at hand, in order.
-    slots: Vec<Slot>,
+    slots: Slots,
     /// The last place of the block before.
     floor: Option<Head>,
 }
@@ -102,7 +95,7 @@ impl Merge {
         batch_rows: usize,
         names: Names,
     ) -> Result<Self, LedgerError> {
-        let mut merge = Self { names, cursors: Vec::new(), slots: Vec::new(), floor: None };
+        let mut merge = Self { names, cursors: Vec::new(), slots: Slots::default(), floor: None };
         for input in inputs {
             let Some(asked) = asked.get(input.source) else { continue };
             for pack in &input.packs {
@@ -161,10 +154,11 @@ impl Merge {
             cursor.row = row;
         }
         self.floor = Some(bound);
-        sort(&mut self.slots, |slot| {
-            self.cursors.get(index(slot.cursor)).map(|cursor| heads(cursor)(index(slot.row)))
+        let cursors = &self.cursors;
+        self.slots.sort(|slot| {
+            cursors.get(index(slot.cursor)).map(|cursor| heads(cursor)(index(slot.row)))
         });
-        Ok(Some(Block { names: &self.names, cursors: &self.cursors, slots: &self.slots }))
+        Ok(Some(Block { names: &self.names, cursors, slots: self.slots.as_slice() }))
     }
 }
 
@@ -182,17 +176,6 @@ fn heads(cursor: &Cursor) -> impl Fn(usize) -> Head + '_ {
             .filter(|near| near.knows(Near::PERSON))
             .map(|near| Key { hi: near.person, lo: low.get(row).copied().unwrap_or(0) }),
         event: cursor.block.event.get(row),
-    }
-}
-
-/// Sorts slots that come as sorted runs; equal heads stay in the order of their cursors.
-fn sort<H: Ord>(slots: &mut [Slot], head: impl Fn(&Slot) -> H) {
-    slots.sort_by_key(|slot| slot.hi);
-    // Runs of one `hi` are short and mostly one person's; only they need the rest of the head.
-    for run in slots.chunk_by_mut(|a, b| a.hi == b.hi) {
-        if run.len() > 1 && !run.is_sorted_by_key(&head) {
-            run.sort_by_key(&head);
-        }
     }
 }
 
@@ -313,35 +296,6 @@ impl Merged<'_> {
             records: self.records(),
             fields: self.fields(),
             event: self.event,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn slots_of_sorted_runs_come_in_the_order_of_their_heads(
-            mut runs in proptest::collection::vec(
-                proptest::collection::vec((0u64..9, 0u8..3, 0u8..3), 0..20), 1..20)
-        ) {
-            for run in &mut runs {
-                run.sort_unstable();
-            }
-            let mut slots: Vec<Slot> = (0..)
-                .zip(&runs)
-                .flat_map(|(cursor, run)| {
-                    (0..).zip(run).map(move |(row, head)| Slot { hi: head.0, cursor, row })
-                })
-                .collect();
-            let head = |slot: &Slot| runs[index(slot.cursor)][index(slot.row)];
-            let mut expected = slots.clone();
-            expected.sort_by_key(|slot| (head(slot), slot.cursor, slot.row));
-            sort(&mut slots, head);
-            prop_assert_eq!(slots, expected);
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod pack;
 mod read;
 mod repeats;
 pub mod shelf;
+mod slots;
 mod store;
 #[cfg(test)]
 mod tests;
