@@ -310,7 +310,7 @@ fn leave_out<S: Sink>(
 ) -> Result<Vec<usize>, ScanError> {
     let mut to_open = Vec::with_capacity(job.files.len());
     for (index, file) in job.files.iter().enumerate() {
-        if let Some(Lost { reason, guess }) = file.lost.clone() {
+        if let Some(Lost { reason, guess, .. }) = file.lost.clone() {
             outcome.unreadable.push(Unreadable { path: file.path.clone(), reason, guess });
             continue;
         }

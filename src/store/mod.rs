@@ -168,6 +168,11 @@ impl Store {
         self.service.map_or_else(|| below.to_string(), |service| service.unshown(below))
     }
 
+    /// The path of which [`Self::shown`] shows all of `address`; `None` of an address elsewhere.
+    pub fn below(&self, address: &str) -> Option<String> {
+        address.strip_prefix(&self.shown("")).map(|below| self.unshown(below))
+    }
+
     /// Whether a file is to be asked for by its name, because there may be no listing.
     pub fn files_by_name(&self) -> bool {
         self.service.is_some_and(|service| service.files_by_name)
