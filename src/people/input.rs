@@ -180,11 +180,13 @@ impl<'a> Opened<'a> {
         match error {
             ScanError::Unreadable { reason, .. } => self.unusable(
                 file,
-                format!("it is no Parquet file, which members and residences are, or damaged: {reason}"),
+                format!(
+                    "it is no Parquet file, which members and residences are, or damaged: {reason}"
+                ),
             ),
-            ScanError::Memory { needed, .. } => self.unusable(
+            ScanError::Memory { large, needed, .. } => self.unusable(
                 file,
-                format!("one of its row groups needs a memory limit of {needed} MB: give more with --memory-limit, or write it in smaller row groups"),
+                format!("{large} needs a memory limit of {needed} MB: {}", large.advice()),
             ),
             ScanError::Store(e) if e.kind == StoreErrorKind::Changed => {
                 self.unusable(file, format!("changed under the run: {}", e.reason))
