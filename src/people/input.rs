@@ -58,7 +58,8 @@ pub fn list(role: &'static str, url: &StoreUrl, io: &Io) -> Result<Input, People
                 )));
             }
             // Every visible file counts, as in a folder of logs: none is left out silently.
-            if !parts.iter().any(|part| part.starts_with(['_', '.'])) {
+            let is_hidden = parts.iter().any(|part| part.starts_with(['_', '.']));
+            if !is_hidden && !store.is_folder(&listed).map_err(LedgerError::from)? {
                 files.push(InputFile {
                     url: store.shown(&listed.path),
                     pin: listed.pin,

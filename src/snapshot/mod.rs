@@ -81,7 +81,7 @@ pub struct Snapshot {
     pub store: Store,
     /// Sorted by path.
     pub files: Vec<SnapshotFile>,
-    /// Objects passed over because their names begin with `_` or `.`.
+    /// Objects passed over: names begin with `_` or `.`, or they only show that a folder is there.
     pub ignored: u64,
     /// `None` where all files below the url are read.
     pub table: Option<Arc<Table>>,
@@ -150,7 +150,7 @@ pub enum SnapshotError {
     Store { source_name: String, url: String, error: StoreError },
 
     #[error(
-        "source `{source_name}`: {url} holds no files ({ignored} whose names begin with _ or . were passed over)\ncheck the source's url; an empty log must still have a file"
+        "source `{source_name}`: {url} holds no files ({ignored} were passed over: names that begin with _ or ., and markers of folders)\ncheck the source's url; an empty log must still have a file"
     )]
     Empty { source_name: String, url: String, ignored: u64 },
 
