@@ -1,5 +1,6 @@
 //! What the program sees of a log or a table, without a configuration: its files, its columns, its rows.
 
+mod calendar;
 mod conform;
 mod keys;
 mod sample;

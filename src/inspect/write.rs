@@ -15,6 +15,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use super::calendar;
 use super::keys::{as_text_keys, with_text_keys};
 use crate::error::Error;
 use crate::hidden::in_json;
@@ -88,10 +89,12 @@ impl<W: Write + Send> RowWriter<W> {
         match self {
             Self::Parquet(writer) => writer.write(rows).map_err(|e| e.to_string()),
             Self::Csv(writer, schema) => {
+                calendar::check(rows)?;
                 let rows = as_text_keys(rows, schema).map_err(|e| e.to_string())?;
                 csv_rows(writer, &rows)
             }
             Self::Json(out, schema) => {
+                calendar::check(rows)?;
                 let rows = as_text_keys(rows, schema).map_err(|e| e.to_string())?;
                 let text = json_lines(&rows).map_err(|e| e.to_string())?;
                 out.write_all(text.as_bytes()).map_err(|e| e.to_string())
