@@ -534,7 +534,7 @@ mod rollup {
                 app.push(
                     batch.app_names.name(batch.app[row]).unwrap()[4..].parse::<u32>().unwrap(),
                 );
-                let set = &batch.scope_sets.sets()[batch.scopes[row] as usize];
+                let set = batch.scope_sets.get(batch.scopes[row]).unwrap();
                 scope.push(set.scopes[0][6..].parse::<u32>().unwrap());
                 micros.push(batch.micros[row]);
             }

@@ -116,8 +116,16 @@ fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String))
     // Where rows are kept from another day on, or read in another way, that alone may leave out other files.
     let is_kept_alike = |source: &String| kept.get(source) == keeps.get(source);
     let ends = [before, after].map(|of| Moment::parse_rfc3339(&text(of, "/as_of")));
-    let pin = |file: &Value| {
-        ["/bytes", "/e_tag", "/version", "/deletes", "/values"].map(|path| text(file, path))
+    let [were, are] = [before, after].map(|of| -> BTreeMap<String, bool> {
+        let is_table = |source| (text(source, "/name"), table_of(source).is_some());
+        array(of, "/sources").map(is_table).collect()
+    });
+    // Values that a table gives, and plain files take from their folders, come with the mapping where these became one.
+    let pin = |file: &Value, source: &String| {
+        let values =
+            if were.get(source) == are.get(source) { text(file, "/values") } else { String::new() };
+        let object = ["/bytes", "/e_tag", "/version", "/deletes"].map(|path| text(file, path));
+        (object, values)
     };
     // A file without rows could not be read.
     let is_read = |file: &&Value| file.get("rows").is_some_and(|rows| !rows.is_null());
@@ -131,7 +139,7 @@ fn of_files(before: &Value, after: &Value, push: &mut impl FnMut(Cause, String))
             (None, Some(_)) => {
                 push(Cause::LateFile, format!("{url} ({rows} rows, source {source})"));
             }
-            (Some(was), Some(_)) if pin(was) != pin(file) => {
+            (Some(was), Some(_)) if pin(was, source) != pin(file, source) => {
                 let [then, now] = [was, file].map(|file| text(file, "/values"));
                 let told = if then == now { "" } else { ", with other partition values" };
                 let rows_then = text(was, "/rows");

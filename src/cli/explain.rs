@@ -58,6 +58,7 @@ fn tell(explained: &Explained) {
         None => "not published, or no such row is",
     };
     terminal::plain(&format!("{} {} ({published})", explained.table, key.join(" ")));
+    terminal::left_out(explained.files_left_out);
     tell_not_traced(&explained.not_traced);
 }
 

@@ -31,6 +31,14 @@ pub fn error(text: &str, global: &Global) {
     say("error", "1;31", text, global);
 }
 
+/// Says that rows are lacking, where files were left out.
+pub fn left_out(files: u64) {
+    if files > 0 {
+        let files = number(files);
+        plain(&format!("incomplete: {files} files were left out, none of whose rows counts"));
+    }
+}
+
 pub fn warning(text: &str, global: &Global) {
     if !global.quiet {
         say("warning", "1;33", text, global);

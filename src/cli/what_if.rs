@@ -76,4 +76,5 @@ fn show(answer: &Answer) {
     }
     let coverage = answer.coverage_pct.map_or("not declared".into(), |pct| format!("{pct:.1} %"));
     terminal::plain(&format!("coverage of the log: {coverage}"));
+    terminal::left_out(answer.files_left_out);
 }

@@ -89,10 +89,8 @@ impl Collector<'_> {
         if let Some(known) = self.pairs.get(&codes) {
             return known.clone();
         }
-        let sets = row.names.sets.sets();
-        let set = usize::try_from(row.set()).ok().and_then(|i| sets.get(i));
-        let set = set.filter(|set| !set.scopes.is_empty());
-        let found = set.map(|set| self.policy.pair(row.names.apps.name(row.app()), set));
+        let set = row.names.sets.get(row.set()).filter(|set| !set.scopes.is_empty());
+        let found = set.map(|set| self.policy.pair(row.names.apps.name(row.app()), &set));
         self.pairs.insert(codes, found.clone());
         found
     }

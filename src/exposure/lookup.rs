@@ -114,12 +114,12 @@ impl<'a> Lookup<'a> {
 
     #[cold]
     fn learn(&mut self, app: u32, set: u32, names: &Names) -> Result<Place, ExposureError> {
-        let carried = usize::try_from(set).ok().and_then(|i| names.sets.sets().get(i));
+        let carried = names.sets.get(set);
         let Some(carried) = carried else { return Ok(Place::Nowhere) };
         let place = if carried.scopes.is_empty() {
             Place::Nowhere
         } else {
-            match self.shared.ask(|policy| policy.find(names.apps.name(app), carried))? {
+            match self.shared.ask(|policy| policy.find(names.apps.name(app), &carried))? {
                 Leaves::Whole(pair) => {
                     for (number, leaf) in pair.leaves() {
                         self.leaves.learn(*number, leaf);

@@ -98,7 +98,7 @@ pub enum ExposureError {
     Packs { packs: usize, needed: u64 },
 
     #[error(
-        "the memory limit does not hold the names of apps and lists of returned fields that the log gives: {bytes} bytes of them, in each thread, need at least {needed} MB\ngive more with --memory-limit, or leave `fields` out of the mapping where nearly every row has another list"
+        "the memory limit does not hold the names of apps, sets of scopes and lists of returned fields that the log gives: {bytes} bytes of them, in each thread, need at least {needed} MB\ngive more with --memory-limit, or leave `fields` out of the mapping where nearly every row has another list"
     )]
     Names { bytes: u64, needed: u64 },
 

@@ -384,7 +384,7 @@ mod tests {
     use crate::exposure::rules::Rules;
     use crate::memory::Budget;
     use crate::registry::{App, Attestation, Brownout, Grant, Registry, Scope};
-    use crate::scan::batch::ScopeSet;
+    use crate::scan::scope_sets::ScopeSet;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

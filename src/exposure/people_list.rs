@@ -218,15 +218,13 @@ struct Lister<'a> {
 impl Lister<'_> {
     #[cold]
     fn learn(&self, row: &Merged<'_>) -> Touching {
-        let sets = row.names.sets.sets();
-        let set = usize::try_from(row.set()).ok().and_then(|i| sets.get(i));
-        let set = set.filter(|set| !set.scopes.is_empty())?;
+        let set = row.names.sets.get(row.set()).filter(|set| !set.scopes.is_empty())?;
         let app = row.names.apps.name(row.app());
         // An event without an app is of none that was chosen.
         if !self.choice.apps.is_empty() && !app.is_some_and(|app| self.choice.apps.contains(app)) {
             return None;
         }
-        let pair = self.policy.lock().unwrap_or_else(PoisonError::into_inner).pair(app, set);
+        let pair = self.policy.lock().unwrap_or_else(PoisonError::into_inner).pair(app, &set);
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         Some((pair, app.map_or(NONE, |app| apps.code(app))))
     }

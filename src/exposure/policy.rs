@@ -14,7 +14,8 @@ use super::parts::{PromisePart, ScopeUse, SetOfScopes, index_of, is_exercised};
 use super::rules::{Promise, Rules};
 use crate::key::MixMap;
 use crate::moment::Moment;
-use crate::scan::batch::{Interner, NONE, ScopeSet};
+use crate::scan::batch::{Interner, NONE};
+use crate::scan::scope_sets::ScopeSet;
 
 /// Sets of several scopes of which each app has leaves of their own, as they are met: events of the
 /// others are summed up in parts. So few that one in ten of the oracle's random lakes has both.

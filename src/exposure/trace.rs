@@ -149,10 +149,9 @@ impl<F: Fn(usize, u32) -> usize> Tracer<'_, F> {
         if let Some(known) = self.pairs.get(&codes) {
             return known.clone();
         }
-        let sets = row.names.sets.sets();
-        let set = usize::try_from(row.set()).ok().and_then(|i| sets.get(i));
+        let set = row.names.sets.get(row.set());
         let found = set.filter(|set| !set.scopes.is_empty()).and_then(|set| {
-            let pair = self.policy.pair(row.names.apps.name(row.app()), set);
+            let pair = self.policy.pair(row.names.apps.name(row.app()), &set);
             let touches = pair.leaves().iter().any(|(_, leaf)| {
                 let cells = leaf.exposed.iter().chain(&leaf.held_only).chain(&leaf.refused);
                 cells.into_iter().any(|(cell, windows)| self.holds(*cell, *windows))

@@ -4,6 +4,7 @@
 //! The library takes as much memory as a header asks for, and two of its decompressors go on for as long
 //! as they find something: a file of a kilobyte could take all that a machine has.
 
+mod large;
 mod texts;
 
 use std::io::Read;
@@ -16,6 +17,9 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use crate::fetched::Fetched;
 use crate::thrift::{Leaf, walk};
 use texts::{Texts, page};
+
+pub use large::{Large, LongRow};
+pub use texts::NoRoom;
 
 /// What of a DEFLATE stream comes out for a byte that went in: at most so many.
 const LARGEST_DEFLATE: u64 = 1032;
@@ -40,6 +44,8 @@ pub struct Headers {
     pub pages: u64,
     /// Bytes of all of them, decompressed.
     pub all_bytes: u64,
+    /// The largest page of a single value.
+    single: Option<LongRow>,
     texts: Vec<Texts>,
 }
 
@@ -69,8 +75,16 @@ pub fn look(
         sum.pages += own.pages;
         sum.all_bytes = sum.all_bytes.saturating_add(own.all_bytes);
         sum.texts.extend(own.texts);
+        sum.single = sum.single.into_iter().chain(own.single).max_by_key(|row| row.bytes);
     }
     Ok(sum)
+}
+
+impl Headers {
+    /// The row whose value takes most of what the largest pages take, where one does.
+    pub fn long_row(&self) -> Option<LongRow> {
+        self.single.clone().filter(|row| row.bytes > self.bytes / 2)
+    }
 }
 
 struct Column<'a> {
@@ -87,6 +101,8 @@ impl Column<'_> {
         let mut headers = Headers::default();
         let repeated = self.chunk.column_descr().max_rep_level() > 0;
         let (mut dictionary, mut largest, mut seen, mut densest) = (0, 0, 0u64, 0);
+        // Bytes, and the row.
+        let mut single = (0, None);
         let mut pages = Vec::new();
         for (from, part) in fetched.beginning_in(start..end) {
             let inside = usize::try_from(end - from).unwrap_or(usize::MAX).min(part.len());
@@ -105,8 +121,16 @@ impl Column<'_> {
                 headers.pages += 1;
                 headers.all_bytes = headers.all_bytes.saturating_add(header.uncompressed);
                 match header.kind {
-                    Kind::Dictionary => dictionary = header.uncompressed,
+                    Kind::Dictionary => {
+                        dictionary = header.uncompressed;
+                        if header.values == 1 {
+                            single = (header.uncompressed, None);
+                        }
+                    }
                     Kind::Data => {
+                        if header.values == 1 && header.uncompressed > single.0 {
+                            single = (header.uncompressed, Some(seen));
+                        }
                         seen = seen.saturating_add(header.values);
                         if seen > values {
                             return Err(format!("its pages have more than its {values} values"));
@@ -123,8 +147,15 @@ impl Column<'_> {
             }
         }
         headers.bytes = dictionary.saturating_add(largest);
+        headers.single = (single.0 > 0).then(|| LongRow {
+            column: self.chunk.column_path().string(),
+            // Pages that were not fetched, and rows of several values, are not counted.
+            number: single.1.filter(|_| seen == values && !repeated),
+            bytes: single.0,
+        });
+        let (leaf, all_pages) = (self.leaf, seen == values);
         let texts =
-            |in_pages, dictionary| Texts { leaf: self.leaf, values, in_pages, dictionary, pages };
+            |in_pages, dictionary| Texts { leaf, values, in_pages, dictionary, pages, all_pages };
         headers.texts.extend(match self.chunk.column_type() {
             PhysicalType::BYTE_ARRAY => Some(texts(densest, dictionary)),
             PhysicalType::FIXED_LEN_BYTE_ARRAY => {

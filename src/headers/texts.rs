@@ -10,7 +10,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::SerializedPageReader;
 
-use super::Headers;
+use super::{Headers, LongRow};
 use crate::codes::{Codes, index};
 use crate::fetched::Fetched;
 
@@ -26,6 +26,17 @@ pub(super) struct Texts {
     pub dictionary: u64,
     /// The pages that were fetched, where rows have several values, of a dictionary.
     pub pages: Vec<PageLocation>,
+    /// Whether these are all that there are.
+    pub all_pages: bool,
+}
+
+/// A row that has no room, or pages beside which it has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// Bytes that are needed.
+    pub bytes: u64,
+    /// The row, where it takes most of them.
+    pub row: Option<LongRow>,
 }
 
 /// Of the memory that there is, the texts of a batch may take one part in so many.
@@ -48,14 +59,14 @@ impl Headers {
     /// there is beside what is fetched.
     ///
     /// # Errors
-    /// How many bytes are needed, where there is no room for two rows.
+    /// Where there is no room for one row.
     pub fn rows_at_once(
         &self,
         group: &RowGroupMetaData,
         fetched: &Fetched,
         most: usize,
         room: u64,
-    ) -> Result<usize, u64> {
+    ) -> Result<usize, NoRoom> {
         let share = (room / BATCH_SHARE).max(SMALL_BATCH);
         let all_rows = u64::try_from(group.num_rows()).unwrap_or(0);
         let rows = |of_row: u64| usize::try_from(share / of_row.max(1)).unwrap_or(usize::MAX);
@@ -75,13 +86,27 @@ impl Headers {
         }
         let longest = self.texts.iter().map(|texts| texts.longest(group, fetched, room));
         let longest: Vec<u64> = longest.collect();
-        let of_row = if fits(total(&longest, &Texts::lists)) {
-            total(&longest, &alike)
-        } else {
-            total(&longest, &|texts, longest| texts.largest_row(group, fetched, all_rows, longest))
-        };
-        let held = held(of_row);
-        if held > room { Err(held) } else { Ok(rows(of_row).clamp(1, most)) }
+        if fits(total(&longest, &Texts::lists)) {
+            let of_row = total(&longest, &alike);
+            if held(of_row) <= room {
+                return Ok(rows(of_row).clamp(1, most));
+            }
+        }
+        let each = self.texts.iter().zip(&longest);
+        let each: Vec<(u64, Option<u64>)> = each
+            .map(|(texts, longest)| texts.largest_row(group, fetched, all_rows, *longest))
+            .collect();
+        let of_row = each.iter().map(|(bytes, _)| *bytes).fold(0, u64::saturating_add);
+        let bytes = held(of_row);
+        if bytes <= room {
+            return Ok(rows(of_row).clamp(1, most));
+        }
+        let most = self.texts.iter().zip(each).max_by_key(|(_, (bytes, _))| *bytes);
+        let row = most.filter(|_| bytes - self.bytes > self.bytes).and_then(|(texts, found)| {
+            let column = group.columns().get(texts.leaf)?.column_path().string();
+            Some(LongRow { column, number: found.1, bytes: found.0 })
+        });
+        Err(NoRoom { bytes, row })
     }
 }
 
@@ -110,25 +135,27 @@ impl Texts {
         lengths.map_or(self.dictionary, |lengths| lengths.into_iter().max().unwrap_or(0))
     }
 
-    /// Bytes of the texts of the row that has most of them. Where that cannot be told, all values are one row's, and
-    /// as long as `longest`.
+    /// Bytes of the texts of the row that has most of them, and which it is. Where that cannot be told, all values are
+    /// one row's, and as long as `longest`.
     fn largest_row(
         &self,
         group: &RowGroupMetaData,
         fetched: &Fetched,
         rows: u64,
         longest: u64,
-    ) -> u64 {
+    ) -> (u64, Option<u64>) {
         if self.pages.is_empty() {
-            return self.row(longest, self.each_row(rows));
+            return (self.row(longest, self.each_row(rows)), None);
         }
         let chunk = group.columns().get(self.leaf);
-        let added = chunk.and_then(|chunk| self.added_up(chunk, fetched));
-        added.unwrap_or_else(|| self.row(longest, self.values))
+        match chunk.and_then(|chunk| self.added_up(chunk, fetched)) {
+            Some((bytes, row)) => (bytes, Some(row).filter(|_| self.all_pages)),
+            None => (self.row(longest, self.values), None),
+        }
     }
 
-    /// Adds up the texts of each row; gives the most bytes.
-    fn added_up(&self, chunk: &ColumnChunkMetaData, fetched: &Fetched) -> Option<u64> {
+    /// Adds up the texts of each row; gives the most bytes, and the row's place among those that were fetched.
+    fn added_up(&self, chunk: &ColumnChunkMetaData, fetched: &Fetched) -> Option<(u64, u64)> {
         let texts = dictionary_lengths(chunk, fetched)?;
         let column = chunk.column_descr();
         let [repeated, defined] = [column.max_rep_level(), column.max_def_level()];
@@ -139,7 +166,7 @@ impl Texts {
         let mut pages = SerializedPageReader::new(fetched, chunk, rows, pages).ok()?;
         // Before the first page the reader expects the dictionary, from the beginning of the column on.
         pages.skip_next_page().ok()?;
-        let (mut row, mut most) = (0u64, 0);
+        let (mut row, mut most, mut begun) = (0u64, (0, 0), 0u64);
         while let Some(page) = pages.get_next_page().ok()? {
             let [repetitions, definitions, values] = sections(&page)?;
             let mut repetitions = Codes::of_levels(repetitions, repeated);
@@ -151,6 +178,7 @@ impl Texts {
             for place in 0..index(page.num_values()) {
                 if repetitions.at(place)? == 0 {
                     row = 0;
+                    begun += 1;
                 }
                 if definitions.at(place)? != index(defined) {
                     continue;
@@ -160,7 +188,9 @@ impl Texts {
                     None => self.in_pages,
                 });
                 text += 1;
-                most = most.max(row);
+                if row > most.0 {
+                    most = (row, begun.saturating_sub(1));
+                }
             }
         }
         Some(most)

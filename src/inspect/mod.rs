@@ -1,6 +1,8 @@
 //! What the program sees of a log or a table, without a configuration: its files, its columns, its rows.
 
+mod calendar;
 mod conform;
+mod keys;
 mod sample;
 mod schema;
 mod seen;

@@ -15,6 +15,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use super::calendar;
+use super::keys::{as_text_keys, with_text_keys};
 use crate::error::Error;
 use crate::hidden::in_json;
 use crate::impact::csv_cell;
@@ -53,8 +55,8 @@ const CSV_BUFFER: usize = 16 << 20;
 /// Where rows go.
 pub enum RowWriter<W: Write + Send> {
     Parquet(Box<ArrowWriter<W>>),
-    Csv(Box<csv::Writer<W>>),
-    Json(W),
+    Csv(Box<csv::Writer<W>>, SchemaRef),
+    Json(W, SchemaRef),
 }
 
 impl<W: Write + Send> RowWriter<W> {
@@ -70,13 +72,14 @@ impl<W: Write + Send> RowWriter<W> {
                 Self::Parquet(Box::new(writer.map_err(|e| e.to_string())?))
             }
             RowFormat::Csv => {
+                let with_keys = with_text_keys(schema)?;
                 let mut writer =
                     csv::WriterBuilder::new().buffer_capacity(CSV_BUFFER).from_writer(out);
                 let names = schema.fields().iter().map(|field| csv_cell(field.name()).into_owned());
                 writer.write_record(names).map_err(|e| e.to_string())?;
-                Self::Csv(Box::new(writer))
+                Self::Csv(Box::new(writer), with_keys)
             }
-            RowFormat::Json => Self::Json(out),
+            RowFormat::Json => Self::Json(out, with_text_keys(schema)?),
         })
     }
 
@@ -85,9 +88,15 @@ impl<W: Write + Send> RowWriter<W> {
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), String> {
         match self {
             Self::Parquet(writer) => writer.write(rows).map_err(|e| e.to_string()),
-            Self::Csv(writer) => csv_rows(writer, rows),
-            Self::Json(out) => {
-                let text = json_lines(rows).map_err(|e| e.to_string())?;
+            Self::Csv(writer, schema) => {
+                calendar::check(rows)?;
+                let rows = as_text_keys(rows, schema).map_err(|e| e.to_string())?;
+                csv_rows(writer, &rows)
+            }
+            Self::Json(out, schema) => {
+                calendar::check(rows)?;
+                let rows = as_text_keys(rows, schema).map_err(|e| e.to_string())?;
+                let text = json_lines(&rows).map_err(|e| e.to_string())?;
                 out.write_all(text.as_bytes()).map_err(|e| e.to_string())
             }
         }
@@ -100,8 +109,8 @@ impl<W: Write + Send> RowWriter<W> {
     pub fn finish(self) -> Result<W, String> {
         let mut out = match self {
             Self::Parquet(writer) => writer.into_inner().map_err(|e| e.to_string())?,
-            Self::Csv(writer) => writer.into_inner().map_err(|e| e.to_string())?,
-            Self::Json(out) => out,
+            Self::Csv(writer, _) => writer.into_inner().map_err(|e| e.to_string())?,
+            Self::Json(out, _) => out,
         };
         out.flush().map_err(|e| e.to_string())?;
         Ok(out)

@@ -9,7 +9,8 @@ use super::slots::{Slot, Slots};
 use crate::key::Key;
 use crate::moment::Moment;
 use crate::scan::Asked;
-use crate::scan::batch::{Interner, NONE, Outcome, Reject, ScopeSets};
+use crate::scan::batch::{Interner, NONE, Outcome, Reject};
+use crate::scan::scope_sets::ScopeSets;
 
 /// Texts that rows refer to by code; one for each merge.
 #[derive(Clone, Debug, Default)]
@@ -20,11 +21,15 @@ pub struct Names {
 }
 
 impl Names {
-    /// Bytes that texts take, about; sets of scopes are few beside them.
+    /// Bytes that they take, about, with what a thread that counts keeps of each app.
     pub fn bytes_held(&self) -> u64 {
-        (self.apps.bytes_held() + self.fields.bytes_held()) as u64
+        let texts = self.apps.bytes_held() + self.fields.bytes_held();
+        (texts + self.apps.len() * OF_APP + self.sets.bytes_held()) as u64
     }
 }
+
+/// An app's place among those that have events in parts, and its place without an asked scope.
+const OF_APP: usize = 48;
 
 /// One row of the ledger. Two rows are equal when all is equal that the ledger holds, the file
 /// apart.

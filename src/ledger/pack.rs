@@ -31,14 +31,13 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use crate::key::{IdKind, KEY_FORMAT, hex};
-use crate::scan::batch::{
-    AccessBatch, IntColumn, Interner, KeyColumn, NONE, Outcome, Reject, ScopeSet, ScopeSets,
-};
+use crate::scan::batch::{AccessBatch, IntColumn, Interner, KeyColumn, NONE, Outcome, Reject};
+use crate::scan::scope_sets::ScopeSets;
 use crate::scan::{Asked, UnitRecord};
 use crate::store::Pin;
 
 /// Version of this format; part of every pack's name.
-pub const FORMAT: u32 = 8;
+pub const FORMAT: u32 = 9;
 
 /// The footer's key.
 pub const FOOTER_KEY: &str = "afterscope.pack";
@@ -51,17 +50,27 @@ pub const NAMES_KEY: &str = "afterscope.names";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackNames {
     pub apps: Vec<Box<str>>,
-    pub scopes: Vec<ScopeSet>,
+    pub scopes: Vec<Box<str>>,
+    /// Of each set the places of its scopes in `scopes`: twice each, and one more where the call exercised it.
+    pub scope_sets: Vec<Box<[u32]>>,
     pub fields: Vec<Box<str>>,
 }
 
 impl PackNames {
     pub fn new(apps: &Interner, scopes: &ScopeSets, fields: &Interner) -> Self {
+        let (scopes, scope_sets) = scopes.written();
         Self {
             apps: apps.names().map(Into::into).collect(),
-            scopes: scopes.sets().to_vec(),
+            scopes,
+            scope_sets,
             fields: fields.names().map(Into::into).collect(),
         }
+    }
+
+    /// Whether every scope of a set has a name.
+    pub fn are_whole(&self) -> bool {
+        let named = |of: &u32| usize::try_from(of >> 1).is_ok_and(|name| name < self.scopes.len());
+        self.scope_sets.iter().all(|set| set.iter().all(named))
     }
 
     pub fn of(rows: &AccessBatch) -> Self {

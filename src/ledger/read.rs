@@ -65,7 +65,11 @@ impl OpenPack {
         if checksum(json.as_bytes()) != self.pack.footer.names_checksum {
             return Err(self.damaged("its names do not match their checksum"));
         }
-        serde_json::from_str(json).map_err(|e| self.damaged(e))
+        let names: PackNames = serde_json::from_str(json).map_err(|e| self.damaged(e))?;
+        match names.are_whole() {
+            true => Ok(names),
+            false => Err(self.damaged("it has a scope without a name")),
+        }
     }
 
     /// Bytes of what the codes of the rows stand for, as they lie in the pack.
@@ -98,14 +102,10 @@ struct Codes {
 impl Codes {
     /// A pack may hold more scopes than the run asks for: the others are left out.
     fn of(pack: PackNames, asked: &Asked, names: &mut Names) -> Self {
-        let wanted = |name: &String| asked.scopes.binary_search_by(|s| s.name.cmp(name)).is_ok();
-        let sets = pack.scopes.into_iter().map(|mut set| {
-            set.scopes.retain(wanted);
-            set.exercised.retain(wanted);
-            names.sets.code(set)
-        });
+        let wanted =
+            |name: &str| asked.scopes.binary_search_by(|s| s.name.as_str().cmp(name)).is_ok();
         Self {
-            sets: sets.collect(),
+            sets: names.sets.add_written((&pack.scopes, &pack.scope_sets), wanted),
             apps: pack.apps.iter().map(|app| names.apps.code(app)).collect(),
             fields: pack.fields.iter().map(|list| names.fields.code(list)).collect(),
         }

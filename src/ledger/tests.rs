@@ -14,7 +14,8 @@ use super::write::{Order, write_pack};
 use super::{FAN_IN, LedgerError, compact};
 use crate::config::raw;
 use crate::key::{IdKind, Key};
-use crate::scan::batch::{AccessBatch, NONE, Outcome, ScopeSet};
+use crate::scan::batch::{AccessBatch, NONE, Outcome};
+use crate::scan::scope_sets::ScopeSet;
 use crate::scan::{Asked, AskedScope, UnitRecord};
 use crate::store::{Io, Pin, StoreUrl};
 
@@ -46,7 +47,7 @@ impl Place {
         let mut batch = AccessBatch::default();
         let app = batch.app_names.code("app");
         let set = ScopeSet { scopes: vec!["read".into()], exercised: vec!["read".into()] };
-        let set = batch.scope_sets.code(set);
+        let set = batch.scope_sets.code(&set);
         for (i, (person, event, value)) in rows.iter().enumerate() {
             batch.unit.push(u32::from(i % 3 == 0));
             batch.micros.push(1);

@@ -58,7 +58,8 @@ pub fn list(role: &'static str, url: &StoreUrl, io: &Io) -> Result<Input, People
                 )));
             }
             // Every visible file counts, as in a folder of logs: none is left out silently.
-            if !parts.iter().any(|part| part.starts_with(['_', '.'])) {
+            let is_hidden = parts.iter().any(|part| part.starts_with(['_', '.']));
+            if !is_hidden && !store.is_folder(&listed).map_err(LedgerError::from)? {
                 files.push(InputFile {
                     url: store.shown(&listed.path),
                     pin: listed.pin,
@@ -180,11 +181,13 @@ impl<'a> Opened<'a> {
         match error {
             ScanError::Unreadable { reason, .. } => self.unusable(
                 file,
-                format!("it is no Parquet file, which members and residences are, or damaged: {reason}"),
+                format!(
+                    "it is no Parquet file, which members and residences are, or damaged: {reason}"
+                ),
             ),
-            ScanError::Memory { needed, .. } => self.unusable(
+            ScanError::Memory { large, needed, .. } => self.unusable(
                 file,
-                format!("one of its row groups needs a memory limit of {needed} MB: give more with --memory-limit, or write it in smaller row groups"),
+                format!("{large} needs a memory limit of {needed} MB: {}", large.advice()),
             ),
             ScanError::Store(e) if e.kind == StoreErrorKind::Changed => {
                 self.unusable(file, format!("changed under the run: {}", e.reason))

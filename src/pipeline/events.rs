@@ -86,7 +86,7 @@ fn texts_of((event, app, place): &Sorted<'_>, found: &Events, prepared: &Prepare
     let bytes = app.map_or(0, str::len)
         + of_app
         + found.scopes.get(&event.leaf).map_or(0, |scopes| joined(scopes))
-        + held(event, found).map_or(0, joined)
+        + held(event, found).map_or(0, |scopes| joined(&scopes))
         + event.group.and_then(|group| found.groups.get(&group)).map_or(0, String::len)
         + source.len()
         + file.map_or(0, str::len);
@@ -100,10 +100,10 @@ type Sorted<'a> = (&'a Event, Option<&'a str>, Place<'a>);
 /// Source, file and row group.
 type Place<'a> = (&'a str, Option<&'a str>, Option<i64>);
 
-fn key<'a>((event, app, place): &Sorted<'a>, found: &'a Events) -> impl Ord + use<'a> {
+fn key<'a>((event, app, place): &Sorted<'a>, sets: &[u32]) -> impl Ord + use<'a> {
     let Event { at, person, group, outcome, weight, .. } = **event;
     // Not by its code, which depends on the packs.
-    let set = usize::try_from(event.set).ok().and_then(|set| found.names.sets.sets().get(set));
+    let set = usize::try_from(event.set).ok().and_then(|set| sets.get(set).copied());
     ((at, *app, person), (group, set, outcome, weight), *place)
 }
 
@@ -112,7 +112,8 @@ fn sorted<'a>(found: &'a Events, prepared: &'a Prepared<'_>, filled: &[Filled]) 
         (event, found.names.apps.name(event.app), place(event, prepared, filled))
     };
     let mut rows: Vec<Sorted<'_>> = found.rows.iter().map(row).collect();
-    rows.sort_unstable_by(|a, b| key(a, found).cmp(&key(b, found)));
+    let (_, sets) = found.names.sets.sorted();
+    rows.sort_unstable_by(|a, b| key(a, &sets).cmp(&key(b, &sets)));
     rows
 }
 
@@ -153,9 +154,8 @@ fn shown(key: Key) -> String {
 
 /// Scopes of the registry that the token carried, whether they were exercised or not, restricted by then or
 /// later.
-fn held<'a>(event: &Event, found: &'a Events) -> Option<&'a [String]> {
-    let set = usize::try_from(event.set).ok()?;
-    found.names.sets.sets().get(set).map(|set| set.scopes.as_slice())
+fn held(event: &Event, found: &Events) -> Option<Vec<String>> {
+    found.names.sets.get(event.set).map(|set| set.scopes)
 }
 
 fn place<'a>(event: &Event, prepared: &'a Prepared<'_>, filled: &[Filled]) -> Place<'a> {

@@ -391,7 +391,28 @@ fn table_files(source: &Source<'_>, files: &TableFiles) -> Value {
         });
         each.collect()
     };
-    json!({ "deletes": list(&files.deletes), "metadata": list(&files.metadata) })
+    let mut told = json!({ "deletes": list(&files.deletes), "metadata": list(&files.metadata) });
+    let lost = lost(source);
+    if let Some(told) = told.as_object_mut().filter(|_| !lost.is_empty()) {
+        told.insert("lost".into(), lost.into());
+    }
+    told
+}
+
+/// What the run went on without, each once, and what was there in its place: null where nothing was.
+fn lost(source: &Source<'_>) -> Vec<Value> {
+    let lost = source.snapshot.files.iter().filter_map(|file| file.lost.as_ref());
+    let by_address: BTreeMap<&str, Option<&Pin>> =
+        lost.map(|lost| (lost.file.as_str(), lost.found.as_ref())).collect();
+    let each = by_address.into_iter().map(|(url, found)| {
+        json!({
+            "url": url,
+            "bytes": found.map(|pin| pin.size),
+            "e_tag": found.and_then(|pin| pin.e_tag.as_ref()),
+            "version": found.and_then(|pin| pin.version.as_ref()),
+        })
+    });
+    each.collect()
 }
 
 fn source_details(source: &Source<'_>, filled: &Filled, coverage: &SourceCoverage) -> Value {

@@ -18,6 +18,11 @@ pub struct Filled {
     pub unreadable: Vec<Unreadable>,
 }
 
+/// How many files were left out.
+pub fn files_left_out(filled: &[Filled]) -> u64 {
+    filled.iter().map(|filled| filled.unreadable.len() as u64).sum()
+}
+
 /// The ledger, with the rows of every source in it.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use super::fill::Filled;
 use super::prepare::Prepared;
 use crate::error::Error;
 use crate::exposure::{Entry, ExposureError, Facts, Listing, SourceRows};
+use crate::headers::Large;
 use crate::key::{IdHash, Key};
 use crate::memory::Budget;
 use crate::scan::{PersonIds, Progress, ScanError};
@@ -242,7 +243,9 @@ impl Reader<'_> {
         let weight = ids.weight(record.row_group)?;
         if weight > self.of.prepared.budget.rest {
             let needed = Budget::limit_for(weight).div_ceil(1_000_000);
-            return Err(ScanError::Memory { file: ids.shown().to_string(), needed }.into());
+            let (file, group) = (ids.shown().to_string(), record.row_group as usize);
+            let large = Box::new(Large::group(group, i64::try_from(record.rows).ok()));
+            return Err(ScanError::Memory { file, large, needed }.into());
         }
         let mut texts: Vec<Option<Box<str>>> = vec![None; unit.len()];
         // Searching entries in their order would wait for memory at every step.

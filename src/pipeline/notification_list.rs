@@ -13,7 +13,7 @@ use serde_json::json;
 use super::account::check_rejects;
 use super::count::{Counted, Opened};
 use super::evidence::doubts;
-use super::fill::filled_ledger;
+use super::fill::{files_left_out, filled_ledger};
 use super::follow::prepare_following;
 use super::list_files::{FILES, ListFolder};
 use super::name_people::{Named, Naming, Reread, name_people};
@@ -45,6 +45,8 @@ pub struct ListSummary {
     pub rows: u64,
     /// Log files that were read again.
     pub files: u64,
+    /// Log files that could not be read: with `--allow-incomplete` nobody is listed for them.
+    pub files_left_out: u64,
     pub url: String,
     pub hashed: bool,
 }
@@ -164,7 +166,9 @@ pub fn notification_list(
     }
     let rows = files.finish(about(plan, request, &prepared.run_id, &counted, &listing))?;
     let hashed = request.hash.is_some();
-    Ok((ListSummary { rows, files: reread.files, url: folder.shown(), hashed }, reread))
+    let (files, url) = (reread.files, folder.shown());
+    let files_left_out = files_left_out(&counted.filled);
+    Ok((ListSummary { rows, files, files_left_out, url, hashed }, reread))
 }
 
 /// Where the list goes: a place that is nobody else's.
@@ -271,7 +275,7 @@ fn about(
     listing: &Listing,
 ) -> serde_json::Value {
     let chosen = |names: &BTreeSet<String>| (!names.is_empty()).then(|| names.clone());
-    let left_out: usize = counted.filled.iter().map(|filled| filled.unreadable.len()).sum();
+    let left_out = files_left_out(&counted.filled);
     let ids = match request.hash {
         Some(_) => json!({
             "hashed": true,

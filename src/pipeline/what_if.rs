@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::account::check_rejects;
 use super::count::count;
-use super::fill::{Filled, filled_ledger};
+use super::fill::{Filled, files_left_out, filled_ledger};
 use super::prepare::{Prepared, prepare_with};
 use super::{Observer, open_output};
 use crate::config::RunPlan;
@@ -73,6 +73,8 @@ pub struct Answer {
     pub groups_spared: Option<u64>,
     /// Of declared days, those with rows in readable files, in percent.
     pub coverage_pct: Option<f64>,
+    /// Files that could not be read: with `--allow-incomplete` none of their rows counts.
+    pub files_left_out: u64,
     /// Most requests first.
     pub apps: Vec<BrokenApp>,
 }
@@ -210,6 +212,7 @@ pub fn what_if(
         subjects_spared: spared.map(|s| s.0),
         groups_spared: spared.map(|s| s.1),
         coverage_pct,
+        files_left_out: files_left_out(&filled),
         apps: broken(&after, &prepared.registry.apps),
     })
 }

@@ -293,8 +293,8 @@ impl From<ScanError> for Refused {
 fn reason(error: ScanError) -> String {
     match error {
         ScanError::Unreadable { reason, .. } => reason,
-        ScanError::Memory { needed, .. } => {
-            format!("one of its row groups needs a memory limit of {needed} MB")
+        ScanError::Memory { large, needed, .. } => {
+            format!("{large} needs a memory limit of {needed} MB")
         }
         other => other.to_string(),
     }

@@ -1,9 +1,8 @@
 //! Mapped rows, column by column.
 
-use std::collections::HashMap;
-
 use indexmap::IndexSet;
 
+use super::scope_sets::ScopeSets;
 use crate::key::{IdKind, Key};
 use crate::moment::Moment;
 
@@ -99,7 +98,7 @@ impl Interner {
     }
 
     /// The names in their order, and the code that each own one has there.
-    fn sorted(&self) -> (Self, Vec<u32>) {
+    pub fn sorted(&self) -> (Self, Vec<u32>) {
         let mut names: Vec<&str> = self.names().collect();
         names.sort_unstable();
         let mut sorted = Self::default();
@@ -119,60 +118,6 @@ impl Interner {
 /// A code's counterpart; [`NONE`] stays.
 pub fn translated(codes: &[u32], code: u32) -> u32 {
     usize::try_from(code).ok().and_then(|i| codes.get(i)).copied().unwrap_or(NONE)
-}
-
-/// The asked scopes of a row: all that it carries, and those of them that the call exercised.
-/// Sorted, without repeats. A row whose scope value cannot be read has none.
-#[derive(
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-pub struct ScopeSet {
-    pub scopes: Vec<String>,
-    pub exercised: Vec<String>,
-}
-
-/// Scope sets by number.
-#[derive(Clone, Debug, Default)]
-pub struct ScopeSets {
-    codes: HashMap<ScopeSet, u32>,
-    sets: Vec<ScopeSet>,
-}
-
-impl ScopeSets {
-    pub fn code(&mut self, set: ScopeSet) -> u32 {
-        if let Some(code) = self.codes.get(&set) {
-            return *code;
-        }
-        let code = u32::try_from(self.sets.len()).unwrap_or(NONE);
-        self.codes.insert(set.clone(), code);
-        self.sets.push(set);
-        code
-    }
-
-    pub fn sets(&self) -> &[ScopeSet] {
-        &self.sets
-    }
-
-    /// The sets in their order, and the code that each own one has there.
-    fn sorted(&self) -> (Self, Vec<u32>) {
-        let mut sets: Vec<&ScopeSet> = self.sets.iter().collect();
-        sets.sort_unstable();
-        let mut sorted = Self::default();
-        for set in sets {
-            sorted.code(set.clone());
-        }
-        let codes = self.sets.iter().map(|set| sorted.code(set.clone())).collect();
-        (sorted, codes)
-    }
 }
 
 /// Appends a column that stays empty while all its values are `usual`: `mine` stands for `rows` rows,
@@ -384,8 +329,7 @@ impl AccessBatch {
         append_sparse(&mut self.nanos, &other.nanos, rows, more, 0);
         let apps = other.app_names.translate(&mut self.app_names);
         self.app.extend(other.app.iter().map(|c| translated(&apps, *c)));
-        let sets: Vec<u32> =
-            other.scope_sets.sets.iter().map(|s| self.scope_sets.code(s.clone())).collect();
+        let sets = other.scope_sets.translate(&mut self.scope_sets);
         self.scopes.extend(other.scopes.iter().map(|c| translated(&sets, *c)));
         self.outcome.extend_from_slice(&other.outcome);
         append_sparse(&mut self.reject, &other.reject, rows, more, None);
@@ -512,6 +456,7 @@ impl AccessBatch {
             + ints(&self.records)
             + self.fields.len() * 4
             + self.app_names.bytes_held()
+            + self.scope_sets.bytes_held()
             + self.field_lists.bytes_held()
             + self
                 .group_id

@@ -26,7 +26,6 @@ use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
 use super::{ScanContext, ScanError, UnitRecord};
 use crate::fetched::Fetched;
 use crate::headers::Headers;
-use crate::memory::Budget;
 use crate::moment::Moment;
 
 /// What to do with bytes that have arrived.
@@ -46,10 +45,29 @@ pub(super) enum Step {
 impl Step {
     pub const RANKS: usize = 5;
 
-    /// Rows that the step hands on, as far as they are known.
-    pub fn rows_kept(&self) -> u64 {
+    /// Bytes that its matching rows take before it is run.
+    pub fn bytes_waiting(&self) -> u64 {
         match self {
-            Self::Read { matches, .. } => matches.rows.len() as u64,
+            Self::Read { matches, .. } => matches.bytes_waiting(),
+            _ => 0,
+        }
+    }
+
+    /// The row group, where it is one's.
+    pub fn group(&self) -> Option<usize> {
+        match self {
+            Self::Open => None,
+            Self::Days { group }
+            | Self::Bloom { group }
+            | Self::Select { group, .. }
+            | Self::Read { group, .. } => Some(*group),
+        }
+    }
+
+    /// Bytes that the rows take which the step hands on, as far as they are known.
+    pub fn bytes_kept(&self) -> u64 {
+        match self {
+            Self::Read { matches, .. } => matches.bytes(),
             _ => 0,
         }
     }
@@ -454,6 +472,9 @@ impl Decoder {
                 ruled_out = true;
                 break;
             }
+            if matcher.matches.are_too_many() {
+                break;
+            }
         }
         self.selected(file, group, unit, matcher, (rows, selected, read, ruled_out))
     }
@@ -490,9 +511,11 @@ impl Decoder {
     ) -> Result<Selected, ScanError> {
         let footer = file.footer()?;
         if matcher.matches.are_too_many() {
-            let rows = (rows as u64).saturating_mul(KEPT_ROW);
-            let needed = Budget::limit_for(rows.max(self.rest)).div_ceil(1_000_000);
-            return Err(ScanError::Memory { file: file.shown.clone(), needed });
+            // The rows that come are like those that came, about.
+            let (bytes, seen) = (matcher.matches.bytes(), matcher.matches.rows.len().max(1));
+            let all = u128::from(bytes) * (rows as u128) / (seen as u128);
+            let all = u64::try_from(all).unwrap_or(u64::MAX);
+            return Err(file.too_large(file.large(Some(group)), all.max(self.rest)));
         }
         if ruled_out {
             unit.pruned.dictionary = selected as u64;

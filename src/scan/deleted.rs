@@ -35,7 +35,7 @@ impl Deleted {
             DeletesError::Unsupported(what) => {
                 ScanError::Unsupported { file: file.shown.clone(), what }
             }
-            DeletesError::Room { file, needed } => ScanError::Memory { file, needed },
+            DeletesError::Room { file, large, needed } => ScanError::Memory { file, large, needed },
         })?;
         let mut starts = vec![0u64];
         for group in metadata.row_groups() {

@@ -140,7 +140,7 @@ impl Ready {
 
     /// Bytes that the rows take which it hands on.
     fn rows(&self) -> u64 {
-        self.fetch.step.rows_kept().saturating_mul(KEPT_ROW)
+        self.fetch.step.bytes_kept()
     }
 }
 
@@ -150,30 +150,30 @@ pub(super) const DECODING: u64 = 8 << 20;
 /// A matching row with its place in the selection, as an event, and copied into its pack.
 pub(super) const KEPT_ROW: u64 = 140;
 
-/// A matching row while its row group waits to be read: its place and its scopes.
-const MATCHED_ROW: u64 = 12;
+/// A matching row while its row group waits to be read: its place and the number of its scopes.
+pub(super) const MATCHED_ROW: u64 = 12;
 
 /// Row groups that are known to match and are not being decoded yet.
 #[derive(Default)]
 struct Matching {
     groups: usize,
-    rows: u64,
+    bytes: u64,
 }
 
 impl Matching {
     fn add(&mut self, fetch: &Fetch) {
         self.groups += usize::from(fetch.is_last());
-        self.rows += fetch.step.rows_kept();
+        self.bytes += fetch.step.bytes_waiting();
     }
 
     fn take(&mut self, fetch: &Fetch) {
         self.groups -= usize::from(fetch.is_last());
-        self.rows -= fetch.step.rows_kept();
+        self.bytes -= fetch.step.bytes_waiting();
     }
 
     /// Whether there are enough of them, or what is known of their rows takes enough memory.
     fn are_enough(&self, most: usize, budget: &Budget) -> bool {
-        self.groups >= most || self.rows.saturating_mul(MATCHED_ROW) >= budget.decode / 4
+        self.groups >= most || self.bytes >= budget.decode / 4
     }
 }
 
@@ -351,7 +351,7 @@ fn leave_out<S: Sink>(
 ) -> Result<Vec<usize>, ScanError> {
     let mut to_open = Vec::with_capacity(job.files.len());
     for (index, file) in job.files.iter().enumerate() {
-        if let Some(Lost { reason, guess }) = file.lost.clone() {
+        if let Some(Lost { reason, guess, .. }) = file.lost.clone() {
             outcome.unreadable.push(Unreadable { path: file.path.clone(), reason, guess });
             continue;
         }
@@ -387,7 +387,7 @@ impl Engine<'_> {
             let weight = ready.weight();
             let fetched = ready.fetch.bytes();
             if fetched + weight > self.budget.rest {
-                return Err(file.too_large(fetched + weight));
+                return Err(file.too_large(file.large(ready.fetch.step.group()), fetched + weight));
             }
             let (held, taken) = (ready.held, fetched + ready.rows());
             let selected = ready.fetch.place().filter(|_| ready.fetch.step.selects());
@@ -538,7 +538,9 @@ impl Engine<'_> {
             let held = fetch.bytes();
             if held > self.budget.rest {
                 // Not even fetched.
-                state.failed.get_or_insert_with(|| fetch.file.too_large(held));
+                let file = &fetch.file;
+                let large = || file.too_large(file.large(fetch.step.group()), held);
+                state.failed.get_or_insert_with(large);
                 return;
             }
             state.last_in_flight += usize::from(fetch.is_last());

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::array::{Array, StringArray};
 use arrow::record_batch::RecordBatch;
 
-use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, ScopeSet};
+use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject};
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
 use super::mapping::{
@@ -13,6 +13,7 @@ use super::mapping::{
     moments, plain_integers, plain_keys, plain_micros, split, text_codes,
 };
 use super::prune;
+use super::scope_sets::ScopeSet;
 use super::scopes::{Calls, Matches, Meaning};
 use super::{ScanContext, ScanError};
 use crate::config::StatusPlan;
@@ -161,7 +162,7 @@ impl<'a> EventBuilder<'a> {
         let scopes = self.names(self.matches.sets.get(held));
         let exercised =
             if self.meaning == Meaning::Exercised { scopes.clone() } else { Vec::new() };
-        let code = self.batch.scope_sets.code(ScopeSet { scopes, exercised });
+        let code = self.batch.scope_sets.code(&ScopeSet { scopes, exercised });
         if Matches::reject(held).is_none() {
             if self.set_codes.len() <= index {
                 self.set_codes.resize(index + 1, NONE);
@@ -200,15 +201,23 @@ impl<'a> EventBuilder<'a> {
     pub fn take(&mut self, rows: &RecordBatch, cache: &mut EndpointCache) -> Result<(), ScanError> {
         self.take_rows(rows, cache)?;
         let (taken, rest) = self.room;
-        if taken.saturating_add(of_ids(self.texts, self.at)) <= rest {
+        let sets = self.batch.scope_sets.bytes_held() as u64;
+        if taken.saturating_add(of_ids(self.texts, self.at)).saturating_add(sets) <= rest {
             return Ok(());
         }
         // The rows that come are like those that came, about.
         let (all, at) = (self.matches.rows.len(), self.at.max(1));
-        let whole = u128::from(self.texts) * (all as u128) / (at as u128);
-        let whole = u64::try_from(whole).unwrap_or(u64::MAX).max(self.texts);
-        let needed = Budget::limit_for(taken.saturating_add(of_ids(whole, all)));
-        Err(ScanError::Memory { file: self.file.to_string(), needed: needed.div_ceil(1_000_000) })
+        let whole = |part: u64| {
+            let whole = u128::from(part) * (all as u128) / (at as u128);
+            u64::try_from(whole).unwrap_or(u64::MAX).max(part)
+        };
+        let ids = of_ids(whole(self.texts), all);
+        let needed = Budget::limit_for(taken.saturating_add(ids).saturating_add(whole(sets)));
+        Err(ScanError::Memory {
+            file: self.file.to_string(),
+            large: Box::default(),
+            needed: needed.div_ceil(1_000_000),
+        })
     }
 
     fn take_rows(
@@ -368,7 +377,7 @@ impl<'a> EventBuilder<'a> {
                 Some(permits) => scopes.iter().filter(|s| permits.contains(s)).cloned().collect(),
                 None => Vec::new(),
             };
-            let code = self.batch.scope_sets.code(ScopeSet { scopes, exercised });
+            let code = self.batch.scope_sets.code(&ScopeSet { scopes, exercised });
             self.batch.scopes.push(code);
         }
         Ok(())

@@ -22,7 +22,7 @@ use super::{ScanContext, ScanError};
 use crate::config::ColumnPlan;
 use crate::config::raw::Encoding;
 use crate::fetched::Fetched;
-use crate::headers::{self, Headers};
+use crate::headers::{self, Headers, Large};
 use crate::memory::Budget;
 use crate::moment::EpochUnit;
 use crate::snapshot::{SnapshotFile, TableSchema};
@@ -345,7 +345,8 @@ impl OpenFile {
         let headers =
             headers::look(group, leaves, fetched, room).map_err(|e| self.unreadable(&e))?;
         if headers.bytes > room {
-            return Err(self.too_large(taken.saturating_add(headers.bytes)));
+            let large = Large::row(group, headers.long_row());
+            return Err(self.too_large(large, taken.saturating_add(headers.bytes)));
         }
         Ok(headers)
     }
@@ -363,13 +364,25 @@ impl OpenFile {
         (taken, rest): (u64, u64),
     ) -> Result<usize, ScanError> {
         let rows = headers.rows_at_once(group, fetched, most, rest.saturating_sub(taken));
-        rows.map_err(|held| self.too_large(taken.saturating_add(held)))
+        rows.map_err(|no_room| {
+            let large = Large::row(group, no_room.row);
+            self.too_large(large, taken.saturating_add(no_room.bytes))
+        })
+    }
+
+    /// What of it has no room: of a row group, where it is known which.
+    pub fn large(&self, group: Option<usize>) -> Large {
+        let footer = self.footer.get();
+        group.map_or_else(Large::default, |number| {
+            let details = footer.and_then(|footer| footer.group(number));
+            Large::group(number, details.map(RowGroupMetaData::num_rows))
+        })
     }
 
     /// `bytes` of it would have to be held at once, and have no room.
-    pub fn too_large(&self, bytes: u64) -> ScanError {
+    pub fn too_large(&self, large: Large, bytes: u64) -> ScanError {
         let needed = Budget::limit_for(bytes).div_ceil(1_000_000);
-        ScanError::Memory { file: self.shown.clone(), needed }
+        ScanError::Memory { file: self.shown.clone(), large: Box::new(large), needed }
     }
 
     pub fn unreadable(&self, error: &impl std::fmt::Display) -> ScanError {

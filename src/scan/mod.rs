@@ -22,6 +22,7 @@ mod pages;
 mod person_ids;
 mod prune;
 mod ranges;
+pub mod scope_sets;
 mod scopes;
 mod types;
 mod unopened;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::{MappingPlan, PartitionTimePlan};
+use crate::headers::Large;
 use crate::key::{IdKind, Keyer, hex};
 use crate::snapshot::{SnapshotFile, Table};
 use crate::store::{Store, StoreError};
@@ -275,9 +277,9 @@ pub enum ScanError {
     BadJson { file: String, role: &'static str, column: String, reason: String },
 
     #[error(
-        "{file}: one of its row groups needs a memory limit of {needed} MB\ngive more with --memory-limit, or write the log in smaller row groups"
+        "{file}: {large} needs a memory limit of {needed} MB\n{}", large.advice()
     )]
-    Memory { file: String, needed: u64 },
+    Memory { file: String, large: Box<Large>, needed: u64 },
 
     #[error(
         "{file}: {people} people whom the ledger has from this file are not found in it\nit was changed without a new size or time; restore it, or write it anew and run again"

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexSet;
+
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
@@ -10,6 +12,7 @@ use parquet::errors::ParquetError;
 use super::batch::{NONE, Reject};
 use super::columns::Bound;
 use super::endpoint::{EndpointCache, EndpointTable};
+use super::engine::{KEPT_ROW, MATCHED_ROW};
 use super::mapping::{as_text_dictionary, encoding_of, folded, list_values, split};
 use super::pages::FlatColumn;
 use super::{Asked, ScanError};
@@ -22,10 +25,14 @@ const UNREADABLE: u32 = NONE - 1;
 /// Sets of asked scopes, as indexes into [`Asked::scopes`], by number.
 #[derive(Clone, Debug, Default)]
 pub struct HeldSets {
-    codes: HashMap<Vec<u32>, u32>,
-    sets: Vec<Vec<u32>>,
+    sets: IndexSet<Box<[u32]>>,
     at_hand: Vec<u32>,
+    /// Bytes that they take, about.
+    bytes: usize,
 }
+
+/// What a set takes beside its scopes: here, and by its number while rows are made of it.
+const SET: usize = 64;
 
 impl HeldSets {
     /// The number of a set of these, in any order and some of them repeated; [`NONE`] of the empty set.
@@ -39,17 +46,17 @@ impl HeldSets {
         }
         set.sort_unstable();
         set.dedup();
-        if let Some(code) = self.codes.get(set.as_slice()) {
-            return *code;
-        }
-        let code = u32::try_from(self.sets.len()).unwrap_or(UNREADABLE);
-        self.codes.insert(set.clone(), code);
-        self.sets.push(set.clone());
-        code
+        let known = self.sets.get_index_of(set.as_slice());
+        let code = known.unwrap_or_else(|| {
+            self.bytes += SET + size_of_val(set.as_slice());
+            self.sets.insert_full(set.as_slice().into()).0
+        });
+        u32::try_from(code).unwrap_or(UNREADABLE)
     }
 
     pub fn get(&self, code: u32) -> &[u32] {
-        usize::try_from(code).ok().and_then(|i| self.sets.get(i)).map_or(&[], Vec::as_slice)
+        let set = usize::try_from(code).ok().and_then(|i| self.sets.get_index(i));
+        set.map_or(&[], AsRef::as_ref)
     }
 }
 
@@ -74,8 +81,19 @@ impl Matches {
         }
     }
 
+    /// Whether its rows, with the sets that they carry, are more than can be read.
     pub fn are_too_many(&self) -> bool {
-        self.rows.len() > self.most
+        self.rows.len() > self.most || self.bytes() > self.most as u64 * KEPT_ROW
+    }
+
+    /// Bytes that the rows take until they are read, with their sets.
+    pub fn bytes_waiting(&self) -> u64 {
+        (self.rows.len() as u64).saturating_mul(MATCHED_ROW).saturating_add(self.sets.bytes as u64)
+    }
+
+    /// Bytes that the rows will take when they are read, with their sets.
+    pub fn bytes(&self) -> u64 {
+        (self.rows.len() as u64).saturating_mul(KEPT_ROW).saturating_add(self.sets.bytes as u64)
     }
 
     /// Why the scope of a matching row cannot be used.

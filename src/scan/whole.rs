@@ -19,6 +19,7 @@ use super::file::{OpenFile, TAIL};
 use super::footer::FooterRead;
 use super::types::arrow_metadata;
 use crate::fetched::Fetched;
+use crate::headers::Large;
 use crate::memory::{Budget, default_limit};
 use crate::snapshot::{Partition, SnapshotFile, TableSchema};
 use crate::store::{Io, Pin, Store};
@@ -174,7 +175,8 @@ impl WholeFile {
         let held = ranges.iter().map(|range| range.end - range.start).sum();
         if held > self.rest {
             // Not even fetched.
-            return Err(self.of_all(file.too_large(held)).into());
+            let large = Large::group(group, Some(details.num_rows()));
+            return Err(self.of_all(file.too_large(large, held)).into());
         }
         let bytes = store.io().wait(store.read_ranges(&file.path, &file.pin, &ranges));
         let bytes = bytes.map_err(ScanError::from)?;
@@ -223,8 +225,8 @@ impl WholeFile {
     /// What one of several needs is needed for each.
     fn of_all(&self, error: ScanError) -> ScanError {
         match error {
-            ScanError::Memory { file, needed } => {
-                ScanError::Memory { file, needed: needed.saturating_mul(self.sharers) }
+            ScanError::Memory { file, large, needed } => {
+                ScanError::Memory { file, large, needed: needed.saturating_mul(self.sharers) }
             }
             other => other,
         }

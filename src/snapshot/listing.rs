@@ -50,7 +50,7 @@ fn files_of(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
         refuse_unlisted(source, &store, &listed, |path| matcher.is_match(path))?;
         refuse_links_into_table(source, &store, |path| matcher.is_match(path), io)?;
         let matching = listed.into_iter().filter(|l| matcher.is_match(&l.path)).collect();
-        let (files, ignored) = visible(matching);
+        let (files, ignored) = visible(&store, matching).map_err(failed)?;
         refuse_twice(source, &store, &files)?;
         return if files.is_empty() {
             Err(empty(ignored))
@@ -73,7 +73,7 @@ fn files_of(source: &Origin<'_>, io: &Io) -> Result<Snapshot, SnapshotError> {
             refuse_tables(source, &listed)?;
             refuse_unlisted(source, &store, &listed, |_| true)?;
             refuse_links_into_table(source, &store, |_| true, io)?;
-            let (files, ignored) = visible(listed);
+            let (files, ignored) = visible(&store, listed).map_err(failed)?;
             refuse_twice(source, &store, &files)?;
             if !files.is_empty() {
                 return Ok(Snapshot { store, files, ignored, table: None });
@@ -260,18 +260,18 @@ fn ends_like_staged(name: &str) -> bool {
         .is_some_and(|(_, tail)| !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Files that are data, and how many were passed over.
-fn visible(listed: Vec<Listed>) -> (Vec<SnapshotFile>, u64) {
+/// Files that are data, and how many objects were passed over.
+fn visible(store: &Store, listed: Vec<Listed>) -> Result<(Vec<SnapshotFile>, u64), StoreError> {
     let mut ignored = 0;
     let mut files = Vec::with_capacity(listed.len());
     for object in listed {
-        if object.path.split('/').any(is_hidden) {
+        if object.path.split('/').any(is_hidden) || store.is_folder(&object)? {
             ignored += 1;
             continue;
         }
         files.push(SnapshotFile::new(object.path, object.pin));
     }
-    (files, ignored)
+    Ok((files, ignored))
 }
 
 /// `_SUCCESS`, `_delta_log`, `.part.crc`; but `_year=2019` is a partition.

@@ -81,7 +81,7 @@ pub struct Snapshot {
     pub store: Store,
     /// Sorted by path.
     pub files: Vec<SnapshotFile>,
-    /// Objects passed over because their names begin with `_` or `.`.
+    /// Objects passed over: names begin with `_` or `.`, or they only show that a folder is there.
     pub ignored: u64,
     /// `None` where all files below the url are read.
     pub table: Option<Arc<Table>>,
@@ -117,6 +117,10 @@ pub struct SnapshotFile {
 /// Why a file of a table cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
+    /// The address of what is not there, or not as the table tells: the file itself, or one of its deletes.
+    pub file: String,
+    /// What is there in its place.
+    pub found: Option<Pin>,
     /// What is known: the manifest has it.
     pub reason: String,
     /// What may have happened, as the sentence goes on. It depends on which versions the table has got since.
@@ -146,7 +150,7 @@ pub enum SnapshotError {
     Store { source_name: String, url: String, error: StoreError },
 
     #[error(
-        "source `{source_name}`: {url} holds no files ({ignored} whose names begin with _ or . were passed over)\ncheck the source's url; an empty log must still have a file"
+        "source `{source_name}`: {url} holds no files ({ignored} were passed over: names that begin with _ or ., and markers of folders)\ncheck the source's url; an empty log must still have a file"
     )]
     Empty { source_name: String, url: String, ignored: u64 },
 
@@ -325,15 +329,15 @@ impl VersionOf<'_> {
         let (shown, why) = (store.shown(&path), error.to_string());
         let why = why.lines().next().unwrap_or_default();
         let reason = if file == shown { why.to_string() } else { format!("{shown}: {why}") };
-        let found = there.get(&path).cloned();
-        let pin = found.unwrap_or(Pin { size, ..Pin::default() });
+        let pin = there.get(&path).cloned().unwrap_or(Pin { size, ..Pin::default() });
+        let found = store.below(&file).and_then(|path| there.get(&path).cloned());
         // No pack serves for it: some may hold its deleted rows.
         let gone = Some(format!("lost with {file}"));
         let pin = Pin { deletes: gone, values: table::values_id(&partitions), ..pin };
         Ok(SnapshotFile {
             partitions,
             rows: None,
-            lost: Some(Lost { reason, guess }),
+            lost: Some(Lost { file, found, reason, guess }),
             ..SnapshotFile::new(path, pin)
         })
     }

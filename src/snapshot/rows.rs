@@ -14,7 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 
 use crate::fetched::Fetched;
-use crate::headers;
+use crate::headers::{self, Large, NoRoom};
 use crate::memory::Budget;
 use crate::snapshot::DeletesError;
 use crate::store::{Pin, Store};
@@ -151,12 +151,13 @@ impl Opened {
             let room = self.file.room.max(LEAST_ROOM);
             let pages = headers::look(details, &leaves, &chunks, room);
             let pages = pages.map_err(|e| self.file.damaged(e))?;
-            let too_large = |bytes: u64| DeletesError::Room {
+            let too_large = |NoRoom { bytes, row }| DeletesError::Room {
                 file: self.file.shown(),
+                large: Box::new(Large::row(details, row)),
                 needed: Budget::for_deletes(bytes),
             };
             if pages.bytes > room {
-                return Err(too_large(pages.bytes));
+                return Err(too_large(NoRoom { bytes: pages.bytes, row: pages.long_row() }));
             }
             at_once = pages.rows_at_once(details, &chunks, BATCH_ROWS, room).map_err(too_large)?;
             self.unchecked.fetch_or(pages.unchecked, Ordering::Relaxed);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::headers::Large;
 use crate::key::hex;
 use crate::moment::{Moment, wall_time};
 use crate::store::{Pin, StoreError, StoreUrl};
@@ -404,8 +405,8 @@ pub enum DeletesError {
     #[error("unsupported: {0}")]
     Unsupported(String),
 
-    #[error("{file}: its pages need a memory limit of {needed} MB\ngive more with --memory-limit")]
-    Room { file: String, needed: u64 },
+    #[error("{file}: {large} needs a memory limit of {needed} MB\n{}", large.advice())]
+    Room { file: String, large: Box<Large>, needed: u64 },
 }
 
 /// A table as the manifest tells it.

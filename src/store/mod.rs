@@ -168,6 +168,11 @@ impl Store {
         self.service.map_or_else(|| below.to_string(), |service| service.unshown(below))
     }
 
+    /// The path of which [`Self::shown`] shows all of `address`; `None` of an address elsewhere.
+    pub fn below(&self, address: &str) -> Option<String> {
+        address.strip_prefix(&self.shown("")).map(|below| self.unshown(below))
+    }
+
     /// Whether a file is to be asked for by its name, because there may be no listing.
     pub fn files_by_name(&self) -> bool {
         self.service.is_some_and(|service| service.files_by_name)
@@ -201,7 +206,7 @@ impl Store {
         StoreError::from_os(error, self.shown(path))
     }
 
-    /// Every object below, sorted by path (bytes).
+    /// Every object below, sorted by path (bytes), but for one that only shows that this folder is there.
     ///
     /// # Errors
     /// Storage failures.
@@ -213,6 +218,7 @@ impl Store {
         let mut found: Vec<Listed> = listed
             .map_err(|e| self.error(below, &e))?
             .iter()
+            .filter(|meta| !shows(meta, &prefix))
             .map(|meta| self.listed(meta, depth))
             .collect();
         found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -235,13 +241,26 @@ impl Store {
             let mut listed = self.inner.list(Some(&prefix));
             while let Some(meta) = listed.try_next().await? {
                 let object = self.listed(&meta, depth);
-                if wanted(&object.path) {
+                if !shows(&meta, &prefix) && wanted(&object.path) {
                     return Ok(Some(object));
                 }
             }
             Ok(None)
         });
         found.map_err(|e: OsError| self.error(below, &e))
+    }
+
+    /// Whether an object of a listing only shows that a folder is there: one without bytes whose key ends in `/`, as
+    /// consoles of services make it, or in `_$folder$`, as Hadoop does. Listings leave out the `/`, and no object has
+    /// the name without it.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn is_folder(&self, object: &Listed) -> Result<bool, StoreError> {
+        if object.pin.size > 0 || self.root.is_some() {
+            return Ok(false);
+        }
+        Ok(object.path.ends_with("_$folder$") || self.head(&object.path)?.is_none())
     }
 
     /// An object of a listing; `depth` segments of its path lead to this folder.
@@ -465,6 +484,11 @@ fn generic(source: Box<dyn std::error::Error + Send + Sync>) -> OsError {
 }
 
 /// Whether the object is not there; a bucket that is not there is another matter.
+/// Whether an object without bytes has the name of the folder that is listed.
+fn shows(meta: &ObjectMeta, folder: &Path) -> bool {
+    meta.size == 0 && meta.location == *folder
+}
+
 fn is_absent(error: &OsError) -> bool {
     matches!(error, OsError::NotFound { source, .. } if error::no_container(&source.to_string()).is_none())
 }

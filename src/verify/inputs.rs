@@ -1,6 +1,6 @@
 //! Whether the files that a run was made from still are the ones that it read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -33,6 +33,21 @@ impl<'a> Listed<'a> {
     fn of(what: &'a str, of: Option<&'a Value>, key: &str, needed: bool) -> Self {
         Self { what, files: of.into_iter().flat_map(|of| array(of, key)).collect(), needed }
     }
+
+    /// Deletes that the run went on without, and the data that they count for.
+    fn lost(table: Option<&'a Value>, files: &[&Value]) -> Self {
+        let data: HashSet<&str> = files.iter().map(|file| text(file, "url")).collect();
+        let mut lost = Self::of("deletes in ", table, "lost", true);
+        lost.files.retain(|file| !data.contains(text(file, "url")));
+        lost
+    }
+}
+
+/// Addresses where the run found nothing.
+fn missing_then(source: &Value) -> HashSet<&str> {
+    let lost = source.get("table_files").into_iter().flat_map(|table| array(table, "lost"));
+    let missing = lost.filter(|file| file.get("bytes").is_some_and(Value::is_null));
+    missing.map(|file| text(file, "url")).collect()
 }
 
 /// Compares every input file's size, ETag and version with those of the manifest, so those of a table's
@@ -47,10 +62,13 @@ pub fn check_inputs(manifest: &Manifest, io: &Io, report: &mut Report) -> Result
     for (index, source) in array(details, "sources").enumerate() {
         let store = store_options(&written, &["source", &index.to_string(), "store"]);
         let table = source.get("table_files");
+        let data = Listed::of("", Some(source), "files", true);
+        let lost = Listed::lost(table, &data.files);
         let all = [
-            Listed::of("", Some(source), "files", true),
+            data,
             Listed::of("deletes in ", table, "deletes", true),
             Listed::of("metadata in ", table, "metadata", false),
+            lost,
         ];
         check_source(source, &all, &store, io, report, &mut found)?;
     }
@@ -89,6 +107,7 @@ fn check_source(
     found: &mut InputsReport,
 ) -> Result<(), VerifyError> {
     let name = text(source, "name");
+    let missing_then = missing_then(source);
     // One listing for each folder: a request for each file would take hours where there are many.
     let mut by_folder: BTreeMap<String, Vec<(String, &Value, &Listed<'_>)>> = BTreeMap::new();
     let top = text(source, "url");
@@ -121,6 +140,13 @@ fn check_source(
                 continue;
             };
             found.files += 1;
+            if missing_then.contains(url) {
+                found.changed += 1;
+                report.differs(format!(
+                    "source `{name}`: {what}{url} is there again; the run went on without it"
+                ));
+                continue;
+            }
             let mut difference = difference_of(file, pin);
             if let (Some(_), Some(store)) = (&difference, &store)
                 && let Some(pin) = store.head(&below)?

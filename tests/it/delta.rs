@@ -464,6 +464,25 @@ fn a_partition_s_value_has_the_type_that_the_table_says() {
 }
 
 #[test]
+fn a_table_whose_catalog_keeps_its_commits_is_refused() {
+    let lake = table();
+    let configuration = json!({
+        "delta.enableInCommitTimestamps": "true",
+        "delta.inCommitTimestampEnablementVersion": "2",
+        "delta.inCommitTimestampEnablementTimestamp": "1567000000000",
+    });
+    let info = json!({"commitInfo": {
+        "timestamp": 1_567_000_000_000_i64, "inCommitTimestamp": 1_567_000_000_000_i64,
+    }});
+    let mut protocol = protocol(&["catalogManaged"]);
+    protocol["protocol"]["writerFeatures"] = json!(["catalogManaged", "inCommitTimestamp"]);
+    commit(&lake, 2, &[info, protocol, metadata(&schema(|_| json!({})), &configuration)]);
+    lake.refuses(&[], 1, &["unsupported", "catalogManaged", "which version is the current one"]);
+    // The version before was not the catalog's yet.
+    lake.publishes(&["--set", "source.0.version=1"]);
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let lake = table();
     fs::remove_file(lake.path("logs/part-1.parquet")).unwrap();

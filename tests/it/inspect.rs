@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Int32Array, Int64Array, ListArray, StringArray, StructArray,
+    Array, ArrayRef, BinaryArray, BinaryBuilder, BooleanBuilder, Date32Array, Date32Builder,
+    Int32Array, Int64Array, Int64Builder, ListArray, ListBuilder, MapBuilder, StringArray,
+    StringBuilder, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, Int32Type};
 use serde_json::{Value, json};
@@ -117,6 +119,74 @@ fn every_format_holds_the_same_rows() {
     inspect(&lake, &[&["t"], &out[..]].concat()).succeeds();
     assert_eq!(fs::read(lake.path("rows.parquet")).unwrap(), bytes);
     assert_eq!(Table::read(&lake.path("rows.parquet")).column("negative"), ["-1", "2"]);
+}
+
+#[test]
+fn keys_of_maps_are_texts_in_json_or_the_map_is_refused() {
+    let lake = Lake::empty();
+    let mut days = MapBuilder::new(None, Date32Builder::new(), StringBuilder::new());
+    days.keys().append_value(18_000);
+    days.values().append_value("x");
+    days.append(true).unwrap();
+    let numbers = MapBuilder::new(None, Int64Builder::new(), BooleanBuilder::new());
+    let mut lists = ListBuilder::new(numbers);
+    lists.values().keys().append_slice(&[7, -1]);
+    lists.values().values().append_value(true);
+    lists.values().values().append_null();
+    lists.values().append(true).unwrap();
+    lists.append(true);
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("days", Arc::new(days.finish())), ("lists", Arc::new(lists.finish()))];
+    lake.columns("t/a.parquet", columns);
+    let rows = lines(&inspect(&lake, &["t", "--rows", "all"]).succeeds());
+    // 18,000 days after 1970-01-01.
+    let expected = json!({"days": {"2019-04-14": "x"}, "lists": [{"7": true, "-1": null}]});
+    assert_eq!(rows, [expected]);
+    let csv = inspect(&lake, &["t", "--rows", "all", "--format", "csv"]).succeeds().stdout;
+    let quoted = "\"{\"\"2019-04-14\"\":\"\"x\"\"}\",\"[{\"\"7\"\":true,\"\"-1\"\":null}]\"\n";
+    assert_eq!(csv, format!("days,lists\n{quoted}"));
+    let mut bytes = MapBuilder::new(None, BinaryBuilder::new(), StringBuilder::new());
+    bytes.append(true).unwrap();
+    lake.columns("b/a.parquet", vec![("bytes", Arc::new(bytes.finish()))]);
+    for format in ["json", "csv"] {
+        inspect(&lake, &["b", "--rows", "all", "--format", format])
+            .fails(1, &["unsupported: column `bytes`", "keys of type Binary", "--format parquet"]);
+    }
+    inspect(&lake, &["b", "--rows", "all", "--output", "rows.parquet"]).succeeds();
+}
+
+#[test]
+fn times_that_no_calendar_has_are_refused_and_not_written_as_errors() {
+    let lake = Lake::empty();
+    let far = i64::MAX / 2;
+    let micros =
+        |values: &[i64]| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(values.to_vec())) };
+    let millis: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![0, far]));
+    let within = StructArray::from(vec![(
+        Arc::new(Field::new("at", millis.data_type().clone(), true)),
+        millis.clone(),
+    )]);
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![i32::MAX, 0]));
+    // 8,000,000,000,000,000,000 microseconds are 253,500 years.
+    lake.columns("near/a.parquet", vec![("at", micros(&[8_000_000_000_000_000_000, 0]))]);
+    let rows = lines(&inspect(&lake, &["near", "--rows", "all"]).succeeds());
+    assert!(rows[0]["at"].as_str().unwrap().starts_with("+2554"), "{rows:?}");
+    for (name, column, value) in [
+        ("at", millis, far.to_string()),
+        ("nested", Arc::new(within), far.to_string()),
+        ("day", days, i32::MAX.to_string()),
+    ] {
+        let file = format!("{name}/a.parquet");
+        lake.columns(&file, vec![(name, column)]);
+        for format in ["json", "csv"] {
+            let says =
+                ["unsupported", &format!("column `{name}` holds {value}"), "no calendar has"];
+            let outcome = inspect(&lake, &[name, "--rows", "all", "--format", format]);
+            assert!(outcome.code == 1 && !outcome.stdout.contains("rror"), "{outcome:#?}");
+            assert!(says.iter().all(|text| outcome.stderr.contains(text)), "{outcome:#?}");
+        }
+        inspect(&lake, &[name, "--rows", "all", "--output", "rows.parquet"]).succeeds();
+    }
 }
 
 #[test]

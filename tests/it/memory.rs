@@ -151,13 +151,15 @@ fn calls_in_files(
         let same = |value: &str| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(rows.clone().map(|_| value)))
         };
-        let columns = vec![
+        let mut columns = vec![
             ("event_time", times(rows.clone().map(|_| Some("2019-07-02T08:00:00Z")))),
             ("app_id", same("app-1")),
             ("scope", same("read_members")),
             ("bytes", numbers(rows.clone())),
         ];
-        let columns = columns.into_iter().chain(more(rows)).collect();
+        let more = more(rows);
+        columns.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
+        columns.extend(more);
         lake.columns(&format!("logs/part-{file}.parquet"), columns);
     }
 }
@@ -216,6 +218,47 @@ fn listed_groups_that_do_not_fit_are_refused_before_all_are_held() {
         assert!(stderr.contains(part), "{stderr}");
     }
     assert!(peak <= 150_000_000, "{peak} bytes");
+}
+
+/// Tokens that carry any of twenty scopes: each row has another set of them.
+#[test]
+fn sets_of_scopes_that_are_all_different_count_in_the_limit() {
+    let lake = Lake::empty();
+    let scopes = "scopes = { path = \"scope\", encoding = \"space\" }";
+    lake.edit("afterscope.toml", "scopes = \"scope\"", scopes);
+    let meant = "scopes_mean = \"exercised\"\n\n[source.columns]";
+    lake.edit("afterscope.toml", "[source.columns]", meant);
+    let name = |bit: i64| format!("read_the_part_{bit:02}_of_a_profile");
+    let restricted = (0..20).map(|bit| format!("{},2019-06-01T00:00:00Z,name\n", name(bit)));
+    let header = "scope,deprecated_at,data_fields\n".to_string();
+    lake.write("scopes.csv", &std::iter::once(header).chain(restricted).collect::<String>());
+    let set = |row: i64| {
+        let named = (0..19).filter(|bit| row >> bit & 1 == 1).map(name);
+        named.chain([name(19)]).collect::<Vec<_>>().join(" ")
+    };
+    calls_in_files(&lake, 300_000, |rows| {
+        vec![
+            ("request_id", numbers(rows.clone())),
+            ("status", numbers(rows.clone().map(|_| 200))),
+            ("user_id", numbers(rows.clone())),
+            ("group_id", numbers(rows.clone().map(|_| 1))),
+            ("scope", Arc::new(StringArray::from_iter_values(rows.map(set)))),
+        ]
+    });
+    let Some((code, peak, stderr)) = measured(&lake, "afterscope.toml", AS_OF, 160) else { return };
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("sets of scopes") && stderr.contains("--memory-limit"), "{stderr}");
+    assert!(peak <= 160_000_000, "{peak} bytes");
+    let (code, peak, stderr) = measured(&lake, "afterscope.toml", AS_OF, 500).unwrap();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(peak <= 500_000_000, "{peak} bytes");
+    let published = lake.publishes(&[]);
+    let summary = published.table("scope_summary");
+    // Of 300,000 rows, those whose number is odd; all have the last scope.
+    let requests = |scope: &str| summary.row(&[("scope", scope)], &["requests_allowed"]).concat();
+    assert_eq!(requests(&name(0)), "150000");
+    assert_eq!(requests(&name(19)), "300000");
+    assert_eq!(requests("(all)"), "300000");
 }
 
 #[test]

@@ -337,6 +337,31 @@ fn a_key_that_cannot_be_read_ends_the_listing() {
     lake.nothing_is_published();
 }
 
+/// Consoles and Hadoop show folders by objects without bytes; one that could be a file is none of them.
+#[test]
+fn objects_that_show_folders_are_no_files() {
+    let Some(moto) = Moto::start(&["lake"]) else { return };
+    let lake = Lake::standard();
+    let expected = lake.publishes(&["--output", "on-disk"]).bytes();
+    moto.upload(&lake);
+    for key in
+        ["logs/", "logs/dt=2019-07-01/", "logs/dt=2019-07-04/", "logs/dt=2019-07-01_$folder$"]
+    {
+        moto.put_by_hand(&format!("lake/{key}"));
+    }
+    let published = moto.run(&lake, &FROM_S3).succeeds().published();
+    assert_same(&expected, &published.bytes());
+    let manifest = published.folder.with_file_name("manifest.json");
+    let manifest: Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
+    assert_eq!(manifest["sources"][0]["hidden_files_passed_over"], 3);
+    // An output that was made as a folder.
+    moto.put_by_hand("lake/made/");
+    let made = ["--output", "s3://lake/made/", "--state", "s3://lake/made/state"];
+    moto.run(&lake, &[&FROM_S3[..], &made].concat()).succeeds();
+    moto.put_by_hand("lake/logs/empty.parquet");
+    moto.run(&lake, &FROM_S3).fails(3, &["s3://lake/logs/empty.parquet", "0 bytes"]);
+}
+
 #[test]
 fn a_prefix_or_object_that_is_not_there_is_named() {
     let Some(moto) = Moto::start(&["lake"]) else { return };

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::count::Opened;
-use super::fill::Filled;
+use super::fill::{Filled, files_left_out};
 use super::follow::prepare_following;
 use super::prepare::Prepared;
 use crate::config::RunPlan;
@@ -48,6 +48,8 @@ pub struct Explained {
     pub published: Option<BTreeMap<String, i64>>,
     /// Numbers of the row that are not followed to files here, upper bounds among them.
     pub not_traced: Vec<String>,
+    /// Files whose rows the ledger lacks: with `--allow-incomplete` none of them counts.
+    pub files_left_out: u64,
     pub files: Vec<FileShare>,
     /// What the followed columns come out as; `None` where there is nothing to be counted.
     #[serde(skip)]
@@ -92,6 +94,7 @@ pub fn explain(
     let given = Conditions::read(explainable, conditions)?;
     let mut row = (explainable.find)(&Asking { of: &given, prepared: &prepared })?;
     let (ledger, filled) = select(plan, io, &prepared)?;
+    let files_left_out = files_left_out(&filled);
     // Nobody is counted for being a member here, and most rows do not ask where people live.
     prepared.memberships = None;
     prepared.residency = prepared.residency.filter(|_| row.asks_for_homes());
@@ -118,6 +121,7 @@ pub fn explain(
         sums: shares.sums,
         published,
         not_traced: not_traced(table, &columns)?,
+        files_left_out,
         files: shares.files,
         figures: shares.figures,
     })

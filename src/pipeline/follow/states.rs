@@ -76,6 +76,17 @@ fn files_of(then: &Then) -> BTreeMap<&str, Pin> {
     .collect()
 }
 
+/// Whether a source was plain files and is a table, or the other way around.
+fn became_another(source: &Source<'_>, then: &Then) -> bool {
+    then.table.is_some() != source.snapshot.table.is_some()
+}
+
+/// Whether a file is as it was. Values that a table gives all its rows, and plain files take from their folders,
+/// come with the mapping where plain files became a table.
+fn is_as_it_was(was: &Pin, now: &Pin, became_another: bool) -> bool {
+    was == now || became_another && Pin { values: now.values.clone(), ..was.clone() } == *now
+}
+
 /// What one file is to the followed report.
 pub struct FileSince {
     /// Index into the source's files.
@@ -98,6 +109,7 @@ pub fn files_since(
     let since = sources.map(|(source, filled)| {
         let then = then.iter().find(|then| then.name == source.plan.name);
         let had = then.map(files_of).unwrap_or_default();
+        let other = then.is_some_and(|then| became_another(source, then));
         let due = due_files(source, filled, followed);
         let mut files: Vec<FileSince> = Vec::new();
         for (file, unit) in &filled.selection.units {
@@ -109,7 +121,9 @@ pub fn files_since(
                     since.files_late = u64::from(first);
                     since.rows_late = unit.rows;
                 }
-                Some(was) if was != pin => since.files_changed = u64::from(first),
+                Some(was) if !is_as_it_was(was, pin, other) => {
+                    since.files_changed = u64::from(first);
+                }
                 _ => {}
             }
             match files.last_mut() {
@@ -361,16 +375,16 @@ fn state_of<'a>(
     // Those as they were read then, and those as they are read now.
     let (mut old, mut new) = (Vec::new(), Vec::new());
     let had = files_of(then);
+    let other = became_another(source, then);
     for (url, pin) in &had {
         let found = now.get(url).filter(|_| !bad(url)).copied();
+        let comes_with = |now| match is_as_it_was(pin, now, other) {
+            true => Cause::Mapping,
+            false => Cause::RewrittenFile,
+        };
         match found {
             None if state >= Cause::MissingFile => {}
-            Some(now) if now != pin && state >= Cause::RewrittenFile => {
-                new.push(((*url).to_string(), now.clone()));
-            }
-            Some(now) if now == pin && state >= Cause::Mapping => {
-                new.push(((*url).to_string(), now.clone()));
-            }
+            Some(now) if state >= comes_with(now) => new.push(((*url).to_string(), now.clone())),
             _ => old.push(((*url).to_string(), pin.clone())),
         }
     }

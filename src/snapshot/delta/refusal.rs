@@ -31,6 +31,11 @@ pub fn refused(source: &Origin<'_>, at: &At, engine: &Engine, error: &Error) -> 
         Error::Unsupported(what) => {
             SnapshotError::Unsupported { source_name, url, format: FORMAT, what: what.clone() }
         }
+        // Commits may lie where its folder's log does not tell of them.
+        Error::MaxCatalogVersion(_) => {
+            let what = "the feature catalogManaged: its catalog alone tells which version is the current one";
+            SnapshotError::Unsupported { source_name, url, format: FORMAT, what: what.into() }
+        }
         // Types that it does not know are errors of the schema there.
         _ if what.contains("Unsupported") => {
             SnapshotError::Unsupported { source_name, url, format: FORMAT, what }

@@ -27,11 +27,11 @@ pub struct Metadata {
 }
 
 /// The metadata file that a folder's version hint names, else the newest by its number; a path below the
-/// table's folder.
+/// table's folder. With what is doubtful about it: a hint that is behind tells an old snapshot.
 ///
 /// # Errors
 /// None, several of the same number, or names that cannot be put in order.
-pub fn newest(store: &Store) -> Result<String, Refusal> {
+pub fn newest(store: &Store) -> Result<(String, Option<String>), Refusal> {
     let listed = store.list(FOLDER)?;
     let below = |path: &str| path.strip_prefix("metadata/").map(str::to_string);
     let names: Vec<String> = listed
@@ -43,11 +43,21 @@ pub fn newest(store: &Store) -> Result<String, Refusal> {
         let folder = store.shown(FOLDER);
         return Err(Refusal::Table(format!("{folder} holds no file ….metadata.json")));
     }
-    let name = match store.read("metadata/version-hint.text")? {
-        Some((hint, _)) => hinted(&names, String::from_utf8_lossy(&hint).trim()),
-        None => latest(&names),
+    let (name, doubt) = match store.read("metadata/version-hint.text")? {
+        Some((hint, _)) => {
+            let name = hinted(&names, String::from_utf8_lossy(&hint).trim());
+            let name = name.map_err(Refusal::Table)?;
+            let newer = latest(&names).ok().filter(|newer| *newer != name);
+            let doubt = newer.map(|newer| {
+                format!(
+                    "version-hint.text leads to {name}, and {newer} lies beside it: if that was committed, what is read is an old state of the table"
+                )
+            });
+            (name, doubt)
+        }
+        None => (latest(&names).map_err(Refusal::Table)?, None),
     };
-    name.map(|name| format!("{FOLDER}/{name}")).map_err(Refusal::Table)
+    Ok((format!("{FOLDER}/{name}"), doubt))
 }
 
 /// What the names of a table's metadata files begin with: `v` and a number where a folder is the catalog,

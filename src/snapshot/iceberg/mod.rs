@@ -55,9 +55,9 @@ pub fn take(source: &Origin<'_>, plan: &IcebergPlan, io: &Io) -> Result<Snapshot
     let store = place.open(io).map_err(failed)?;
     let version = shown(&plan.at);
     let refused = |refusal| refused(source, &version, refusal);
-    let path = match (&plan.catalog, named) {
-        (Some(catalog), _) => catalog::current(catalog, source.url, io).map_err(refused)?,
-        (None, Some(path)) => path,
+    let (path, doubt) = match (&plan.catalog, named) {
+        (Some(catalog), _) => (catalog::current(catalog, source.url, io).map_err(refused)?, None),
+        (None, Some(path)) => (path, None),
         (None, None) => match metadata::newest(&store) {
             // Of a table of another format no metadata is to be expected.
             Err(refusal @ Refusal::Table(_)) => {
@@ -68,7 +68,11 @@ pub fn take(source: &Origin<'_>, plan: &IcebergPlan, io: &Io) -> Result<Snapshot
         },
     };
     let metadata = metadata::read(&store, &path).map_err(refused)?;
-    snapshot(source, plan, (place, store), &metadata).map_err(refused)
+    let mut snapshot = snapshot(source, plan, (place, store), &metadata).map_err(refused)?;
+    if let Some(table) = snapshot.table.as_mut().filter(|_| doubt.is_some()) {
+        Arc::make_mut(table).choice.extend(doubt);
+    }
+    Ok(snapshot)
 }
 
 /// The table's folder, and its metadata file where the url names one.

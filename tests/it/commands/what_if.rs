@@ -36,6 +36,17 @@ fn who_would_break_and_whom_it_would_have_spared() {
 }
 
 #[test]
+fn an_answer_without_all_files_says_so() {
+    let lake = Lake::standard();
+    let asked_of = ["--scope", "read_members", "--at", "2019-07-01", "--allow-incomplete"];
+    assert_eq!(answer(&lake, &asked_of)["files_left_out"], 0);
+    lake.write("logs/dt=2019-07-04/part-0.parquet", "no Parquet file at all");
+    let outcome = asked(&lake, &asked_of).succeeds();
+    assert_eq!(outcome.json()["files_left_out"], 1);
+    assert!(outcome.stderr.contains("incomplete: 1 files were left out"), "{outcome:#?}");
+}
+
+#[test]
 fn a_grace_moves_the_enforcement() {
     let lake = Lake::standard();
     let with = ["--scope", "read_members", "--at", "2019-06-01", "--grace", "31d"];

@@ -187,3 +187,47 @@ fn a_partition_column_that_is_only_renamed_changes_no_file() {
     assert_eq!(told, ["3", "0", "0"]);
     assert_eq!(published.table("change_log").rows, Vec::<Vec<String>>::new());
 }
+
+/// The standard lake's files, by days in their folders, become a table of the same days.
+#[test]
+fn plain_files_that_become_a_table_are_none_that_changed() {
+    let lake = Lake::standard();
+    let partition = "partition_time = { column = \"dt\", grain = \"1d\" }\n";
+    lake.edit("afterscope.toml", "\n[source.columns]", &format!("{partition}\n[source.columns]"));
+    lake.publishes(&[]);
+    let run_id = lake.json("out/latest.json")["run_id"].as_str().unwrap().to_string();
+    let mut actions = vec![protocol(&[]), metadata(&schema(|_| json!({})), &json!({}))];
+    actions.extend(
+        ["2019-07-01", "2019-07-02", "2019-07-03"]
+            .map(|day| add(&lake, &format!("dt={day}/part-0.parquet"), day, "dt")),
+    );
+    commit(&lake, 0, &actions);
+    let format = |from: &str, to: &str| {
+        let line = |format: &str| match format {
+            "" => "url = \"logs/\"\n".to_string(),
+            format => format!("url = \"logs/\"\nformat = \"{format}\"\n"),
+        };
+        lake.edit("afterscope.toml", &line(from), &line(to));
+    };
+    format("", "delta");
+    let counts = |published: &crate::published::Published| -> Vec<String> {
+        let coverage = published.table("coverage");
+        let names = ["files_read", "files_changed", "files_late"];
+        let row = coverage.row(&[("source", "(all)")], &names);
+        row.into_iter().map(str::to_string).collect()
+    };
+    let published = lake.run(&FOLLOW).succeeds().published();
+    assert_eq!(counts(&published), ["3", "0", "0"]);
+    let log = published.table("change_log");
+    assert!(log.rows.iter().all(|row| row[7] == "mapping change"), "{:?}", log.rows);
+    let found = lake.afterscope(&["diff", &format!("out/runs/{run_id}"), "out"]).succeeds();
+    assert!(!found.json()["sources"].to_string().contains("rows became"), "{found:?}");
+    // Back to plain files, of which one was written anew in between.
+    std::fs::remove_dir_all(lake.path("logs/_delta_log")).unwrap();
+    lake.log("logs/dt=2019-07-02/part-0.parquet", &[call("2019-07-02T08:00:00Z", "app-1", 1)]);
+    format("delta", "");
+    let published = lake.run(&FOLLOW).succeeds().published();
+    assert_eq!(counts(&published), ["3", "1", "0"]);
+    let log = published.table("change_log");
+    assert!(log.rows.iter().any(|row| row[7] == "rewritten file"), "{:?}", log.rows);
+}

@@ -98,11 +98,14 @@ fn a_file_that_is_lost_or_whose_vector_is_leaves_a_hole_and_no_row() {
         &["part-0.parquet", "version 1", "is not there, though version 1 is the latest"],
         "gone",
     );
-    let verified = lake.afterscope(&["verify", "gone", "--inputs"]);
-    differs(&verified, &["part-0.parquet is missing"]);
+    let verify = |output: &str| lake.afterscope(&["verify", output, "--inputs"]);
+    differs(&verify("gone"), &["part-0.parquet is missing"]);
     fs::write(&file, b"PAR1 and no more").unwrap();
     is_hole(&["part-0.parquet", "has 16 bytes"], "other");
+    verify("other").succeeds();
     fs::write(&file, kept).unwrap();
+    differs(&verify("gone"), &["part-0.parquet is there again"]);
+    differs(&verify("other"), &["part-0.parquet was changed: it has"]);
 
     let (name, descriptor) = vector(&lake, &[0, 3]);
     let mut with = add(&lake, "part-0.parquet", "2019-07-01", "dt");
@@ -113,11 +116,14 @@ fn a_file_that_is_lost_or_whose_vector_is_leaves_a_hole_and_no_row() {
     let kept = fs::read(&vector).unwrap();
     fs::remove_file(&vector).unwrap();
     is_hole(&[&name, "version 2"], "lost");
-    assert_eq!(
-        lake.afterscope(&["verify", "lost", "--inputs"]).succeeds().json()["inputs"]["missing"],
-        0
-    );
+    differs(&verify("lost"), &["deletes in", &format!("{name} is missing")]);
+    // Three files of data, a vector, three commits, two files of the registry.
+    let inputs = json!({"files": 9, "unchanged": 8, "changed": 0, "missing": 1});
+    assert_eq!(verify("lost").json()["inputs"], inputs);
     lake.afterscope(&["inspect", "logs"]).fails(3, &[&name, "restore the file"]);
     fs::write(&vector, kept).unwrap();
+    differs(&verify("lost"), &["deletes in", &format!("{name} is there again")]);
+    let inputs = json!({"files": 9, "unchanged": 8, "changed": 1, "missing": 0});
+    assert_eq!(verify("lost").json()["inputs"], inputs);
     assert_eq!(requests(&lake, &[&state[..], &["--allow-incomplete"]].concat()), "4");
 }

@@ -380,7 +380,16 @@ fn leave_holes(table: &Ice, lost: &[(&str, &[&str], [u64; 4])]) {
         });
         are_told_everywhere(&outcome, holes, &totals);
         assert!(outcome.stderr.contains(file), "{outcome:#?}");
+        let verify = |output: &str| lake.afterscope(&["verify", output, "--inputs"]);
+        differs(&verify(&output), &[&format!("{file} is missing")]);
+        std::fs::write(&path, &kept[1..]).unwrap();
+        differs(&verify(&output), &[&format!("{file} is there again")]);
+        let other = format!("other-{number}");
+        let args = ["--output", &other, "--state", "state", "--allow-incomplete"];
+        lake.run(&args).succeeds();
+        verify(&other).succeeds();
         std::fs::write(&path, kept).unwrap();
+        differs(&verify(&other), &[&format!("{file} was changed: it has")]);
         assert_eq!(requests(lake, &["--state", "state", "--allow-incomplete"]), whole);
     }
 }

@@ -159,6 +159,19 @@ fn a_metadata_file_a_hint_or_the_newest_number_says_what_counts() {
     let packed = packed.finish().unwrap();
     fs::write(lake.path("logs/metadata/v4.gz.metadata.json"), &packed).unwrap();
     assert_eq!(requests(lake, &[]), "5");
+    // A hint that leads to one which is not the newest is followed, and said so.
+    fs::rename(lake.path("logs/metadata/v3.metadata.json"), lake.path("v3")).unwrap();
+    lake.write("logs/metadata/version-hint.text", "2");
+    let told = lake.run(&[]).succeeds();
+    assert_eq!(told.json()["totals"]["requests_allowed"], 5);
+    let says = "leads to v2.metadata.json, and v4.gz.metadata.json lies beside it";
+    assert!(told.stderr.contains(says), "{told:#?}");
+    let warnings =
+        lake.afterscope(&["inspect", "logs", "--json"]).succeeds().json_of_all()["warnings"]
+            .clone();
+    assert!(warnings[0].as_str().unwrap().contains(says), "{warnings}");
+    fs::remove_file(lake.path("logs/metadata/version-hint.text")).unwrap();
+    fs::rename(lake.path("v3"), lake.path("logs/metadata/v3.metadata.json")).unwrap();
     fs::write(lake.path("logs/metadata/v4.metadata.json.gz"), &packed).unwrap();
     lake.run(&[]).fails(1, &["v4.gz.metadata.json and v4.metadata.json.gz", "not to be told"]);
     assert_eq!(requests(lake, &["--set", &url("metadata/v4.metadata.json.gz")]), "5");

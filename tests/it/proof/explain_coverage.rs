@@ -144,6 +144,13 @@ fn a_file_that_was_left_out_is_named() {
         .filter(|file| file["files_unreadable"] == 1)
         .collect();
     let [bad] = bad.as_slice() else { panic!("{line}") };
+    assert_eq!(line["files_left_out"], 1);
+    // Another figure says that it is not counted from all files, too.
+    explained.pop();
+    explained.extend(["scope_summary", "--where", "scope=read_members"]);
+    let told = lake.afterscope(&explained).succeeds();
+    assert_eq!(told.json()["files_left_out"], 1);
+    assert!(told.stderr.contains("incomplete: 1 files were left out"), "{told:#?}");
     assert!(bad["url"].as_str().unwrap().ends_with("logs/bad.parquet"), "{line}");
     assert_eq!((&bad["files_read"], rows(bad)), (&0.into(), [0; 4]));
     assert_eq!(bad["bytes"], 42);

@@ -209,6 +209,7 @@ fn a_list_without_all_files_says_so() {
     asked(&lake, &[]).fails(3, &["dt=2019-07-04"]);
     let outcome = asked(&lake, &["--allow-incomplete"]).succeeds();
     assert!(outcome.stderr.contains("left out"), "{}", outcome.stderr);
+    assert_eq!(outcome.json()["files_left_out"], 1);
     let about = lake.json("list/notification_list.json");
     assert_eq!((&about["verdict"], &about["files_left_out"]), (&json!("incomplete"), &json!(1)));
 }
