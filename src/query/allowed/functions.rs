@@ -313,8 +313,15 @@ fn values(name: &str, at: Span, arguments: &[&Expr]) -> Checked {
 
 /// The engine makes one value of a constant, however many rows there are.
 fn constant(name: &str, at: Span, of: &Function) -> Checked {
-    let has_arguments = matches!(&of.args, FunctionArguments::List(list) if !list.args.is_empty());
-    if name == "COUNT" || !has_arguments || first(&of.args, is_column).is_some() {
+    let FunctionArguments::List(list) = &of.args else { return PASSES };
+    let is_count_of_rows = name == "COUNT"
+        && list.duplicate_treatment.is_none()
+        && list.args.iter().all(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(of))) => of.value != Value::Null,
+            FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => true,
+            _ => false,
+        });
+    if list.args.is_empty() || is_count_of_rows || first(&of.args, is_column).is_some() {
         return PASSES;
     }
     refuse(
@@ -356,11 +363,18 @@ fn window(name: &str, at: Span, over: &WindowType) -> Checked {
 fn keys(name: &str, order_by: &[OrderByExpr]) -> Checked {
     let is_descending = |key: &OrderByExpr| key.options.asc == Some(false);
     let Some((head, rest)) = order_by.split_first() else { return PASSES };
+    if !is_named(&head.expr) {
+        return refuse(
+            head.expr.span(),
+            format!("`{}` is a key of {name} … OVER, and no column", shown(&head.expr)),
+            "give it a name in a query of FROM; the order is turned around by DESC",
+        );
+    }
     if let Some(other) = rest.iter().find(|key| is_descending(key) != is_descending(head)) {
         return refuse(
             other.expr.span(),
             format!("{name} … OVER is ordered in two directions"),
-            "order all keys in one; a number is turned around by a minus",
+            "order all keys in one; a number is turned around by a minus, in a query of FROM that gives it a name",
         );
     }
     let is_known = |key: &&OrderByExpr| match &key.expr {
@@ -376,6 +390,21 @@ fn keys(name: &str, order_by: &[OrderByExpr]) -> Checked {
         );
     }
     PASSES
+}
+
+/// Whether the engine calls an expression as it does its column: two keys may not be called alike, and `rewrite` puts
+/// a constant before the first.
+fn is_named(of: &Expr) -> bool {
+    match of {
+        Expr::Function(function) => match &function.args {
+            FunctionArguments::List(list) => match list.args.first() {
+                Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) => is_named(first),
+                _ => false,
+            },
+            _ => false,
+        },
+        other => is_column(other),
+    }
 }
 
 fn is_up_to_here(frame: &WindowFrame) -> bool {

@@ -149,10 +149,10 @@ fn said(of: &Expr) -> Result<Option<Expr>, QueryError> {
         Expr::IsNotFalse(truth) => made("(COALESCE($1, TRUE))", &[truth]),
         Expr::IsUnknown(truth) => made("(($1) IS NULL)", &[truth]),
         Expr::IsNotUnknown(truth) => made("(($1) IS NOT NULL)", &[truth]),
-        // The engine rounds down, SQL towards 0.
+        // The engine rounds down, SQL towards 0: of what is not below 0 that is the same.
         Expr::BinaryOp { left, op: BinaryOperator::Modulo, right } => remainder(left, right, at),
         Expr::BinaryOp { left, op: BinaryOperator::DuckIntegerDivide, right } => made(
-            "(CASE WHEN ($1) % ($2) <> 0 AND (($1) < 0) <> (($2) < 0) THEN ($1) // ($2) + 1 ELSE ($1) // ($2) END)",
+            "(CASE WHEN (($1) < 0) <> (($2) < 0) THEN -(ABS($1) // ABS($2)) ELSE ABS($1) // ABS($2) END)",
             &[left, right],
         ),
         Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("MOD") => {
@@ -166,7 +166,7 @@ fn said(of: &Expr) -> Result<Option<Expr>, QueryError> {
 }
 
 fn remainder(left: &Expr, right: &Expr, at: Span) -> Result<Option<Expr>, QueryError> {
-    let template = "(CASE WHEN ($1) % ($2) <> 0 AND (($1) < 0) <> (($2) < 0) THEN ($1) % ($2) - ($2) ELSE ($1) % ($2) END)";
+    let template = "(CASE WHEN ($1) < 0 THEN -(ABS($1) % ABS($2)) ELSE ABS($1) % ABS($2) END)";
     expression(template, &[left, right], at).map(Some)
 }
 
@@ -190,13 +190,7 @@ fn known_first(keys: &mut Vec<OrderByExpr>) -> Result<(), QueryError> {
         true => "CASE WHEN $1 IS NULL THEN 0 ELSE 1 END",
         false => "CASE WHEN $1 IS NULL THEN 1 ELSE 0 END",
     };
-    let is_simple =
-        matches!(key.expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_));
-    let one = match is_simple {
-        true => key.expr.clone(),
-        false => Expr::Nested(Box::new(key.expr.clone())),
-    };
-    let expr = expression(template, &[&one], key.expr.span())?;
+    let expr = expression(template, &[&key.expr], key.expr.span())?;
     let options = OrderByOptions { asc: key.options.asc, nulls_first: None };
     keys.insert(0, OrderByExpr { expr, options, with_fill: None });
     Ok(())

@@ -421,6 +421,10 @@ fn what_the_engine_answers_otherwise_is_refused() {
         (joined("JOIN findings b"), "a JOIN has no ON"),
         ("SELECT grain, SUM(1) AS n FROM coverage GROUP BY grain".into(), "SUM of no column"),
         ("SELECT MAX(2 + 3) AS n FROM coverage".into(), "MAX of no column"),
+        ("SELECT COUNT(2 + 3) AS n FROM coverage".into(), "COUNT of no column"),
+        ("SELECT COUNT(DISTINCT 1) AS n FROM coverage".into(), "COUNT of no column"),
+        ("SELECT COUNT(NULL) AS n FROM coverage".into(), "COUNT of no column"),
+        ("SELECT RANK() OVER (ORDER BY -rows_seen) AS n FROM coverage".into(), "by DESC"),
         ("SELECT AVG(rows_seen) OVER (ORDER BY grain) AS n FROM coverage".into(), "another figure"),
         ("SELECT SUM(rows_seen) OVER (ORDER BY grain) AS n FROM coverage".into(), "ROWS BETWEEN"),
         (
