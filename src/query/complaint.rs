@@ -6,10 +6,10 @@ use polars::prelude::{DataFrame, IntoLazy, LazyFrame, PolarsError, PolarsResult}
 use polars::sql::SQLContext;
 use sqlparser::ast::Query;
 
-use super::QueryError;
 use super::locate::Complaint;
 use super::statement::{Bound, LIST, Statement, written};
 use super::types;
+use super::{QueryError, meant};
 use crate::config::shape::did_you_mean;
 use crate::threads::guarded;
 
@@ -47,8 +47,7 @@ pub fn complaint(
 }
 
 fn answer(frame: LazyFrame) -> PolarsResult<DataFrame> {
-    types::check(&frame.logical_plan)?;
-    frame.collect()
+    LazyFrame::from(meant(frame.logical_plan)?).collect()
 }
 
 /// Whether the engine speaks of the column.

@@ -12,13 +12,14 @@ mod rewrite;
 mod statement;
 mod table;
 mod types;
+mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use polars::prelude::{LazyFrame, PolarsError};
+use polars::prelude::{DslPlan, LazyFrame, PolarsResult};
 use polars::sql::SQLContext;
 use thiserror::Error;
 
@@ -186,11 +187,13 @@ impl<'a> Library<'a> {
             if is_explain {
                 return frame.collect();
             }
-            types::check(&frame.logical_plan)?;
-            let frame = LazyFrame::from(order::ordered(frame.logical_plan));
-            frame.clone().collect().or_else(|error| match is_count_of_union(&error) {
-                true => frame.with_projection_pushdown(false).collect(),
-                false => Err(error),
+            let frame = LazyFrame::from(meant(frame.logical_plan)?);
+            // What the engine cannot put in a better order it can mostly answer as it stands: COUNT(*) over UNION ALL,
+            // which it counts in a type that this program is built without; a CROSS JOIN with a condition on a column
+            // that both tables have.
+            frame.clone().collect().or_else(|error| {
+                let plain = frame.with_projection_pushdown(false).with_predicate_pushdown(false);
+                plain.collect().map_err(|_| error)
             })
         });
         let frame = frame.map_err(|e| complaint(&e, statement, &columns, &bound, &empty))?;
@@ -339,10 +342,11 @@ fn of_made(table: &MadeTable) -> Listed {
     }
 }
 
-/// COUNT(*) over UNION ALL: the engine pushes the count down into each part, and adds them up in a type that this
-/// program is built without.
-fn is_count_of_union(error: &PolarsError) -> bool {
-    error.to_string().contains("to UInt128 not supported")
+/// The engine's plan as SQL means it: its types looked at, its whole numbers wide, its rows in order.
+fn meant(plan: DslPlan) -> PolarsResult<DslPlan> {
+    let plan = wide::wide(plan);
+    types::check(&plan)?;
+    Ok(order::ordered(plan))
 }
 
 fn of_rows(rows: &RecordBatch) -> Result<PublishedTable, QueryError> {

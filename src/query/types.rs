@@ -148,7 +148,7 @@ fn of_input<'a>(input: &DslPlan, of: impl IntoIterator<Item = &'a Expr>) -> Pola
 }
 
 /// Columns of a step; `None` where the engine has a complaint of its own.
-fn schema(of: &DslPlan) -> Option<Schema> {
+pub fn schema(of: &DslPlan) -> Option<Schema> {
     let schema = LazyFrame::from(of.clone()).collect_schema().ok()?;
     Some(schema.as_ref().clone())
 }
@@ -276,12 +276,12 @@ fn calculates(
 }
 
 fn is_count_of_nulls(of: &Expr) -> bool {
-    match of {
-        Expr::BinaryExpr { left, op: Operator::Gt, .. } => {
-            matches!(left.as_ref(), Expr::Function { function: FunctionExpr::NullCount, .. })
-        }
-        _ => false,
+    let Expr::BinaryExpr { left, op: Operator::Gt, .. } = of else { return false };
+    let mut left = left.as_ref();
+    while let Expr::Cast { expr, .. } = left {
+        left = expr;
     }
+    matches!(left, Expr::Function { function: FunctionExpr::NullCount, .. })
 }
 
 fn casts(of: &Expr, from: &DataType, to: &DataType) -> PolarsResult<()> {

@@ -252,7 +252,15 @@ fn values(name: &str, at: Span, arguments: &[&Expr]) -> Checked {
     match name {
         "LEFT" | "RIGHT" | "SPLIT_PART" | "ROUND" => {
             let last = arguments.len() - 1;
-            if last > 0 && argument(last).and_then(whole).is_none() {
+            let number = argument(last).and_then(whole);
+            if ["LEFT", "RIGHT"].contains(&name) && number == Some(0) {
+                return refuse(
+                    at,
+                    format!("{name} of 0 characters is '' here, of null too"),
+                    "leave it out",
+                );
+            }
+            if last > 0 && number.is_none() {
                 return refuse(
                     at,
                     format!("the last argument of {name} is no whole number"),

@@ -21,6 +21,7 @@ use sqlparser::tokenizer::Span;
 use super::QueryError;
 use super::statement::At;
 
+pub use expressions::whole;
 use functions::AGGREGATES;
 pub use groups::{item, keys};
 pub use joins::constraint;

@@ -16,6 +16,7 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Span;
 
 use super::QueryError;
+use super::allowed::whole;
 use parts::{expression, query};
 
 pub use parts::place;
@@ -155,9 +156,15 @@ fn said(of: &Expr) -> Result<Option<Expr>, QueryError> {
             "(CASE WHEN (($1) < 0) <> (($2) < 0) THEN -(ABS($1) // ABS($2)) ELSE ABS($1) // ABS($2) END)",
             &[left, right],
         ),
-        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("MOD") => {
-            match arguments(function).as_slice() {
-                [left, right] => remainder(left, right, at),
+        Expr::Function(function) => {
+            let name = function.name.to_string().to_uppercase();
+            match (name.as_str(), arguments(function).as_slice()) {
+                ("MOD", [left, right]) => remainder(left, right, at),
+                // Of a shorter text the engine begins as many characters before its end.
+                ("RIGHT", [text, characters]) if whole(characters).is_some_and(|n| n > 0) => made(
+                    "(CASE WHEN LENGTH($1) <= $2 THEN $1 ELSE RIGHT($1, $2) END)",
+                    &[text, characters],
+                ),
                 _ => Ok(None),
             }
         }
