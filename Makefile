@@ -121,6 +121,10 @@ man: build ## Man pages in target/man
 dist: build ## Pack the program with completions, man pages, licences and checksums into dist/
 	.ci/dist $(BIN)
 
+.PHONY: check-dist
+check-dist: ## Check what `make dist` packed: unpacked elsewhere, without PATH and environment, the sample run, starts timed
+	for archive in dist/*.tar.gz; do .ci/check-dist "$$archive"; done
+
 .PHONY: bench
 bench: build ## Time the job beside DuckDB, Polars and chDB (AFTERSCOPE_BENCH names the harness)
 	benches/side-by-side.sh $(BIN)

@@ -92,8 +92,13 @@ pub fn check(work: &Work<'_, '_>, present: &Present, schema: &str) -> Result<(),
     let Some(first) = altered.first() else { return Ok(()) };
     let s = sql::name(schema);
     let names = altered.join(", ");
+    // In the place of the two views that all others rest on anything is looked at.
+    let what = match present.relations.get(first) {
+        Some(relation) if !relation.is_view => "TABLE",
+        _ => "VIEW",
+    };
     Err(work.at.differs(&format!(
-        "schema \"{schema}\" has views that are not what afterscope made: {names}\nwhat charts show of them is not what was published: find out who changed them, and since when; then DROP VIEW {s}.{} (CASCADE takes along what rests on it), and run again: views that are not there are made anew",
+        "schema \"{schema}\" has views that are not what afterscope made: {names}\nwhat charts show of them is not what was published: find out who changed them, and since when; then DROP {what} {s}.{} (CASCADE takes along what rests on it), and run again: views that are not there are made anew",
         sql::name(first)
     )))
 }

@@ -2,6 +2,7 @@
 
 use super::column::{Column, Kind, Place};
 use super::forms::{Form, SERVER_TIME, texts};
+use super::names::NOT_EXERCISED;
 use super::number;
 use super::role::Role;
 use super::status::{self, Outcomes};
@@ -203,26 +204,6 @@ fn an_event(fit: Fit, column: &Column) -> Fit {
     let weight = if different * 2 < kept { -4 } else { 0 };
     Fit { weight, doubt: Some(doubt), ..fit }
 }
-
-/// Words in names of scopes that a call was refused, lacked, or only asked for.
-const NOT_EXERCISED: [&str; 16] = [
-    "required",
-    "denied",
-    "rejected",
-    "refused",
-    "declined",
-    "forbidden",
-    "blocked",
-    "disallowed",
-    "unauthorized",
-    "insufficient",
-    "missing",
-    "invalid",
-    "revoked",
-    "removed",
-    "expired",
-    "requested",
-];
 
 /// Scopes that stand in the log and need not have been exercised.
 fn exercised(fit: Fit, name: &str) -> Fit {

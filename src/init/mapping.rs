@@ -1,5 +1,7 @@
 //! The lines of `[source.columns]` and `[source.status]`, each with its reason.
 
+use std::collections::BTreeMap;
+
 use super::column::{Column, Kind};
 use super::draft::{SHOWN, Writing, listed, more};
 use super::facts::facts;
@@ -178,6 +180,29 @@ impl Writing<'_> {
         }
     }
 
+    /// Ids that are written in upper case here and in lower case there: a run takes them for different ones.
+    fn cases(&mut self, role: Role, own: &Candidate) {
+        let Some(column) = self.seen.columns.get(own.column) else { return };
+        let mut written: BTreeMap<String, u64> = BTreeMap::new();
+        for (text, _) in &column.values.counts {
+            *written.entry(text.to_lowercase()).or_default() += 1;
+        }
+        let ids = written.values().filter(|ways| **ways > 1).count() as u64;
+        if ids == 0 {
+            return;
+        }
+        let way = match column.are_uuids() && role != Role::App {
+            true => "kind = \"uuid\"",
+            false => "fold_case = true",
+        };
+        let what = format!(
+            "{} of its values are also written in another case, and count as different ones: {way} makes them one",
+            number(ids)
+        );
+        self.comment(&format!("{what}."));
+        self.own.undecided.push(format!("{} ({what})", role.key()));
+    }
+
     fn taken(&mut self, role: Role, own: &Candidate) {
         let mut parts = vec![format!("`{}` ({})", own.place.shown(), self.facts(own))];
         parts.push(format!("its name is one that logs use for {}", said(role)));
@@ -208,6 +233,7 @@ impl Writing<'_> {
         }
         if matches!(role, Role::App | Role::Subject | Role::Actor | Role::Group) {
             self.nobody(role, own);
+            self.cases(role, own);
         }
         self.line(&format!("{} = {}", role.key(), mapped(own)));
         if role == Role::Scopes && !own.fit.is_several {

@@ -323,6 +323,26 @@ const OTHERS: &[(Role, &[&str])] = &[
     ),
 ];
 
+/// Words in names of scopes that a call was refused, lacked, or only asked for.
+pub const NOT_EXERCISED: [&str; 16] = [
+    "required",
+    "denied",
+    "rejected",
+    "refused",
+    "declined",
+    "forbidden",
+    "blocked",
+    "disallowed",
+    "unauthorized",
+    "insufficient",
+    "missing",
+    "invalid",
+    "revoked",
+    "removed",
+    "expired",
+    "requested",
+];
+
 /// Columns that together are one value: the names of both, and what stands between.
 pub const TOGETHER: [(&str, &str, &str); 2] =
     [("event_source", ":", "event_name"), ("id.time", "/", "id.unique_qualifier")];
@@ -332,6 +352,13 @@ pub fn weight(role: Role, name: &str) -> i32 {
     let mut others = OTHERS.iter().filter(|(of, _)| *of == role).flat_map(|(_, names)| *names);
     if others.any(|other| name == *other || name.ends_with(&format!(".{other}"))) {
         return 0;
+    }
+    // `scopes_denied` is read as `denied_scopes`: `fit` says what that is.
+    if role == Role::Scopes
+        && let Some((scopes, word)) = name.rsplit_once('_')
+        && NOT_EXERCISED.contains(&word)
+    {
+        return (weight(role, scopes) - ENDS).max(0);
     }
     let rows = NAMES.iter().filter(|(of, ..)| *of == role);
     let found = rows.filter_map(|(_, weight, names)| {
@@ -392,6 +419,10 @@ mod tests {
             (Role::Status, "authorization_result", 5),
             (Role::Scopes, "debug_data.granted_scopes", 10),
             (Role::Scopes, "used_scopes", 7),
+            (Role::Scopes, "denied_scopes", 7),
+            (Role::Scopes, "scopes_denied", 7),
+            (Role::Scopes, "scp_denied", 7),
+            (Role::Scopes, "access_denied", 0),
         ] {
             assert_eq!(weight(role, name), wanted, "{role:?} {name}");
         }

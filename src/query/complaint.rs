@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use polars::prelude::{DataFrame, IntoLazy, LazyFrame, PolarsError};
+use polars::prelude::{DataFrame, IntoLazy, LazyFrame, PolarsError, PolarsResult};
 use polars::sql::SQLContext;
 use sqlparser::ast::Query;
 
-use super::QueryError;
 use super::locate::Complaint;
 use super::statement::{Bound, LIST, Statement, written};
+use super::types;
+use super::{QueryError, meant};
 use crate::config::shape::did_you_mean;
 use crate::threads::guarded;
 
@@ -26,18 +27,27 @@ pub fn complaint(
         for (name, frame) in empty {
             context.register(name, frame.clone().lazy());
         }
-        let asked =
-            guarded(|| context.execute(&written(query.clone())).and_then(LazyFrame::collect));
+        let asked = guarded(|| context.execute(&written(query.clone())).and_then(answer));
         asked.ok()?.err().map(|error| error.to_string())
     };
     let told = engine(error, of, known);
     let QueryError::Engine { reason } = told else { return told };
-    let part = bound.query().and_then(|query| Complaint { of: &text, ask: &ask }.part(query));
+    let part = bound
+        .query()
+        .and_then(|query| Complaint { source: &of.source, of: &text, ask: &ask }.part(query));
     let Some(part) = part else { return QueryError::Engine { reason } };
     // Of its columns the one that is complained of.
     let named = part.columns.iter().find(|(name, _)| is_named(&text, name));
     let at = named.map_or(part.at, |(_, at)| *at);
-    QueryError::Name { at, reason: format!("`{}` cannot be answered: {reason}", part.text) }
+    let reason = match text.strip_prefix(types::IT) {
+        Some(what) => format!("`{}` {what}", part.text),
+        None => format!("`{}` cannot be answered: {reason}", part.text),
+    };
+    QueryError::Name { at, reason }
+}
+
+fn answer(frame: LazyFrame) -> PolarsResult<DataFrame> {
+    LazyFrame::from(meant(frame.logical_plan)?).collect()
 }
 
 /// Whether the engine speaks of the column.
@@ -54,6 +64,9 @@ pub fn engine(error: &PolarsError, of: &Statement, known: &BTreeSet<String>) -> 
         let reason = format!("there is no column `{name}`{near}\n{LIST}");
         return QueryError::Name { at: *at, reason };
     }
+    if text.starts_with(types::IT) {
+        return QueryError::Engine { reason: text };
+    }
     // What follows is the plan, as the engine holds it.
     let line = text.lines().next().unwrap_or_default();
     QueryError::Engine { reason: in_words(line) }
@@ -64,6 +77,12 @@ fn in_words(line: &str) -> String {
     let line = line.trim_start_matches("not found: ").trim_end_matches("; found:");
     if line.starts_with("cross joins would produce more rows than") {
         return "a CROSS JOIN has more than 4,294,967,295 rows\njoin on columns, or take fewer rows in a query of FROM first".into();
+    }
+    if let Some((_, name)) = line.split_once("duplicate output name '") {
+        let name = name.split('\'').next().unwrap_or_default();
+        return format!(
+            "two columns would have the name `{name}`\ngive each one of its own with AS"
+        );
     }
     let lost = line.strip_prefix("unable to find column \"");
     let lost = lost.and_then(|rest| rest.split_once("\"; valid columns: ["));

@@ -9,18 +9,16 @@ use sqlparser::ast::{
     Cte, Expr, GroupByExpr, Ident, Join, JoinConstraint, OrderByKind, Query, Select, SelectItem,
     SetExpr, Spanned, Visit, Visitor, WildcardAdditionalOptions, With,
 };
+use sqlparser::tokenizer::{Location, Span};
 
-use super::meaning::constraint;
+use super::allowed::{constraint, shown};
 use super::statement::At;
-
-/// Characters of a part that a message shows.
-const SHOWN: usize = 120;
 
 /// Part of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     pub at: At,
-    /// As it was written, but for blanks.
+    /// As it was written, but for blanks and upper case.
     pub text: String,
     /// Its columns, and where they stand.
     pub columns: Vec<(String, At)>,
@@ -28,6 +26,8 @@ pub struct Part {
 
 /// What complains, and how a query is asked.
 pub struct Complaint<'a> {
+    /// The statement as it was written.
+    pub source: &'a str,
     /// What the engine says of the whole statement.
     pub of: &'a str,
     /// What it says of a query over tables without rows; `None` where it has no complaint.
@@ -117,31 +117,52 @@ impl Complaint<'_> {
                     last.joins.truncate(joins);
                 }
                 if brings(only) {
-                    return from.joins.get(joins.checked_sub(1)?).and_then(of_join);
+                    return from
+                        .joins
+                        .get(joins.checked_sub(1)?)
+                        .and_then(|join| self.of_join(join));
                 }
             }
         }
         for condition in select.selection.iter().flat_map(conjuncts) {
             if brings(Select { selection: Some(condition.clone()), ..bare() }) {
-                return Some(Part::of(condition));
+                return Some(self.shown(condition));
             }
         }
         if let GroupByExpr::Expressions(by, _) = &select.group_by {
             for expression in by {
                 let projection = vec![SelectItem::UnnamedExpr(expression.clone())];
                 if brings(Select { projection, ..bare() }) {
-                    return Some(Part::of(expression));
+                    return Some(self.shown(expression));
                 }
             }
         }
         for item in &select.projection {
             let alone = Select { projection: vec![item.clone()], having: None, ..select.clone() };
             if brings(alone) {
-                return expression_of(item).map(Part::of);
+                return expression_of(item).map(|of| self.shown(of));
             }
         }
         let having = select.having.iter().find(|_| brings(select.clone()));
-        having.map(Part::of)
+        having.map(|of| self.shown(of))
+    }
+
+    /// The condition of a join; the columns of USING are one.
+    fn of_join(&self, join: &Join) -> Option<Part> {
+        let (on, _) = constraint(join)?;
+        match on {
+            JoinConstraint::On(condition) => Some(self.shown(condition)),
+            JoinConstraint::Using(names) => {
+                let columns = names.iter().filter_map(|name| name.0.last()?.as_ident());
+                let columns: Vec<(String, At)> =
+                    columns.map(|name| (name.value.clone(), At::begin(name.span))).collect();
+                let text: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+                let text = format!("USING ({})", text.join(", "));
+                let at = columns.first().map(|(_, at)| *at)?;
+                Some(Part { at, text, columns })
+            }
+            _ => None,
+        }
     }
 
     fn of_order(&self, whole: &Query) -> Option<Part> {
@@ -156,7 +177,7 @@ impl Complaint<'_> {
         if self.is_brought_by(&without) {
             return None;
         }
-        by.iter().find(|one| self.is_brought_by(&only(one))).map(|one| Part::of(&one.expr))
+        by.iter().find(|one| self.is_brought_by(&only(one))).map(|one| self.shown(&one.expr))
     }
 
     fn of_limit(&self, whole: &Query) -> Option<Part> {
@@ -175,18 +196,50 @@ fn of_operation(whole: &Query) -> Option<Part> {
     Some(Part { at, text: op.to_string(), columns: Vec::new() })
 }
 
-impl Part {
-    fn of(expression: &Expr) -> Self {
+impl Complaint<'_> {
+    fn shown(&self, expression: &Expr) -> Part {
         let mut columns = Columns::default();
         let _ = expression.visit(&mut columns);
         // Tables that were registered are written under their names again.
         let text = expression.to_string().replace("\"table:", "\"");
-        let text = match text.char_indices().nth(SHOWN) {
-            Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-            None => text,
-        };
-        Self { at: At::begin(expression.span()), text, columns: columns.0 }
+        let span = expression.span();
+        let text = shown(as_written(self.source, span, &text).unwrap_or(text));
+        Part { at: At::begin(span), text, columns: columns.0 }
     }
+}
+
+/// What the statement has where a part stands that was put in another way: at least that, and as far as its
+/// parentheses go. `None` where the part is as it was written.
+fn as_written(source: &str, span: Span, text: &str) -> Option<String> {
+    let bare = |text: &str| text.split_whitespace().collect::<String>().to_lowercase();
+    if bare(source).contains(&bare(text)) {
+        return None;
+    }
+    let (begin, end) = (place(source, span.start)?, place(source, span.end)?);
+    let mut open = 0_i32;
+    let mut taken = String::new();
+    for (i, c) in source.get(begin..)?.char_indices() {
+        // COUNT(*) ends where its name does.
+        let goes_on = open > 0 || (c == '(' && begin + i == end);
+        if begin + i >= end && !goes_on {
+            break;
+        }
+        open += i32::from(c == '(') - i32::from(c == ')');
+        taken.push(c);
+    }
+    let taken = taken.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!taken.is_empty()).then_some(taken)
+}
+
+/// Where a place of the text is among its bytes.
+fn place(source: &str, at: Location) -> Option<usize> {
+    let mut lines = source.split_inclusive('\n');
+    let line = usize::try_from(at.line.checked_sub(1)?).ok()?;
+    let before: usize = lines.by_ref().take(line).map(str::len).sum();
+    let column = usize::try_from(at.column.checked_sub(1)?).ok()?;
+    let text = lines.next().unwrap_or_default();
+    let within = text.char_indices().nth(column).map_or(text.len(), |(i, _)| i);
+    Some(before + within)
 }
 
 #[derive(Default)]
@@ -219,24 +272,6 @@ fn conjuncts(of: &Expr) -> Vec<&Expr> {
 fn expression_of(item: &SelectItem) -> Option<&Expr> {
     match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        _ => None,
-    }
-}
-
-/// The condition of a join; the columns of USING are one.
-fn of_join(join: &Join) -> Option<Part> {
-    let (on, _) = constraint(join)?;
-    match on {
-        JoinConstraint::On(condition) => Some(Part::of(condition)),
-        JoinConstraint::Using(names) => {
-            let columns = names.iter().filter_map(|name| name.0.last()?.as_ident());
-            let columns: Vec<(String, At)> =
-                columns.map(|name| (name.value.clone(), At::begin(name.span))).collect();
-            let text: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-            let text = format!("USING ({})", text.join(", "));
-            let at = columns.first().map(|(_, at)| *at)?;
-            Some(Part { at, text, columns })
-        }
         _ => None,
     }
 }

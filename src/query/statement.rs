@@ -15,9 +15,9 @@ use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::Span;
 
-use super::QueryError;
-use super::meaning::Meaning;
 use super::parameters::Parameters;
+use super::rewrite::{place, rewrite};
+use super::{QueryError, allowed};
 
 /// A place of the text: line and column, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Reference {
 /// A statement that only reads.
 #[derive(Clone, Debug)]
 pub struct Statement {
+    /// As it was written.
+    pub source: String,
     tree: Tree,
     /// Names that `WITH` gives.
     pub given: BTreeSet<String>,
@@ -81,13 +83,11 @@ impl Statement {
         if let ControlFlow::Break(error) = Visit::visit(&tree, &mut found) {
             return Err(*error);
         }
-        if let ControlFlow::Break(error) = Visit::visit(&tree, &mut Meaning::default()) {
-            return Err(*error);
-        }
+        allowed::check(&tree)?;
         let tables = found.relations.iter().filter(|table| !found.given.contains(&table.name));
         let tables: Vec<Reference> = tables.cloned().collect();
         let Survey { given, columns, aliases, .. } = found;
-        Ok(Self { tree, given, tables, columns, aliases })
+        Ok(Self { source: text.to_string(), tree, given, tables, columns, aliases })
     }
 
     /// Whether the statement asks for a plan.
@@ -105,12 +105,18 @@ impl Statement {
         registered: &BTreeMap<String, String>,
         parameters: &Parameters,
     ) -> Result<Bound, QueryError> {
-        let mut binding =
-            Binding { registered, given: &self.given, parameters, used: BTreeSet::new() };
-        if let ControlFlow::Break(error) = VisitMut::visit(&mut self.tree, &mut binding) {
+        let mut values = Values { parameters, used: BTreeSet::new() };
+        if let ControlFlow::Break(error) = VisitMut::visit(&mut self.tree, &mut values) {
             return Err(*error);
         }
-        parameters.all_used(&binding.used)?;
+        parameters.all_used(&values.used)?;
+        // Once more, now that the values are known.
+        allowed::check(&self.tree)?;
+        rewrite(&mut self.tree)?;
+        let mut tables = Tables { registered, given: &self.given };
+        if let ControlFlow::Break(error) = VisitMut::visit(&mut self.tree, &mut tables) {
+            return Err(*error);
+        }
         let text = written(self.tree.clone());
         match parse(&text).as_deref() {
             Ok([again]) if *again == self.tree => Ok(Bound { text, tree: self.tree }),
@@ -322,15 +328,41 @@ impl Visitor for Survey {
     }
 }
 
-/// Puts registered names and values in.
-struct Binding<'a> {
-    registered: &'a BTreeMap<String, String>,
-    given: &'a BTreeSet<String>,
+/// Puts values in.
+struct Values<'a> {
     parameters: &'a Parameters,
     used: BTreeSet<String>,
 }
 
-impl VisitorMut for Binding<'_> {
+impl VisitorMut for Values<'_> {
+    type Break = Box<QueryError>;
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> Checked {
+        let Expr::Value(ValueWithSpan { value: Value::Placeholder(name), span }) = expression
+        else {
+            return ControlFlow::Continue(());
+        };
+        let at = At::begin(*span);
+        match self.parameters.value(name, at) {
+            Ok((name, mut value)) => {
+                self.used.insert(name);
+                // A complaint of the value is one of the parameter.
+                place(&mut value, *span);
+                *expression = value;
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(Box::new(error)),
+        }
+    }
+}
+
+/// Puts registered names in.
+struct Tables<'a> {
+    registered: &'a BTreeMap<String, String>,
+    given: &'a BTreeSet<String>,
+}
+
+impl VisitorMut for Tables<'_> {
     type Break = Box<QueryError>;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> Checked {
@@ -355,22 +387,6 @@ impl VisitorMut for Binding<'_> {
         });
         *name = ObjectName::from(vec![Ident::with_quote('"', registered)]);
         ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> Checked {
-        let Expr::Value(ValueWithSpan { value: Value::Placeholder(name), span }) = expression
-        else {
-            return ControlFlow::Continue(());
-        };
-        let at = At::begin(*span);
-        match self.parameters.value(name, at) {
-            Ok((name, value)) => {
-                self.used.insert(name);
-                *expression = value;
-                ControlFlow::Continue(())
-            }
-            Err(error) => ControlFlow::Break(Box::new(error)),
-        }
     }
 }
 

@@ -84,6 +84,31 @@ fn a_view_that_somebody_has_changed_is_named_and_serves_no_new_run() {
     run(&lake, &url, &[]).succeeds();
 }
 
+/// All other views ask it which run is the latest.
+#[test]
+#[ignore = "slow"]
+fn a_table_in_the_place_of_the_latest_run_is_named() {
+    let Some(server) = Postgres::start(&[]) else { return };
+    let lake = Lake::standard();
+    let url = server.url(BOSS, "");
+    let first = run(&lake, &url, &["--as-of", "2019-07-03"]).succeeds();
+    server.sql(
+        "bi",
+        "DROP VIEW afterscope.latest_run CASCADE; CREATE TABLE afterscope.latest_run AS SELECT * FROM afterscope.runs",
+    );
+    let told =
+        ["not what afterscope made: latest_run\n", "DROP TABLE \"afterscope\".\"latest_run\""];
+    run(&lake, &url, &[]).fails(3, &told);
+    run(&lake, &url, &["--as-of", "2019-07-03"]).fails(3, &told);
+    assert_eq!(lake.json("out/latest.json")["run_id"], first.json()["run_id"]);
+    assert_eq!(server.sql("bi", "SELECT count(*) FROM afterscope.runs"), "1");
+    server.sql("bi", "DROP TABLE afterscope.latest_run");
+    let next = run(&lake, &url, &[]).succeeds();
+    assert_eq!(server.sql("bi", "SELECT run_id FROM afterscope.latest_run"), run_id(&next));
+    let latest = lake.path("out/latest");
+    assert_holds(&server, SCHEMA, &latest, |table| format!("{SCHEMA}.{table}"));
+}
+
 #[test]
 #[ignore = "slow"]
 fn a_view_is_compared_whatever_schema_and_columns_are_called() {

@@ -124,6 +124,66 @@ fn a_column_that_is_named_like_an_outcome_is_never_passed_over() {
 }
 
 #[test]
+fn names_of_outcomes_say_which_of_true_and_false_is_allowed() {
+    let truths = || -> ArrayRef {
+        Arc::new(BooleanArray::from_iter((0..ROWS).map(|row| Some(row % 3 > 0))))
+    };
+    for (names, allowed) in [
+        (
+            &["allowed", "is_allowed", "authorized", "isAuthorized", "permitted", "is_permitted"][..],
+            "true",
+        ),
+        (&["success", "succeeded", "ok", "is_success"], "true"),
+        (&["denied", "is_denied", "wasDenied", "rejected", "is_rejected"], "false"),
+        (&["blocked", "is_blocked", "failed", "is_error"], "false"),
+    ] {
+        for name in names {
+            let (lake, outcome) = log(&["status"], vec![(name, truths())]);
+            assert_eq!(asked(&outcome), Vec::<String>::new(), "{name}");
+            assert_eq!(mapping(&lake)["status"], *name);
+            assert_eq!(
+                written(&lake)["source"][0]["status"],
+                json!({"allowed": [allowed]}),
+                "{name}"
+            );
+        }
+    }
+    for (name, words, allowed) in [
+        ("verdict", ["PASS", "BLOCK"], "PASS"),
+        ("effect", ["Allow", "Deny"], "Allow"),
+        ("decision", ["permit", "refused"], "permit"),
+    ] {
+        let (lake, outcome) = log(&["status"], vec![(name, in_turn(&words))]);
+        assert_eq!(asked(&outcome), Vec::<String>::new(), "{name}");
+        assert_eq!(written(&lake)["source"][0]["status"], json!({"allowed": [allowed]}), "{name}");
+    }
+    // A reason says nothing of the calls that have none.
+    for name in ["denial_reason", "reject_reason"] {
+        let (_, outcome) = log(&["status"], vec![(name, in_turn_or_null(&["", "no grant"]))]);
+        assert_eq!(asked(&outcome), ["source.status.allowed"], "{name}");
+    }
+}
+
+#[test]
+fn ids_that_differ_only_in_case_are_told() {
+    let ids = ["9188040d-6c67-4c5b-b112-36a304b66dad", "9188040D-6C67-4C5B-B112-36A304B66DAD"];
+    let (lake, outcome) = log(&["tenant_id"], vec![("AadTenantId", in_turn(&ids))]);
+    assert_eq!(asked(&outcome), Vec::<String>::new());
+    assert_eq!(mapping(&lake)["group"], "AadTenantId");
+    let told = "1 of its values are also written in another case, and count as different ones: kind = \"uuid\" makes them one";
+    says(&lake, &outcome, told);
+    assert!(outcome.stdout.contains(&format!("group ({told})")), "{}", outcome.stdout);
+    let (lake, outcome) = log(&[], vec![("client_id", in_turn(&["Planner", "planner", "mailer"]))]);
+    says(
+        &lake,
+        &outcome,
+        "1 of its values are also written in another case, and count as different ones: fold_case = true",
+    );
+    let (lake, outcome) = log(&[], vec![("tenant_id", in_turn(&["contoso", "fabrikam"]))]);
+    assert!(!text(&lake, "afterscope.toml").contains("another case"), "{}", outcome.stdout);
+}
+
+#[test]
 fn two_columns_of_outcomes_are_a_choice() {
     for (column, values) in [
         ("authorization_result", in_turn(&["ALLOWED", "DENIED"])),
@@ -320,6 +380,8 @@ fn scopes_that_a_call_was_refused_or_asked_for_are_never_taken() {
     for (name, word) in [
         ("denied_scope", "denied"),
         ("denied_scopes", "denied"),
+        ("scopes_denied", "denied"),
+        ("scp_denied", "denied"),
         ("missingScopes", "missing"),
         ("requested_scope", "requested"),
     ] {
@@ -332,6 +394,10 @@ fn scopes_that_a_call_was_refused_or_asked_for_are_never_taken() {
         let (lake, outcome) = log(&["scope"], vec![("used_scope", scopes()), (name, scopes())]);
         assert_eq!(asked(&outcome), Vec::<String>::new(), "{name}");
         assert_eq!(mapping(&lake)["scopes"], "used_scope", "{name}");
+        let (lake, outcome) = log(&[], vec![("scope", scopes()), (name, scopes())]);
+        assert_eq!(asked(&outcome), Vec::<String>::new(), "{name}");
+        assert_eq!(mapping(&lake)["scopes"], "scope", "{name}");
+        says(&lake, &outcome, &format!("scopes = \"{name}\""));
     }
     let parted = in_turn(&["a.read;b.read", "b.read"]);
     let (lake, outcome) = log(&["scope"], vec![("denied_scopes", parted)]);

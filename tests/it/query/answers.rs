@@ -223,3 +223,17 @@ fn joins_and_windows_that_are_taken_give_what_sql_says() {
     );
     assert_eq!(sql(&running), "a,s\n1,1\n2,3\n");
 }
+
+/// The engine has months in 8 bits and counts in 32, without a sign.
+#[test]
+fn whole_numbers_have_64_bits() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    let sql = "SELECT CAST(a AS INTEGER) * 1000000000 AS b, EXTRACT(MONTH FROM DATE '2019-12-01') * 100 AS c,
+        LENGTH('ab') - 5 AS d FROM (SELECT 10 AS a) x";
+    assert_eq!(answer(&lake, &[sql]), "b,c,d\n10000000000,1200,-3\n");
+    let sql =
+        "SELECT COUNT(a) - COUNT(*) - 1 AS n, SUM(CASE WHEN b > 0 THEN 2000000000 ELSE 0 END) AS s
+        FROM (SELECT 1 AS a, 1 AS b UNION ALL SELECT NULL AS a, 2 AS b) x";
+    assert_eq!(answer(&lake, &[sql]), "n,s\n-2,4000000000\n");
+}

@@ -4,6 +4,7 @@ mod analysts;
 
 mod answers;
 pub mod charts;
+mod engines;
 mod events;
 mod formats;
 mod refusals;
