@@ -200,7 +200,11 @@ fn a_prefix_without_files_is_named_with_the_number_passed_over() {
     for hidden in ["logs/_SUCCESS", "logs/.part.crc", "logs/_temporary/part-0.parquet"] {
         lake.write(hidden, "x");
     }
-    lake.refuses(&[], 1, &["`access`", "logs", "holds no files", "3 whose names", "check the"]);
+    lake.refuses(
+        &[],
+        1,
+        &["`access`", "logs", "holds no files", "3 were passed over", "check the"],
+    );
     let lake = Lake::standard();
     lake.edit("afterscope.toml", "url = \"logs/\"", "url = \"logs/dt=2018-*/*.parquet\"");
     lake.refuses(&[], 1, &["`access`", "dt=2018-*", "holds no files", "check the source's url"]);
