@@ -10,6 +10,7 @@ mod expressions;
 mod functions;
 mod groups;
 mod joins;
+mod windows;
 
 use std::ops::ControlFlow;
 
