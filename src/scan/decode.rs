@@ -72,17 +72,6 @@ impl Step {
         }
     }
 
-    /// The row group, of steps that have one.
-    pub fn group(&self) -> Option<usize> {
-        match self {
-            Self::Open => None,
-            Self::Days { group }
-            | Self::Bloom { group }
-            | Self::Select { group, .. }
-            | Self::Read { group, .. } => Some(*group),
-        }
-    }
-
     /// Whether it tells if any row of the row group matches.
     pub fn selects(&self) -> bool {
         matches!(self, Self::Select { .. })
