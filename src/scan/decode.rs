@@ -72,11 +72,6 @@ impl Step {
         }
     }
 
-    /// Whether it tells if any row of the row group matches.
-    pub fn selects(&self) -> bool {
-        matches!(self, Self::Select { .. })
-    }
-
     pub fn rank(&self) -> usize {
         match self {
             Self::Open => 0,
@@ -134,7 +129,7 @@ impl Decoder {
     }
 
     fn step(&mut self, fetch: Fetch, bytes: Vec<Bytes>) -> Result<Selected, ScanError> {
-        let Fetch { file, ranges, step, .. } = fetch;
+        let Fetch { file, ranges, step } = fetch;
         let fetched =
             Fetched::new(file.pin.size, ranges.into_iter().map(|r| r.start).zip(bytes).collect());
         match step {
@@ -211,7 +206,8 @@ impl Decoder {
                 continue;
             }
             let ranges = byte_ranges(footer, group, &footer.columns.time.leaves, None);
-            out.next.push(Fetch::new(file, ranges, Step::Days { group }));
+            let step = Step::Days { group };
+            out.next.push(Fetch { file: file.clone(), ranges, step });
         }
         Ok(out)
     }
@@ -280,7 +276,8 @@ impl Decoder {
         } else if footer.scope_leaf.is_some_and(|l| !prune::scope_may_occur(details, l, asked)) {
             pruned.scope_statistics = live;
         } else if let Some(range) = footer.scope_leaf.and_then(|l| prune::bloom_range(details, l)) {
-            out.next.push(Fetch::new(file, vec![range], Step::Bloom { group }));
+            let step = Step::Bloom { group };
+            out.next.push(Fetch { file: file.clone(), ranges: vec![range], step });
             return Ok(());
         } else {
             return self.plan_pages(file, group, unit, out);
@@ -379,15 +376,7 @@ impl Decoder {
         let leaves = footer.columns.selecting();
         let selection = ranges.as_ref().map(|r| selection_of_ranges(footer, group, r));
         let bytes = byte_ranges(footer, group, &leaves, selection.as_ref());
-        // Where pages are told apart, which of them are read hangs on the rows.
-        let is_whole = ranges.is_none()
-            && footer.columns.endpoint.is_none()
-            && footer.metadata.metadata().offset_index().is_none();
-        let mut fetch = Fetch::new(file, bytes, Step::Select { group, ranges });
-        if is_whole {
-            fetch.then = byte_ranges(footer, group, &footer.columns.reading(false), None);
-        }
-        Ok(fetch)
+        Ok(Fetch { file: file.clone(), ranges: bytes, step: Step::Select { group, ranges } })
     }
 
     fn select(
@@ -528,7 +517,7 @@ impl Decoder {
         let selection = by_page.then(|| selection_of_rows(&matches.rows, rows)).flatten();
         let ranges = byte_ranges(footer, group, &leaves, selection.as_ref());
         let step = Step::Read { group, matches, unit: Box::new(unit), meaning };
-        Ok(Selected { next: vec![Fetch::new(file, ranges, step)], units: Vec::new() })
+        Ok(Selected { next: vec![Fetch { file: file.clone(), ranges, step }], units: Vec::new() })
     }
 
     fn read(

@@ -13,7 +13,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::ahead::{Ahead, Answer, Place, length};
 use super::decode::{Decoder, Selected, Step};
 use super::file::OpenFile;
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord, left_out};
@@ -95,35 +94,17 @@ pub(super) struct Fetch {
     pub file: Arc<OpenFile>,
     pub ranges: Vec<Range<u64>>,
     pub step: Step,
-    /// What the last step of the row group will ask for if a row matches, where that is known before.
-    pub then: Vec<Range<u64>>,
 }
 
 impl Fetch {
-    pub fn new(file: &Arc<OpenFile>, ranges: Vec<Range<u64>>, step: Step) -> Self {
-        Self { file: file.clone(), ranges, step, then: Vec::new() }
-    }
-
     fn bytes(&self) -> u64 {
-        length(&self.ranges)
-    }
-
-    /// Which row group it is of, of which file.
-    fn place(&self) -> Option<Place> {
-        self.step.group().map(|group| (self.file.index, group))
+        self.ranges.iter().map(|r| r.end - r.start).sum()
     }
 
     /// Whether it is the last of its row group.
     fn is_last(&self) -> bool {
         self.step.rank() + 1 == Step::RANKS
     }
-}
-
-/// What is asked of storage.
-enum Request {
-    Fetch(Fetch),
-    /// What a row group's last step would want.
-    Ahead(Place, Arc<OpenFile>, Vec<Range<u64>>),
 }
 
 struct Ready {
@@ -184,8 +165,6 @@ struct State {
     ready: [VecDeque<Ready>; Step::RANKS],
     next_file: usize,
     matching: Matching,
-    /// What was asked for before it was known to be wanted.
-    ahead: Ahead<Fetch>,
     /// Files opened and not finished with.
     active: usize,
     /// How many may be, of files that are read in parts.
@@ -213,7 +192,6 @@ impl State {
             self.active = self.active.saturating_sub(1);
         }
         self.count_kept(file, false);
-        self.held = self.held.saturating_sub(self.ahead.forget_file(file.index));
     }
 
     /// A fetch has arrived. Where threads waited for it, more files are opened at once from now on: at first few
@@ -227,22 +205,6 @@ impl State {
         if is_idle && (is_last || !is_row_coming) {
             self.window = (self.window + 1).min(most_active);
         }
-    }
-
-    /// Where the bytes were asked for before, the fetch is ready, or will be; else it is given back.
-    fn asked_before(&mut self, fetch: Fetch) -> Option<Fetch> {
-        let place = fetch.place().filter(|place| self.ahead.has_asked(*place, &fetch.ranges));
-        let Some(place) = place.filter(|_| fetch.is_last()) else { return Some(fetch) };
-        let (rank, held) = (fetch.step.rank(), fetch.bytes());
-        match self.ahead.want(place, fetch) {
-            Some((fetch, bytes)) => {
-                if let Some(queue) = self.ready.get_mut(rank) {
-                    queue.push_back(Ready { fetch, bytes, held });
-                }
-            }
-            None => self.last_in_flight += 1,
-        }
-        None
     }
 
     /// Counts the bytes of a small file once, as long as they are needed.
@@ -265,8 +227,6 @@ struct Engine<'a> {
     max_active: usize,
     /// So many row groups may be known to match before they are read.
     max_matching: usize,
-    /// Whether an answer takes no time to speak of.
-    is_near: bool,
     allow_incomplete: bool,
     progress: Arc<Progress>,
     shared: Arc<Shared>,
@@ -307,7 +267,6 @@ pub fn scan<S: Sink>(
         budget,
         max_active: if is_near { near } else { far(near, budget) },
         max_matching: sinks.len() + 4,
-        is_near,
         allow_incomplete,
         progress: progress.clone(),
         shared: shared.clone(),
@@ -390,7 +349,6 @@ impl Engine<'_> {
                 return Err(file.too_large(file.large(ready.fetch.step.group()), fetched + weight));
             }
             let (held, taken) = (ready.held, fetched + ready.rows());
-            let selected = ready.fetch.place().filter(|_| ready.fetch.step.selects());
             let done = effort
                 .timed(Part::Decoding, || guarded(|| decoder.run(ready.fetch, ready.bytes, taken)));
             let done = done.unwrap_or_else(|what| {
@@ -422,7 +380,7 @@ impl Engine<'_> {
             if closed {
                 self.progress.files.fetch_add(1, Ordering::Relaxed);
             }
-            self.done(&file, (held, weight), fetches, selected, closed);
+            self.done(&file, (held, weight), fetches, closed);
         }
         self.progress.effort.timed(Part::Sorting, || sink.finish())
     }
@@ -491,15 +449,7 @@ impl Engine<'_> {
         Some(ready)
     }
 
-    /// `selected` is the row group of which it is known by now whether a row matches.
-    fn done(
-        &self,
-        file: &OpenFile,
-        (held, weight): (u64, u64),
-        fetches: Vec<Fetch>,
-        selected: Option<Place>,
-        closed: bool,
-    ) {
+    fn done(&self, file: &OpenFile, (held, weight): (u64, u64), fetches: Vec<Fetch>, closed: bool) {
         let mut state = self.shared.lock();
         state.decoding = state.decoding.saturating_sub(weight);
         state.busy = state.busy.saturating_sub(1);
@@ -511,7 +461,6 @@ impl Engine<'_> {
         for fetch in fetches {
             state.matching.add(&fetch);
             let rank = fetch.step.rank();
-            let Some(fetch) = state.asked_before(fetch) else { continue };
             if let Some(bytes) = file.at_hand(&fetch.ranges) {
                 if let Some(queue) = state.ready.get_mut(rank) {
                     queue.push_back(Ready { fetch, bytes, held: 0 });
@@ -520,17 +469,13 @@ impl Engine<'_> {
                 queue.push_back(fetch);
             }
         }
-        if let Some(place) = selected {
-            state.ahead.end();
-            state.held = state.held.saturating_sub(state.ahead.forget(place));
-        }
         self.pump(&mut state);
         self.shared.changed.notify_all();
     }
 
     /// Starts fetches while the budget lasts; one may always run, however large.
     fn pump(&self, state: &mut State) {
-        while let Some(mut fetch) = self.next_fetch(state) {
+        while let Some(fetch) = self.next_fetch(state) {
             if fetch.file.is_abandoned() {
                 state.matching.take(&fetch);
                 continue;
@@ -543,29 +488,13 @@ impl Engine<'_> {
                 state.failed.get_or_insert_with(large);
                 return;
             }
+            state.held += held;
+            state.in_flight += 1;
             state.last_in_flight += usize::from(fetch.is_last());
-            let (place, file) = (fetch.place(), fetch.file.clone());
-            let then = std::mem::take(&mut fetch.then);
-            self.ask(state, Request::Fetch(fetch), held);
-            let length = length(&then);
-            if let Some(place) = place
-                && length > 0
-                && !self.is_near
-                && !state.ahead.is_over()
-                && state.held + state.kept + length <= self.budget.prefetch
-            {
-                state.ahead.ask(place, then.clone());
-                self.ask(state, Request::Ahead(place, file, then), length);
-            }
+            self.progress.bytes.fetch_add(held, Ordering::Relaxed);
+            self.progress.requests.fetch_add(1, Ordering::Relaxed);
+            self.spawn(fetch, held);
         }
-    }
-
-    fn ask(&self, state: &mut State, request: Request, held: u64) {
-        state.held += held;
-        state.in_flight += 1;
-        self.progress.bytes.fetch_add(held, Ordering::Relaxed);
-        self.progress.requests.fetch_add(1, Ordering::Relaxed);
-        self.spawn(request, held);
     }
 
     /// The next fetch that there is room for: of a later step before an earlier one's, of a file that is begun
@@ -600,42 +529,30 @@ impl Engine<'_> {
         Some(first(open))
     }
 
-    fn spawn(&self, request: Request, held: u64) {
+    fn spawn(&self, fetch: Fetch, held: u64) {
         let store = self.job.store.clone();
         let shared = self.shared.clone();
         let (allow_incomplete, max_active) = (self.allow_incomplete, self.max_active);
         self.job.store.io().handle().spawn(async move {
-            let (file, ranges) = match &request {
-                Request::Fetch(fetch) => (fetch.file.clone(), &fetch.ranges),
-                Request::Ahead(_, file, ranges) => (file.clone(), ranges),
-            };
+            let file = fetch.file.clone();
             let result: Result<Vec<Bytes>, StoreError> =
-                store.read_ranges(&file.path, &file.pin, ranges).await;
+                store.read_ranges(&file.path, &file.pin, &fetch.ranges).await;
             let mut state = shared.lock();
-            let answer = match request {
-                Request::Fetch(fetch) => Answer::Waited(fetch, result),
-                Request::Ahead(place, ..) => state.ahead.answered(place, result),
-            };
-            let is_last = matches!(&answer, Answer::Waited(fetch, _) if fetch.is_last());
-            state.arrived(is_last, max_active);
-            match answer {
-                Answer::Kept => {}
-                Answer::Dropped => state.held = state.held.saturating_sub(held),
-                Answer::Waited(fetch, Ok(bytes)) => {
+            state.arrived(fetch.is_last(), max_active);
+            match result {
+                Ok(bytes) => {
                     fetch.file.keep_whole(&fetch.ranges, &bytes);
                     let rank = fetch.step.rank();
                     if let Some(queue) = state.ready.get_mut(rank) {
                         queue.push_back(Ready { fetch, bytes, held });
                     }
                 }
-                Answer::Waited(fetch, Err(error))
-                    if error.kind == StoreErrorKind::Denied && allow_incomplete =>
-                {
+                Err(error) if error.kind == StoreErrorKind::Denied && allow_incomplete => {
                     state.held = state.held.saturating_sub(held);
                     state.matching.take(&fetch);
                     state.give_up(&file, error.to_string());
                 }
-                Answer::Waited(_, Err(error)) => {
+                Err(error) => {
                     if state.failed.is_none() {
                         state.failed = Some(error.into());
                     }

@@ -5,7 +5,6 @@
 //! matched). Between the steps the bytes are fetched by threads that do nothing else; see
 //! `engine.rs`.
 
-mod ahead;
 pub mod batch;
 mod bind;
 pub mod columns;
