@@ -23,65 +23,11 @@ use super::pages::{FlatColumn, FlatReader};
 use super::prune;
 use super::ranges::{BATCH_ROWS, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
+use super::step::Step;
 use super::{ScanContext, ScanError, UnitRecord};
 use crate::fetched::Fetched;
 use crate::headers::Headers;
 use crate::moment::Moment;
-
-/// What to do with bytes that have arrived.
-pub(super) enum Step {
-    /// The tail is here: footer, pruning.
-    Open,
-    /// A row group's times are here, for the days on which they lie.
-    Days { group: usize },
-    /// A row group's bloom filter is here.
-    Bloom { group: usize },
-    /// A row group's scope columns are here.
-    Select { group: usize, ranges: Option<Vec<Range<usize>>> },
-    /// A row group's other columns are here.
-    Read { group: usize, matches: Box<Matches>, unit: Box<UnitRecord>, meaning: Meaning },
-}
-
-impl Step {
-    pub const RANKS: usize = 5;
-
-    /// Bytes that its matching rows take before it is run.
-    pub fn bytes_waiting(&self) -> u64 {
-        match self {
-            Self::Read { matches, .. } => matches.bytes_waiting(),
-            _ => 0,
-        }
-    }
-
-    /// The row group, where it is one's.
-    pub fn group(&self) -> Option<usize> {
-        match self {
-            Self::Open => None,
-            Self::Days { group }
-            | Self::Bloom { group }
-            | Self::Select { group, .. }
-            | Self::Read { group, .. } => Some(*group),
-        }
-    }
-
-    /// Bytes that the rows take which the step hands on, as far as they are known.
-    pub fn bytes_kept(&self) -> u64 {
-        match self {
-            Self::Read { matches, .. } => matches.bytes(),
-            _ => 0,
-        }
-    }
-
-    pub fn rank(&self) -> usize {
-        match self {
-            Self::Open => 0,
-            Self::Days { .. } => 1,
-            Self::Bloom { .. } => 2,
-            Self::Select { .. } => 3,
-            Self::Read { .. } => 4,
-        }
-    }
-}
 
 /// What a step leaves: more to fetch, and finished units.
 #[derive(Default)]

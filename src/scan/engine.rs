@@ -13,8 +13,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::decode::{Decoder, Selected, Step};
+use super::decode::{Decoder, Selected};
 use super::file::OpenFile;
+use super::step::Step;
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord, left_out};
 use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;

@@ -10,12 +10,12 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::bind::FileShape;
-use super::decode::Step;
 use super::deleted::Deleted;
 use super::engine::Fetch;
 use super::events::Columns;
 use super::footer::{Footer, FooterRead, GroupDays};
 use super::prune;
+use super::step::Step;
 use super::types::{arrow_metadata, with_dictionaries};
 use super::unopened::Times;
 use super::{ScanContext, ScanError};

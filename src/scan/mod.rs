@@ -23,6 +23,7 @@ mod prune;
 mod ranges;
 pub mod scope_sets;
 mod scopes;
+mod step;
 mod types;
 mod unopened;
 mod whole;

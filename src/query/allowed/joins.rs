@@ -11,22 +11,36 @@ use sqlparser::ast::{
 use super::expressions::table_name;
 use super::{Checked, PASSES, refuse, shown};
 
+/// What the kinds of joins that are to be had compare: of a reference or of what may be changed.
+macro_rules! compared {
+    ($join:expr) => {{
+        use JoinOperator as J;
+        match $join {
+            J::Join(on)
+            | J::Inner(on)
+            | J::Left(on)
+            | J::LeftOuter(on)
+            | J::Right(on)
+            | J::RightOuter(on)
+            | J::FullOuter(on)
+            | J::Semi(on)
+            | J::LeftSemi(on)
+            | J::Anti(on)
+            | J::LeftAnti(on) => Some(on),
+            _ => None,
+        }
+    }};
+}
+
 /// What a join compares, and whether it is an inner one; `None` of a CROSS JOIN and of kinds that are not to be had.
 pub fn constraint(join: &Join) -> Option<(&JoinConstraint, bool)> {
-    use JoinOperator as J;
-    match &join.join_operator {
-        J::Join(on) | J::Inner(on) => Some((on, true)),
-        J::Left(on)
-        | J::LeftOuter(on)
-        | J::Right(on)
-        | J::RightOuter(on)
-        | J::FullOuter(on)
-        | J::Semi(on)
-        | J::LeftSemi(on)
-        | J::Anti(on)
-        | J::LeftAnti(on) => Some((on, false)),
-        _ => None,
-    }
+    let is_inner = matches!(join.join_operator, JoinOperator::Join(_) | JoinOperator::Inner(_));
+    compared!(&join.join_operator).map(|on| (on, is_inner))
+}
+
+/// The same, to be changed.
+pub fn constraint_mut(join: &mut Join) -> Option<&mut JoinConstraint> {
+    compared!(&mut join.join_operator)
 }
 
 pub fn check(select: &Select) -> Checked {

@@ -25,7 +25,7 @@ use super::statement::At;
 pub use expressions::whole;
 use functions::AGGREGATES;
 pub use groups::{item, keys};
-pub use joins::constraint;
+pub use joins::{constraint, constraint_mut};
 
 /// Expressions within one another: more of them are no statement that somebody wrote, and the engine's own steps down
 /// into them have no end but the stack's.

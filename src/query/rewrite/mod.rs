@@ -10,12 +10,13 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    JoinConstraint, JoinOperator, OrderByExpr, OrderByOptions, Query, Select, SetExpr, Spanned,
-    Statement, TableFactor, VisitMut, VisitorMut, WindowType,
+    JoinConstraint, OrderByExpr, OrderByOptions, Query, Select, SetExpr, Spanned, Statement,
+    TableFactor, VisitMut, VisitorMut, WindowType,
 };
 use sqlparser::tokenizer::Span;
 
 use super::QueryError;
+use super::allowed::constraint_mut;
 use super::allowed::whole;
 use parts::{expression, query};
 
@@ -67,7 +68,7 @@ impl VisitorMut for Rewrite {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Changed {
         for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
-            if let Some(JoinConstraint::On(condition)) = constraint(&mut join.join_operator) {
+            if let Some(JoinConstraint::On(condition)) = constraint_mut(join) {
                 bare(condition);
             }
         }
@@ -91,24 +92,6 @@ impl VisitorMut for Rewrite {
             }
             None => ControlFlow::Continue(()),
         }
-    }
-}
-
-fn constraint(of: &mut JoinOperator) -> Option<&mut JoinConstraint> {
-    use JoinOperator as J;
-    match of {
-        J::Join(on)
-        | J::Inner(on)
-        | J::Left(on)
-        | J::LeftOuter(on)
-        | J::Right(on)
-        | J::RightOuter(on)
-        | J::FullOuter(on)
-        | J::Semi(on)
-        | J::LeftSemi(on)
-        | J::Anti(on)
-        | J::LeftAnti(on) => Some(on),
-        _ => None,
     }
 }
 
