@@ -98,7 +98,7 @@ pub enum ExposureError {
     Packs { packs: usize, needed: u64 },
 
     #[error(
-        "the memory limit does not hold the names of apps, sets of scopes and lists of returned fields that the log gives: {bytes} bytes of them, in each thread, need at least {needed} MB\ngive more with --memory-limit, or leave `fields` out of the mapping where nearly every row has another list"
+        "the memory limit does not hold the names of apps, sets of scopes and lists of returned fields that the log gives: {bytes} bytes of them so far, in each thread, need at least {needed} MB\ngive more with --memory-limit, or leave `fields` out of the mapping where nearly every row has another list"
     )]
     Names { bytes: u64, needed: u64 },
 
@@ -337,10 +337,16 @@ fn run_job(
     counter: &mut Counter<'_>,
     (memory, packed, stop): (Counting, u64, &AtomicBool),
 ) -> Result<Names, ExposureError> {
-    let mut merge = Merge::new(inputs, asked, &job.range, memory.rows, names)?;
-    let names = merge.names.bytes_held();
-    if let Some(needed) = memory.beyond_names(packed, names) {
-        return Err(ExposureError::Names { bytes: names, needed: needed.div_ceil(1_000_000) });
+    let mut merge = Merge::begin(names);
+    for input in inputs {
+        for pack in &input.packs {
+            merge.add(input, pack, asked, &job.range, memory.rows)?;
+            // Before those of the next pack are held, too.
+            let bytes = merge.names.bytes_held();
+            if let Some(needed) = memory.beyond_names(packed, bytes) {
+                return Err(ExposureError::Names { bytes, needed: needed.div_ceil(1_000_000) });
+            }
+        }
     }
     counter.begin(job.person_space);
     while let Some(block) = merge.next_block()? {

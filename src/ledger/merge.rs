@@ -100,21 +100,38 @@ impl Merge {
         batch_rows: usize,
         names: Names,
     ) -> Result<Self, LedgerError> {
-        let mut merge = Self { names, cursors: Vec::new(), slots: Slots::default(), floor: None };
+        let mut merge = Self::begin(names);
         for input in inputs {
-            let Some(asked) = asked.get(input.source) else { continue };
             for pack in &input.packs {
-                merge.cursors.push(Cursor::new(
-                    pack.clone(),
-                    (input.source, input.group_space),
-                    range.clone(),
-                    asked,
-                    batch_rows,
-                    &mut merge.names,
-                )?);
+                merge.add(input, pack, asked, range, batch_rows)?;
             }
         }
         Ok(merge)
+    }
+
+    /// A merge of no packs; see [`Self::add`].
+    pub fn begin(names: Names) -> Self {
+        Self { names, cursors: Vec::new(), slots: Slots::default(), floor: None }
+    }
+
+    /// Adds the rows of a pack of `input` with keys in `range`, and what their codes stand for; before the first block.
+    ///
+    /// # Errors
+    /// Storage failures and damaged packs.
+    pub fn add(
+        &mut self,
+        input: &Input,
+        pack: &Arc<OpenPack>,
+        asked: &[Arc<Asked>],
+        range: &KeyRange,
+        batch_rows: usize,
+    ) -> Result<(), LedgerError> {
+        let Some(asked) = asked.get(input.source) else { return Ok(()) };
+        let source = (input.source, input.group_space);
+        let names = &mut self.names;
+        let cursor = Cursor::new(pack.clone(), source, range.clone(), asked, batch_rows, names)?;
+        self.cursors.push(cursor);
+        Ok(())
     }
 
     /// The next rows in order of (person, event id); `None` at the end. A block may be empty, and a
