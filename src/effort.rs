@@ -46,6 +46,8 @@ pub struct Effort {
     pub pages: AtomicU64,
     /// Files that the ledger held already.
     pub reused: AtomicU64,
+    /// Rows that had changed since the count that was begun with, and one more; 0 where all were counted.
+    pub recounted: AtomicU64,
     /// Bytes written to temporary files.
     pub spilled: AtomicU64,
     /// The most that the allocator was seen to hold.
@@ -61,6 +63,7 @@ impl Default for Effort {
             decoded: AtomicU64::default(),
             pages: AtomicU64::default(),
             reused: AtomicU64::default(),
+            recounted: AtomicU64::default(),
             spilled: AtomicU64::default(),
             active: AtomicU64::default(),
         }
@@ -151,6 +154,7 @@ impl Effort {
             rows_per_second: (reading > 0.0).then(|| (read.rows as f64 / reading).round()),
             read,
             files_reused: now(&self.reused),
+            rows_changed: now(&self.recounted).checked_sub(1),
             pages_decoded: now(&self.pages),
             bytes_decoded: now(&self.decoded),
             bytes_spilled: now(&self.spilled),
@@ -199,6 +203,8 @@ pub struct Told {
     pub read: Read,
     pub rows_per_second: Option<f64>,
     pub files_reused: u64,
+    /// Rows that were new or meant something else than in the count that was begun with; null where all were counted.
+    pub rows_changed: Option<u64>,
     pub pages_decoded: u64,
     pub bytes_decoded: u64,
     pub bytes_spilled: u64,

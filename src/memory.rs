@@ -241,6 +241,15 @@ pub struct Counting {
 }
 
 impl Counting {
+    /// What is left to each of so many that count the same rows at once.
+    pub fn shared_by(mut self, ways: usize) -> Self {
+        let ways = u64::try_from(ways).unwrap_or(u64::MAX).max(1);
+        self.budget.rest /= ways;
+        self.budget.sort_buffer /= ways;
+        self.merging /= ways;
+        self
+    }
+
     /// The limit that leaves of so many bytes need at the least, where that is more than the one given.
     /// Beside them records wait to be sorted: of what merging leaves, a quarter is theirs.
     pub fn beyond_leaves(&self, bytes: u64) -> Option<u64> {

@@ -518,10 +518,15 @@ pub fn build(
         temp_dir: document.run.temp_dir.as_ref().map(|dir| base.join(dir)),
         allow_incomplete: overrides.allow_incomplete,
         pruning: !overrides.no_pruning,
+        recount: overrides.recount,
+        keep_counts_from: overrides.keep_counts_from.unwrap_or(KEPT_FROM),
         document: serde_json::to_value(document).unwrap_or(Value::Null),
         written: Value::Null,
     })
 }
+
+/// Fewer rows are counted while a kept count is read and written.
+const KEPT_FROM: u64 = 250_000;
 
 /// A run id; nothing else becomes a path.
 fn report_named(text: &str) -> Result<Option<Follows>, String> {

@@ -47,6 +47,10 @@ pub struct Overrides {
     pub threads: Option<u32>,
     pub allow_incomplete: bool,
     pub no_pruning: bool,
+    /// Everything is counted anew.
+    pub recount: bool,
+    /// As [`RunPlan::keep_counts_from`], where it is not the usual.
+    pub keep_counts_from: Option<u64>,
 }
 
 /// Why there is no plan.

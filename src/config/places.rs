@@ -10,12 +10,13 @@ use crate::config::raw;
 use crate::store::StoreUrl;
 
 /// What a run writes below its folders.
-pub(super) const WRITTEN: [&str; 10] = [
+pub(super) const WRITTEN: [&str; 11] = [
     "latest/t.parquet",
     "latest/t.csv",
     "runs/r/tables/t.parquet",
     "runs/r/tables/t.csv",
     "packs/p.parquet",
+    "counts/c.bin",
     "index.json",
     "latest.json",
     "runs/r/manifest.json",

@@ -51,6 +51,10 @@ pub struct RunPlan {
     pub allow_incomplete: bool,
     /// Off only to show that pruning changes nothing.
     pub pruning: bool,
+    /// Whether a count that is kept is passed over.
+    pub recount: bool,
+    /// Rows of a ledger from which on counts are kept: fewer are counted while one is read and written.
+    pub keep_counts_from: u64,
     /// The configuration, variables of the environment in their place: part of what names a run.
     pub document: Value,
     /// The same for the manifest: `${NAME}` stands as it was written.

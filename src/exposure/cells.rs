@@ -1,5 +1,7 @@
 //! What figures are grouped by: windows of time, grains, and the keys of cells.
 
+use serde::{Deserialize, Serialize};
+
 use crate::moment::Moment;
 
 /// A stretch of time that matters for an app and a scope (docs/counting.md, rule 1).
@@ -64,7 +66,7 @@ pub fn count_windows(counts: &mut [u64; Window::COUNT], mut set: WindowSet) {
 }
 
 /// What a figure is grouped by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Grain {
     ScopeApp,
     ScopeDeveloper,
@@ -97,7 +99,7 @@ impl Grain {
 
 /// One figure's group. `None` stands for "names none" (an event without an app), a grain that has
 /// no such part holds `None` too.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CellKey {
     pub grain: Grain,
     pub scope: Option<String>,

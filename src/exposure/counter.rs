@@ -17,6 +17,7 @@ use super::leaf::Standing;
 use super::lookup::{LeafAt, Lookup, Place};
 use super::observed::{ObservedReader, ObservedWriter};
 use super::parts::Part;
+use super::passes::{Way, read_fields};
 use super::pending::{Pending, PendingEvent, Refusal};
 use super::policy::Policy;
 use super::projections::Projections;
@@ -26,7 +27,7 @@ use super::tally::{Sums, Tally, Term};
 use super::visits::{Visitor, Visits};
 use crate::key::Key;
 use crate::key::MixHasher;
-use crate::ledger::{Block, Merged, Names, Repeat};
+use crate::ledger::{Block, Chosen, Merged, Names, Repeat};
 use crate::memory::Counting;
 use crate::moment::{DAY_MICROS, Moment};
 use crate::scan::batch::{NONE, Outcome, Reject};
@@ -73,13 +74,17 @@ pub struct Counter<'a> {
     /// Leaves and codes of the lists of fields that their events returned.
     fields: HashSet<u64, BuildHasherDefault<MixHasher>>,
     last_fields: u64,
+    /// People, groups and actors that alone count, and by source and unit whether rows are left out.
+    chosen: Option<&'a Chosen>,
+    without: &'a [Vec<bool>],
+    /// Whether the person is one that counts. Rows of others are there for their groups and actors.
+    counts_person: bool,
 }
 
 impl<'a> Counter<'a> {
     pub fn new(
         policy: &'a Mutex<Policy>,
-        spaces: &'a [SourceSpaces],
-        units: &[usize],
+        (spaces, units): (&'a [SourceSpaces], &[usize]),
         projections: Projections,
         (people, repeats_held): (&'a AtomicU64, &'a AtomicU64),
         memory: Counting,
@@ -115,20 +120,20 @@ impl<'a> Counter<'a> {
             leaves: Vec::new(),
             fields: HashSet::default(),
             last_fields: u64::MAX,
+            chosen: None,
+            without: &[],
+            counts_person: true,
         }
+    }
+
+    /// Counts what `way` asks for alone.
+    pub fn of(self, way: &'a Way<'_>) -> Self {
+        Self { chosen: way.chosen.as_deref(), without: way.without, ..self }
     }
 
     /// Fields that events of each leaf returned; `names` are those of the merges.
     pub fn returned(&self, names: &Names) -> Vec<(u32, Vec<String>)> {
-        let list = |code: u32| {
-            let json = names.fields.name(code).unwrap_or_default();
-            serde_json::from_str::<Vec<String>>(json).unwrap_or_default()
-        };
-        let parts = |key: &u64| {
-            let low = u32::try_from(key & u64::from(u32::MAX)).unwrap_or(NONE);
-            (u32::try_from(key >> 32).unwrap_or(NONE), list(low))
-        };
-        self.fields.iter().map(parts).collect()
+        read_fields(&self.fields, names)
     }
 
     /// Puts the people of the next stretch down for the third pass.
@@ -159,6 +164,8 @@ impl<'a> Counter<'a> {
         /// Numbers taken at once.
         const STRETCH: u64 = 1 << 12;
         self.person = person;
+        let half = person.map(|key| key.hi);
+        self.counts_person = self.chosen.is_none_or(|chosen| chosen.holds_person(half));
         self.ordinal = self.ordinals.next().unwrap_or_else(|| {
             let first = self.people.fetch_add(STRETCH, Ordering::Relaxed);
             self.ordinals = first + 1..first + STRETCH;
@@ -175,6 +182,9 @@ impl<'a> Counter<'a> {
 
     #[inline]
     fn count_of(&mut self, place: u64, term: Term) -> Option<&mut u64> {
+        if !self.counts_person {
+            return None;
+        }
         let (source, unit) = unpack(place);
         self.tally.terms.get_mut(source)?.get_mut(unit)?.get_mut(term as usize)
     }
@@ -229,6 +239,9 @@ impl<'a> Counter<'a> {
 
     fn take_row(&mut self, merged: &Merged<'_>, leaf: Option<LeafAt>) -> Result<(), ExposureError> {
         let place = pack(merged.source(), merged.unit());
+        if self.leaves_out(place) {
+            return Ok(());
+        }
         if merged.person != self.person {
             self.flush_event();
             self.flush_person()?;
@@ -290,6 +303,13 @@ impl<'a> Counter<'a> {
         self.term(repeat.gone, Term::Deduplicated);
     }
 
+    /// Whether rows of the unit do not count.
+    #[inline]
+    fn leaves_out(&self, place: u64) -> bool {
+        let (source, unit) = unpack(place);
+        self.without.get(source).and_then(|units| units.get(unit)) == Some(&true)
+    }
+
     /// Whether the partition of the row's file ends before the first kept day of every scope.
     fn ends_before_all(&self, place: u64) -> bool {
         let (source, unit) = unpack(place);
@@ -300,9 +320,10 @@ impl<'a> Counter<'a> {
     /// Forgets the rows of one event id.
     fn flush_event(&mut self) {
         let conflicts = &mut self.tally.conflicts;
+        let counts = self.counts_person;
         self.same_event.forget(|places| {
             let first = places.map(|place| unpack(place).0).min().unwrap_or(0);
-            if let Some(count) = conflicts.get_mut(first) {
+            if counts && let Some(count) = conflicts.get_mut(first) {
                 *count += 1;
             }
         });
@@ -336,7 +357,7 @@ impl<'a> Counter<'a> {
             Outcome::Denied => (Some(Refusal::Denied), Term::Denied),
             Outcome::Unknown => (Some(Refusal::Unknown), Term::Unknown),
         };
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = refusal.filter(|_| self.counts_person) {
             if leaf.in_parts {
                 let (.., parts) = self.lookup.parts(leaf);
                 let weight = event.weight();
@@ -355,6 +376,9 @@ impl<'a> Counter<'a> {
     /// Adds an event to the sums of a leaf.
     #[inline]
     fn expose(&mut self, event: &Merged<'_>, leaf: u32) {
+        if !self.counts_person {
+            return;
+        }
         let (at, weight, nobody) = (event.at(), event.weight(), self.person.is_none());
         let day = at.micros.div_euclid(DAY_MICROS);
         let (bytes, records) = (event.bytes(), event.records());
@@ -396,7 +420,7 @@ impl<'a> Counter<'a> {
             if part.exposed {
                 self.expose(event, part.leaf);
                 self.acted(event, part.leaf)?;
-            } else {
+            } else if self.counts_person {
                 self.pending.refused.push((part.leaf, Refusal::HeldOnly, event.weight()));
             }
         }
@@ -430,6 +454,7 @@ impl<'a> Counter<'a> {
     fn acted(&mut self, event: &Merged<'_>, leaf: u32) -> Result<(), ExposureError> {
         if matches!(self.projections.actors.get(self.person_space), Some(Some(_)))
             && let Some(actor) = event.actor()
+            && self.chosen.is_none_or(|chosen| chosen.actors.holds(actor.hi))
         {
             let record = ActorRecord { actor, leaf };
             if self.actors.last() != Some(&record) {
@@ -450,6 +475,9 @@ impl<'a> Counter<'a> {
         event: &Merged<'_>,
     ) -> Result<Option<(usize, Key)>, ExposureError> {
         let Some(group) = event.group() else { return Ok(None) };
+        if self.chosen.is_some_and(|chosen| !chosen.groups.holds(group.hi)) {
+            return Ok(None);
+        }
         let space = self.spaces.get(unpack(place).0).map_or(0, |s| s.group_space);
         if let Some(id) = event.group_id()
             && let Some(sorters) = self.projections.groups.get_mut(space)

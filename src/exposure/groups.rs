@@ -288,6 +288,7 @@ impl<'a> GroupCounter<'a> {
                 *untold += 1;
             }
             let met = Met {
+                key,
                 space: u32::try_from(space).unwrap_or(NONE),
                 number: self.stretches.as_ref().map(|group| group.number),
                 apps: current.apps,

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::ExposureError;
 use super::totals::add;
 use crate::key::{IdKind, Key, Keyer};
@@ -69,15 +71,16 @@ pub struct GroupRow {
 }
 
 /// All groups of a scope beyond those listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestGroups {
     pub groups: u64,
     pub requests: i64,
 }
 
 /// What is kept of a group that may be listed, until all are met.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Met {
+    pub key: Key,
     /// Index of the group namespace.
     pub space: u32,
     /// As [`GroupRow::number`].
@@ -90,22 +93,28 @@ pub struct Met {
     pub last: i64,
 }
 
-#[derive(Clone, Debug)]
-struct Candidate {
+/// A group that may be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
     id: GroupId,
     met: Met,
 }
 
 /// Most people first, ties by id.
-type Rank<'a> = (Reverse<u64>, (u128, &'a str), u32);
+pub type Rank<'a> = (Reverse<u64>, (u128, &'a str), u32);
 
 impl Candidate {
-    fn rank(&self) -> Rank<'_> {
+    /// What tells it from others.
+    pub fn name(&self) -> (u32, Key) {
+        (self.met.space, self.met.key)
+    }
+
+    pub fn rank(&self) -> Rank<'_> {
         (Reverse(self.met.subjects), self.id.halves(), self.met.space)
     }
 
     fn row(self, scope: u32) -> GroupRow {
-        let Met { space, number, apps, subjects, requests, first, last } = self.met;
+        let Met { space, number, apps, subjects, requests, first, last, .. } = self.met;
         GroupRow {
             scope,
             id: self.id.text(),
@@ -118,6 +127,38 @@ impl Candidate {
             first: Moment::from_micros(first),
             last: Moment::from_micros(last),
         }
+    }
+}
+
+/// A group as it is kept from one count to the next. Its id is veiled, as in the ledger.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeptGroup {
+    key: (u64, u64),
+    #[serde(with = "serde_bytes")]
+    id: Vec<u8>,
+    space: u32,
+    apps: u64,
+    subjects: u64,
+    requests: i64,
+    first: i64,
+    last: i64,
+}
+
+impl KeptGroup {
+    pub fn of(group: &Candidate, keyer: &Keyer) -> Self {
+        let Met { key, space, apps, subjects, requests, first, last, .. } = group.met;
+        let mut id = group.id.text().into_bytes();
+        keyer.veil(key, &mut id);
+        Self { key: (key.hi, key.lo), id, space, apps, subjects, requests, first, last }
+    }
+
+    pub fn candidate(self, keyer: &Keyer) -> Candidate {
+        let Self { key: (hi, lo), mut id, space, apps, subjects, requests, first, last } = self;
+        let key = Key { hi, lo };
+        keyer.veil(key, &mut id);
+        let id = GroupId::new(&String::from_utf8_lossy(&id));
+        let met = Met { key, space, number: None, apps, subjects, requests, first, last };
+        Candidate { id, met }
     }
 }
 
@@ -215,15 +256,53 @@ impl TopGroups {
         Ok(())
     }
 
-    /// Listed groups, by scope, namespace and id, and for each scope what is left.
-    pub fn finish(self) -> (Vec<GroupRow>, Vec<RestGroups>) {
+    /// The first of each scope, as many as the limit allows.
+    pub fn finish(self) -> RankedGroups {
         let limit = self.limit.unwrap_or(usize::MAX);
-        let listed = self.scopes.iter().map(|top| top.rows.len().min(limit)).sum();
-        let mut rows: Vec<GroupRow> = Vec::with_capacity(listed);
-        let mut rest = Vec::with_capacity(self.scopes.len());
-        for (scope, mut top) in (0..).zip(self.scopes) {
+        let of_scope = |mut top: Top| {
             top.prune(limit);
-            let Top { rows: mut listed, mut all, .. } = top;
+            ScopeGroups { first: top.rows, all: top.all }
+        };
+        RankedGroups(self.scopes.into_iter().map(of_scope).collect())
+    }
+}
+
+/// The first groups of a scope by rank, in no order, and how many there are in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScopeGroups {
+    pub first: Vec<Candidate>,
+    pub all: RestGroups,
+}
+
+impl ScopeGroups {
+    /// Keeps the first `most`.
+    pub fn prune(&mut self, most: Option<u64>) {
+        let most = most.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let mut top = Top { rows: std::mem::take(&mut self.first), ..Top::default() };
+        top.prune(most);
+        self.first = top.rows;
+    }
+}
+
+/// Groups by scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RankedGroups(pub Vec<ScopeGroups>);
+
+impl RankedGroups {
+    /// Groups that are listed where each scope lists at most `limit`.
+    pub fn count(&self, limit: Option<u64>) -> u64 {
+        let most = limit.unwrap_or(u64::MAX);
+        self.0.iter().map(|of| (of.first.len() as u64).min(most)).sum()
+    }
+
+    /// Listed groups, by scope, namespace and id, and for each scope what is left.
+    pub fn listed(self, limit: Option<u64>) -> (Vec<GroupRow>, Vec<RestGroups>) {
+        let mut rows: Vec<GroupRow> =
+            Vec::with_capacity(usize::try_from(self.count(limit)).unwrap_or_default());
+        let mut rest = Vec::with_capacity(self.0.len());
+        for (scope, mut groups) in (0..).zip(self.0) {
+            groups.prune(limit);
+            let ScopeGroups { first: mut listed, mut all } = groups;
             listed.sort_unstable_by(|a, b| (a.met.space, &a.id).cmp(&(b.met.space, &b.id)));
             for candidate in listed {
                 all.groups -= 1;
@@ -240,21 +319,27 @@ impl TopGroups {
 pub struct GroupsMet {
     /// By scope.
     groups: Vec<AtomicU64>,
-    /// Groups listed of each scope at most.
+    /// Groups listed of each scope at most, and kept of each.
     limit: Option<u64>,
+    kept: Option<u64>,
     cells: u64,
     budget: Budget,
 }
 
 impl GroupsMet {
-    pub fn new(scopes: usize, limit: Option<u64>, cells: usize, budget: Budget) -> Self {
+    pub fn new(
+        scopes: usize,
+        (limit, kept): (Option<u64>, Option<u64>),
+        cells: usize,
+        budget: Budget,
+    ) -> Self {
         let groups = (0..scopes).map(|_| AtomicU64::new(0)).collect();
-        Self { groups, limit, cells: cells as u64, budget }
+        Self { groups, limit, kept, cells: cells as u64, budget }
     }
 
-    /// What one thread lists.
+    /// What one thread keeps.
     pub fn top(&self) -> TopGroups {
-        TopGroups::new(self.limit, self.groups.len())
+        TopGroups::new(self.kept, self.groups.len())
     }
 
     /// Adds groups that one thread has met, by scope; none are left there.

@@ -169,6 +169,11 @@ impl<'a> Lookup<'a> {
         Ok(leaf)
     }
 
+    /// The scopes of a set by code, whose events are in parts.
+    pub fn scopes_in_parts(&self, set: u32) -> Option<&Arc<SetOfScopes>> {
+        self.sets.get(set).map(|(_, scopes)| scopes)
+    }
+
     /// Numbers of app and scope set, and parts, of a leaf in parts.
     pub fn parts(&self, leaf: LeafAt) -> (u32, u32, &[Part]) {
         let split = usize::try_from(leaf.number).ok().and_then(|i| self.split.get(i));

@@ -12,7 +12,7 @@ use super::observed::ObservedReader;
 use super::policy::Policy;
 use super::reads::{Entry, Read, Reads};
 use super::totals::add_counts;
-use super::{Counts, ExposureError, Job, Settings};
+use super::{ExposureError, Job, Settings};
 use crate::key::Key;
 use crate::key::MixMap;
 use crate::people::{GroupSet, Member, MemberCursor, People};
@@ -82,7 +82,7 @@ pub const NOWHERE: u32 = NONE;
 #[derive(Default)]
 pub struct Reached {
     /// By cell and window.
-    pub upper: Counts,
+    pub upper: Vec<[u64; Window::COUNT]>,
     /// By cell and residence.
     pub residents: MixMap<u64, Residents>,
     /// By listed group: its members then.
@@ -259,7 +259,7 @@ struct Pass<'a> {
     people: Vec<u64>,
     by_leaf: ByResidence,
     /// Those who were counted in a cell through more than one leaf, as often as beyond once.
-    again: Counts,
+    again: Vec<[u64; Window::COUNT]>,
     by_cell_again: ByResidence,
     /// Those who are not in it yet: where they go lies anywhere in memory, and a loop that does nothing
     /// else waits for many places at once.

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::cells::{Window, WindowSet};
 use super::leaf::Standing;
+use crate::key::hex;
 use crate::moment::Moment;
 use crate::registry::{Attestation, Grant, Registry};
 
 /// A half-open stretch of time.
-type Stretch = (Moment, Moment);
+pub(super) type Stretch = (Moment, Moment);
 
 /// A promise of deletion that was given, and when.
 #[derive(Clone, Debug)]
@@ -41,6 +44,86 @@ fn revoked(grants: &[Grant]) -> Vec<Stretch> {
     }
     without.extend(end.filter(|end| *end < Moment::MAX).map(|end| (end, Moment::MAX)));
     without
+}
+
+/// Rules as they are kept from one count to the next, so that it can be told where others differ from them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRules {
+    as_of: Stamp,
+    lookback_from: Stamp,
+    restricted: BTreeMap<String, Stamp>,
+    grace: BTreeMap<(String, String), Stamp>,
+    revoked: BTreeMap<(String, String), Vec<(Stamp, Stamp)>>,
+    brownouts: BTreeMap<String, Vec<(Option<String>, (Stamp, Stamp))>>,
+    /// A hash of developers and promises.
+    others: String,
+}
+
+/// A moment: microseconds and what is beyond them in nanoseconds.
+type Stamp = (i64, u16);
+
+fn stamp(at: Moment) -> Stamp {
+    (at.micros, at.nanos)
+}
+
+fn moment((micros, nanos): Stamp) -> Moment {
+    Moment { micros, nanos }
+}
+
+impl KeptRules {
+    pub fn of(rules: &Rules) -> Self {
+        let both = |(from, to): Stretch| (stamp(from), stamp(to));
+        let moments = |(key, at): (&(String, String), &Moment)| (key.clone(), stamp(*at));
+        Self {
+            as_of: stamp(rules.as_of),
+            lookback_from: stamp(rules.lookback_from),
+            restricted: rules.restricted.iter().map(|(s, at)| (s.clone(), stamp(*at))).collect(),
+            grace: rules.grace.iter().map(moments).collect(),
+            revoked: rules
+                .revoked
+                .iter()
+                .map(|(key, all)| (key.clone(), all.iter().copied().map(both).collect()))
+                .collect(),
+            brownouts: rules
+                .brownouts
+                .iter()
+                .map(|(scope, all)| {
+                    let all = all.iter().map(|(app, stretch)| (app.clone(), both(*stretch)));
+                    (scope.clone(), all.collect())
+                })
+                .collect(),
+            others: rules.others(),
+        }
+    }
+
+    /// The rules, where they have the scopes, developers and promises of `new`.
+    pub fn restored(self, new: &Rules) -> Option<Rules> {
+        if self.others != new.others() || !self.restricted.keys().eq(new.restricted.keys()) {
+            return None;
+        }
+        let both = |(from, to): (Stamp, Stamp)| (moment(from), moment(to));
+        Some(Rules {
+            as_of: moment(self.as_of),
+            lookback_from: moment(self.lookback_from),
+            restricted: self.restricted.into_iter().map(|(s, at)| (s, moment(at))).collect(),
+            grace: self.grace.into_iter().map(|(key, at)| (key, moment(at))).collect(),
+            developers: new.developers.clone(),
+            revoked: self
+                .revoked
+                .into_iter()
+                .map(|(key, all)| (key, all.into_iter().map(both).collect()))
+                .collect(),
+            brownouts: self
+                .brownouts
+                .into_iter()
+                .map(|(scope, all)| {
+                    let all = all.into_iter().map(|(app, stretch)| (app, both(stretch)));
+                    (scope, all.collect())
+                })
+                .collect(),
+            promises: new.promises.clone(),
+        })
+    }
 }
 
 /// The registry's dates by name.
@@ -91,6 +174,51 @@ impl Rules {
             brownouts,
             promises,
         }
+    }
+
+    /// A hash of developers and promises.
+    fn others(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |text: Option<&str>| {
+            let text = text.unwrap_or("\0");
+            hasher.update(&(text.len() as u64).to_be_bytes()).update(text.as_bytes());
+        };
+        for (app, developer) in &self.developers {
+            add(Some(app));
+            add(developer.as_deref());
+        }
+        for (app, promises) in &self.promises {
+            add(Some(app));
+            for Promise { promise, at } in promises {
+                add(promise.scope.as_deref());
+                add(Some(&format!("{} {}", at.micros, at.nanos)));
+            }
+            // Where the promises of an app end.
+            add(None);
+        }
+        hex(hasher.finalize().as_bytes())
+    }
+
+    /// Whether brownouts and the stretches after grants were taken back are the same.
+    pub(super) fn has_stretches_of(&self, other: &Self) -> bool {
+        self.revoked == other.revoked && self.brownouts == other.brownouts
+    }
+
+    /// Where `other` gives an app and a scope other windows, or another standing: stretches in order.
+    pub(super) fn differences(&self, other: &Self, app: Option<&str>, scope: &str) -> Vec<Stretch> {
+        let scopes = [scope.to_string()];
+        let mut cuts = self.cuts(app, &scopes);
+        cuts.extend(other.cuts(app, &scopes));
+        cuts.push(Moment::MIN);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let ends = cuts.iter().skip(1).copied().chain([Moment::MAX]);
+        let state = |rules: &Self, at: Moment| {
+            (rules.windows(app, scope, at), rules.standing(&scopes, at))
+        };
+        // Every moment between two cuts is alike.
+        let differ = cuts.iter().copied().zip(ends);
+        differ.filter(|(from, _)| state(self, *from) != state(other, *from)).collect()
     }
 
     fn brownouts<'a>(

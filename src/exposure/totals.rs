@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ExposureError;
 use super::cells::{CellKey, Window, WindowSet};
+use super::counts::{CellCounts, WindowCounts};
 use super::leaf::Leaf;
 use super::listed::{GroupRow, RestGroups};
 use super::policy::Policy;
-use super::reach::{Reached, Residents};
+use super::reach::Residents;
 use super::tally::{DayPeople, DaySums, Days, Exposed, Sums, Surplus, Tally, Terms};
 use crate::moment::Moment;
 
@@ -68,7 +71,7 @@ pub struct Measures {
 }
 
 /// One day of a cell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
     /// Days since 1970-01-01, UTC.
     pub day: i64,
@@ -214,33 +217,21 @@ const AT_ONCE: usize = 64 << 10;
 #[derive(Default)]
 struct CellSums {
     rows: u64,
-    windows: [Measures; Window::COUNT],
-    wide: [Wide; Window::COUNT],
+    windows: [WindowCounts; Window::COUNT],
     days: Days<DaySums>,
-    day_windows: Days<WindowSet>,
+    /// Exposures by the windows that they lie in. A cell has few sets of these.
+    events: Vec<(WindowSet, Days<u64>)>,
 }
 
-/// Sums that may pass 64 bits on the way.
-#[derive(Clone, Copy, Default)]
-struct Wide {
-    bytes: Option<i128>,
-    records: Option<i128>,
-}
-
-impl Wide {
-    fn add(&mut self, part: &Sums) {
-        let add = |sum: &mut Option<i128>, known: u64, value: i128| {
-            if known > 0 {
-                *sum.get_or_insert(0) += value;
-            }
-        };
-        add(&mut self.bytes, part.exposed.bytes_known, part.exposed.bytes);
-        add(&mut self.records, part.records_known, part.records);
+impl CellSums {
+    fn events_in(&mut self, set: WindowSet) -> Option<&mut Days<u64>> {
+        let known = self.events.iter().position(|(own, _)| *own == set);
+        let at = known.unwrap_or_else(|| {
+            self.events.push((set, Days::default()));
+            self.events.len() - 1
+        });
+        self.events.get_mut(at).map(|(_, days)| days)
     }
-}
-
-fn narrow(sum: Option<i128>) -> Result<Option<i64>, ExposureError> {
-    sum.map(|sum| i64::try_from(sum).map_err(|_| ExposureError::Overflow)).transpose()
 }
 
 /// What the passes after the first have counted.
@@ -249,44 +240,38 @@ pub struct Second {
     pub groups: Vec<[u64; Window::COUNT]>,
     pub actors: Vec<[u64; Window::COUNT]>,
     pub actors_are_people: bool,
-    pub listed: (Vec<GroupRow>, Vec<RestGroups>),
-    /// `None` where the registry knows nothing of people.
-    pub reached: Option<Reached>,
-    pub has_members: bool,
-    pub has_residency: bool,
-    /// By scope.
-    pub fields: Vec<BTreeSet<String>>,
+    /// By cell: people observed and members; `None` without memberships.
+    pub upper: Option<Vec<[u64; Window::COUNT]>>,
+    /// By cell and residence; `None` without residency.
+    pub residents: Option<Vec<(u64, Residents)>>,
 }
 
-/// Sums of leaves to figures of cells.
+/// Sums of leaves to those of cells with an event, one after another, by number.
 ///
 /// # Errors
-/// [`ExposureError::Overflow`]; [`ExposureError::Internal`] where two ways to count people differ.
-pub fn roll_up(policy: Policy, tally: Tally, second: Second) -> Result<Exposure, ExposureError> {
-    let Second { groups, actors, actors_are_people, listed, reached, .. } = second;
-    let (mut listed, rest_groups) = listed;
-    let mut reached = reached.unwrap_or_default();
-    if second.has_members {
-        for (row, members) in listed.iter_mut().zip(&reached.members) {
-            row.members = Some(*members);
-        }
-    }
-    let mut residents: Vec<(u64, Residents)> =
-        std::mem::take(&mut reached.residents).into_iter().collect();
+/// [`ExposureError::Overflow`]; [`ExposureError::Internal`] where two ways to count people differ; those of `each`.
+pub fn roll_up(
+    keys: Vec<CellKey>,
+    leaves: &[Arc<Leaf>],
+    (parts, mut surplus): (Vec<Sums>, Vec<Surplus>),
+    second: Second,
+    mut each: impl FnMut(CellKey, CellCounts) -> Result<(), ExposureError>,
+) -> Result<(), ExposureError> {
+    let Second { groups, actors, actors_are_people, upper, residents } = second;
+    let (has_members, has_residency) = (upper.is_some(), residents.is_some());
+    let mut residents = residents.unwrap_or_default();
     residents.sort_unstable_by_key(|(key, _)| *key);
     let mut residents = residents.into_iter().peekable();
-    let Tally { sums: parts, mut surplus, terms, conflicts } = tally;
-    surplus.resize_with(policy.cells.len(), Surplus::default);
-    let mut cells = Vec::new();
-    reached.upper.resize(policy.cells.len(), [0; Window::COUNT]);
-    let keys = policy.cells.into_iter().zip(0u32..);
-    let mut rest = keys.zip(surplus).zip(groups).zip(actors).zip(reached.upper);
+    surplus.resize_with(keys.len(), Surplus::default);
+    let mut upper = upper.unwrap_or_default();
+    upper.resize(keys.len(), [0; Window::COUNT]);
+    let mut rest = keys.into_iter().zip(0u32..).zip(surplus).zip(groups).zip(actors).zip(upper);
     for first in (0..).step_by(AT_ONCE) {
         let chunk: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
         if chunk.is_empty() {
             break;
         }
-        let sums = sum_up(&policy.leaves, &parts, first, chunk.len())?;
+        let sums = sum_up(leaves, &parts, first, chunk.len())?;
         for ((((((key, number), surplus), groups), actors), upper), sums) in
             chunk.into_iter().zip(sums)
         {
@@ -296,63 +281,63 @@ pub fn roll_up(policy: Policy, tally: Tally, second: Second) -> Result<Exposure,
             {
                 own.push((u32::try_from(key & u64::from(u32::MAX)).unwrap_or(u32::MAX), people));
             }
-            if sums.rows == 0 {
+            // Where some people, groups and actors were chosen, a cell may have groups of others' events.
+            let none = [0; Window::COUNT];
+            if sums.rows == 0 && groups == none && actors == none {
                 continue;
             }
             let mut windows = sums.windows;
-            for (_, set) in sums.day_windows.iter() {
-                for measures in chosen(&mut windows, set) {
-                    measures.active_days += 1;
-                }
-            }
-            for (i, measures) in windows.iter_mut().enumerate() {
+            for (i, window) in windows.iter_mut().enumerate() {
                 let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
-                measures.subjects = less(measures.subjects, count(&surplus.subjects))?;
-                measures.groups = count(&groups);
-                measures.subjects_upper = second.has_members.then(|| count(&upper));
-                let wide = sums.wide.get(i).copied().unwrap_or_default();
-                measures.bytes = narrow(wide.bytes)?;
-                measures.records = narrow(wide.records)?;
-                measures.actors =
-                    if actors_are_people { measures.subjects } else { count(&actors) };
+                window.subjects = less(window.subjects, count(&surplus.subjects))?;
+                window.groups = count(&groups);
+                window.actors = if actors_are_people { window.subjects } else { count(&actors) };
             }
             let days =
                 if key.grain.has_days() { days_of(&sums.days, &surplus.days)? } else { Vec::new() };
-            if second.has_residency && key.grain.has_days() {
-                check_residents(&own, windows.get(Window::AfterRestriction as usize))?;
+            if has_residency && key.grain.has_days() {
+                let all = windows.get(Window::AfterRestriction as usize).map(|w| w.subjects);
+                let upper = upper.get(Window::AfterRestriction as usize).copied();
+                let upper = upper.filter(|_| has_members);
+                check_residents(&own, all, upper)?;
             }
-            cells.push(Cell { key, windows, days, residents: own });
+            let in_set = |(set, days): (WindowSet, Days<u64>)| {
+                let mut days: Vec<(i64, u64)> = days.iter().filter(|(_, n)| *n > 0).collect();
+                // Those that lie near each other, which are most, are in order.
+                days.sort_unstable_by_key(|day| day.0);
+                (set, days)
+            };
+            each(
+                key,
+                CellCounts {
+                    rows: sums.rows,
+                    windows,
+                    days,
+                    events: sums.events.into_iter().map(in_set).collect(),
+                    upper: has_members.then_some(upper),
+                    residents: own,
+                },
+            )?;
         }
     }
-    drop(parts);
-    cells.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    Ok(Exposure {
-        cells,
-        groups: listed,
-        rest_groups,
-        scope_names: policy.scope_names,
-        terms,
-        conflicts,
-        residence_contradictions: reached.contradictions,
-        fields: second.fields,
-    })
+    Ok(())
 }
 
 /// People by residence are all people: they were counted in another pass, in another way.
 fn check_residents(
     residents: &[(u32, Residents)],
-    all: Option<&Measures>,
+    all: Option<u64>,
+    all_upper: Option<u64>,
 ) -> Result<(), ExposureError> {
     let Some(all) = all else { return Ok(()) };
     let observed: u64 = residents.iter().map(|(_, people)| people.observed).sum();
     let upper: u64 = residents.iter().map(|(_, people)| people.upper).sum();
-    if observed == all.subjects && all.subjects_upper.is_none_or(|all| all == upper) {
+    if observed == all && all_upper.is_none_or(|all| all == upper) {
         return Ok(());
     }
     Err(ExposureError::Internal {
         what: format!(
-            "{observed} to {upper} people by residence are not the {} to {:?} of all",
-            all.subjects, all.subjects_upper
+            "{observed} to {upper} people by residence are not the {all} to {all_upper:?} of all"
         ),
     })
 }
@@ -402,19 +387,20 @@ fn sum_up(
             for measures in chosen(&mut cell.windows, *windows) {
                 measures.add_exposed(part, &total)?;
             }
-            for wide in chosen(&mut cell.wide, *windows) {
-                wide.add(part);
-            }
             for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {
-                *cell.day_windows.entry(day) |= windows;
                 cell.days.entry(day).merge(&on)?;
+            }
+            if let Some(events) = cell.events_in(*windows) {
+                for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {
+                    *events.entry(day) += on.events;
+                }
             }
         }
     }
     Ok(sums)
 }
 
-impl Measures {
+impl WindowCounts {
     /// Adds a leaf whose days sum up to `total`.
     fn add_exposed(&mut self, part: &Sums, total: &DaySums) -> Result<(), ExposureError> {
         let exposed = &part.exposed;
@@ -423,8 +409,12 @@ impl Measures {
         // Some of them also came through other leaves of the cell: what is too much is put down beside.
         self.subjects += total.people.new;
         self.subjects_unknown_rows += part.subjects_unknown_rows;
-        self.first = Some(self.first.map_or(exposed.first, |first| first.min(exposed.first)));
-        self.last = self.last.max(Some(exposed.last));
+        self.bytes += exposed.bytes;
+        self.bytes_known += exposed.bytes_known;
+        self.records += part.records;
+        self.records_known += part.records_known;
+        self.first = self.first.min(exposed.first);
+        self.last = self.last.max(exposed.last);
         Ok(())
     }
 }

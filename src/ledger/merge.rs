@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::LedgerError;
+use super::chosen::Chosen;
 use super::pack::PersonColumn;
 use super::read::{Cursor, KeyRange, Near, OpenPack};
 use super::slots::{Slot, Slots};
@@ -86,6 +87,8 @@ pub struct Merge {
     slots: Slots,
     /// The last place of the block before.
     floor: Option<Head>,
+    /// Whose rows alone are merged.
+    chosen: Option<Arc<Chosen>>,
 }
 
 impl Merge {
@@ -100,7 +103,7 @@ impl Merge {
         batch_rows: usize,
         names: Names,
     ) -> Result<Self, LedgerError> {
-        let mut merge = Self::begin(names);
+        let mut merge = Self::begin(names, None);
         for input in inputs {
             for pack in &input.packs {
                 merge.add(input, pack, asked, range, batch_rows)?;
@@ -109,9 +112,9 @@ impl Merge {
         Ok(merge)
     }
 
-    /// A merge of no packs; see [`Self::add`].
-    pub fn begin(names: Names) -> Self {
-        Self { names, cursors: Vec::new(), slots: Slots::default(), floor: None }
+    /// A merge of no packs; see [`Self::add`]. With `chosen`, of the rows of these alone.
+    pub fn begin(names: Names, chosen: Option<Arc<Chosen>>) -> Self {
+        Self { names, cursors: Vec::new(), slots: Slots::default(), floor: None, chosen }
     }
 
     /// Adds the rows of a pack of `input` with keys in `range`, and what their codes stand for; before the first block.
@@ -130,7 +133,7 @@ impl Merge {
         let source = (input.source, input.group_space);
         let names = &mut self.names;
         let cursor = Cursor::new(pack.clone(), source, range.clone(), asked, batch_rows, names)?;
-        self.cursors.push(cursor);
+        self.cursors.push(cursor.of(self.chosen.clone()));
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! A pack holds facts only: it knows no restriction, no grace, no `as_of`. So a changed registry
 //! needs no rescan, and a pack that a crashed run left behind serves the next one.
 
+mod chosen;
 mod compact;
 mod merge;
 pub mod pack;
@@ -19,10 +20,11 @@ use thiserror::Error;
 
 use crate::store::StoreError;
 
+pub use chosen::{Chosen, Halves};
 pub use compact::compact;
 pub use merge::{Block, Input, Merge, Merged, Names, Row};
 pub use pack::{Lineage, PackFooter, PackUnit};
-pub use read::{KeyRange, OpenPack};
+pub use read::{Cursor, KeyRange, OpenPack};
 pub use repeats::{Repeat, Repeats};
 pub use store::{Ledger, Pack, Selection, Wanted, kind_of};
 pub use write::{PackWriter, WriterSettings};

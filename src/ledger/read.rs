@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::LedgerError;
+use super::chosen::Chosen;
 use super::merge::Names;
 use super::pack::{NAMES_KEY, PackNames, PersonColumn};
 use super::shelf::{Groups, checksum, footer_value, is_sealed, sized};
@@ -178,6 +179,8 @@ pub struct Cursor {
     /// By row of `block`.
     pub near: Vec<Near>,
     pub row: usize,
+    /// Whose rows alone are given.
+    chosen: Option<Arc<Chosen>>,
 }
 
 impl Cursor {
@@ -206,7 +209,13 @@ impl Cursor {
             block: AccessBatch::default(),
             near: Vec::new(),
             row: 0,
+            chosen: None,
         })
+    }
+
+    /// Gives the rows of these alone.
+    pub fn of(self, chosen: Option<Arc<Chosen>>) -> Self {
+        Self { chosen, ..self }
     }
 
     pub fn person_column(&self) -> PersonColumn {
@@ -226,16 +235,25 @@ impl Cursor {
         while self.row >= self.block.len() {
             self.row = 0;
             self.near.clear();
-            let Some(batch) = self.next_batch()? else {
-                self.block = AccessBatch::default();
+            if !self.read()? {
                 return Ok(None);
-            };
-            self.block = self.decode(batch)?;
+            }
             let people = self.person_column().keys(&self.block);
             let rows = 0..self.block.len();
             self.near.extend(rows.map(|row| Near::of(&self.block, people, row)));
         }
         Ok(self.near.len().checked_sub(1))
+    }
+
+    /// Reads the next block, which may be empty; false at the end. What rows are asked for in a merge stays as it was.
+    ///
+    /// # Errors
+    /// Storage failures and damaged packs.
+    pub fn read(&mut self) -> Result<bool, LedgerError> {
+        let batch = self.next_batch()?;
+        let more = batch.is_some();
+        self.block = batch.map(|batch| self.decode(batch)).transpose()?.unwrap_or_default();
+        Ok(more)
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, LedgerError> {
@@ -307,6 +325,7 @@ impl Cursor {
             out.group_id = ids.iter().map(|id| id.map(Into::into)).collect();
         }
         self.trim(&mut out);
+        self.choose(&mut out);
         Ok(out)
     }
 
@@ -328,6 +347,23 @@ impl Cursor {
             return;
         }
         let keep: Vec<bool> = (0..rows).map(inside).collect();
+        block.retain(&keep);
+    }
+
+    /// Drops the rows of others than those that are wanted.
+    fn choose(&self, block: &mut AccessBatch) {
+        let Some(chosen) = &self.chosen else { return };
+        let half = |keys: &KeyColumn, row: usize| {
+            let half = keys.hi.get(row).copied();
+            half.filter(|_| keys.valid.get(row) != Some(&false))
+        };
+        let keep: Vec<bool> = (0..block.len())
+            .map(|row| {
+                let people = self.person_column().keys(block);
+                let person = people.and_then(|keys| half(keys, row));
+                chosen.holds_row(person, half(&block.group, row), half(&block.actor, row))
+            })
+            .collect();
         block.retain(&keep);
     }
 }

@@ -20,6 +20,7 @@ use crate::store::{Pin, Store};
 
 const INDEX: &str = "index.json";
 const PACKS: &str = "packs";
+const COUNTS: &str = "counts";
 /// Marks a folder as ours, so that nothing else's files are ever taken for packs or removed.
 const OWNER: &str = "afterscope-state.json";
 
@@ -155,6 +156,22 @@ impl Ledger {
         Ok(Some(Pack { name: name.to_string(), size: pin.size, footer }))
     }
 
+    /// A count that is kept beside the packs, by name.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn kept_count(&self, name: &str) -> Result<Option<Bytes>, LedgerError> {
+        Ok(self.store().read(&counted(name))?.map(|(bytes, _)| bytes))
+    }
+
+    /// Keeps a count in the place of an older one. It only saves time, as the index does.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn keep_count(&self, name: &str, bytes: Vec<u8>) -> Result<(), LedgerError> {
+        Ok(self.store().replace(&counted(name), Bytes::from(bytes))?)
+    }
+
     /// When each pack was written, by name.
     ///
     /// # Errors
@@ -193,6 +210,10 @@ impl Ledger {
     pub fn remove(&self, name: &str) -> Result<(), LedgerError> {
         self.shelf.remove(name)
     }
+}
+
+fn counted(name: &str) -> String {
+    format!("{COUNTS}/{name}.bin")
 }
 
 /// A pack in the making.

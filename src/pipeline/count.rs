@@ -3,20 +3,27 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::account::cover;
 use super::fill::Filled;
 use super::people::{PeopleTable, people_of};
-use super::prepare::Prepared;
+use super::Observer;
+use super::prepare::{Prepared, Source};
 use crate::config::{RunPlan, SourcePlan};
 use crate::error::Error;
+use crate::exposure::kept::{Keep, KeptCount};
 use crate::exposure::{self, Exposure, PeopleOf, Rules, Settings, SourceRows};
 use crate::impact::SourceCoverage;
 use crate::key::IdKind;
 use crate::ledger::pack::Kinds;
 use crate::ledger::{Ledger, OpenPack, Selection, kind_of};
 use crate::people::{People, Residence};
-use crate::scan::Progress;
+use crate::publish::sha256;
+use crate::scan::{Progress, UnitRecord};
 
 /// Everything counted, and every row accounted for.
 pub struct Counted {
@@ -124,6 +131,69 @@ impl Opened {
         }
     }
 
+    /// Counts what has changed since the count that is kept, and keeps the new one.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
+    fn count_kept(
+        &self,
+        plan: &RunPlan,
+        prepared: &Prepared<'_>,
+        ledger: &Ledger,
+        filled: Vec<Filled>,
+        progress: &Progress,
+        observer: &dyn Observer,
+    ) -> Result<Counted, Error> {
+        let rows: u64 =
+            self.rows.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
+        if rows < plan.keep_counts_from {
+            return self.count(plan, prepared, filled, progress);
+        }
+        let of = self.told(plan, prepared);
+        let name = sha256(of.as_bytes()).get(..32).unwrap_or_default().to_string();
+        let base = if plan.recount { None } else { ledger.kept_count(&name)? };
+        let units = prepared.sources.iter().zip(&filled);
+        let units = units.map(|(source, filled)| unit_names(source, &filled.selection)).collect();
+        let keep = Keep { of, units, base: base.as_deref() };
+        let settings = self.settings(plan, prepared, progress);
+        let KeptCount { exposure, file, changed, misfit } =
+            exposure::kept::count_kept(&self.rows, &settings, &keep)?;
+        if misfit {
+            observer.warn(&format!(
+                "the count that is kept in {} does not fit to the ledger; everything was counted anew",
+                ledger.store().shown(&format!("counts/{name}.bin"))
+            ));
+        }
+        if let Some(changed) = changed {
+            progress.effort.recounted.store(changed.saturating_add(1), Ordering::Relaxed);
+        }
+        if let Some(file) = file {
+            ledger.keep_count(&name, file)?;
+        }
+        self.counted(plan, prepared, filled, exposure)
+    }
+
+    /// What must be the same for a count to serve another: how rows are read, and which namespaces there are.
+    fn told(&self, plan: &RunPlan, prepared: &Prepared<'_>) -> String {
+        let sources = prepared.sources.iter().zip(&self.rows).map(|(source, rows)| {
+            let asked = source.wanted.asked.scopes.iter().map(|scope| &scope.name);
+            json!({
+                "name": source.plan.name,
+                "url": source.plan.url.to_string(),
+                "lineage": source.wanted.lineage,
+                "asked": asked.collect::<Vec<_>>(),
+                "spaces": [rows.person_space, rows.group_space, rows.event_space],
+            })
+        });
+        json!({
+            "sources": sources.collect::<Vec<_>>(),
+            "group_namespaces": self.group_namespaces,
+            "group_kinds": self.group_kinds,
+            "groups": plan.groups_limit,
+        })
+        .to_string()
+    }
+
     /// Counts what is open.
     ///
     /// # Errors
@@ -136,6 +206,16 @@ impl Opened {
         progress: &Progress,
     ) -> Result<Counted, Error> {
         let exposure = exposure::count(&self.rows, &self.settings(plan, prepared, progress))?;
+        self.counted(plan, prepared, filled, exposure)
+    }
+
+    fn counted(
+        &self,
+        plan: &RunPlan,
+        prepared: &Prepared<'_>,
+        filled: Vec<Filled>,
+        exposure: Exposure,
+    ) -> Result<Counted, Error> {
         let coverage = prepared
             .sources
             .iter()
@@ -165,6 +245,33 @@ pub fn count(
     progress: &Arc<Progress>,
 ) -> Result<Counted, Error> {
     Opened::open(plan, prepared, ledger, &filled, progress)?.count(plan, prepared, filled, progress)
+}
+
+/// As [`count`], but that what has not changed since the count that is kept is taken from there.
+///
+/// # Errors
+/// As [`Opened::open`] and [`Opened::count`].
+pub fn count_kept(
+    plan: &RunPlan,
+    prepared: &Prepared<'_>,
+    ledger: &Ledger,
+    filled: Vec<Filled>,
+    progress: &Arc<Progress>,
+    observer: &dyn Observer,
+) -> Result<Counted, Error> {
+    Opened::open(plan, prepared, ledger, &filled, progress)?
+        .count_kept(plan, prepared, ledger, filled, progress, observer)
+}
+
+/// Names of the units of a selection: of what was read, and what became of its rows before they were counted.
+fn unit_names(source: &Source<'_>, selection: &Selection) -> Vec<(u64, u64)> {
+    let name = |(file, record): &(usize, UnitRecord)| {
+        let told = json!([source.wanted.files.get(*file), record]).to_string();
+        let name = xxh3_128(told.as_bytes());
+        // Its halves.
+        ((name >> 64) as u64, name as u64)
+    };
+    selection.units.iter().map(name).collect()
 }
 
 /// The rows that selections name, with the numbers of their namespaces.

@@ -39,7 +39,7 @@ use crate::store::Io;
 use crate::threads::beside;
 
 use account::check_rejects;
-use count::{Counted, count};
+use count::{Counted, count_kept};
 use fill::filled_ledger;
 use follow::{Between, Followed, between, log_of, prepare_following};
 use prepare::Prepared;
@@ -191,7 +191,7 @@ fn run_prepared(
         _ => None,
     };
     observer.stage("counting");
-    let counted = count(plan, &prepared, &ledger, scanned, progress)?;
+    let counted = count_kept(plan, &prepared, &ledger, scanned, progress, observer)?;
     check_rejects(plan, &prepared, &counted.filled, &counted.exposure)?;
     observer.stage("writing tables");
     let earlier = Earlier { followed, steps, changes };

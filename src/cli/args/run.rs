@@ -65,6 +65,12 @@ pub struct RunArgs {
     /// Publish without files that cannot be read; the verdict is then `incomplete`.
     #[arg(long)]
     pub allow_incomplete: bool,
+    /// Count every row of the ledger anew, and not only what has changed since the last count. The tables are the same.
+    #[arg(long)]
+    pub recount: bool,
+    /// Rows of a ledger from which on counts are kept.
+    #[arg(long, hide = true, value_name = "ROWS")]
+    pub keep_counts_from: Option<u64>,
     /// Read everything, to show that leaving out changes nothing.
     #[arg(long, hide = true)]
     pub no_pruning: bool,
@@ -81,6 +87,8 @@ impl RunArgs {
             threads: self.threads,
             allow_incomplete: self.allow_incomplete,
             no_pruning: self.no_pruning,
+            recount: self.recount,
+            keep_counts_from: self.keep_counts_from,
             unsigned: false,
             ..self.place.overrides()
         }

@@ -1,0 +1,328 @@
+//! What was counted in a cell, as sums: they can be added to those of other rows, and taken from them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ExposureError;
+use super::cells::{CellKey, Window, WindowSet};
+use super::reach::Residents;
+use super::totals::{Cell, Day, Measures, add};
+use crate::moment::Moment;
+
+/// The sums of one cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellCounts {
+    /// Events of any outcome.
+    pub rows: u64,
+    pub windows: [WindowCounts; Window::COUNT],
+    /// Days with an exposure, ascending; only of grains that have days.
+    pub days: Vec<Day>,
+    /// Exposures of each set of windows that any of them lies in, by day, ascending; none is 0.
+    pub events: BTreeMap<WindowSet, Vec<(i64, u64)>>,
+    /// As [`Measures::subjects_upper`].
+    #[serde(skip)]
+    pub upper: Option<[u64; Window::COUNT]>,
+    /// As [`Cell::residents`].
+    #[serde(skip)]
+    pub residents: Vec<(u32, Residents)>,
+}
+
+/// The sums of one window of a cell. Those that may pass 64 bits on the way are wider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowCounts {
+    pub events: u64,
+    pub requests: i64,
+    pub denied: i64,
+    pub unknown: i64,
+    pub held_only: i64,
+    pub unsettled: u64,
+    pub bytes: i128,
+    /// Events whose bytes are not null.
+    pub bytes_known: u64,
+    pub records: i128,
+    pub records_known: u64,
+    pub subjects: u64,
+    pub actors: u64,
+    pub groups: u64,
+    pub subjects_unknown_rows: u64,
+    /// [`Moment::MAX`] and [`Moment::MIN`] where there is no exposure.
+    #[serde(with = "stamp")]
+    pub first: Moment,
+    #[serde(with = "stamp")]
+    pub last: Moment,
+}
+
+impl Default for WindowCounts {
+    fn default() -> Self {
+        Self {
+            events: 0,
+            requests: 0,
+            denied: 0,
+            unknown: 0,
+            held_only: 0,
+            unsettled: 0,
+            bytes: 0,
+            bytes_known: 0,
+            records: 0,
+            records_known: 0,
+            subjects: 0,
+            actors: 0,
+            groups: 0,
+            subjects_unknown_rows: 0,
+            first: Moment::MAX,
+            last: Moment::MIN,
+        }
+    }
+}
+
+/// Moments as numbers.
+pub mod stamp {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::moment::Moment;
+
+    pub fn serialize<S: Serializer>(at: &Moment, to: S) -> Result<S::Ok, S::Error> {
+        (at.micros, at.nanos).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Moment, D::Error> {
+        let (micros, nanos) = Deserialize::deserialize(from)?;
+        Ok(Moment { micros, nanos })
+    }
+}
+
+/// Sums from which others cannot be taken: they are not the sums of more rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misfit;
+
+/// Takes a number from a larger one.
+pub fn take(from: &mut u64, number: u64) -> Result<(), Misfit> {
+    *from = from.checked_sub(number).ok_or(Misfit)?;
+    Ok(())
+}
+
+impl WindowCounts {
+    fn counts(&mut self) -> [&mut u64; 8] {
+        [
+            &mut self.events,
+            &mut self.unsettled,
+            &mut self.bytes_known,
+            &mut self.records_known,
+            &mut self.subjects,
+            &mut self.actors,
+            &mut self.groups,
+            &mut self.subjects_unknown_rows,
+        ]
+    }
+
+    fn weights(&mut self) -> [&mut i64; 4] {
+        [&mut self.requests, &mut self.denied, &mut self.unknown, &mut self.held_only]
+    }
+
+    fn add(&mut self, mut other: Self) -> Result<(), ExposureError> {
+        for (mine, theirs) in self.counts().into_iter().zip(other.counts()) {
+            *mine += *theirs;
+        }
+        for (mine, theirs) in self.weights().into_iter().zip(other.weights()) {
+            add(mine, *theirs)?;
+        }
+        self.bytes += other.bytes;
+        self.records += other.records;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        Ok(())
+    }
+
+    fn take(&mut self, mut other: Self) -> Result<(), Misfit> {
+        for (mine, theirs) in self.counts().into_iter().zip(other.counts()) {
+            take(mine, *theirs)?;
+        }
+        for (mine, theirs) in self.weights().into_iter().zip(other.weights()) {
+            *mine = mine.checked_sub(*theirs).ok_or(Misfit)?;
+        }
+        self.bytes -= other.bytes;
+        self.records -= other.records;
+        Ok(())
+    }
+
+    fn measures(&self) -> Result<Measures, ExposureError> {
+        let narrow = |known: u64, sum: i128| match known {
+            0 => Ok(None),
+            _ => i64::try_from(sum).map(Some).map_err(|_| ExposureError::Overflow),
+        };
+        let any = self.events > 0;
+        Ok(Measures {
+            events: self.events,
+            requests: self.requests,
+            denied: self.denied,
+            unknown: self.unknown,
+            held_only: self.held_only,
+            unsettled: self.unsettled,
+            bytes: narrow(self.bytes_known, self.bytes)?,
+            records: narrow(self.records_known, self.records)?,
+            subjects: self.subjects,
+            subjects_upper: None,
+            actors: self.actors,
+            groups: self.groups,
+            subjects_unknown_rows: self.subjects_unknown_rows,
+            first: any.then_some(self.first),
+            last: any.then_some(self.last),
+            active_days: 0,
+        })
+    }
+}
+
+impl CellCounts {
+    /// Adds the sums of other rows, of other people, groups and actors.
+    ///
+    /// # Errors
+    /// [`ExposureError::Overflow`].
+    pub fn add(&mut self, other: Self) -> Result<(), ExposureError> {
+        self.rows += other.rows;
+        for (mine, theirs) in self.windows.iter_mut().zip(other.windows) {
+            mine.add(theirs)?;
+        }
+        let days = joined(std::mem::take(&mut self.days), other.days, |day| day.day, |mine, day| {
+            mine.subjects += day.subjects;
+            mine.new += day.new;
+            add(&mut mine.requests, day.requests)
+        });
+        self.days = days?;
+        for (set, events) in other.events {
+            let mine = self.events.entry(set).or_default();
+            let sum = |mine: &mut (i64, u64), more: (i64, u64)| {
+                mine.1 += more.1;
+                Ok::<(), ExposureError>(())
+            };
+            *mine = joined(std::mem::take(mine), events, |day| day.0, sum)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the sums of rows out that are among those that were counted. First and last moments stay: they are not
+    /// known without a look at the rows that are left.
+    ///
+    /// # Errors
+    /// Where they are not among them.
+    pub fn take(&mut self, other: &Self) -> Result<(), Misfit> {
+        take(&mut self.rows, other.rows)?;
+        for (mine, theirs) in self.windows.iter_mut().zip(other.windows) {
+            mine.take(theirs)?;
+        }
+        for day in &other.days {
+            let at = self.days.binary_search_by_key(&day.day, |own| own.day);
+            let own = at.ok().and_then(|at| self.days.get_mut(at)).ok_or(Misfit)?;
+            own.requests = own.requests.checked_sub(day.requests).ok_or(Misfit)?;
+            take(&mut own.subjects, day.subjects)?;
+            take(&mut own.new, day.new)?;
+        }
+        for (set, events) in &other.events {
+            let mine = self.events.entry(*set).or_default();
+            for (day, count) in events {
+                let at = mine.binary_search_by_key(day, |own| own.0);
+                let own = at.ok().and_then(|at| mine.get_mut(at)).ok_or(Misfit)?;
+                take(&mut own.1, *count)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out days without an exposure. After what was taken out has made room for what came.
+    ///
+    /// # Errors
+    /// Where such a day still has people.
+    pub fn tidy(&mut self) -> Result<(), Misfit> {
+        self.events.retain(|_, events| {
+            events.retain(|(_, count)| *count > 0);
+            !events.is_empty()
+        });
+        let all_there = self.only_set().is_some_and(|(_, events)| events.len() == self.days.len());
+        if !all_there && !self.days.is_empty() {
+            let with_events = self.by_day();
+            let empty = |day: &Day| !with_events.contains_key(&day.day);
+            if self.days.iter().any(|d| empty(d) && (d.subjects, d.new, d.requests) != (0, 0, 0)) {
+                return Err(Misfit);
+            }
+            self.days.retain(|day| !empty(day));
+        }
+        for window in self.windows.iter_mut().filter(|window| window.events == 0) {
+            (window.first, window.last) = (Moment::MAX, Moment::MIN);
+        }
+        Ok(())
+    }
+
+    /// Where all exposures lie in the same windows, as they do mostly.
+    fn only_set(&self) -> Option<(WindowSet, &[(i64, u64)])> {
+        let (set, events) = self.events.first_key_value()?;
+        (self.events.len() == 1).then_some((*set, events))
+    }
+
+    /// Days with an exposure, and the windows that any of them lies in.
+    fn by_day(&self) -> BTreeMap<i64, WindowSet> {
+        let mut days = BTreeMap::new();
+        for (set, events) in &self.events {
+            for (day, _) in events {
+                *days.entry(*day).or_default() |= *set;
+            }
+        }
+        days
+    }
+
+    fn active_days(&self) -> [u64; Window::COUNT] {
+        let mut active = [0; Window::COUNT];
+        let mut add = |set: WindowSet, days: u64| {
+            for (i, sum) in active.iter_mut().enumerate() {
+                *sum += if set >> i & 1 == 1 { days } else { 0 };
+            }
+        };
+        match self.only_set() {
+            Some((set, events)) => add(set, events.len() as u64),
+            None => self.by_day().into_values().for_each(|set| add(set, 1)),
+        }
+        active
+    }
+
+    /// The figures of the cell.
+    ///
+    /// # Errors
+    /// [`ExposureError::Overflow`].
+    pub fn cell(self, key: CellKey) -> Result<Cell, ExposureError> {
+        let mut windows: [Measures; Window::COUNT] = Default::default();
+        let active = self.active_days();
+        for (i, (measures, counts)) in windows.iter_mut().zip(&self.windows).enumerate() {
+            *measures = counts.measures()?;
+            measures.active_days = active.get(i).copied().unwrap_or_default();
+            measures.subjects_upper = self.upper.and_then(|upper| upper.get(i).copied());
+        }
+        Ok(Cell { key, windows, days: self.days, residents: self.residents })
+    }
+}
+
+/// Two ascending lists as one; what both have becomes one by `sum`.
+fn joined<T, E>(
+    mine: Vec<T>,
+    theirs: Vec<T>,
+    place: impl Fn(&T) -> i64,
+    mut sum: impl FnMut(&mut T, T) -> Result<(), E>,
+) -> Result<Vec<T>, E> {
+    if theirs.is_empty() {
+        return Ok(mine);
+    }
+    let mut all = Vec::with_capacity(mine.len() + theirs.len());
+    let mut mine = mine.into_iter().peekable();
+    for other in theirs {
+        while let Some(own) = mine.next_if(|own| place(own) < place(&other)) {
+            all.push(own);
+        }
+        match mine.next_if(|own| place(own) == place(&other)) {
+            Some(mut own) => {
+                sum(&mut own, other)?;
+                all.push(own);
+            }
+            None => all.push(other),
+        }
+    }
+    all.extend(mine);
+    Ok(all)
+}

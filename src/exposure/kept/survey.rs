@@ -1,0 +1,348 @@
+//! One look at every row: which of them mean something else than in the count that is kept, and when the first and
+//! the last exposure of each cell was.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::effort::Part;
+use crate::exposure::cells::{CellKey, Window};
+use crate::exposure::leaf::Standing;
+use crate::exposure::lookup::{Lookup, Place};
+use crate::exposure::parts::index_of;
+use crate::exposure::passes::{Passes, fields_by_scope, read_fields};
+use crate::exposure::policy::Policy;
+use crate::exposure::rules::{Rules, Stretch};
+use crate::exposure::{ExposureError, SourceRows};
+use crate::key::{MixHasher, MixMap};
+use crate::ledger::{Chosen, Cursor, Halves, Names};
+use crate::moment::Moment;
+use crate::scan::batch::{AccessBatch, KeyColumn, NONE, Outcome};
+use crate::threads::in_threads;
+
+/// First and last moments by window.
+pub type Bounds = [(Moment, Moment); Window::COUNT];
+
+const NEVER: (Moment, Moment) = (Moment::MAX, Moment::MIN);
+
+/// What was found.
+pub struct Survey {
+    /// Whose rows mean something else.
+    pub chosen: Chosen,
+    /// Rows that were looked at, and those of them that mean something else.
+    pub rows: u64,
+    pub changed: u64,
+    /// Where rules differ: bounds of every cell with an exposure.
+    pub bounds: Option<HashMap<CellKey, Bounds>>,
+    /// Where rules differ: fields by scope.
+    pub fields: Vec<BTreeSet<String>>,
+}
+
+/// What is looked for.
+pub struct Question<'a> {
+    pub old: &'a Rules,
+    pub new: &'a Rules,
+    /// By source and unit: whether its rows were not in the count that is kept.
+    pub added: &'a [Vec<bool>],
+}
+
+impl Question<'_> {
+    fn rules_differ(&self) -> bool {
+        let Self { old, new, .. } = self;
+        (old.as_of, old.lookback_from) != (new.as_of, new.lookback_from)
+            || old.restricted != new.restricted
+            || old.grace != new.grace
+            || !old.has_stretches_of(new)
+    }
+
+    fn is_added(&self, source: usize, unit: u32) -> bool {
+        let unit = usize::try_from(unit).unwrap_or(usize::MAX);
+        self.added.get(source).and_then(|units| units.get(unit)) == Some(&true)
+    }
+}
+
+/// Looks at the rows of `passes`.
+///
+/// # Errors
+/// Storage failures, damaged packs, interruption.
+pub fn survey(
+    passes: &Passes<'_>,
+    sources: &[SourceRows],
+    question: &Question<'_>,
+) -> Result<Survey, ExposureError> {
+    let settings = passes.settings;
+    let rules_differ = question.rules_differ();
+    let policy = Mutex::new(Policy::new(question.new.clone()));
+    let next = AtomicUsize::new(0);
+    let looking = |_| {
+        let mut looker = Looker::new(passes, &policy, question, rules_differ);
+        let mut names = Names::default();
+        while let Some(job) = passes.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for input in &job.inputs(sources) {
+                let Some(asked) = passes.asked.get(input.source) else { continue };
+                for pack in &input.packs {
+                    let wanted = |unit: &u32| *unit != NONE && question.is_added(input.source, *unit);
+                    // By the same rules old rows mean what they meant.
+                    if !rules_differ && !pack.units.iter().any(wanted) {
+                        continue;
+                    }
+                    let (source, range) = ((input.source, input.group_space), job.range.clone());
+                    let rows = passes.memory.rows;
+                    let mut cursor =
+                        Cursor::new(pack.clone(), source, range, asked, rows, &mut names)?;
+                    passes.fits(&names)?;
+                    while cursor.read()? {
+                        looker.look(&cursor, &names)?;
+                        if settings.stop.load(Ordering::Relaxed) {
+                            return Err(ExposureError::Interrupted);
+                        }
+                    }
+                }
+            }
+        }
+        let fields = read_fields(&looker.fields, &names);
+        Ok((looker.found, fields))
+    };
+    let found = in_threads::<_, ExposureError>(passes.memory.threads, |number| {
+        settings.effort.timed(Part::Counting, || looking(number))
+    })?;
+    let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut all = Found::default();
+    let mut fields = Vec::new();
+    for (found, own) in found {
+        all.merge(found);
+        fields.extend(own);
+    }
+    Ok(Survey {
+        chosen: Chosen {
+            people: Halves::of(&all.people),
+            nobody: all.nobody,
+            groups: Halves::of(&all.groups),
+            actors: Halves::of(&all.actors),
+        },
+        rows: all.rows,
+        changed: all.changed,
+        bounds: rules_differ.then(|| bounds(&policy, &all.bounds)),
+        fields: fields_by_scope(&policy, fields),
+    })
+}
+
+/// Bounds of leaves as those of cells.
+fn bounds(policy: &Policy, of_leaves: &[(Moment, Moment)]) -> HashMap<CellKey, Bounds> {
+    let mut all: HashMap<CellKey, Bounds> = HashMap::new();
+    let mut by_cell: Vec<Option<Bounds>> = vec![None; policy.cells.len()];
+    for (leaf, (first, last)) in policy.leaves.iter().zip(of_leaves) {
+        if first > last {
+            continue;
+        }
+        for (cell, windows) in &leaf.exposed {
+            let at = usize::try_from(*cell).unwrap_or(usize::MAX);
+            let Some(slot) = by_cell.get_mut(at) else { continue };
+            let bounds = slot.get_or_insert([NEVER; Window::COUNT]);
+            for (i, bound) in bounds.iter_mut().enumerate() {
+                if windows >> i & 1 == 1 {
+                    *bound = (bound.0.min(*first), bound.1.max(*last));
+                }
+            }
+        }
+    }
+    for (key, bounds) in policy.cells.iter().zip(by_cell) {
+        if let Some(bounds) = bounds {
+            all.insert(key.clone(), bounds);
+        }
+    }
+    all
+}
+
+/// What one thread has found.
+#[derive(Default)]
+struct Found {
+    people: Vec<u64>,
+    nobody: bool,
+    groups: Vec<u64>,
+    actors: Vec<u64>,
+    rows: u64,
+    changed: u64,
+    /// By leaf.
+    bounds: Vec<(Moment, Moment)>,
+}
+
+impl Found {
+    fn merge(&mut self, other: Self) {
+        self.people.extend(other.people);
+        self.groups.extend(other.groups);
+        self.actors.extend(other.actors);
+        self.nobody |= other.nobody;
+        self.rows += other.rows;
+        self.changed += other.changed;
+        self.bounds.resize(self.bounds.len().max(other.bounds.len()), NEVER);
+        for (mine, theirs) in self.bounds.iter_mut().zip(other.bounds) {
+            *mine = (mine.0.min(theirs.0), mine.1.max(theirs.1));
+        }
+    }
+}
+
+struct Looker<'a> {
+    question: &'a Question<'a>,
+    rules_differ: bool,
+    /// Whether rejected rows may mean something else.
+    rejects_differ: bool,
+    scope_names: Vec<String>,
+    lookup: Lookup<'a>,
+    /// Where the rules differ, by codes of app and scope set; and of events in parts by those of app and scope.
+    of_sets: MixMap<u64, Arc<[Stretch]>>,
+    of_scopes: MixMap<u64, Arc<[Stretch]>>,
+    fields: HashSet<u64, BuildHasherDefault<MixHasher>>,
+    found: Found,
+}
+
+fn both(one: u32, other: u32) -> u64 {
+    u64::from(one) << 32 | u64::from(other)
+}
+
+/// The upper half of a row's key.
+fn half(keys: &KeyColumn, row: usize) -> Option<u64> {
+    keys.hi.get(row).copied().filter(|_| keys.valid.get(row) != Some(&false))
+}
+
+impl<'a> Looker<'a> {
+    fn new(
+        passes: &Passes<'_>,
+        policy: &'a Mutex<Policy>,
+        question: &'a Question<'a>,
+        rules_differ: bool,
+    ) -> Self {
+        let least = |rules: &Rules| rules.restricted.values().min().copied();
+        Self {
+            question,
+            rules_differ,
+            rejects_differ: least(question.old) != least(question.new),
+            scope_names: question.new.restricted.keys().cloned().collect(),
+            lookup: Lookup::new(policy, passes.memory),
+            of_sets: MixMap::default(),
+            of_scopes: MixMap::default(),
+            fields: HashSet::default(),
+            found: Found::default(),
+        }
+    }
+
+    fn look(&mut self, cursor: &Cursor, names: &Names) -> Result<(), ExposureError> {
+        let block = &cursor.block;
+        let people = cursor.people();
+        self.lookup.begin_block();
+        for row in 0..block.len() {
+            let unit = block.unit.get(row).copied().unwrap_or(NONE);
+            if unit == NONE {
+                continue;
+            }
+            self.found.rows += 1;
+            let added = self.question.is_added(cursor.source.0, unit);
+            let changed = self.rules_differ && self.meaning(block, row, names)?;
+            if !added && !changed {
+                continue;
+            }
+            self.found.changed += 1;
+            match people.and_then(|keys| half(keys, row)) {
+                Some(half) => self.found.people.push(half),
+                None => self.found.nobody = true,
+            }
+            self.found.groups.extend(half(&block.group, row));
+            self.found.actors.extend(half(&block.actor, row));
+        }
+        Ok(())
+    }
+
+    /// Whether the row means something else; puts down when it was.
+    fn meaning(
+        &mut self,
+        block: &AccessBatch,
+        row: usize,
+        names: &Names,
+    ) -> Result<bool, ExposureError> {
+        let code = |codes: &[u32]| codes.get(row).copied().unwrap_or(NONE);
+        let (app, set) = (code(&block.app), code(&block.scopes));
+        let at = Moment {
+            micros: block.micros.get(row).copied().unwrap_or_default(),
+            nanos: block.nanos.get(row).copied().unwrap_or_default(),
+        };
+        let rejected = block.reject.get(row).copied().flatten().is_some();
+        let place = self.lookup.place(app, set, names)?;
+        let leaf = match place {
+            Place::Nowhere => return Ok(rejected && self.rejects_differ),
+            Place::Whole(place) => self.lookup.leaf(place, at),
+            Place::InParts => self.lookup.leaf_in_parts(app, set, at)?,
+        };
+        let is_exposure = !rejected
+            && leaf.standing == Standing::Counts
+            && leaf.exercised
+            && block.outcome.get(row) == Some(&Outcome::Allowed);
+        if is_exposure {
+            let fields = block.fields.get(row).copied().unwrap_or(NONE);
+            if leaf.in_parts {
+                let (.., parts) = self.lookup.parts(leaf);
+                for part in parts.iter().filter(|part| part.exposed) {
+                    bound(&mut self.found.bounds, part.leaf, at);
+                    if fields != NONE {
+                        self.fields.insert(both(part.leaf, fields));
+                    }
+                }
+            } else {
+                bound(&mut self.found.bounds, leaf.number, at);
+                if fields != NONE {
+                    self.fields.insert(both(leaf.number, fields));
+                }
+            }
+        }
+        if rejected && self.rejects_differ {
+            return Ok(true);
+        }
+        let within = |stretches: &[Stretch]| stretches.iter().any(|s| s.0 <= at && at < s.1);
+        if place != Place::InParts {
+            if let Some(known) = self.of_sets.get(&both(app, set)) {
+                return Ok(within(known));
+            }
+            let scopes = names.sets.get(set).map(|set| set.scopes).unwrap_or_default();
+            let stretches = self.differences(app, names, &scopes);
+            let changed = within(&stretches);
+            self.of_sets.insert(both(app, set), stretches);
+            return Ok(changed);
+        }
+        let scopes = self.lookup.scopes_in_parts(set).cloned();
+        for scope in scopes.iter().flat_map(|set| &set.scopes) {
+            let index = index_of(*scope);
+            let known = match self.of_scopes.get(&both(app, index)) {
+                Some(known) => known.clone(),
+                None => {
+                    let name = usize::try_from(index).ok().and_then(|i| self.scope_names.get(i));
+                    let name = name.cloned();
+                    let stretches = self.differences(app, names, name.as_slice());
+                    self.of_scopes.insert(both(app, index), stretches.clone());
+                    stretches
+                }
+            };
+            if within(&known) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where the rules differ for any of these scopes.
+    fn differences(&self, app: u32, names: &Names, scopes: &[String]) -> Arc<[Stretch]> {
+        let Question { old, new, .. } = self.question;
+        let app = names.apps.name(app);
+        scopes.iter().flat_map(|scope| new.differences(old, app, scope)).collect()
+    }
+}
+
+#[inline]
+fn bound(bounds: &mut Vec<(Moment, Moment)>, leaf: u32, at: Moment) {
+    let index = usize::try_from(leaf).unwrap_or(usize::MAX);
+    if index >= bounds.len() {
+        bounds.resize(index + 1, NEVER);
+    }
+    if let Some(bound) = bounds.get_mut(index) {
+        *bound = (bound.0.min(at), bound.1.max(at));
+    }
+}

@@ -1,0 +1,105 @@
+//! Some people, groups and actors, and the rows of theirs.
+
+/// People, groups and actors by the upper halves of their keys, which are spread evenly: a bit for each range of them.
+/// Some that were not chosen fall into the same ranges, about one in [`SPARSE`](Halves::SPARSE).
+#[derive(Debug, Default)]
+pub struct Chosen {
+    pub people: Halves,
+    /// Whether rows without a person are chosen.
+    pub nobody: bool,
+    pub groups: Halves,
+    pub actors: Halves,
+}
+
+/// Upper halves of keys.
+#[derive(Debug, Default)]
+pub struct Halves {
+    bits: Vec<u64>,
+    /// What of a half is not looked at.
+    shift: u32,
+}
+
+impl Halves {
+    /// Ranges for each half.
+    const SPARSE: usize = 32;
+
+    pub fn of(halves: &[u64]) -> Self {
+        if halves.is_empty() {
+            return Self::default();
+        }
+        let ranges = (halves.len() * Self::SPARSE).next_power_of_two().max(64);
+        let shift = u64::BITS - ranges.trailing_zeros();
+        let mut all = Self { bits: vec![0; ranges / 64], shift };
+        for half in halves {
+            let (word, bit) = all.place(*half);
+            if let Some(word) = all.bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        all
+    }
+
+    fn place(&self, half: u64) -> (usize, u64) {
+        let range = half >> self.shift;
+        (usize::try_from(range / 64).unwrap_or(usize::MAX), 1 << (range % 64))
+    }
+
+    #[inline]
+    pub fn holds(&self, half: u64) -> bool {
+        if self.bits.is_empty() {
+            return false;
+        }
+        let (word, bit) = self.place(half);
+        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    }
+}
+
+impl Chosen {
+    #[inline]
+    pub fn holds_person(&self, half: Option<u64>) -> bool {
+        half.map_or(self.nobody, |half| self.people.holds(half))
+    }
+
+    /// Whether a row is one of theirs.
+    #[inline]
+    pub fn holds_row(&self, person: Option<u64>, group: Option<u64>, actor: Option<u64>) -> bool {
+        self.holds_person(person)
+            || group.is_some_and(|half| self.groups.holds(half))
+            || actor.is_some_and(|half| self.actors.holds(half))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn all_that_were_chosen_are_held_and_few_others(
+            halves in proptest::collection::vec(any::<u64>(), 0..200),
+            others in proptest::collection::vec(any::<u64>(), 200..400)
+        ) {
+            let held = Halves::of(&halves);
+            prop_assert!(halves.iter().all(|half| held.holds(*half)));
+            let wrongly = others.iter().filter(|half| held.holds(**half)).count();
+            prop_assert!(wrongly < others.len() / 4, "{wrongly}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_held_by_its_person_group_or_actor() {
+        let far = u64::MAX / 3;
+        let chosen = Chosen {
+            people: Halves::of(&[1]),
+            nobody: false,
+            groups: Halves::of(&[far]),
+            actors: Halves::of(&[2 * far]),
+        };
+        assert!(chosen.holds_row(Some(1), None, None));
+        assert!(chosen.holds_row(Some(far), Some(far), None));
+        assert!(chosen.holds_row(None, None, Some(2 * far)));
+        assert!(!chosen.holds_row(None, Some(1), Some(1)));
+        assert!(Chosen { nobody: true, ..chosen }.holds_row(None, Some(1), None));
+    }
+}
