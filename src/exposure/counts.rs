@@ -326,3 +326,62 @@ fn joined<T, E>(
     all.extend(mine);
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The sums of people who each did one thing: a day, a set of windows, a weight.
+    fn counts(people: &[(i64, WindowSet, i64)]) -> CellCounts {
+        let mut all = CellCounts::default();
+        for (day, set, weight) in people {
+            let mut one = CellCounts { rows: 1, ..CellCounts::default() };
+            for (i, window) in one.windows.iter_mut().enumerate().filter(|(i, _)| set >> i & 1 == 1) {
+                window.events = 1;
+                window.subjects = 1;
+                window.requests = *weight;
+                window.bytes = i128::from(*weight) << 70;
+                window.bytes_known = u64::from(i % 2 == 0);
+            }
+            if *set > 0 {
+                one.days = vec![Day { day: *day, requests: *weight, subjects: 1, new: 1 }];
+                one.events = BTreeMap::from([(*set, vec![(*day, 1)])]);
+            }
+            all.add(one).unwrap();
+        }
+        all
+    }
+
+    fn people() -> impl Strategy<Value = Vec<(i64, WindowSet, i64)>> {
+        proptest::collection::vec((-3..3i64, prop_oneof![Just(0), Just(1), Just(5)], 0..9i64), 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_added_can_be_taken_out_again(a in people(), b in people()) {
+            let both: Vec<_> = a.iter().chain(&b).copied().collect();
+            let mut found = counts(&both);
+            found.take(&counts(&b)).unwrap();
+            found.tidy().unwrap();
+            prop_assert_eq!(&found, &counts(&a));
+            found.add(counts(&b)).unwrap();
+            prop_assert_eq!(found, counts(&both));
+        }
+
+        #[test]
+        fn what_is_not_there_cannot_be_taken_out(a in people(), day in -3..3i64) {
+            let one = [(day, 5, 3)];
+            let mut found = counts(&a);
+            let more: Vec<_> = a.iter().chain(&one).chain(&one).copied().collect();
+            prop_assert_eq!(found.take(&counts(&more)), Err(Misfit));
+        }
+    }
+
+    #[test]
+    fn active_days_of_a_window_are_those_with_an_event_in_it() {
+        let counts = counts(&[(1, 1, 0), (1, 4, 0), (2, 4, 0), (3, 0, 0)]);
+        assert_eq!(counts.active_days()[..3], [1, 0, 2]);
+    }
+}

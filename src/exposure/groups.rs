@@ -80,7 +80,7 @@ pub struct GroupCounter<'a> {
     current: Vec<Current>,
     /// Scopes through which the group at hand was reached.
     open: Vec<usize>,
-    met: &'a GroupsMet,
+    met: &'a GroupsMet<'a>,
     /// By scope: groups that `met` does not know of yet.
     untold: Vec<u64>,
     pub top: TopGroups,
@@ -102,7 +102,7 @@ impl<'a> GroupCounter<'a> {
     pub fn new(
         leaves: &'a LeafTable,
         policy: &'a Policy,
-        met: &'a GroupsMet,
+        met: &'a GroupsMet<'a>,
         keyer: &'a Keyer,
         reads: GroupReads,
     ) -> Self {

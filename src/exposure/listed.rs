@@ -104,6 +104,16 @@ pub struct Candidate {
 pub type Rank<'a> = (Reverse<u64>, (u128, &'a str), u32);
 
 impl Candidate {
+    #[cfg(test)]
+    pub fn new(id: &str, met: Met) -> Self {
+        Self { id: GroupId::new(id), met }
+    }
+
+    #[cfg(test)]
+    pub fn requests(&self) -> i64 {
+        self.met.requests
+    }
+
     /// What tells it from others.
     pub fn name(&self) -> (u32, Key) {
         (self.met.space, self.met.key)
@@ -152,9 +162,10 @@ impl KeptGroup {
         Self { key: (key.hi, key.lo), id, space, apps, subjects, requests, first, last }
     }
 
-    pub fn candidate(self, keyer: &Keyer) -> Candidate {
-        let Self { key: (hi, lo), mut id, space, apps, subjects, requests, first, last } = self;
+    pub fn candidate(&self, keyer: &Keyer) -> Candidate {
+        let Self { key: (hi, lo), space, apps, subjects, requests, first, last, .. } = *self;
         let key = Key { hi, lo };
+        let mut id = self.id.clone();
         keyer.veil(key, &mut id);
         let id = GroupId::new(&String::from_utf8_lossy(&id));
         let met = Met { key, space, number: None, apps, subjects, requests, first, last };
@@ -169,7 +180,38 @@ struct Top {
     rows: Vec<Candidate>,
     /// Once the limit was reached: the last of those that counted then. Whoever ranks after it is out.
     floor: Option<Candidate>,
+    /// None is kept.
+    only_counts: bool,
     all: RestGroups,
+}
+
+/// Which groups of each scope are kept while they are counted.
+pub enum KeepGroups<'a> {
+    /// So many, first by rank; `None` keeps all.
+    First(Option<u64>),
+    /// Those that do not rank after the floor, by scope.
+    Above(&'a [Floor]),
+}
+
+/// The last group by rank of those of a scope that are looked for.
+#[derive(Clone, Debug)]
+pub enum Floor {
+    /// All are.
+    None,
+    At(Candidate),
+    /// None is.
+    Top,
+}
+
+impl Floor {
+    #[cfg(test)]
+    pub fn holds(&self, group: &Candidate) -> bool {
+        match self {
+            Self::None => true,
+            Self::At(floor) => group.rank() <= floor.rank(),
+            Self::Top => false,
+        }
+    }
 }
 
 impl Top {
@@ -196,10 +238,19 @@ pub struct TopGroups {
 }
 
 impl TopGroups {
-    fn new(limit: Option<u64>, scopes: usize) -> Self {
+    fn new(kept: &KeepGroups<'_>, scopes: usize) -> Self {
+        let (limit, floors): (_, &[Floor]) = match kept {
+            KeepGroups::First(limit) => (*limit, &[]),
+            KeepGroups::Above(floors) => (None, floors),
+        };
+        let scope = |scope: usize| match floors.get(scope) {
+            Some(Floor::At(floor)) => Top { floor: Some(floor.clone()), ..Top::default() },
+            Some(Floor::Top) => Top { only_counts: true, ..Top::default() },
+            Some(Floor::None) | None => Top::default(),
+        };
         Self {
             limit: limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-            scopes: (0..scopes).map(|_| Top::default()).collect(),
+            scopes: (0..scopes).map(scope).collect(),
             id: String::new(),
         }
     }
@@ -217,7 +268,9 @@ impl TopGroups {
         let Some(top) = self.scopes.get_mut(scope) else { return Ok(()) };
         top.all.groups += 1;
         add(&mut top.all.requests, met.requests)?;
-        if top.floor.as_ref().is_some_and(|floor| met.subjects < floor.met.subjects) {
+        if top.only_counts
+            || top.floor.as_ref().is_some_and(|floor| met.subjects < floor.met.subjects)
+        {
             return Ok(());
         }
         self.id.clear();
@@ -316,20 +369,20 @@ impl RankedGroups {
 }
 
 /// Groups of each scope as all threads have met them, and what may be listed of them.
-pub struct GroupsMet {
+pub struct GroupsMet<'a> {
     /// By scope.
     groups: Vec<AtomicU64>,
     /// Groups listed of each scope at most, and kept of each.
     limit: Option<u64>,
-    kept: Option<u64>,
+    kept: &'a KeepGroups<'a>,
     cells: u64,
     budget: Budget,
 }
 
-impl GroupsMet {
+impl<'a> GroupsMet<'a> {
     pub fn new(
         scopes: usize,
-        (limit, kept): (Option<u64>, Option<u64>),
+        (limit, kept): (Option<u64>, &'a KeepGroups<'a>),
         cells: usize,
         budget: Budget,
     ) -> Self {

@@ -11,7 +11,7 @@ use super::counts::CellCounts;
 use super::group_events::SortedGroups;
 use super::groups::{GroupCounter, GroupsSeen};
 use super::leaf::LeafTable;
-use super::listed::{GroupRow, GroupsMet, RankedGroups, RestGroups};
+use super::listed::{GroupRow, GroupsMet, KeepGroups, RankedGroups, RestGroups, ScopeGroups};
 use super::observed::ObservedReader;
 use super::policy::Policy;
 use super::projections::{GroupSorters, Projections};
@@ -20,7 +20,7 @@ use super::reads::{GroupReads, Reads};
 use super::records::ActorRecord;
 use super::rules::Rules;
 use super::seen::Seen;
-use super::tally::{Tally, Terms};
+use super::tally::{Tally, Term, Terms};
 use super::totals::{self, Second};
 use super::{ExposureError, Job, PARTITION_BITS, Settings, SourceRows, plan_jobs};
 use crate::effort::Part;
@@ -35,8 +35,7 @@ use crate::threads::in_threads;
 /// Rules by which rows are counted, and whose.
 pub struct Way<'a> {
     pub rules: Rules,
-    /// Groups of each scope that are kept; `None` keeps all.
-    pub groups: Option<u64>,
+    pub groups: KeepGroups<'a>,
     /// People, groups and actors whose rows alone count; `None` for all.
     pub chosen: Option<Arc<Chosen>>,
     /// By source and unit: whether its rows are left out. Empty leaves none out.
@@ -46,6 +45,7 @@ pub struct Way<'a> {
 impl<'a> Way<'a> {
     /// Everything, by the rules of `settings`; so many groups of each scope are kept.
     pub fn all(settings: &Settings<'_>, groups: Option<u64>) -> Self {
+        let groups = KeepGroups::First(groups);
         Self { rules: settings.rules.clone(), groups, chosen: None, without: &[] }
     }
 }
@@ -151,6 +151,20 @@ impl<'a> Passes<'a> {
             passed.push(self.by_others(way, policy, merged, &observed, each)?);
         }
         Ok(passed)
+    }
+
+    /// What there is of a way where nobody is chosen.
+    pub fn of_nobody(&self, rules: &Rules) -> Passed {
+        let scopes = rules.restricted.len();
+        Passed {
+            scope_names: rules.restricted.keys().cloned().collect(),
+            groups: RankedGroups(vec![ScopeGroups::default(); scopes]),
+            listed: None,
+            terms: self.units.iter().map(|units| vec![[0; Term::COUNT]; *units]).collect(),
+            conflicts: vec![0; self.units.len()],
+            fields: vec![BTreeSet::new(); scopes],
+            contradictions: 0,
+        }
     }
 
     /// The first pass.
@@ -297,7 +311,7 @@ impl<'a> Passes<'a> {
             leaves.learn(number, leaf);
         }
         let GroupsSeen { counts: group_counts, top, reads } =
-            count_groups(&policy, &leaves, &groups, way.groups, settings)?;
+            count_groups(&policy, &leaves, &groups, &way.groups, settings)?;
         drop(groups);
         let mut ranked = top.finish();
         let listed_groups = ranked.count(settings.groups_limit);
@@ -396,7 +410,7 @@ fn count_groups(
     policy: &Policy,
     leaves: &LeafTable,
     groups: &[SortedGroups],
-    kept: Option<u64>,
+    kept: &KeepGroups<'_>,
     settings: &Settings<'_>,
 ) -> Result<GroupsSeen, ExposureError> {
     let scopes = policy.scope_names.len();

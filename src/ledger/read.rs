@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{
     ArrowPrimitiveType, Int64Type, SchemaRef, TimestampMicrosecondType, UInt16Type, UInt32Type,
     UInt64Type,
@@ -272,7 +273,7 @@ impl Cursor {
 
     /// The rows of `batch` that lie in the range and belong to units that count.
     fn decode(&self, batch: RecordBatch) -> Result<AccessBatch, LedgerError> {
-        let mut columns = Columns::of(batch);
+        let mut columns = Columns::of(self.choose(batch)?);
         let missing =
             |name: &str| self.pack.damaged(format!("it has no column `{name}` of its type"));
         let mut code = |name: &str, codes: &[u32]| {
@@ -325,7 +326,6 @@ impl Cursor {
             out.group_id = ids.iter().map(|id| id.map(Into::into)).collect();
         }
         self.trim(&mut out);
-        self.choose(&mut out);
         Ok(out)
     }
 
@@ -350,21 +350,33 @@ impl Cursor {
         block.retain(&keep);
     }
 
-    /// Drops the rows of others than those that are wanted.
-    fn choose(&self, block: &mut AccessBatch) {
-        let Some(chosen) = &self.chosen else { return };
-        let half = |keys: &KeyColumn, row: usize| {
-            let half = keys.hi.get(row).copied();
-            half.filter(|_| keys.valid.get(row) != Some(&false))
+    /// The rows of those that are wanted alone, before anything is made of them.
+    fn choose(&self, batch: RecordBatch) -> Result<RecordBatch, LedgerError> {
+        let Some(chosen) = &self.chosen else { return Ok(batch) };
+        let halves = |role: &str| {
+            let column = batch.column_by_name(&format!("{role}_hi"));
+            column.and_then(|array| array.as_primitive_opt::<UInt64Type>())
         };
-        let keep: Vec<bool> = (0..block.len())
-            .map(|row| {
-                let people = self.person_column().keys(block);
-                let person = people.and_then(|keys| half(keys, row));
-                chosen.holds_row(person, half(&block.group, row), half(&block.actor, row))
-            })
-            .collect();
-        block.retain(&keep);
+        let of_row = |column: Option<&PrimitiveArray<UInt64Type>>, row: usize| {
+            column.filter(|column| column.is_valid(row)).and_then(|column| column.values().get(row).copied())
+        };
+        let person = match self.person_column() {
+            PersonColumn::Subject => halves("subject"),
+            PersonColumn::Actor => halves("actor"),
+            PersonColumn::None => None,
+        };
+        let (group, actor) = (halves("group"), halves("actor"));
+        let allowed = batch.column_by_name("allowed").and_then(|array| array.as_boolean_opt());
+        let is_allowed =
+            |row: usize| allowed.is_none_or(|all| all.is_valid(row) && all.value(row));
+        let keep = (0..batch.num_rows()).map(|row| {
+            if !is_allowed(row) {
+                return chosen.holds_person(of_row(person, row));
+            }
+            chosen.holds_row(of_row(person, row), of_row(group, row), of_row(actor, row))
+        });
+        let keep = BooleanArray::from(keep.collect::<Vec<_>>());
+        filter_record_batch(&batch, &keep).map_err(|e| self.pack.damaged(e))
     }
 }
 

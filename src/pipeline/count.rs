@@ -154,7 +154,7 @@ impl Opened {
         let base = if plan.recount { None } else { ledger.kept_count(&name)? };
         let units = prepared.sources.iter().zip(&filled);
         let units = units.map(|(source, filled)| unit_names(source, &filled.selection)).collect();
-        let keep = Keep { of, units, base: base.as_deref() };
+        let keep = Keep { of, units, base: base.as_deref(), always: plan.keep_counts_from == 0 };
         let settings = self.settings(plan, prepared, progress);
         let KeptCount { exposure, file, changed, misfit } =
             exposure::kept::count_kept(&self.rows, &settings, &keep)?;

@@ -17,6 +17,7 @@ mod growth;
 mod iceberg;
 mod init;
 mod inspect;
+mod kept_counts;
 mod kill;
 mod lake;
 mod laws;

@@ -31,6 +31,16 @@ pub struct Header {
     pub fields: Vec<BTreeSet<String>>,
     /// By scope: the first groups, and all together.
     pub groups: Vec<(Vec<KeptGroup>, RestGroups)>,
+    /// Exposures and groups in all.
+    pub exposures: (u64, u64),
+}
+
+impl Header {
+    /// Exposures of a group, about.
+    pub fn events_of_group(&self) -> f64 {
+        let (events, groups) = self.exposures;
+        events as f64 / groups.max(1) as f64
+    }
 }
 
 /// Cells on their way into a file.
@@ -59,12 +69,24 @@ impl CellsOut {
         }
     }
 
+    /// Takes none.
+    pub fn closed() -> Self {
+        Self { too_many: true, ..Self::default() }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.too_many
+    }
+
     /// The file; `None` where there are too many.
     pub fn finish(mut self, header: &Header) -> Option<Vec<u8>> {
+        if self.too_many {
+            return None;
+        }
         let mut head = Vec::new();
         rmp_serde::encode::write(&mut head, header).ok()?;
         rmp_serde::encode::write(&mut self.bytes, &None::<(CellKey, CellCounts)>).ok()?;
-        if self.too_many || head.len() + self.bytes.len() > self.limit {
+        if head.len() + self.bytes.len() > self.limit {
             return None;
         }
         let mut file = Vec::with_capacity(FORMAT.len() + 16 + head.len() + self.bytes.len());

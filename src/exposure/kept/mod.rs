@@ -14,13 +14,13 @@ mod survey;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cells::CellKey;
+use super::cells::{CellKey, Grain, Window};
 use super::counts::{CellCounts, Misfit, take};
-use super::listed::{Candidate, KeptGroup, RankedGroups, ScopeGroups};
+use super::listed::{Candidate, Floor, KeepGroups, KeptGroup, RankedGroups, RestGroups, ScopeGroups};
 use super::passes::{Passed, Passes, Way};
 use super::rules::KeptRules;
 use super::tally::{Term, Terms};
-use super::totals::Exposure;
+use super::totals::{Exposure, add};
 use super::{Cell, ExposureError, Settings, SourceRows, exposure};
 use crate::key::Keyer;
 use crate::moment::Moment;
@@ -35,6 +35,9 @@ pub struct Keep<'a> {
     pub units: Vec<Vec<(u64, u64)>>,
     /// The count that is kept.
     pub base: Option<&'a [u8]>,
+    /// Whether what has changed is counted apart however much it is, and every count kept: for tests, which have few
+    /// rows.
+    pub always: bool,
 }
 
 /// A count, and how it came about.
@@ -48,9 +51,14 @@ pub struct KeptCount {
     pub misfit: bool,
 }
 
-/// Of all rows no more than one in so many may have changed. Groups of theirs have many others, which are counted
-/// twice.
-const MOST_CHANGED: u64 = 12;
+/// What has changed is counted apart where it is no more than one row in so many, and one group: all rows of a group
+/// are counted, twice.
+const MOST_CHANGED: f64 = 6.0;
+const MOST_GROUPS: f64 = 4.0;
+
+/// A kept count gives way to a newer one where more than one row in so many has changed: to write one takes longer than
+/// to count so few again.
+const RENEW: u64 = 40;
 
 /// Groups beyond those that are listed which are kept, one for so many of them: of those that lose people others take
 /// the place.
@@ -104,25 +112,31 @@ pub fn count_kept(
     let passes = Passes::new(sources, settings, 1)?;
     let mut out = CellsOut::new(settings.budget.rest / FILE);
     let mut cells = Vec::new();
-    let way = Way::all(settings, kept_groups(settings));
+    let way = Way::all(settings, most_groups(settings));
     let passed = passes.count(vec![way], |_, key, counts| {
         out.push(&key, &counts);
         cells.push(counts.cell(key)?);
         Ok(())
     })?;
-    let passed = first(passed)?;
+    let passed = first(passed.into_iter().next())?;
     let (exposure, file) = finish(cells, passed, out, settings, keep)?;
     Ok(KeptCount { exposure, file, changed: None, misfit })
 }
 
-fn first(passed: Vec<Passed>) -> Result<Passed, ExposureError> {
-    let first = passed.into_iter().next();
-    first.ok_or_else(|| ExposureError::Internal { what: "nothing was counted".into() })
+fn first(passed: Option<Passed>) -> Result<Passed, ExposureError> {
+    passed.ok_or_else(|| ExposureError::Internal { what: "nothing was counted".into() })
 }
 
 /// Groups of each scope that are kept.
-fn kept_groups(settings: &Settings<'_>) -> Option<u64> {
+fn most_groups(settings: &Settings<'_>) -> Option<u64> {
     settings.groups_limit.map(|limit| limit.saturating_add(limit / MORE_GROUPS))
+}
+
+/// Exposures and groups of all scopes and apps.
+fn all_of(cells: &[Cell]) -> (u64, u64) {
+    let all = cells.iter().find(|cell| cell.key.grain == Grain::All);
+    let all = all.and_then(|cell| cell.windows.get(Window::AfterRestriction as usize));
+    all.map_or((0, 0), |all| (all.events, all.groups))
 }
 
 fn finish(
@@ -132,6 +146,9 @@ fn finish(
     settings: &Settings<'_>,
     keep: &Keep<'_>,
 ) -> Result<(Exposure, Option<Vec<u8>>), ExposureError> {
+    if out.is_closed() {
+        return Ok((exposure(cells, passed, settings)?, None));
+    }
     let named = |(names, terms): (&Vec<(u64, u64)>, &Vec<Terms>)| {
         names.iter().zip(terms).map(|((hi, lo), terms)| (*hi, *lo, *terms)).collect()
     };
@@ -146,6 +163,7 @@ fn finish(
         conflicts: passed.conflicts.clone(),
         fields: passed.fields.clone(),
         groups: groups.collect(),
+        exposures: all_of(&cells),
     };
     let file = out.finish(&header);
     drop(header);
@@ -164,32 +182,56 @@ fn recount(
         return Err(Unfit::Other);
     }
     let (terms, added) = units(&header.units, &keep.units).ok_or(Unfit::Other)?;
+    let of_group = header.events_of_group();
     let old = header.rules.restored(&settings.rules).ok_or(Unfit::Other)?;
     let passes = Passes::new(sources, settings, 2)?;
     let question = Question { old: &old, new: &settings.rules, added: &added };
-    let Survey { chosen, rows, changed, bounds, fields } = survey(&passes, sources, &question)?;
     let all: u64 = sources.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
-    if changed.saturating_mul(MOST_CHANGED) > all.max(rows) {
+    let is_much = |changed: u64, rows: u64| {
+        // If rows of a group were changed as any others are.
+        let share = changed as f64 / rows.max(1) as f64;
+        let groups = 1.0 - (1.0 - share).max(0.0).powf(of_group);
+        !keep.always && (share * MOST_CHANGED > 1.0 || groups * MOST_GROUPS > 1.0)
+    };
+    let found = survey(&passes, sources, &question, is_much)?;
+    let Survey { chosen, rows, changed, bounds, fields } = found.ok_or(Unfit::Other)?;
+    if is_much(changed, all.max(rows)) {
         return Err(Unfit::Other);
     }
+    let kept_groups = header.groups.iter().map(|(first, all)| KeptGroups::of(first, *all, settings.keyer));
+    let kept_groups: Vec<KeptGroups> = kept_groups.collect();
+    let floors: Vec<Floor> = kept_groups.iter().map(KeptGroups::floor).collect();
     let chosen = Arc::new(chosen);
-    let way = |rules, without| Way { rules, groups: None, chosen: Some(chosen.clone()), without };
+    let way = |rules, without| Way {
+        rules,
+        groups: KeepGroups::Above(&floors),
+        chosen: Some(chosen.clone()),
+        without,
+    };
     let ways = vec![way(old, added.as_slice()), way(settings.rules.clone(), &[])];
     let mut before: HashMap<CellKey, CellCounts> = HashMap::new();
     let mut now: HashMap<CellKey, CellCounts> = HashMap::new();
-    let passed = passes.count(ways, |way, key, counts| {
-        let into = if way == 0 { &mut before } else { &mut now };
-        into.insert(key, counts);
-        Ok(())
-    })?;
-    let mut passed = passed.into_iter();
-    let (Some(then), Some(mut passed)) = (passed.next(), passed.next()) else {
-        return Err(ExposureError::Internal { what: "nothing was counted".into() }.into());
+    let (then, mut passed) = match changed {
+        0 => (passes.of_nobody(&settings.rules), passes.of_nobody(&settings.rules)),
+        _ => {
+            let counted = passes.count(ways, |way, key, counts| {
+                let into = if way == 0 { &mut before } else { &mut now };
+                into.insert(key, counts);
+                Ok(())
+            })?;
+            let mut counted = counted.into_iter();
+            (first(counted.next())?, first(counted.next())?)
+        }
     };
 
-    let mut out = CellsOut::new(settings.budget.rest / FILE);
+    // What is kept serves as long as little has changed.
+    let renew = changed.saturating_mul(RENEW) > all.max(rows);
+    let mut out = match renew || keep.always {
+        true => CellsOut::new(settings.budget.rest / FILE),
+        false => CellsOut::closed(),
+    };
     let mut cells = Vec::new();
-    let mut add = |key: CellKey, mut counts: CellCounts| -> Result<(), Unfit> {
+    let mut put = |key: CellKey, mut counts: CellCounts| -> Result<(), Unfit> {
         if let Some(all) = &bounds {
             let of_cell = all.get(&key);
             for (i, window) in counts.windows.iter_mut().enumerate() {
@@ -216,7 +258,7 @@ fn recount(
         if let Some(now) = now.remove(&key) {
             counts.add(now)?;
         }
-        add(key, counts)?;
+        put(key, counts)?;
     }
     if !before.is_empty() {
         return Err(Unfit::Misfit);
@@ -224,18 +266,16 @@ fn recount(
     // In the order of their keys: what is kept depends on nothing else.
     let mut new: Vec<_> = now.into_iter().collect();
     new.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    new.into_iter().try_for_each(|(key, counts)| add(key, counts))?;
+    new.into_iter().try_for_each(|(key, counts)| put(key, counts))?;
 
-    let (limit, keyer) = (settings.groups_limit, settings.keyer);
-    let mut groups = Vec::with_capacity(header.groups.len());
     let changes = then.groups.0.into_iter().zip(std::mem::take(&mut passed.groups.0));
-    if header.groups.len() != changes.len() {
+    if kept_groups.len() != changes.len() {
         return Err(Unfit::Misfit);
     }
-    for (kept, (then, now)) in header.groups.into_iter().zip(changes) {
-        groups.push(groups_now(kept, then, now, (limit, kept_groups(settings)), keyer)?);
-    }
-    passed.groups = RankedGroups(groups);
+    let limits = (settings.groups_limit, most_groups(settings));
+    let groups = kept_groups.into_iter().zip(changes);
+    let groups = groups.map(|(kept, (then, now))| kept.now(then, now, limits));
+    passed.groups = RankedGroups(groups.collect::<Result<_, _>>()?);
     passed.terms = terms_now(terms, &then.terms, &passed.terms)?;
     passed.conflicts = conflicts_now(header.conflicts, &then.conflicts, &passed.conflicts)?;
     if bounds.is_some() {
@@ -295,44 +335,60 @@ fn conflicts_now(mut kept: Vec<u64>, then: &[u64], now: &[u64]) -> Result<Vec<u6
     Ok(kept)
 }
 
-/// The first groups of a scope, of which `then` were counted as they were and `now` as they are.
-fn groups_now(
-    (first, mut all): (Vec<KeptGroup>, super::RestGroups),
-    then: ScopeGroups,
-    now: ScopeGroups,
-    (limit, most): (Option<u64>, Option<u64>),
-    keyer: &Keyer,
-) -> Result<ScopeGroups, Unfit> {
-    let complete = first.len() as u64 == all.groups;
-    let mut kept: Vec<Candidate> = first.into_iter().map(|g| g.candidate(keyer)).collect();
-    // Whoever ranks after the last of those that were kept may rank after others that were not.
-    let last = if complete { None } else { kept.iter().max_by(|a, b| a.rank().cmp(&b.rank())).cloned() };
-    let known = |group: &Candidate| last.as_ref().is_none_or(|last| group.rank() <= last.rank());
-    take(&mut all.groups, then.all.groups)?;
-    all.groups += now.all.groups;
-    all.requests = all.requests.checked_sub(then.all.requests).ok_or(Misfit)?;
-    super::totals::add(&mut all.requests, now.all.requests)?;
-    let gone: HashMap<_, &Candidate> = then.first.iter().map(|g| (g.name(), g)).collect();
-    let before = kept.len();
-    let mut fits = true;
-    kept.retain(|group| match gone.get(&group.name()) {
-        Some(then) => {
-            fits &= **then == *group;
-            false
+/// The groups of a scope that are kept.
+struct KeptGroups {
+    first: Vec<Candidate>,
+    all: RestGroups,
+}
+
+impl KeptGroups {
+    fn of(first: &[KeptGroup], all: RestGroups, keyer: &Keyer) -> Self {
+        Self { first: first.iter().map(|group| group.candidate(keyer)).collect(), all }
+    }
+
+    /// Whoever ranks after the last of those that were kept may rank after others that were not.
+    fn floor(&self) -> Floor {
+        if self.first.len() as u64 == self.all.groups {
+            return Floor::None;
         }
-        None => true,
-    });
-    if !fits || before - kept.len() != then.first.iter().filter(|group| known(group)).count() {
-        return Err(Unfit::Misfit);
+        let last = self.first.iter().max_by(|a, b| a.rank().cmp(&b.rank()));
+        last.map_or(Floor::Top, |last| Floor::At(last.clone()))
     }
-    kept.extend(now.first.into_iter().filter(|group| known(group)));
-    let listed = limit.unwrap_or(u64::MAX).min(all.groups);
-    if (kept.len() as u64) < listed {
-        return Err(Unfit::Other);
+
+    /// Those of now, of which `then` were counted as they were and `now` as they are; of both those that the floor
+    /// holds. No more than `most` are kept.
+    fn now(
+        mut self,
+        then: ScopeGroups,
+        now: ScopeGroups,
+        (limit, most): (Option<u64>, Option<u64>),
+    ) -> Result<ScopeGroups, Unfit> {
+        take(&mut self.all.groups, then.all.groups)?;
+        self.all.groups += now.all.groups;
+        self.all.requests = self.all.requests.checked_sub(then.all.requests).ok_or(Misfit)?;
+        add(&mut self.all.requests, now.all.requests)?;
+        let gone: HashMap<_, &Candidate> = then.first.iter().map(|g| (g.name(), g)).collect();
+        let before = self.first.len();
+        let mut fits = true;
+        self.first.retain(|group| match gone.get(&group.name()) {
+            Some(then) => {
+                fits &= **then == *group;
+                false
+            }
+            None => true,
+        });
+        if !fits || before - self.first.len() != then.first.len() {
+            return Err(Unfit::Misfit);
+        }
+        self.first.extend(now.first);
+        let listed = limit.unwrap_or(u64::MAX).min(self.all.groups);
+        if (self.first.len() as u64) < listed {
+            return Err(Unfit::Other);
+        }
+        let mut ranked = ScopeGroups { first: self.first, all: self.all };
+        ranked.prune(most);
+        Ok(ranked)
     }
-    let mut ranked = ScopeGroups { first: kept, all };
-    ranked.prune(most);
-    Ok(ranked)
 }
 
 #[cfg(test)]

@@ -62,7 +62,10 @@ impl Question<'_> {
     }
 }
 
-/// Looks at the rows of `passes`.
+/// After so many rows a thread knows about how many of all have changed: they come in no order of time.
+const ENOUGH: u64 = 50_000;
+
+/// Looks at the rows of `passes`; `None` where so many of so many mean something else that it is much.
 ///
 /// # Errors
 /// Storage failures, damaged packs, interruption.
@@ -70,7 +73,8 @@ pub fn survey(
     passes: &Passes<'_>,
     sources: &[SourceRows],
     question: &Question<'_>,
-) -> Result<Survey, ExposureError> {
+    is_much: impl Fn(u64, u64) -> bool + Sync,
+) -> Result<Option<Survey>, ExposureError> {
     let settings = passes.settings;
     let rules_differ = question.rules_differ();
     let policy = Mutex::new(Policy::new(question.new.clone()));
@@ -94,6 +98,10 @@ pub fn survey(
                     passes.fits(&names)?;
                     while cursor.read()? {
                         looker.look(&cursor, &names)?;
+                        let Found { rows, changed, .. } = looker.found;
+                        if rows > ENOUGH && is_much(changed, rows) {
+                            return Ok(None);
+                        }
                         if settings.stop.load(Ordering::Relaxed) {
                             return Err(ExposureError::Interrupted);
                         }
@@ -102,7 +110,7 @@ pub fn survey(
             }
         }
         let fields = read_fields(&looker.fields, &names);
-        Ok((looker.found, fields))
+        Ok(Some((looker.found, fields)))
     };
     let found = in_threads::<_, ExposureError>(passes.memory.threads, |number| {
         settings.effort.timed(Part::Counting, || looking(number))
@@ -110,11 +118,12 @@ pub fn survey(
     let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut all = Found::default();
     let mut fields = Vec::new();
-    for (found, own) in found {
+    for found in found {
+        let Some((found, own)) = found else { return Ok(None) };
         all.merge(found);
         fields.extend(own);
     }
-    Ok(Survey {
+    Ok(Some(Survey {
         chosen: Chosen {
             people: Halves::of(&all.people),
             nobody: all.nobody,
@@ -125,7 +134,7 @@ pub fn survey(
         changed: all.changed,
         bounds: rules_differ.then(|| bounds(&policy, &all.bounds)),
         fields: fields_by_scope(&policy, fields),
-    })
+    }))
 }
 
 /// Bounds of leaves as those of cells.
@@ -190,8 +199,9 @@ struct Looker<'a> {
     rejects_differ: bool,
     scope_names: Vec<String>,
     lookup: Lookup<'a>,
-    /// Where the rules differ, by codes of app and scope set; and of events in parts by those of app and scope.
-    of_sets: MixMap<u64, Arc<[Stretch]>>,
+    /// Leaves, and where the rules differ, by codes of app and scope set.
+    of_sets: MixMap<u64, (Place, Arc<[Stretch]>)>,
+    /// Where the rules differ for events in parts, by codes of app and scope.
     of_scopes: MixMap<u64, Arc<[Stretch]>>,
     fields: HashSet<u64, BuildHasherDefault<MixHasher>>,
     found: Found,
@@ -247,8 +257,11 @@ impl<'a> Looker<'a> {
                 Some(half) => self.found.people.push(half),
                 None => self.found.nobody = true,
             }
-            self.found.groups.extend(half(&block.group, row));
-            self.found.actors.extend(half(&block.actor, row));
+            // Of groups and actors allowed events alone are counted.
+            if block.outcome.get(row) == Some(&Outcome::Allowed) {
+                self.found.groups.extend(half(&block.group, row));
+                self.found.actors.extend(half(&block.actor, row));
+            }
         }
         Ok(())
     }
@@ -267,7 +280,11 @@ impl<'a> Looker<'a> {
             nanos: block.nanos.get(row).copied().unwrap_or_default(),
         };
         let rejected = block.reject.get(row).copied().flatten().is_some();
-        let place = self.lookup.place(app, set, names)?;
+        let within = |stretches: &[Stretch]| stretches.iter().any(|s| s.0 <= at && at < s.1);
+        let (place, known) = match self.of_sets.get(&both(app, set)) {
+            Some((place, stretches)) => (*place, within(stretches)),
+            None => self.learn(app, set, names).map(|(place, stretches)| (place, within(&stretches)))?,
+        };
         let leaf = match place {
             Place::Nowhere => return Ok(rejected && self.rejects_differ),
             Place::Whole(place) => self.lookup.leaf(place, at),
@@ -297,16 +314,8 @@ impl<'a> Looker<'a> {
         if rejected && self.rejects_differ {
             return Ok(true);
         }
-        let within = |stretches: &[Stretch]| stretches.iter().any(|s| s.0 <= at && at < s.1);
         if place != Place::InParts {
-            if let Some(known) = self.of_sets.get(&both(app, set)) {
-                return Ok(within(known));
-            }
-            let scopes = names.sets.get(set).map(|set| set.scopes).unwrap_or_default();
-            let stretches = self.differences(app, names, &scopes);
-            let changed = within(&stretches);
-            self.of_sets.insert(both(app, set), stretches);
-            return Ok(changed);
+            return Ok(known);
         }
         let scopes = self.lookup.scopes_in_parts(set).cloned();
         for scope in scopes.iter().flat_map(|set| &set.scopes) {
@@ -326,6 +335,25 @@ impl<'a> Looker<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// Finds the leaves of an app and a scope set, and where the rules differ. Sets whose events are in parts may be as
+    /// many as rows: of these nothing is kept.
+    #[cold]
+    fn learn(
+        &mut self,
+        app: u32,
+        set: u32,
+        names: &Names,
+    ) -> Result<(Place, Arc<[Stretch]>), ExposureError> {
+        let place = self.lookup.place(app, set, names)?;
+        if place == Place::InParts {
+            return Ok((place, Arc::default()));
+        }
+        let scopes = names.sets.get(set).map(|set| set.scopes).unwrap_or_default();
+        let stretches = self.differences(app, names, &scopes);
+        self.of_sets.insert(both(app, set), (place, stretches.clone()));
+        Ok((place, stretches))
     }
 
     /// Where the rules differ for any of these scopes.

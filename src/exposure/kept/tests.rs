@@ -1,1 +1,146 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::exposure::RestGroups;
+use crate::exposure::listed::Met;
+use crate::key::Key;
+
+/// A group of namespace 0 that so many people were reached in.
+fn group(id: u64, subjects: u64) -> Candidate {
+    let met = Met {
+        key: Key { hi: id, lo: 0 },
+        space: 0,
+        number: None,
+        apps: 1,
+        subjects,
+        requests: i64::try_from(subjects).unwrap() * 2,
+        first: 5,
+        last: 7,
+    };
+    Candidate::new(&id.to_string(), met)
+}
+
+fn scope(groups: Vec<Candidate>, keep: Option<u64>) -> ScopeGroups {
+    let requests = groups.iter().map(Candidate::requests).sum();
+    let all = RestGroups { groups: groups.len() as u64, requests };
+    let mut scope = ScopeGroups { first: groups, all };
+    scope.prune(keep);
+    scope
+}
+
+fn sorted(mut scope: ScopeGroups) -> ScopeGroups {
+    scope.first.sort_by(|a, b| a.rank().cmp(&b.rank()));
+    scope
+}
+
+proptest! {
+    /// People of some groups as they were and as they are: what is made of the kept ones and the changes is what a look
+    /// at all groups makes, or it is said that it cannot be made.
+    #[test]
+    fn the_first_groups_are_those_of_a_look_at_all(
+        groups in proptest::collection::vec((0..6u64, 0..6u64, any::<bool>()), 0..40),
+        limit in proptest::option::of(0..12u64),
+        more in 0..6u64
+    ) {
+        let keep = limit.map(|limit| limit + more);
+        let at = |pick: fn(&(u64, u64, bool)) -> u64, chosen: bool| -> Vec<Candidate> {
+            let groups = (0..).zip(&groups).filter(|(_, of)| !chosen || of.2 || of.0 != of.1);
+            groups.filter(|(_, of)| pick(of) > 0).map(|(id, of)| group(id, pick(of))).collect()
+        };
+        let kept = scope(at(|of| of.0, false), keep);
+        let keyer = Keyer::plain();
+        let first: Vec<_> = kept.first.iter().map(|group| KeptGroup::of(group, &keyer)).collect();
+        let kept = KeptGroups::of(&first, kept.all, &keyer);
+        let floor = kept.floor();
+        let above = |groups: Vec<Candidate>| {
+            let mut scope = scope(groups, None);
+            scope.first.retain(|group| floor.holds(group));
+            scope
+        };
+        let (then, now) = (above(at(|of| of.0, true)), above(at(|of| of.1, true)));
+        match kept.now(then, now, (limit, keep)) {
+            Ok(found) => {
+                let expected = scope(at(|of| of.1, false), limit);
+                let mut found = found;
+                found.prune(limit);
+                prop_assert_eq!(sorted(found), sorted(expected));
+            }
+            Err(Unfit::Other) => prop_assert!(limit.is_some()),
+            Err(Unfit::Misfit) => prop_assert!(false, "a misfit"),
+            Err(Unfit::Failed(error)) => prop_assert!(false, "{error}"),
+        }
+    }
+}
+
+#[test]
+fn groups_that_were_not_what_they_are_said_to_have_been_do_not_fit() {
+    let keyer = Keyer::plain();
+    let kept = scope(vec![group(1, 3), group(2, 4)], None);
+    let first: Vec<_> = kept.first.iter().map(|group| KeptGroup::of(group, &keyer)).collect();
+    let tried = |then| {
+        let none = scope(Vec::new(), None);
+        KeptGroups::of(&first, kept.all, &keyer).now(then, none, (None, None))
+    };
+    assert!(tried(scope(vec![group(1, 3)], None)).is_ok());
+    // Of another size, and one that was never there.
+    assert!(matches!(tried(scope(vec![group(1, 2)], None)), Err(Unfit::Misfit)));
+    assert!(matches!(tried(scope(vec![group(3, 1)], None)), Err(Unfit::Misfit)));
+}
+
+#[test]
+fn units_serve_where_all_of_then_are_there_in_their_order() {
+    let terms = |n: u64| [n; Term::COUNT];
+    let then = vec![vec![(0, 1, terms(1)), (0, 2, terms(2))]];
+    let now = |names: &[u64]| vec![names.iter().map(|name| (0, *name)).collect::<Vec<_>>()];
+    let (kept, added) = units(&then, &now(&[9, 1, 8, 2])).unwrap();
+    assert_eq!(kept, [[terms(0), terms(1), terms(0), terms(2)]]);
+    assert_eq!(added, [[true, false, true, false]]);
+    assert!(units(&then, &now(&[2, 1])).is_none());
+    assert!(units(&then, &now(&[1, 3])).is_none());
+}
+
+#[test]
+fn a_file_is_read_as_it_was_written_and_none_that_was_damaged() {
+    let mut counts = CellCounts { rows: 3, ..CellCounts::default() };
+    counts.windows[0].bytes = i128::from(i64::MAX) * 4;
+    counts.windows[0].requests = -5;
+    counts.events.insert(0b101, vec![(-4, 1), (18_000, 2)]);
+    let key = CellKey {
+        grain: Grain::ScopeApp,
+        scope: Some("read".into()),
+        app: None,
+        developer: None,
+        attested_at: Some(Moment { micros: 7, nanos: 9 }),
+    };
+    let registry = crate::registry::Registry::default();
+    let rules = super::super::Rules::new(&registry, Moment::from_micros(9), 1);
+    let header = || Header {
+        rules: KeptRules::of(&rules),
+        of: "it".into(),
+        units: vec![vec![(u64::MAX, 1, [2; Term::COUNT])]],
+        conflicts: vec![4],
+        fields: Vec::new(),
+        groups: vec![(
+            vec![KeptGroup::of(&group(3, 3), &Keyer::plain())],
+            RestGroups { groups: 4, requests: 9 },
+        )],
+        exposures: (9, 4),
+    };
+    let mut out = CellsOut::new(1 << 20);
+    out.push(&key, &counts);
+    let file = out.finish(&header()).unwrap();
+    let (found, mut cells) = CellsIn::open(&file).unwrap();
+    assert_eq!(format!("{found:?}"), format!("{:?}", header()));
+    assert_eq!(cells.next().unwrap(), Some((key.clone(), counts.clone())));
+    assert_eq!(cells.next().unwrap(), None);
+
+    for at in 0..file.len() {
+        let mut damaged = file.clone();
+        damaged[at] ^= 1;
+        assert!(CellsIn::open(&damaged).is_none(), "byte {at}");
+    }
+    assert!(CellsIn::open(&file[..file.len() - 1]).is_none());
+    let mut small = CellsOut::new(file.len() as u64 / 2);
+    small.push(&key, &counts);
+    assert!(small.finish(&header()).is_none());
+}

@@ -1,0 +1,130 @@
+//! Counts that are kept beside the ledger: the next run counts what has changed since, and publishes what one that
+//! counts everything would.
+
+use std::fs;
+
+use crate::lake::{Call, Lake, assert_same, call};
+
+/// Keeps the counts of few rows, too.
+const KEEP: [&str; 2] = ["--keep-counts-from", "0"];
+
+/// Rows that a run with the state folder `ledger` found changed; `None` where it counted all. Its tables are those of
+/// a run that has no ledger.
+fn changed(lake: &Lake, number: u32, more: &[&str]) -> Option<u64> {
+    let output = format!("kept-{number}");
+    let args = [&["--output", &output, "--state", "ledger"], &KEEP[..], more].concat();
+    let outcome = lake.run(&args).succeeds();
+    let (output, state) = (format!("fresh-{number}"), format!("state-{number}"));
+    let args = [&["--output", output.as_str(), "--state", state.as_str()], more].concat();
+    assert_same(&lake.publishes(&args).bytes(), &outcome.published().bytes());
+    outcome.json()["effort"]["rows_changed"].as_u64()
+}
+
+/// Calls of twenty people in ten groups, twenty days from a day of July 2019 on.
+fn calls(first: u32) -> Vec<Call> {
+    let person = |n: u32| Call {
+        group: Some(i64::from(n % 10)),
+        ..call(&format!("2019-07-{:02}T08:00:00Z", first + n), &format!("app-{}", n % 3), n.into())
+    };
+    (0..20).map(person).collect()
+}
+
+fn lake() -> Lake {
+    let lake = Lake::empty();
+    lake.log("logs/a.parquet", &calls(5));
+    assert_eq!(changed(&lake, 0, &[]), None, "there is no count yet");
+    lake
+}
+
+/// The file of the kept count.
+fn kept(lake: &Lake) -> std::path::PathBuf {
+    let mut files = fs::read_dir(lake.path("ledger/counts")).unwrap();
+    let file = files.next().unwrap().unwrap().path();
+    assert!(files.next().is_none(), "there is one");
+    file
+}
+
+#[test]
+fn a_file_more_is_all_that_has_changed() {
+    let lake = lake();
+    lake.log("logs/b.parquet", &calls(6)[..7]);
+    assert_eq!(changed(&lake, 1, &[]), Some(7));
+    // The same calls again, in a file before the one that was counted: now that one's rows are the repeats.
+    fs::copy(lake.path("logs/a.parquet"), lake.path("logs/0.parquet")).unwrap();
+    assert_eq!(changed(&lake, 2, &[]), Some(20));
+}
+
+#[test]
+fn other_dates_change_the_rows_between_then_and_now() {
+    // The sixty days before 2019-09-01 begin before all of the twenty; 48 days before it is July 15, the eleventh.
+    assert_eq!(changed(&lake(), 1, &["--set", "report.lookback_days=48"]), Some(10));
+    // The last ten lie after it, and the sixty days before it begin in May.
+    assert_eq!(changed(&lake(), 1, &["--as-of", "2019-07-15"]), Some(10));
+    let later = lake();
+    later.edit("scopes.csv", "2019-06-01", "2019-07-08");
+    assert_eq!(changed(&later, 1, &[]), Some(3), "of July 5, 6 and 7");
+    let grace = lake();
+    grace.write("extensions.csv", "app_id,scope,grace_until\napp-1,read_members,2019-07-12\n");
+    // Calls of app-1 are those of July 6, 9, 12, 15, 18, 21 and 24.
+    let extensions = ["--set", "registry.extensions=extensions.csv"];
+    assert_eq!(changed(&grace, 1, &extensions), Some(2));
+    assert_eq!(changed(&grace, 2, &extensions), Some(0), "as it was a moment ago");
+}
+
+#[test]
+fn what_is_gone_or_asked_for_anew_is_counted_with_all_the_rest() {
+    let lake = lake();
+    lake.log("logs/b.parquet", &calls(6));
+    assert_eq!(changed(&lake, 1, &[]), Some(20));
+    fs::remove_file(lake.path("logs/a.parquet")).unwrap();
+    assert_eq!(changed(&lake, 2, &[]), None);
+    assert_eq!(changed(&lake, 3, &["--set", "report.groups=3"]), None);
+}
+
+#[test]
+fn a_run_that_is_told_to_counts_everything() {
+    let lake = lake();
+    lake.log("logs/b.parquet", &calls(6));
+    assert_eq!(changed(&lake, 1, &["--recount"]), None);
+}
+
+#[test]
+fn a_damaged_count_is_none() {
+    let lake = lake();
+    let file = kept(&lake);
+    let good = fs::read(&file).unwrap();
+    for at in [0, 30, good.len() / 2, good.len() - 1] {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let number = u32::try_from(at).unwrap() + 1;
+        lake.log(&format!("logs/{at}.parquet"), &calls(1)[..3]);
+        assert_eq!(changed(&lake, number, &[]), None, "byte {at}");
+    }
+}
+
+#[test]
+fn ids_are_veiled_where_there_is_an_id_key() {
+    let group = 918_273_645_546_372_819;
+    let calls = || vec![Call { group: Some(group), ..call("2019-07-05T08:00:00Z", "app-1", 4) }];
+    let holds = |bytes: &[u8]| {
+        let id = group.to_string();
+        bytes.windows(id.len()).any(|part| part == id.as_bytes())
+    };
+    for (key, veiled) in [(&[][..], false), (&["--id-key", "file:id.key"][..], true)] {
+        let lake = Lake::empty();
+        lake.write("id.key", "a secret of at least thirty-two bytes\n");
+        lake.log("logs/a.parquet", &calls());
+        assert_eq!(changed(&lake, 0, key), None);
+        assert_eq!(holds(&fs::read(kept(&lake)).unwrap()), !veiled);
+        lake.log("logs/b.parquet", &[call("2019-07-06T08:00:00Z", "app-1", 5)]);
+        assert_eq!(changed(&lake, 1, key), Some(1));
+    }
+}
+
+#[test]
+fn a_ledger_of_few_rows_keeps_no_count() {
+    let lake = Lake::standard();
+    lake.publishes(&[]);
+    assert!(!lake.path("state/counts").exists());
+}
