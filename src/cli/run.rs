@@ -194,11 +194,14 @@ fn took(effort: &Told, global: &Global) {
         format!(", {} rows a second", number(rate as u64))
     });
     let peak = effort.memory.system_peak.map_or_else(|| "unknown".into(), bytes);
+    let changed = effort.rows_changed.map_or_else(String::new, |rows| {
+        format!("; {} of its rows new or of another meaning since the last count", number(rows))
+    });
     for text in [
         format!("took {}: {}", seconds(effort.seconds), stages.join(", ")),
         format!("{} threads: {}{bound}", threads.count, parts.join(", ")),
         format!(
-            "read {} files, {}, {} rows{rate}; {} pages decoded to {}; {} rows matched; {} files in the ledger already; {} spilled",
+            "read {} files, {}, {} rows{rate}; {} pages decoded to {}; {} rows matched; {} files in the ledger already{changed}; {} spilled",
             number(read.files),
             bytes(read.bytes),
             number(read.rows),

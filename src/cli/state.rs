@@ -15,6 +15,7 @@ use crate::ledger::{Ledger, Pack};
 use crate::moment::{Moment, parse_duration};
 use crate::people::{self, StandingFile};
 use crate::pipeline::{self, Unused};
+use crate::store::Listed;
 
 pub fn run(args: &StateArgs) -> Result<(), Failure> {
     match &args.command {
@@ -45,10 +46,16 @@ fn show(place: &PlaceArgs, as_json: bool) -> Result<(), Failure> {
             .collect();
         return print_json(serde_json::to_string_pretty(&lines));
     }
-    print_bytes(tame(&table(&plan.state.to_string(), &packs, &people)).as_bytes())
+    let counts = ledger.kept_counts()?;
+    print_bytes(tame(&table(&plan.state.to_string(), &packs, &people, &counts)).as_bytes())
 }
 
-fn table(address: &str, packs: &[Pack], people: &[StandingFile]) -> String {
+fn table(
+    address: &str,
+    packs: &[Pack],
+    people: &[StandingFile],
+    counts: &[Listed],
+) -> String {
     let mut out = format!("{address}\n");
     let rows: u64 = packs.iter().map(|p| p.footer.rows).sum();
     let size: u64 = packs.iter().map(|p| p.size).sum();
@@ -71,6 +78,13 @@ fn table(address: &str, packs: &[Pack], people: &[StandingFile]) -> String {
         let _ = writeln!(out, "{} files of members and residences, {}", people.len(), bytes(size));
         for file in people {
             let _ = writeln!(out, "  {}  {:>10}", file.name, bytes(file.size));
+        }
+    }
+    if !counts.is_empty() {
+        let size: u64 = counts.iter().map(|count| count.pin.size).sum();
+        let _ = writeln!(out, "{} kept counts, {}", counts.len(), bytes(size));
+        for count in counts {
+            let _ = writeln!(out, "  {}  {:>10}", count.path, bytes(count.pin.size));
         }
     }
     out
@@ -104,6 +118,16 @@ fn gc(run: &RunArgs, keep: &str, dry_run: bool) -> Result<(), Failure> {
     if !dry_run && !unused.is_empty() {
         ledger.write_index(&kept)?;
     }
+    // One that goes is made again by the next run.
+    let mut counts = (0, 0);
+    for count in ledger.kept_counts()?.iter().filter(|count| count.written < before) {
+        let verb = if dry_run { "would remove" } else { "removed" };
+        if !dry_run {
+            ledger.forget_count(&count.path)?;
+        }
+        counts = (counts.0 + 1, counts.1 + count.pin.size);
+        let _ = writeln!(out, "{verb} {} ({})", count.path, bytes(count.pin.size));
+    }
     for path in ledger.leftovers(before) {
         let verb = if dry_run { "would remove" } else { "removed" };
         if !dry_run {
@@ -113,6 +137,9 @@ fn gc(run: &RunArgs, keep: &str, dry_run: bool) -> Result<(), Failure> {
             })?;
         }
         let _ = writeln!(out, "{verb} {} (left by a run that was killed)", path.display());
+    }
+    if counts.0 > 0 {
+        let _ = writeln!(out, "{} kept counts, {}", counts.0, bytes(counts.1));
     }
     let of_people: u64 = unused_people.iter().map(|file| file.size).sum();
     let size = of_people + unused.iter().map(|p| p.size).sum::<u64>();

@@ -26,7 +26,7 @@ pub use merge::{Block, Input, Merge, Merged, Names, Row};
 pub use pack::{Lineage, PackFooter, PackUnit};
 pub use read::{Cursor, KeyRange, OpenPack};
 pub use repeats::{Repeat, Repeats};
-pub use store::{Ledger, Pack, Selection, Wanted, kind_of};
+pub use store::{Ledger, Pack, Selection, Wanted, counted, kind_of};
 pub use write::{PackWriter, WriterSettings};
 
 /// Packs of a source that a run opens; beyond it they are merged first.

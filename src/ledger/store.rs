@@ -16,7 +16,7 @@ use crate::moment::Moment;
 use crate::scan::batch::NONE;
 use crate::scan::{Asked, UnitRecord};
 use crate::seal::{seal, unseal};
-use crate::store::{Pin, Store};
+use crate::store::{Listed, Pin, Store};
 
 const INDEX: &str = "index.json";
 const PACKS: &str = "packs";
@@ -156,12 +156,18 @@ impl Ledger {
         Ok(Some(Pack { name: name.to_string(), size: pin.size, footer }))
     }
 
-    /// A count that is kept beside the packs, by name.
+    /// A count that is kept beside the packs, by name; none that is larger than `most` bytes.
     ///
     /// # Errors
     /// Storage failures.
-    pub fn kept_count(&self, name: &str) -> Result<Option<Bytes>, LedgerError> {
-        Ok(self.store().read(&counted(name))?.map(|(bytes, _)| bytes))
+    pub fn kept_count(&self, name: &str, most: u64) -> Result<Option<Bytes>, LedgerError> {
+        let path = counted(name);
+        match self.store().head(&path)? {
+            Some(pin) if pin.size <= most => {
+                Ok(self.store().read(&path)?.map(|(bytes, _)| bytes))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Keeps a count in the place of an older one. It only saves time, as the index does.
@@ -170,6 +176,22 @@ impl Ledger {
     /// Storage failures.
     pub fn keep_count(&self, name: &str, bytes: Vec<u8>) -> Result<(), LedgerError> {
         Ok(self.store().replace(&counted(name), Bytes::from(bytes))?)
+    }
+
+    /// All counts that are kept, for whichever configurations.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn kept_counts(&self) -> Result<Vec<Listed>, LedgerError> {
+        Ok(self.store().list(COUNTS)?)
+    }
+
+    /// Removes a count that is kept, by its path.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn forget_count(&self, path: &str) -> Result<(), LedgerError> {
+        Ok(self.store().remove(path)?)
     }
 
     /// When each pack was written, by name.
@@ -212,7 +234,8 @@ impl Ledger {
     }
 }
 
-fn counted(name: &str) -> String {
+/// Where a count is kept below the state folder.
+pub fn counted(name: &str) -> String {
     format!("{COUNTS}/{name}.bin")
 }
 

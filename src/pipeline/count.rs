@@ -15,12 +15,12 @@ use super::Observer;
 use super::prepare::{Prepared, Source};
 use crate::config::{RunPlan, SourcePlan};
 use crate::error::Error;
-use crate::exposure::kept::{Keep, KeptCount};
+use crate::exposure::kept::{Keep, KeptCount, most_bytes};
 use crate::exposure::{self, Exposure, PeopleOf, Rules, Settings, SourceRows};
 use crate::impact::SourceCoverage;
 use crate::key::IdKind;
 use crate::ledger::pack::Kinds;
-use crate::ledger::{Ledger, OpenPack, Selection, kind_of};
+use crate::ledger::{Ledger, OpenPack, Selection, counted, kind_of};
 use crate::people::{People, Residence};
 use crate::publish::sha256;
 use crate::scan::{Progress, UnitRecord};
@@ -151,7 +151,10 @@ impl Opened {
         }
         let of = self.told(plan, prepared);
         let name = sha256(of.as_bytes()).get(..32).unwrap_or_default().to_string();
-        let base = if plan.recount { None } else { ledger.kept_count(&name)? };
+        let base = match plan.recount {
+            true => None,
+            false => ledger.kept_count(&name, most_bytes(&prepared.budget))?,
+        };
         let units = prepared.sources.iter().zip(&filled);
         let units = units.map(|(source, filled)| unit_names(source, &filled.selection)).collect();
         let keep = Keep { of, units, base: base.as_deref(), always: plan.keep_counts_from == 0 };
@@ -161,7 +164,7 @@ impl Opened {
         if misfit {
             observer.warn(&format!(
                 "the count that is kept in {} does not fit to the ledger; everything was counted anew",
-                ledger.store().shown(&format!("counts/{name}.bin"))
+                ledger.store().shown(&counted(&name))
             ));
         }
         if let Some(changed) = changed {

@@ -23,9 +23,15 @@ use super::tally::{Term, Terms};
 use super::totals::{Exposure, add};
 use super::{Cell, ExposureError, Settings, SourceRows, exposure};
 use crate::key::Keyer;
+use crate::memory::Budget;
 use crate::moment::Moment;
 use file::{CellsIn, CellsOut, Header, places};
 use survey::{Question, Survey, survey};
+
+/// The largest file of a kept count that a run reads and writes.
+pub fn most_bytes(budget: &Budget) -> u64 {
+    budget.rest / FILE
+}
 
 /// What a count needs to be kept, and to begin with one that is.
 pub struct Keep<'a> {
@@ -76,8 +82,16 @@ enum Unfit {
 }
 
 impl<E: Into<ExposureError>> From<E> for Unfit {
+    /// Two counts at once have half of the memory each. One alone may fit.
     fn from(error: E) -> Self {
-        Self::Failed(error.into())
+        match error.into() {
+            ExposureError::Memory { .. }
+            | ExposureError::Leaves { .. }
+            | ExposureError::Packs { .. }
+            | ExposureError::Names { .. }
+            | ExposureError::Repeats { .. } => Self::Other,
+            error => Self::Failed(error),
+        }
     }
 }
 
@@ -110,7 +124,7 @@ pub fn count_kept(
         }
     }
     let passes = Passes::new(sources, settings, 1)?;
-    let mut out = CellsOut::new(settings.budget.rest / FILE);
+    let mut out = CellsOut::new(most_bytes(&settings.budget));
     let mut cells = Vec::new();
     let way = Way::all(settings, most_groups(settings));
     let passed = passes.count(vec![way], |_, key, counts| {
@@ -227,7 +241,7 @@ fn recount(
     // What is kept serves as long as little has changed.
     let renew = changed.saturating_mul(RENEW) > all.max(rows);
     let mut out = match renew || keep.always {
-        true => CellsOut::new(settings.budget.rest / FILE),
+        true => CellsOut::new(most_bytes(&settings.budget)),
         false => CellsOut::closed(),
     };
     let mut cells = Vec::new();

@@ -62,10 +62,14 @@ impl Question<'_> {
     }
 }
 
+/// One part in so many of what is left beside the program is for halves of keys.
+const HALVES: u64 = 64;
+
 /// After so many rows a thread knows about how many of all have changed: they come in no order of time.
 const ENOUGH: u64 = 50_000;
 
-/// Looks at the rows of `passes`; `None` where so many of so many mean something else that it is much.
+/// Looks at the rows of `passes`; `None` where so many of so many mean something else that it is much, or there is no
+/// room for whose they are.
 ///
 /// # Errors
 /// Storage failures, damaged packs, interruption.
@@ -78,6 +82,9 @@ pub fn survey(
     let settings = passes.settings;
     let rules_differ = question.rules_differ();
     let policy = Mutex::new(Policy::new(question.new.clone()));
+    let share = settings.budget.rest / HALVES / size_of::<u64>() as u64;
+    let most_halves =
+        usize::try_from(share).unwrap_or(usize::MAX) / passes.memory.threads.max(1);
     let next = AtomicUsize::new(0);
     let looking = |_| {
         let mut looker = Looker::new(passes, &policy, question, rules_differ);
@@ -98,8 +105,10 @@ pub fn survey(
                     passes.fits(&names)?;
                     while cursor.read()? {
                         looker.look(&cursor, &names)?;
-                        let Found { rows, changed, .. } = looker.found;
-                        if rows > ENOUGH && is_much(changed, rows) {
+                        if looker.found.old > ENOUGH
+                            && is_much(looker.found.old_changed, looker.found.old)
+                            || looker.found.halves() > most_halves
+                        {
                             return Ok(None);
                         }
                         if settings.stop.load(Ordering::Relaxed) {
@@ -173,11 +182,18 @@ struct Found {
     actors: Vec<u64>,
     rows: u64,
     changed: u64,
+    /// The same of those that were in the count that is kept.
+    old: u64,
+    old_changed: u64,
     /// By leaf.
     bounds: Vec<(Moment, Moment)>,
 }
 
 impl Found {
+    fn halves(&self) -> usize {
+        self.people.len() + self.groups.len() + self.actors.len()
+    }
+
     fn merge(&mut self, other: Self) {
         self.people.extend(other.people);
         self.groups.extend(other.groups);
@@ -185,6 +201,8 @@ impl Found {
         self.nobody |= other.nobody;
         self.rows += other.rows;
         self.changed += other.changed;
+        self.old += other.old;
+        self.old_changed += other.old_changed;
         self.bounds.resize(self.bounds.len().max(other.bounds.len()), NEVER);
         for (mine, theirs) in self.bounds.iter_mut().zip(other.bounds) {
             *mine = (mine.0.min(theirs.0), mine.1.max(theirs.1));
@@ -249,6 +267,8 @@ impl<'a> Looker<'a> {
             self.found.rows += 1;
             let added = self.question.is_added(cursor.source.0, unit);
             let changed = self.rules_differ && self.meaning(block, row, names)?;
+            self.found.old += u64::from(!added);
+            self.found.old_changed += u64::from(!added && changed);
             if !added && !changed {
                 continue;
             }
