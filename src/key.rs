@@ -122,6 +122,15 @@ impl Keyer {
         }
     }
 
+    /// Whether an id of this kind is known from its key alone.
+    pub fn gives_back(&self, key: Key, kind: Option<IdKind>) -> bool {
+        match kind {
+            Some(IdKind::Int) => self.int_of(key).is_some(),
+            Some(IdKind::Uuid) => self.uuid_of(key).is_some(),
+            _ => false,
+        }
+    }
+
     /// The integer that a plain key stands for; `None` where ids are keyed.
     pub fn int_of(&self, key: Key) -> Option<i128> {
         if self.secret.is_some() {

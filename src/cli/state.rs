@@ -50,12 +50,7 @@ fn show(place: &PlaceArgs, as_json: bool) -> Result<(), Failure> {
     print_bytes(tame(&table(&plan.state.to_string(), &packs, &people, &counts)).as_bytes())
 }
 
-fn table(
-    address: &str,
-    packs: &[Pack],
-    people: &[StandingFile],
-    counts: &[Listed],
-) -> String {
+fn table(address: &str, packs: &[Pack], people: &[StandingFile], counts: &[Listed]) -> String {
     let mut out = format!("{address}\n");
     let rows: u64 = packs.iter().map(|p| p.footer.rows).sum();
     let size: u64 = packs.iter().map(|p| p.size).sum();

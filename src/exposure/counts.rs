@@ -183,11 +183,16 @@ impl CellCounts {
         for (mine, theirs) in self.windows.iter_mut().zip(other.windows) {
             mine.add(theirs)?;
         }
-        let days = joined(std::mem::take(&mut self.days), other.days, |day| day.day, |mine, day| {
-            mine.subjects += day.subjects;
-            mine.new += day.new;
-            add(&mut mine.requests, day.requests)
-        });
+        let days = joined(
+            std::mem::take(&mut self.days),
+            other.days,
+            |day| day.day,
+            |mine, day| {
+                mine.subjects += day.subjects;
+                mine.new += day.new;
+                add(&mut mine.requests, day.requests)
+            },
+        );
         self.days = days?;
         for (set, events) in other.events {
             let mine = self.events.entry(set).or_default();
@@ -338,7 +343,8 @@ mod tests {
         let mut all = CellCounts::default();
         for (day, set, weight) in people {
             let mut one = CellCounts { rows: 1, ..CellCounts::default() };
-            for (i, window) in one.windows.iter_mut().enumerate().filter(|(i, _)| set >> i & 1 == 1) {
+            for (i, window) in one.windows.iter_mut().enumerate().filter(|(i, _)| set >> i & 1 == 1)
+            {
                 window.events = 1;
                 window.subjects = 1;
                 window.requests = *weight;
@@ -355,7 +361,10 @@ mod tests {
     }
 
     fn people() -> impl Strategy<Value = Vec<(i64, WindowSet, i64)>> {
-        proptest::collection::vec((-3..3i64, prop_oneof![Just(0), Just(1), Just(5)], 0..9i64), 0..12)
+        proptest::collection::vec(
+            (-3..3i64, prop_oneof![Just(0), Just(1), Just(5)], 0..9i64),
+            0..12,
+        )
     }
 
     proptest! {

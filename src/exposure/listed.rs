@@ -114,6 +114,11 @@ impl Candidate {
         self.met.requests
     }
 
+    #[cfg(test)]
+    pub fn met(&self) -> &Met {
+        &self.met
+    }
+
     /// What tells it from others.
     pub fn name(&self) -> (u32, Key) {
         (self.met.space, self.met.key)
@@ -140,10 +145,11 @@ impl Candidate {
     }
 }
 
-/// A group as it is kept from one count to the next. Its id is veiled, as in the ledger.
+/// A group as it is kept from one count to the next.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeptGroup {
     key: (u64, u64),
+    /// Veiled, as in the ledger; empty where the key gives it back.
     #[serde(with = "serde_bytes")]
     id: Vec<u8>,
     space: u32,
@@ -154,22 +160,38 @@ pub struct KeptGroup {
     last: i64,
 }
 
+/// How ids of groups are told from their keys: by namespace.
+#[derive(Clone, Copy)]
+pub struct GroupIds<'a> {
+    pub keyer: &'a Keyer,
+    pub kinds: &'a [Option<IdKind>],
+}
+
+impl GroupIds<'_> {
+    fn kind(&self, space: u32) -> Option<IdKind> {
+        usize::try_from(space).ok().and_then(|space| self.kinds.get(space)).copied().flatten()
+    }
+}
+
 impl KeptGroup {
-    pub fn of(group: &Candidate, keyer: &Keyer) -> Self {
+    pub fn of(group: &Candidate, ids: GroupIds<'_>) -> Self {
         let Met { key, space, apps, subjects, requests, first, last, .. } = group.met;
-        let mut id = group.id.text().into_bytes();
-        keyer.veil(key, &mut id);
+        let mut id = Vec::new();
+        if !ids.keyer.gives_back(key, ids.kind(space)) {
+            id = group.id.text().into_bytes();
+            ids.keyer.veil(key, &mut id);
+        }
         Self { key: (key.hi, key.lo), id, space, apps, subjects, requests, first, last }
     }
 
-    pub fn candidate(&self, keyer: &Keyer) -> Candidate {
-        let Self { key: (hi, lo), space, apps, subjects, requests, first, last, .. } = *self;
-        let key = Key { hi, lo };
-        let mut id = self.id.clone();
-        keyer.veil(key, &mut id);
-        let id = GroupId::new(&String::from_utf8_lossy(&id));
+    pub fn candidate(self, ids: GroupIds<'_>, text: &mut String) -> Candidate {
+        let Self { key: (hi, lo), id, space, apps, subjects, requests, first, last } = self;
+        let (key, kind) = (Key { hi, lo }, ids.kind(space));
+        text.clear();
+        let own = (!ids.keyer.gives_back(key, kind)).then_some(id.as_slice());
+        own_id(ids.keyer, key, own, kind, text);
         let met = Met { key, space, number: None, apps, subjects, requests, first, last };
-        Candidate { id, met }
+        Candidate { id: GroupId::new(text), met }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::scan::batch::NONE;
 pub struct Lookup<'a> {
     shared: Shared<'a>,
     /// Places in `known` by the codes of app and scope set.
-    by_codes: MixMap<u64, Place>,
+    places: Places,
     known: Vec<Known>,
     leaves: LeafTable,
     /// By codes: numbers of apps that have events in parts, and of scope sets, for all threads.
@@ -53,7 +53,7 @@ impl<'a> Lookup<'a> {
     pub fn new(policy: &'a Mutex<Policy>, memory: Counting) -> Self {
         Self {
             shared: Shared::new(policy, memory),
-            by_codes: MixMap::default(),
+            places: Places::default(),
             known: Vec::new(),
             leaves: LeafTable::default(),
             apps: ByCode::default(),
@@ -92,8 +92,8 @@ impl<'a> Lookup<'a> {
     /// As [`Shared::ask`].
     #[inline]
     pub fn place(&mut self, app: u32, set: u32, names: &Names) -> Result<Place, ExposureError> {
-        match self.by_codes.get(&both(app, set)) {
-            Some(place) => Ok(*place),
+        match self.places.get(app, set) {
+            Some(place) => Ok(place),
             None => self.place_in_parts(app, set, names),
         }
     }
@@ -134,7 +134,7 @@ impl<'a> Lookup<'a> {
                 }
             }
         };
-        self.by_codes.insert(both(app, set), place);
+        self.places.insert(app, set, place);
         Ok(place)
     }
 
@@ -180,6 +180,57 @@ impl<'a> Lookup<'a> {
         split.map_or((0, 0, &[]), |split| {
             (split.app, split.set, self.found.get(split.from..split.to).unwrap_or_default())
         })
+    }
+}
+
+/// Places by the codes of app and scope set.
+#[derive(Default)]
+struct Places {
+    /// Of low codes, which most logs have alone, a cell for each pair: 0 where it is not known, 1 for nowhere, else
+    /// the place and two.
+    near: Vec<u32>,
+    far: MixMap<u64, Place>,
+}
+
+impl Places {
+    /// Sets with a cell for each app, and apps with such cells.
+    const SETS: u32 = 64;
+    const APPS: u32 = 1 << 14;
+
+    #[inline]
+    fn cell(app: u32, set: u32) -> Option<usize> {
+        let near = set < Self::SETS && app < Self::APPS;
+        usize::try_from(app.wrapping_mul(Self::SETS).wrapping_add(set)).ok().filter(|_| near)
+    }
+
+    #[inline]
+    fn get(&self, app: u32, set: u32) -> Option<Place> {
+        match Self::cell(app, set) {
+            Some(cell) => match self.near.get(cell)? {
+                0 => None,
+                1 => Some(Place::Nowhere),
+                place => Some(Place::Whole(place - 2)),
+            },
+            None => self.far.get(&both(app, set)).copied(),
+        }
+    }
+
+    fn insert(&mut self, app: u32, set: u32, place: Place) {
+        let code = match place {
+            Place::Nowhere => 1,
+            Place::Whole(place) if place < NONE - 2 => place + 2,
+            _ => 0,
+        };
+        let Some(cell) = Self::cell(app, set) else {
+            self.far.insert(both(app, set), place);
+            return;
+        };
+        if cell >= self.near.len() {
+            self.near.resize(cell + 1, 0);
+        }
+        if let Some(slot) = self.near.get_mut(cell) {
+            *slot = code;
+        }
     }
 }
 
@@ -252,10 +303,16 @@ impl LeafAt {
     }
 }
 
+/// A moment as a number of the same order.
+#[inline]
+fn number(at: Moment) -> i128 {
+    i128::from(at.micros) << u16::BITS | i128::from(at.nanos)
+}
+
 /// A pair, as a row needs it: in one place, without references to follow.
 struct Known {
-    /// Cuts that there are not lie at the end of time.
-    cuts: [Moment; Self::CUTS],
+    /// Moments as numbers. Cuts that there are not lie at the end of time.
+    cuts: [i128; Self::CUTS],
     leaves: [LeafAt; Self::CUTS + 1],
     /// A pair with more cuts.
     long: Option<Arc<Pair>>,
@@ -267,12 +324,12 @@ impl Known {
 
     fn new(pair: Arc<Pair>) -> Self {
         let mut known = Self {
-            cuts: [Moment::MAX; Self::CUTS],
+            cuts: [i128::MAX; Self::CUTS],
             leaves: [LeafAt::OUTSIDE; Self::CUTS + 1],
             long: None,
         };
         for (slot, cut) in known.cuts.iter_mut().zip(pair.cuts()) {
-            *slot = *cut;
+            *slot = number(*cut);
         }
         for (slot, (number, leaf)) in known.leaves.iter_mut().zip(pair.leaves()) {
             *slot = LeafAt::of(*number, leaf);
@@ -288,6 +345,7 @@ impl Known {
         if let Some(pair) = &self.long {
             return pair.at(at).map_or(LeafAt::OUTSIDE, |(number, leaf)| LeafAt::of(number, leaf));
         }
+        let at = number(at);
         let segment = self.cuts.iter().filter(|cut| **cut <= at).count();
         self.leaves.get(segment).copied().unwrap_or(LeafAt::OUTSIDE)
     }

@@ -55,6 +55,7 @@ pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 pub use trace::{Figure, Share, Shares, trace};
 
+use listed::GroupIds;
 use passes::{Passed, Passes, Way};
 
 #[derive(Debug, Error)]
@@ -138,6 +139,10 @@ pub struct Settings<'a> {
 }
 
 impl Settings<'_> {
+    fn group_ids(&self) -> GroupIds<'_> {
+        GroupIds { keyer: self.keyer, kinds: &self.group_kinds }
+    }
+
     /// # Errors
     /// [`ExposureError::Memory`] where the memory limit does not hold an answer of this size.
     fn fits(&self, cells: u64, days: u64, groups: u64) -> Result<(), ExposureError> {
@@ -182,7 +187,8 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
         Ok(())
     })?;
     let passed = passed.into_iter().next();
-    let passed = passed.ok_or_else(|| ExposureError::Internal { what: "nothing was counted".into() })?;
+    let passed =
+        passed.ok_or_else(|| ExposureError::Internal { what: "nothing was counted".into() })?;
     exposure(cells, passed, settings)
 }
 

@@ -210,7 +210,8 @@ impl<'a> Passes<'a> {
                 }
                 names = self.run_job(job, names, chosen.clone(), &mut counters)?;
                 for counter in &mut counters {
-                    if let (Some(slot), Some(reader)) = (observed.get(number), counter.remembered()?)
+                    if let (Some(slot), Some(reader)) =
+                        (observed.get(number), counter.remembered()?)
                     {
                         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
                     }
@@ -285,9 +286,7 @@ impl<'a> Passes<'a> {
     pub(super) fn fits(&self, names: &Names) -> Result<(), ExposureError> {
         let bytes = names.bytes_held();
         match self.memory.beyond_names(self.packed, bytes) {
-            Some(needed) => {
-                Err(ExposureError::Names { bytes, needed: needed.div_ceil(1_000_000) })
-            }
+            Some(needed) => Err(ExposureError::Names { bytes, needed: needed.div_ceil(1_000_000) }),
             None => Ok(()),
         }
     }
@@ -325,7 +324,8 @@ impl<'a> Passes<'a> {
         if let Some(of) = settings.people {
             let (mut rows, rest) = std::mem::take(&mut ranked).listed(settings.groups_limit);
             let places = places(&rows);
-            let found = reach(&policy, &leaves, &self.jobs, observed, &reads, &places, settings, of)?;
+            let found =
+                reach(&policy, &leaves, &self.jobs, observed, &reads, &places, settings, of)?;
             if of.has_members {
                 for (row, members) in rows.iter_mut().zip(&found.members) {
                     row.members = Some(*members);
@@ -375,7 +375,10 @@ pub fn read_fields<'a>(
 }
 
 /// Fields that leaves returned, by scope.
-pub fn fields_by_scope(policy: &Policy, returned: Vec<(u32, Vec<String>)>) -> Vec<BTreeSet<String>> {
+pub fn fields_by_scope(
+    policy: &Policy,
+    returned: Vec<(u32, Vec<String>)>,
+) -> Vec<BTreeSet<String>> {
     let mut fields: Vec<BTreeSet<String>> = vec![BTreeSet::new(); policy.scope_names.len()];
     for (leaf, names) in returned {
         let leaf = usize::try_from(leaf).ok().and_then(|leaf| policy.leaves.get(leaf));

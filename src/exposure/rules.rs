@@ -213,9 +213,8 @@ impl Rules {
         cuts.sort_unstable();
         cuts.dedup();
         let ends = cuts.iter().skip(1).copied().chain([Moment::MAX]);
-        let state = |rules: &Self, at: Moment| {
-            (rules.windows(app, scope, at), rules.standing(&scopes, at))
-        };
+        let state =
+            |rules: &Self, at: Moment| (rules.windows(app, scope, at), rules.standing(&scopes, at));
         // Every moment between two cuts is alike.
         let differ = cuts.iter().copied().zip(ends);
         differ.filter(|(from, _)| state(self, *from) != state(other, *from)).collect()

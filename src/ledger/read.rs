@@ -358,7 +358,9 @@ impl Cursor {
             column.and_then(|array| array.as_primitive_opt::<UInt64Type>())
         };
         let of_row = |column: Option<&PrimitiveArray<UInt64Type>>, row: usize| {
-            column.filter(|column| column.is_valid(row)).and_then(|column| column.values().get(row).copied())
+            column
+                .filter(|column| column.is_valid(row))
+                .and_then(|column| column.values().get(row).copied())
         };
         let person = match self.person_column() {
             PersonColumn::Subject => halves("subject"),
@@ -367,8 +369,7 @@ impl Cursor {
         };
         let (group, actor) = (halves("group"), halves("actor"));
         let allowed = batch.column_by_name("allowed").and_then(|array| array.as_boolean_opt());
-        let is_allowed =
-            |row: usize| allowed.is_none_or(|all| all.is_valid(row) && all.value(row));
+        let is_allowed = |row: usize| allowed.is_none_or(|all| all.is_valid(row) && all.value(row));
         let keep = (0..batch.num_rows()).map(|row| {
             if !is_allowed(row) {
                 return chosen.holds_person(of_row(person, row));

@@ -163,9 +163,7 @@ impl Ledger {
     pub fn kept_count(&self, name: &str, most: u64) -> Result<Option<Bytes>, LedgerError> {
         let path = counted(name);
         match self.store().head(&path)? {
-            Some(pin) if pin.size <= most => {
-                Ok(self.store().read(&path)?.map(|(bytes, _)| bytes))
-            }
+            Some(pin) if pin.size <= most => Ok(self.store().read(&path)?.map(|(bytes, _)| bytes)),
             _ => Ok(None),
         }
     }

@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::Observer;
 use super::account::cover;
 use super::fill::Filled;
 use super::people::{PeopleTable, people_of};
-use super::Observer;
 use super::prepare::{Prepared, Source};
 use crate::config::{RunPlan, SourcePlan};
 use crate::error::Error;
@@ -144,8 +144,7 @@ impl Opened {
         progress: &Progress,
         observer: &dyn Observer,
     ) -> Result<Counted, Error> {
-        let rows: u64 =
-            self.rows.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
+        let rows: u64 = self.rows.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
         if rows < plan.keep_counts_from {
             return self.count(plan, prepared, filled, progress);
         }

@@ -1,7 +1,7 @@
 //! A count as a file: what the next count of the same ledger begins with.
 //!
-//! A line that names the form, a checksum (XXH3, 128 bits) of all that follows, and MessagePack: a [`Header`], then the
-//! cells, each in an `Option`, the last one `None`.
+//! A line that names the form, a checksum (XXH3, 128 bits) of all that follows, and MessagePack: a [`Header`], the first
+//! groups of each scope, and the cells, each in an `Option`, the last one `None`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +29,8 @@ pub struct Header {
     pub conflicts: Vec<u64>,
     /// By scope, in the order of the rules.
     pub fields: Vec<BTreeSet<String>>,
-    /// By scope: the first groups, and all together.
-    pub groups: Vec<(Vec<KeptGroup>, RestGroups)>,
+    /// By scope: how many groups follow, and all together.
+    pub groups: Vec<(u64, RestGroups)>,
     /// Exposures and groups in all.
     pub exposures: (u64, u64),
 }
@@ -79,12 +79,19 @@ impl CellsOut {
     }
 
     /// The file; `None` where there are too many.
-    pub fn finish(mut self, header: &Header) -> Option<Vec<u8>> {
+    pub fn finish(
+        mut self,
+        header: &Header,
+        groups: impl Iterator<Item = KeptGroup>,
+    ) -> Option<Vec<u8>> {
         if self.too_many {
             return None;
         }
         let mut head = Vec::new();
         rmp_serde::encode::write(&mut head, header).ok()?;
+        for group in groups {
+            rmp_serde::encode::write(&mut head, &group).ok()?;
+        }
         rmp_serde::encode::write(&mut self.bytes, &None::<(CellKey, CellCounts)>).ok()?;
         if head.len() + self.bytes.len() > self.limit {
             return None;
@@ -110,7 +117,7 @@ pub struct CellsIn<'a> {
 }
 
 impl<'a> CellsIn<'a> {
-    /// The header, and the cells that follow. `None` for a file of another form or version, or a damaged one.
+    /// The header, and what follows: first the groups that it tells of, then the cells. `None` for a file of another form or version, or a damaged one.
     pub fn open(file: &'a [u8]) -> Option<(Header, Self)> {
         let (sum, body) = file.strip_prefix(FORMAT)?.split_first_chunk()?;
         if *sum != checksum(body) {
@@ -118,6 +125,14 @@ impl<'a> CellsIn<'a> {
         }
         let mut rest = rmp_serde::Deserializer::from_read_ref(body);
         Some((Header::deserialize(&mut rest).ok()?, Self { rest }))
+    }
+
+    /// The next group, before the first cell.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub fn group(&mut self) -> Result<KeptGroup, rmp_serde::decode::Error> {
+        KeptGroup::deserialize(&mut self.rest)
     }
 
     /// The next cell; `None` after the last one. An error only where the program wrote what it cannot read.

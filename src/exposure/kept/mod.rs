@@ -16,13 +16,14 @@ use std::sync::Arc;
 
 use super::cells::{CellKey, Grain, Window};
 use super::counts::{CellCounts, Misfit, take};
-use super::listed::{Candidate, Floor, KeepGroups, KeptGroup, RankedGroups, RestGroups, ScopeGroups};
+use super::listed::{
+    Candidate, Floor, GroupIds, KeepGroups, KeptGroup, RankedGroups, RestGroups, ScopeGroups,
+};
 use super::passes::{Passed, Passes, Way};
 use super::rules::KeptRules;
 use super::tally::{Term, Terms};
 use super::totals::{Exposure, add};
 use super::{Cell, ExposureError, Settings, SourceRows, exposure};
-use crate::key::Keyer;
 use crate::memory::Budget;
 use crate::moment::Moment;
 use file::{CellsIn, CellsOut, Header, places};
@@ -166,10 +167,7 @@ fn finish(
     let named = |(names, terms): (&Vec<(u64, u64)>, &Vec<Terms>)| {
         names.iter().zip(terms).map(|((hi, lo), terms)| (*hi, *lo, *terms)).collect()
     };
-    let groups = passed.groups.0.iter().map(|of| {
-        let first = of.first.iter().map(|group| KeptGroup::of(group, settings.keyer));
-        (first.collect(), of.all)
-    });
+    let groups = passed.groups.0.iter().map(|of| (of.first.len() as u64, of.all));
     let header = Header {
         rules: KeptRules::of(&settings.rules),
         of: keep.of.clone(),
@@ -179,7 +177,9 @@ fn finish(
         groups: groups.collect(),
         exposures: all_of(&cells),
     };
-    let file = out.finish(&header);
+    let ids = settings.group_ids();
+    let first = passed.groups.0.iter().flat_map(|of| &of.first);
+    let file = out.finish(&header, first.map(|group| KeptGroup::of(group, ids)));
     drop(header);
     Ok((exposure(cells, passed, settings)?, file))
 }
@@ -212,8 +212,7 @@ fn recount(
     if is_much(changed, all.max(rows)) {
         return Err(Unfit::Other);
     }
-    let kept_groups = header.groups.iter().map(|(first, all)| KeptGroups::of(first, *all, settings.keyer));
-    let kept_groups: Vec<KeptGroups> = kept_groups.collect();
+    let kept_groups = kept_groups(&header.groups, &mut kept, settings.group_ids())?;
     let floors: Vec<Floor> = kept_groups.iter().map(KeptGroups::floor).collect();
     let chosen = Arc::new(chosen);
     let way = |rules, without| Way {
@@ -355,11 +354,22 @@ struct KeptGroups {
     all: RestGroups,
 }
 
-impl KeptGroups {
-    fn of(first: &[KeptGroup], all: RestGroups, keyer: &Keyer) -> Self {
-        Self { first: first.iter().map(|group| group.candidate(keyer)).collect(), all }
-    }
+/// The groups of every scope.
+fn kept_groups(
+    scopes: &[(u64, RestGroups)],
+    kept: &mut CellsIn<'_>,
+    ids: GroupIds<'_>,
+) -> Result<Vec<KeptGroups>, Misfit> {
+    let mut text = String::new();
+    let mut of_scope = |(count, all): &(u64, RestGroups)| {
+        let first =
+            (0..*count).map(|_| Ok(kept.group().map_err(|_| Misfit)?.candidate(ids, &mut text)));
+        Ok(KeptGroups { first: first.collect::<Result<_, Misfit>>()?, all: *all })
+    };
+    scopes.iter().map(&mut of_scope).collect()
+}
 
+impl KeptGroups {
     /// Whoever ranks after the last of those that were kept may rank after others that were not.
     fn floor(&self) -> Floor {
         if self.first.len() as u64 == self.all.groups {

@@ -83,8 +83,7 @@ pub fn survey(
     let rules_differ = question.rules_differ();
     let policy = Mutex::new(Policy::new(question.new.clone()));
     let share = settings.budget.rest / HALVES / size_of::<u64>() as u64;
-    let most_halves =
-        usize::try_from(share).unwrap_or(usize::MAX) / passes.memory.threads.max(1);
+    let most_halves = usize::try_from(share).unwrap_or(usize::MAX) / passes.memory.threads.max(1);
     let next = AtomicUsize::new(0);
     let looking = |_| {
         let mut looker = Looker::new(passes, &policy, question, rules_differ);
@@ -93,7 +92,8 @@ pub fn survey(
             for input in &job.inputs(sources) {
                 let Some(asked) = passes.asked.get(input.source) else { continue };
                 for pack in &input.packs {
-                    let wanted = |unit: &u32| *unit != NONE && question.is_added(input.source, *unit);
+                    let wanted =
+                        |unit: &u32| *unit != NONE && question.is_added(input.source, *unit);
                     // By the same rules old rows mean what they meant.
                     if !rules_differ && !pack.units.iter().any(wanted) {
                         continue;
@@ -217,8 +217,8 @@ struct Looker<'a> {
     rejects_differ: bool,
     scope_names: Vec<String>,
     lookup: Lookup<'a>,
-    /// Leaves, and where the rules differ, by codes of app and scope set.
-    of_sets: MixMap<u64, (Place, Arc<[Stretch]>)>,
+    /// Where the rules differ, by places of [`Lookup`].
+    of_places: Vec<Option<Arc<[Stretch]>>>,
     /// Where the rules differ for events in parts, by codes of app and scope.
     of_scopes: MixMap<u64, Arc<[Stretch]>>,
     fields: HashSet<u64, BuildHasherDefault<MixHasher>>,
@@ -248,7 +248,7 @@ impl<'a> Looker<'a> {
             rejects_differ: least(question.old) != least(question.new),
             scope_names: question.new.restricted.keys().cloned().collect(),
             lookup: Lookup::new(policy, passes.memory),
-            of_sets: MixMap::default(),
+            of_places: Vec::new(),
             of_scopes: MixMap::default(),
             fields: HashSet::default(),
             found: Found::default(),
@@ -301,14 +301,17 @@ impl<'a> Looker<'a> {
         };
         let rejected = block.reject.get(row).copied().flatten().is_some();
         let within = |stretches: &[Stretch]| stretches.iter().any(|s| s.0 <= at && at < s.1);
-        let (place, known) = match self.of_sets.get(&both(app, set)) {
-            Some((place, stretches)) => (*place, within(stretches)),
-            None => self.learn(app, set, names).map(|(place, stretches)| (place, within(&stretches)))?,
-        };
-        let leaf = match place {
+        let (leaf, known) = match self.lookup.place(app, set, names)? {
             Place::Nowhere => return Ok(rejected && self.rejects_differ),
-            Place::Whole(place) => self.lookup.leaf(place, at),
-            Place::InParts => self.lookup.leaf_in_parts(app, set, at)?,
+            Place::Whole(place) => {
+                let stretches = usize::try_from(place).ok().and_then(|at| self.of_places.get(at));
+                let known = match stretches {
+                    Some(Some(stretches)) => within(stretches),
+                    _ => within(&self.learn(place, app, set, names)),
+                };
+                (self.lookup.leaf(place, at), known)
+            }
+            Place::InParts => (self.lookup.leaf_in_parts(app, set, at)?, false),
         };
         let is_exposure = !rejected
             && leaf.standing == Standing::Counts
@@ -334,7 +337,7 @@ impl<'a> Looker<'a> {
         if rejected && self.rejects_differ {
             return Ok(true);
         }
-        if place != Place::InParts {
+        if !leaf.in_parts {
             return Ok(known);
         }
         let scopes = self.lookup.scopes_in_parts(set).cloned();
@@ -357,23 +360,19 @@ impl<'a> Looker<'a> {
         Ok(false)
     }
 
-    /// Finds the leaves of an app and a scope set, and where the rules differ. Sets whose events are in parts may be as
-    /// many as rows: of these nothing is kept.
+    /// Where the rules differ for an app and a scope set whose leaves stand at `place`.
     #[cold]
-    fn learn(
-        &mut self,
-        app: u32,
-        set: u32,
-        names: &Names,
-    ) -> Result<(Place, Arc<[Stretch]>), ExposureError> {
-        let place = self.lookup.place(app, set, names)?;
-        if place == Place::InParts {
-            return Ok((place, Arc::default()));
-        }
+    fn learn(&mut self, place: u32, app: u32, set: u32, names: &Names) -> Arc<[Stretch]> {
         let scopes = names.sets.get(set).map(|set| set.scopes).unwrap_or_default();
         let stretches = self.differences(app, names, &scopes);
-        self.of_sets.insert(both(app, set), (place, stretches.clone()));
-        Ok((place, stretches))
+        let at = usize::try_from(place).unwrap_or(usize::MAX);
+        if at >= self.of_places.len() {
+            self.of_places.resize(at + 1, None);
+        }
+        if let Some(slot) = self.of_places.get_mut(at) {
+            *slot = Some(stretches.clone());
+        }
+        stretches
     }
 
     /// Where the rules differ for any of these scopes.

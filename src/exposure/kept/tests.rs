@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::exposure::RestGroups;
 use crate::exposure::listed::Met;
-use crate::key::Key;
+use crate::key::{IdKind, Key, Keyer};
 
 /// A group of namespace 0 that so many people were reached in.
 fn group(id: u64, subjects: u64) -> Candidate {
@@ -48,9 +48,7 @@ proptest! {
             groups.filter(|(_, of)| pick(of) > 0).map(|(id, of)| group(id, pick(of))).collect()
         };
         let kept = scope(at(|of| of.0, false), keep);
-        let keyer = Keyer::plain();
-        let first: Vec<_> = kept.first.iter().map(|group| KeptGroup::of(group, &keyer)).collect();
-        let kept = KeptGroups::of(&first, kept.all, &keyer);
+        let kept = KeptGroups { first: kept.first, all: kept.all };
         let floor = kept.floor();
         let above = |groups: Vec<Candidate>| {
             let mut scope = scope(groups, None);
@@ -74,12 +72,10 @@ proptest! {
 
 #[test]
 fn groups_that_were_not_what_they_are_said_to_have_been_do_not_fit() {
-    let keyer = Keyer::plain();
     let kept = scope(vec![group(1, 3), group(2, 4)], None);
-    let first: Vec<_> = kept.first.iter().map(|group| KeptGroup::of(group, &keyer)).collect();
     let tried = |then| {
         let none = scope(Vec::new(), None);
-        KeptGroups::of(&first, kept.all, &keyer).now(then, none, (None, None))
+        KeptGroups { first: kept.first.clone(), all: kept.all }.now(then, none, (None, None))
     };
     assert!(tried(scope(vec![group(1, 3)], None)).is_ok());
     // Of another size, and one that was never there.
@@ -120,17 +116,24 @@ fn a_file_is_read_as_it_was_written_and_none_that_was_damaged() {
         units: vec![vec![(u64::MAX, 1, [2; Term::COUNT])]],
         conflicts: vec![4],
         fields: Vec::new(),
-        groups: vec![(
-            vec![KeptGroup::of(&group(3, 3), &Keyer::plain())],
-            RestGroups { groups: 4, requests: 9 },
-        )],
+        groups: vec![(2, RestGroups { groups: 4, requests: 9 })],
         exposures: (9, 4),
     };
+    // An id that its key gives back, and one that it does not.
+    let keyer = Keyer::plain();
+    let ids = GroupIds { keyer: &keyer, kinds: &[Some(IdKind::Int), Some(IdKind::Text)] };
+    let met = |key, space| Met { key, space, ..group(1, 3).met().clone() };
+    let number = Candidate::new("-7", met(keyer.int(-7), 0));
+    let text = Candidate::new("a group with a long name", met(Key { hi: 1, lo: 2 }, 1));
+    let groups = || [&number, &text].map(|group| KeptGroup::of(group, ids)).into_iter();
     let mut out = CellsOut::new(1 << 20);
     out.push(&key, &counts);
-    let file = out.finish(&header()).unwrap();
+    let file = out.finish(&header(), groups()).unwrap();
     let (found, mut cells) = CellsIn::open(&file).unwrap();
     assert_eq!(format!("{found:?}"), format!("{:?}", header()));
+    let mut shown = String::new();
+    assert_eq!(cells.group().unwrap().candidate(ids, &mut shown), number);
+    assert_eq!(cells.group().unwrap().candidate(ids, &mut shown), text);
     assert_eq!(cells.next().unwrap(), Some((key.clone(), counts.clone())));
     assert_eq!(cells.next().unwrap(), None);
 
@@ -142,5 +145,5 @@ fn a_file_is_read_as_it_was_written_and_none_that_was_damaged() {
     assert!(CellsIn::open(&file[..file.len() - 1]).is_none());
     let mut small = CellsOut::new(file.len() as u64 / 2);
     small.push(&key, &counts);
-    assert!(small.finish(&header()).is_none());
+    assert!(small.finish(&header(), groups()).is_none());
 }

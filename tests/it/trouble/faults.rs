@@ -147,7 +147,9 @@ impl Troubled {
         let [output, state] = ["out", "state"].map(|of| format!("s3://lake/{place}/{of}"));
         let source = ["--set", "source.0.url=s3://lake/logs/", "--output", &output];
         let more = ["--state", &state, "--threads", "1", "--as-of", as_of];
-        let mut command = self.lake.command(&run_args(&[&source[..], &more].concat()));
+        // Counts are read and written, too.
+        let keep = ["--keep-counts-from", "0"];
+        let mut command = self.lake.command(&run_args(&[&source[..], &more, &keep].concat()));
         command
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.proxy.port()))
             .env("AWS_REGION", "us-east-1")
