@@ -53,14 +53,15 @@ pub struct KeptRules {
     lookback_from: Stamp,
     restricted: BTreeMap<String, Stamp>,
     grace: BTreeMap<(String, String), Stamp>,
-    revoked: BTreeMap<(String, String), Vec<(Stamp, Stamp)>>,
-    brownouts: BTreeMap<String, Vec<(Option<String>, (Stamp, Stamp))>>,
+    revoked: BTreeMap<(String, String), Vec<KeptStretch>>,
+    brownouts: BTreeMap<String, Vec<(Option<String>, KeptStretch)>>,
     /// A hash of developers and promises.
     others: String,
 }
 
 /// A moment: microseconds and what is beyond them in nanoseconds.
 type Stamp = (i64, u16);
+type KeptStretch = (Stamp, Stamp);
 
 fn stamp(at: Moment) -> Stamp {
     (at.micros, at.nanos)
@@ -101,7 +102,7 @@ impl KeptRules {
         if self.others != new.others() || !self.restricted.keys().eq(new.restricted.keys()) {
             return None;
         }
-        let both = |(from, to): (Stamp, Stamp)| (moment(from), moment(to));
+        let both = |(from, to): KeptStretch| (moment(from), moment(to));
         Some(Rules {
             as_of: moment(self.as_of),
             lookback_from: moment(self.lookback_from),
