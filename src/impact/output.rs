@@ -3,17 +3,15 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::make_comparator;
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringBuilder,
-    TimestampMicrosecondArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, StringBuilder,
+    TimestampMicrosecondArray, make_comparator, new_null_array,
 };
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use csv::WriterBuilder;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -21,8 +19,8 @@ use parquet::schema::types::ColumnPath;
 use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as PolarsUnit};
 
 use super::ImpactError;
-use super::cells::{Cells, Room};
 use super::header::{ColumnSpec, ColumnType, TableSpec};
+use super::records::{self, Records};
 
 /// After so many rows of a CSV file it is known about how long it will be.
 const SAMPLED: usize = 1024;
@@ -54,7 +52,7 @@ impl TableFile {
     }
 }
 
-fn arrow_type(column: ColumnType) -> DataType {
+pub(super) fn arrow_type(column: ColumnType) -> DataType {
     match column {
         ColumnType::Text => DataType::Utf8,
         ColumnType::Int => DataType::Int64,
@@ -220,16 +218,18 @@ impl Table {
 
     /// How the key of each row but the last compares with that of the next.
     fn neighbours(&self, key: &[String]) -> Result<Vec<Ordering>, ArrowError> {
-        let compare = key
-            .iter()
-            .filter_map(|name| self.batch.column_by_name(name))
-            .map(|array| make_comparator(array, array, SortOptions::default()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let next = |row| {
-            let unequal = compare.iter().map(|c| c(row - 1, row)).find(|order| order.is_ne());
-            unequal.unwrap_or(Ordering::Equal)
-        };
-        Ok((1..self.batch.num_rows()).map(next).collect())
+        let mut order = vec![Ordering::Equal; self.batch.num_rows().saturating_sub(1)];
+        for array in key.iter().filter_map(|name| self.batch.column_by_name(name)) {
+            // Most of them texts: asked in one go, without a call for each.
+            match array.as_string_opt::<i32>().filter(|texts| texts.null_count() == 0) {
+                Some(texts) => compare_next(&mut order, |a, b| texts.value(a).cmp(texts.value(b))),
+                None => {
+                    let compare = make_comparator(array, array, SortOptions::default())?;
+                    compare_next(&mut order, compare);
+                }
+            }
+        }
+        Ok(order)
     }
 
     /// The table as Parquet.
@@ -262,41 +262,20 @@ impl Table {
     /// [`ImpactError::Output`].
     pub fn csv_records(&self, with_names: bool) -> Result<Vec<u8>, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let mut cells = self
-            .batch
-            .columns()
-            .iter()
-            .map(Cells::of)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| failed(e.to_string()))?;
+        let mut records = Records::of(&self.batch).map_err(|e| failed(e.to_string()))?;
         let mut out = Vec::new();
-        let mut writer = WriterBuilder::new().from_writer(&mut out);
-        let names = self.batch.schema();
         if with_names {
-            writer
-                .write_record(names.fields().iter().map(|f| f.name()))
-                .map_err(|e| failed(e.to_string()))?;
+            records::names(self.batch.schema_ref(), &mut out);
         }
-        let mut room = Room::default();
         let rows = self.batch.num_rows();
         for row in 0..rows {
             if row == SAMPLED {
                 // Memory that grows by copies is touched over and over.
-                writer.flush().map_err(|e| failed(e.to_string()))?;
-                let so_far = writer.get_ref().len();
-                let rest = so_far / SAMPLED * (rows - SAMPLED);
-                drop(writer);
+                let rest = out.len() / SAMPLED * (rows - SAMPLED);
                 out.reserve(rest + rest / 8);
-                writer = WriterBuilder::new().from_writer(&mut out);
             }
-            for column in &mut cells {
-                let cell = column.cell(row, &mut room).map_err(|e| failed(e.to_string()))?;
-                writer.write_field(cell).map_err(|e| failed(e.to_string()))?;
-            }
-            writer.write_record(None::<&[u8]>).map_err(|e| failed(e.to_string()))?;
+            records.write(row, &mut out).map_err(|e| failed(e.to_string()))?;
         }
-        writer.flush().map_err(|e| failed(e.to_string()))?;
-        drop(writer);
         Ok(out)
     }
 
@@ -306,6 +285,15 @@ impl Table {
             name: format!("{}.{extension}", self.name),
             bytes: bytes.into(),
             rows: self.batch.num_rows(),
+        }
+    }
+}
+
+/// Compares each row with the next where what was compared before is equal.
+fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize) -> Ordering) {
+    for (row, order) in order.iter_mut().enumerate() {
+        if order.is_eq() {
+            *order = compare(row, row + 1);
         }
     }
 }

@@ -1,11 +1,13 @@
-//! Cells of CSV files.
+//! Records of CSV files (RFC 4180, lines end in `\n`), as the csv crate writes them. It asks of every cell anew what
+//! has to be quoted; here texts that stand below each other again and again are copied as they were written, and
+//! figures, dates and times are known to need no quotes (benches/stages.rs).
 
-use std::borrow::Cow;
-use std::fmt::Write;
+use std::ops::Range;
 
 use arrow::array::{
-    Array, ArrayRef, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
@@ -13,38 +15,64 @@ use super::frames;
 use crate::key::MixMap;
 use crate::moment::{DAY_MICROS, Moment, day_to_date};
 
-/// Where a cell is written, again and again.
-#[derive(Default)]
-pub struct Room {
-    digits: itoa::Buffer,
-    text: String,
+/// A text as a cell, in quotes where it has to be.
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    let has_to = |byte: u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
+    if !text.bytes().any(has_to) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    out.push(b'"');
+    for (i, part) in text.split('"').enumerate() {
+        out.extend_from_slice(if i == 0 { b"" } else { b"\"\"" });
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.push(b'"');
+}
+
+/// Ends a record that begins at `from`. One empty cell alone would be an empty line, which readers pass over.
+fn end(from: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(if out.len() == from { b"\"\"\n" } else { b"\n" });
+}
+
+/// The line of names.
+pub fn names(schema: &Schema, out: &mut Vec<u8>) {
+    let from = out.len();
+    for (i, field) in schema.fields().iter().enumerate() {
+        out.extend_from_slice(if i == 0 { b"" } else { b"," });
+        write_text(field.name(), out);
+    }
+    end(from, out);
 }
 
 /// Texts, of which those of neighbours are often the same.
-pub struct Texts<'a> {
+struct Texts<'a> {
     texts: &'a StringArray,
-    last: Option<&'a str>,
-    /// How the last one is shown, where that is not as it is.
-    shown: Option<String>,
+    /// The text that was written last, and where.
+    last: Option<(&'a str, Range<usize>)>,
 }
 
-impl Texts<'_> {
-    fn cell(&mut self, row: usize) -> &[u8] {
-        let text = self.texts.value(row);
-        if self.last != Some(text) {
-            self.last = Some(text);
-            self.shown = match frames::csv_cell(text) {
-                Cow::Borrowed(_) => None,
-                Cow::Owned(shown) => Some(shown),
-            };
+impl<'a> Texts<'a> {
+    fn get(&self, row: usize) -> Option<&'a str> {
+        self.texts.is_valid(row).then(|| self.texts.value(row))
+    }
+
+    fn write(&mut self, row: usize, out: &mut Vec<u8>) {
+        let Some(text) = self.get(row) else { return };
+        match &self.last {
+            Some((last, written)) if *last == text => out.extend_from_within(written.clone()),
+            _ => {
+                let from = out.len();
+                write_text(&frames::csv_cell(text), out);
+                self.last = Some((text, from..out.len()));
+            }
         }
-        self.shown.as_deref().unwrap_or(text).as_bytes()
     }
 }
 
 /// Days as dates. A table has few of them, often.
 #[derive(Default)]
-pub struct Dates(MixMap<u64, String>);
+struct Dates(MixMap<u64, String>);
 
 impl Dates {
     fn text(&mut self, day: i64) -> &str {
@@ -52,14 +80,19 @@ impl Dates {
     }
 
     /// As [`Moment::write_rfc3339_micros`].
-    fn time(&mut self, micros: i64, out: &mut String) {
-        let date = self.text(micros.div_euclid(DAY_MICROS));
-        // Of years that need no more than four digits.
-        if date.len() != "2019-11-06".len() || date.starts_with('-') {
-            Moment::from_micros(micros).write_rfc3339_micros(out);
-            return;
-        }
+    fn write_time(&mut self, micros: i64, out: &mut Vec<u8>) {
+        let date = self.text(micros.div_euclid(DAY_MICROS)).as_bytes();
         let mut text = *b"0000-00-00T00:00:00.000000Z";
+        match (text.first_chunk_mut(), <[u8; 10]>::try_from(date)) {
+            // Of years that need no more than four digits.
+            (Some(place), Ok(date)) if date.first() != Some(&b'-') => *place = date,
+            _ => {
+                let mut longer = String::new();
+                Moment::from_micros(micros).write_rfc3339_micros(&mut longer);
+                out.extend_from_slice(longer.as_bytes());
+                return;
+            }
+        }
         let mut rest = micros.rem_euclid(DAY_MICROS);
         for (places, size) in [(20..26, 1_000_000), (17..19, 60), (14..16, 60), (11..13, 24)] {
             let mut number = rest % size;
@@ -70,29 +103,26 @@ impl Dates {
                 number /= 10;
             }
         }
-        for (place, byte) in text.iter_mut().zip(date.bytes()) {
-            *place = byte;
-        }
-        out.push_str(std::str::from_utf8(&text).unwrap_or_default());
+        out.extend_from_slice(&text);
     }
 }
 
-/// A column as cells of a CSV file; nulls are empty.
-pub enum Cells<'a> {
+/// A column as cells; nulls are empty.
+enum Cells<'a> {
     Texts(Texts<'a>),
     Ints(&'a Int64Array),
+    /// In RFC 3339 with six digits.
     Times(&'a TimestampMicrosecondArray, Dates),
+    /// As `2019-11-06`.
     Days(&'a Date32Array, Dates),
     Other(ArrayFormatter<'a>),
 }
 
 impl<'a> Cells<'a> {
-    /// # Errors
-    /// Types that cannot be written as text.
-    pub fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
+    fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
         let any = array.as_any();
         Ok(if let Some(texts) = any.downcast_ref() {
-            Self::Texts(Texts { texts, last: None, shown: None })
+            Self::Texts(Texts { texts, last: None })
         } else if let Some(ints) = any.downcast_ref() {
             Self::Ints(ints)
         } else if let Some(times) = any.downcast_ref() {
@@ -105,44 +135,180 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// Times in RFC 3339 with six digits, dates as `2019-11-06`; texts as [`frames::csv_cell`] has them.
-    ///
-    /// # Errors
-    /// As `write!`.
-    pub fn cell<'b>(
-        &'b mut self,
-        row: usize,
-        room: &'b mut Room,
-    ) -> Result<&'b [u8], std::fmt::Error> {
-        Ok(match self {
-            Self::Texts(cells) if cells.texts.is_valid(row) => cells.cell(row),
+    fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+        match self {
+            Self::Texts(texts) => texts.write(row, out),
             Self::Ints(ints) if ints.is_valid(row) => {
-                room.digits.format(ints.value(row)).as_bytes()
+                let mut digits = itoa::Buffer::new();
+                out.extend_from_slice(digits.format(ints.value(row)).as_bytes());
             }
             Self::Times(times, dates) if times.is_valid(row) => {
-                room.text.clear();
-                dates.time(times.value(row), &mut room.text);
-                room.text.as_bytes()
+                dates.write_time(times.value(row), out);
             }
             Self::Days(days, dates) if days.is_valid(row) => {
-                dates.text(days.value(row).into()).as_bytes()
+                out.extend_from_slice(dates.text(days.value(row).into()).as_bytes());
             }
-            Self::Other(cells) => {
-                room.text.clear();
-                write!(room.text, "{}", cells.value(row))?;
-                room.text.as_bytes()
+            Self::Other(cells) => write_text(&cells.value(row).try_to_string()?, out),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a table as records; texts as [`frames::csv_cell`] has them.
+pub struct Records<'a> {
+    /// Columns before the first that is no text: in most tables the key, or all of it but a day.
+    leading: Vec<Texts<'a>>,
+    rest: Vec<Cells<'a>>,
+    /// Where what stands of `leading` in the record before was written, with the commas.
+    written: Range<usize>,
+}
+
+impl<'a> Records<'a> {
+    /// # Errors
+    /// Types that cannot be written as text.
+    pub fn of(batch: &'a RecordBatch) -> Result<Self, ArrowError> {
+        let (mut leading, mut rest) = (Vec::new(), Vec::new());
+        for column in batch.columns() {
+            match Cells::of(column)? {
+                Cells::Texts(texts) if rest.is_empty() => leading.push(texts),
+                cells => rest.push(cells),
             }
-            _ => &[],
-        })
+        }
+        Ok(Self { leading, rest, written: 0..0 })
+    }
+
+    /// Appends the record of a row to those before it. They come in order.
+    ///
+    /// # Errors
+    /// Values that cannot be shown.
+    pub fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+        let from = out.len();
+        let above = row.checked_sub(1);
+        let is_same =
+            |texts: &Texts<'_>| above.is_some_and(|above| texts.get(above) == texts.get(row));
+        if self.leading.iter().all(is_same) {
+            out.extend_from_within(self.written.clone());
+        } else {
+            for (i, texts) in self.leading.iter_mut().enumerate() {
+                out.extend_from_slice(if i == 0 { b"" } else { b"," });
+                texts.write(row, out);
+            }
+        }
+        self.written = from..out.len();
+        let mut comma: &[u8] = if self.leading.is_empty() { b"" } else { b"," };
+        for cells in &mut self.rest {
+            out.extend_from_slice(comma);
+            cells.write(row, out)?;
+            comma = b",";
+        }
+        end(from, out);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
+    use arrow::array::{BooleanArray, Float64Array};
+    use arrow::datatypes::{DataType, Field};
     use proptest::prelude::*;
 
+    use super::*;
+
+    /// What the csv crate writes, of the same cells.
+    fn expected(names: &[String], rows: &[Vec<String>]) -> String {
+        let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+        writer.write_record(names).unwrap();
+        rows.iter().for_each(|row| writer.write_record(row).unwrap());
+        String::from_utf8(writer.into_inner().unwrap()).unwrap()
+    }
+
+    fn found(batch: &RecordBatch) -> String {
+        let mut out = Vec::new();
+        names(batch.schema_ref(), &mut out);
+        let mut records = Records::of(batch).unwrap();
+        (0..batch.num_rows()).for_each(|row| records.write(row, &mut out).unwrap());
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Few texts, so that neighbours are often the same; one in so many needs quotes or is shown otherwise.
+    fn text() -> impl Strategy<Value = Option<String>> {
+        prop_oneof![
+            2 => Just(None),
+            2 => Just(Some(String::new())),
+            6 => "[ab]{1,2}".prop_map(Some),
+            3 => "[a,\"\r\n =+\t'é\u{202e}-]{0,4}".prop_map(Some),
+        ]
+    }
+
+    fn column(which: u8, rows: &[(Option<String>, Option<i64>)]) -> (ArrayRef, Vec<String>) {
+        let numbers = || rows.iter().map(|row| row.1);
+        let shown = |of: fn(i64) -> String| numbers().map(move |n| n.map(of).unwrap_or_default());
+        match which {
+            0 => (
+                Arc::new(StringArray::from_iter(rows.iter().map(|row| row.0.as_deref()))),
+                rows.iter()
+                    .map(|row| row.0.as_deref().map(frames::csv_cell).unwrap_or_default().into())
+                    .collect(),
+            ),
+            1 => (Arc::new(Int64Array::from_iter(numbers())), shown(|n| n.to_string()).collect()),
+            2 => (
+                Arc::new(Date32Array::from_iter(numbers().map(|n| n.map(|n| n as i32)))),
+                shown(|n| day_to_date((n as i32).into())).collect(),
+            ),
+            3 => (
+                Arc::new(TimestampMicrosecondArray::from_iter(numbers())),
+                shown(|n| {
+                    let mut text = String::new();
+                    Moment::from_micros(n).write_rfc3339_micros(&mut text);
+                    text
+                })
+                .collect(),
+            ),
+            4 => (
+                Arc::new(BooleanArray::from_iter(numbers().map(|n| n.map(|n| n > 0)))),
+                shown(|n| (n > 0).to_string()).collect(),
+            ),
+            _ => (
+                Arc::new(Float64Array::from_iter(numbers().map(|n| n.map(|n| n as f64 / 4.0)))),
+                shown(|n| format!("{:?}", n as f64 / 4.0)).collect(),
+            ),
+        }
+    }
+
     proptest! {
+        #[test]
+        fn records_are_those_that_the_csv_crate_writes(
+            columns in proptest::collection::vec(
+                (text(), prop_oneof![4 => Just(0u8), 3 => 1u8..6]),
+                1..5,
+            ),
+            rows in proptest::collection::vec(
+                proptest::collection::vec(
+                    (text(), proptest::option::of(-1000i64..70_000_000_000)),
+                    4,
+                ),
+                0..12,
+            ),
+        ) {
+            let (mut fields, mut arrays, mut cells) = (Vec::new(), Vec::new(), Vec::new());
+            for (i, (name, which)) in columns.iter().enumerate() {
+                let values: Vec<_> = rows.iter().map(|row| row[i].clone()).collect();
+                let (array, shown) = column(*which, &values);
+                let name = name.clone().unwrap_or_default();
+                fields.push(Field::new(name, array.data_type().clone(), true));
+                arrays.push(array);
+                cells.push(shown);
+            }
+            let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
+            let names: Vec<String> = columns.iter().map(|c| c.0.clone().unwrap_or_default()).collect();
+            let rows: Vec<Vec<String>> =
+                (0..rows.len()).map(|row| cells.iter().map(|c| c[row].clone()).collect()).collect();
+            prop_assert_eq!(found(&batch), expected(&names, &rows));
+        }
+
         #[test]
         fn times_are_written_as_moments_are(
             times in proptest::collection::vec(
@@ -152,11 +318,30 @@ mod tests {
         ) {
             let mut dates = Dates::default();
             for micros in times {
-                let (mut found, mut expected) = (String::new(), String::new());
-                dates.time(micros, &mut found);
+                let (mut found, mut expected) = (Vec::new(), String::new());
+                dates.write_time(micros, &mut found);
                 Moment::from_micros(micros).write_rfc3339_micros(&mut expected);
-                prop_assert_eq!(found, expected);
+                prop_assert_eq!(String::from_utf8(found).unwrap(), expected);
             }
         }
+    }
+
+    #[test]
+    fn cells_are_quoted_where_readers_need_it() {
+        let texts = [Some("a,b"), Some("a,b"), Some("say \"x\""), None, Some("=1"), Some("")];
+        let days = Date32Array::from(vec![Some(0), Some(1), None, None, Some(-1), None]);
+        let fields = [("t\"", DataType::Utf8), ("d", DataType::Date32)];
+        let schema = Schema::new(fields.map(|(name, of)| Field::new(name, of, true)).to_vec());
+        let texts: ArrayRef = Arc::new(StringArray::from_iter(texts));
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![texts, Arc::new(days)]).unwrap();
+        let expected = "\"t\"\"\",d\n\"a,b\",1970-01-01\n\"a,b\",1970-01-02\n\"say \"\"x\"\"\",\n,\n'=1,1969-12-31\n,\n";
+        assert_eq!(found(&batch), expected);
+    }
+
+    #[test]
+    fn an_empty_cell_alone_is_no_empty_line() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![None, None, Some("x"), Some("")]));
+        let batch = RecordBatch::try_from_iter_with_nullable([("t", texts, true)]).unwrap();
+        assert_eq!(found(&batch), "t\n\"\"\n\"\"\nx\n\"\"\n");
     }
 }
