@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
 use polars::prelude::{
-    Column, DataFrame, DataType, IntoColumn, NamedFrom, PolarsResult, Series, StringChunked,
-    TimeUnit,
+    Column, DataFrame, Int32Chunked, Int64Chunked, IntoColumn, NamedFrom, PolarsResult, Series,
+    StringChunked, TimeUnit,
 };
 
 use super::coverage::{self, SourceCoverage, coverage_pct};
@@ -107,18 +107,16 @@ impl Builder {
         name: &str,
         values: impl Iterator<Item = Option<Moment>>,
     ) -> PolarsResult<Self> {
-        let micros: Vec<Option<i64>> = values.map(|v| v.map(|m| m.micros)).collect();
-        let series = Series::new(name.into(), micros);
-        let series = series.cast(&DataType::Datetime(TimeUnit::Microseconds, None))?;
-        self.columns.push(series.into_column());
+        let micros: Int64Chunked = values.map(|v| v.map(|m| m.micros)).collect();
+        let times = micros.with_name(name.into()).into_datetime(TimeUnit::Microseconds, None);
+        self.columns.push(times.into_column());
         Ok(self)
     }
 
     pub fn date(mut self, name: &str, values: Vec<Option<i64>>) -> PolarsResult<Self> {
-        let days: Vec<Option<i32>> =
+        let days: Int32Chunked =
             values.into_iter().map(|v| v.and_then(|d| i32::try_from(d).ok())).collect();
-        let series = Series::new(name.into(), days).cast(&DataType::Date)?;
-        self.columns.push(series.into_column());
+        self.columns.push(days.with_name(name.into()).into_date().into_column());
         Ok(self)
     }
 
@@ -287,10 +285,10 @@ fn days(report: &Report<'_>) -> PolarsResult<Frame> {
     });
     Columns::of(cells.iter().map(|cell| cell.1.days.len()).sum())
         .ints("cell", each().map(|(i, ..)| i64::try_from(*i).ok()))
-        .texts("grain", runs().map(|((_, c, _), rows)| (Some(c.key.grain.name()), rows)))
-        .texts("scope", runs().map(|((.., s), rows)| (s.scope.as_deref(), rows)))
-        .texts("app_id", runs().map(|((.., s), rows)| (s.app.as_deref(), rows)))
-        .texts("app_name", runs().map(|((.., s), rows)| (s.app_name, rows)))
+        .runs("grain", runs().map(|((_, c, _), rows)| (Some(c.key.grain.name()), rows)))?
+        .runs("scope", runs().map(|((.., s), rows)| (s.scope.as_deref(), rows)))?
+        .runs("app_id", runs().map(|((.., s), rows)| (s.app.as_deref(), rows)))?
+        .runs("app_name", runs().map(|((.., s), rows)| (s.app_name, rows)))?
         .days("day", rows().map(|d| d.day))
         .ints("requests_allowed", rows().map(|d| Some(d.requests)))
         .counts("subjects_observed", rows().map(|d| d.subjects))
@@ -318,23 +316,18 @@ fn groups(report: &Report<'_>) -> PolarsResult<Frame> {
     let scopes = scopes.filter_map(|run| Some((scope_of(run.first()?.scope), run.len())));
     let namespaces = listed.chunk_by(|a, b| a.space == b.space);
     let namespaces = namespaces.filter_map(|run| Some((namespace(run.first()?.space), run.len())));
-    let ids = listed.iter().map(|g| (Some(escaped(&g.id)), 1));
-    let of_rest = [(Some(Cow::Borrowed("(rest)")), rest.len())];
+    let grains = [(Some("scope_group"), listed.len()), (Some("scope_rest"), rest.len())];
+    let ids = listed.iter().map(|g| Some(escaped(&g.id)));
     let count = |of: fn(&GroupRow) -> Option<u64>| {
         let counts = listed.iter().map(move |g| i64::try_from(of(g)?).ok());
         counts.chain(std::iter::repeat_n(None, rest.len()))
     };
     let requests = listed.iter().map(|g| Some(g.requests));
     Columns::of(listed.len() + rest.len())
-        .texts(
-            "grain",
-            [("scope_group", listed.len()), ("scope_rest", rest.len())]
-                .into_iter()
-                .map(|(grain, rows)| (Some(grain), rows)),
-        )
-        .texts("scope", scopes.chain(rest.iter().map(|r| (scope_of(r.0), 1))))
-        .texts("namespace", namespaces.chain(of_rest.clone()))
-        .texts("group_id", ids.chain(of_rest))
+        .runs("grain", grains.into_iter())?
+        .runs("scope", scopes.chain(rest.iter().map(|r| (scope_of(r.0), 1))))?
+        .runs("namespace", namespaces.chain([(Some("(rest)".into()), rest.len())]))?
+        .texts("group_id", ids.chain(rest.iter().map(|_| Some("(rest)".into()))))
         .counts("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
         .ints("apps", count(|g| Some(g.apps)))
         .ints("members_then", count(|g| g.members))

@@ -11,6 +11,7 @@ mod people_frames;
 mod policy_frames;
 mod read_back;
 mod records;
+mod texts;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -270,7 +271,7 @@ pub fn change_log(queries: &[Query], rows: &[ChangeRow]) -> Result<Table, Impact
     made.ok_or_else(|| failed("there is no query of it".into()))
 }
 
-/// Runs the queries over the frames, one after another, and hands each table on: only one is held
+/// Runs the queries over the frames, one after another, and hands each table on, perhaps packed: only one is held
 /// at a time.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, StringBuilder,
+    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringBuilder,
     TimestampMicrosecondArray, make_comparator, new_null_array,
 };
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
@@ -12,7 +12,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
@@ -21,6 +22,7 @@ use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as Pol
 use super::ImpactError;
 use super::header::{ColumnSpec, ColumnType, TableSpec};
 use super::records::{self, Records};
+use super::texts::{self, Texts};
 
 /// After so many rows of a CSV file it is known about how long it will be.
 const SAMPLED: usize = 1024;
@@ -29,6 +31,7 @@ const SAMPLED: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: String,
+    /// Texts may be packed: dictionaries of texts, as [`Self::unpacked`] has none.
     pub batch: RecordBatch,
 }
 
@@ -172,6 +175,16 @@ impl Table {
         Ok(Self { name: spec.name.clone(), batch })
     }
 
+    /// The table with plain texts: as it is read back.
+    ///
+    /// # Errors
+    /// [`ImpactError::Output`].
+    pub fn unpacked(&self) -> Result<Self, ImpactError> {
+        let batch = texts::unpacked(&self.batch)
+            .map_err(|e| ImpactError::Output { table: self.name.clone(), reason: e.to_string() })?;
+        Ok(Self { name: self.name.clone(), batch })
+    }
+
     /// The columns of the table of `spec`.
     pub fn schema(spec: &TableSpec) -> SchemaRef {
         let field = |c: &ColumnSpec| Field::new(&c.name, arrow_type(c.data_type), true);
@@ -221,8 +234,8 @@ impl Table {
         let mut order = vec![Ordering::Equal; self.batch.num_rows().saturating_sub(1)];
         for array in key.iter().filter_map(|name| self.batch.column_by_name(name)) {
             // Most of them texts: asked in one go, without a call for each.
-            match array.as_string_opt::<i32>().filter(|texts| texts.null_count() == 0) {
-                Some(texts) => compare_next(&mut order, |a, b| texts.value(a).cmp(texts.value(b))),
+            match Texts::of(array) {
+                Some(texts) => compare_next(&mut order, |a, b| texts.compare(a, b)),
                 None => {
                     let compare = make_comparator(array, array, SortOptions::default())?;
                     compare_next(&mut order, compare);
@@ -238,9 +251,14 @@ impl Table {
     /// [`ImpactError::Output`].
     pub fn parquet(&self) -> Result<TableFile, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let properties = parquet_properties(&self.batch.schema());
+        let schema = texts::plain(self.batch.schema_ref());
+        let mut properties = parquet_properties(&schema);
+        // Of packed columns the file says what they are to readers: plain.
+        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+        let options =
+            ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let mut out = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut out, self.batch.schema(), Some(properties))
+        let mut writer = ArrowWriter::try_new_with_options(&mut out, self.batch.schema(), options)
             .map_err(|e| failed(e.to_string()))?;
         writer.write(&self.batch).map_err(|e| failed(e.to_string()))?;
         writer.close().map_err(|e| failed(e.to_string()))?;

@@ -5,13 +5,14 @@
 use std::ops::Range;
 
 use arrow::array::{
-    Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, Date32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
 };
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::frames;
+use super::texts::Texts;
 use crate::key::MixMap;
 use crate::moment::{DAY_MICROS, Moment, day_to_date};
 
@@ -46,25 +47,23 @@ pub fn names(schema: &Schema, out: &mut Vec<u8>) {
 }
 
 /// Texts, of which those of neighbours are often the same.
-struct Texts<'a> {
-    texts: &'a StringArray,
-    /// The text that was written last, and where.
-    last: Option<(&'a str, Range<usize>)>,
+struct TextCells<'a> {
+    texts: Texts<'a>,
+    /// The row whose text was written last, and where.
+    last: Option<(usize, Range<usize>)>,
 }
 
-impl<'a> Texts<'a> {
-    fn get(&self, row: usize) -> Option<&'a str> {
-        self.texts.is_valid(row).then(|| self.texts.value(row))
-    }
-
+impl TextCells<'_> {
     fn write(&mut self, row: usize, out: &mut Vec<u8>) {
-        let Some(text) = self.get(row) else { return };
+        let Some(text) = self.texts.get(row) else { return };
         match &self.last {
-            Some((last, written)) if *last == text => out.extend_from_within(written.clone()),
+            Some((last, written)) if self.texts.compare(*last, row).is_eq() => {
+                out.extend_from_within(written.clone());
+            }
             _ => {
                 let from = out.len();
                 write_text(&frames::csv_cell(text), out);
-                self.last = Some((text, from..out.len()));
+                self.last = Some((row, from..out.len()));
             }
         }
     }
@@ -109,7 +108,7 @@ impl Dates {
 
 /// A column as cells; nulls are empty.
 enum Cells<'a> {
-    Texts(Texts<'a>),
+    Texts(TextCells<'a>),
     Ints(&'a Int64Array),
     /// In RFC 3339 with six digits.
     Times(&'a TimestampMicrosecondArray, Dates),
@@ -121,8 +120,8 @@ enum Cells<'a> {
 impl<'a> Cells<'a> {
     fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
         let any = array.as_any();
-        Ok(if let Some(texts) = any.downcast_ref() {
-            Self::Texts(Texts { texts, last: None })
+        Ok(if let Some(texts) = Texts::of(array) {
+            Self::Texts(TextCells { texts, last: None })
         } else if let Some(ints) = any.downcast_ref() {
             Self::Ints(ints)
         } else if let Some(times) = any.downcast_ref() {
@@ -158,7 +157,7 @@ impl<'a> Cells<'a> {
 /// The rows of a table as records; texts as [`frames::csv_cell`] has them.
 pub struct Records<'a> {
     /// Columns before the first that is no text: in most tables the key, or all of it but a day.
-    leading: Vec<Texts<'a>>,
+    leading: Vec<TextCells<'a>>,
     rest: Vec<Cells<'a>>,
     /// Where what stands of `leading` in the record before was written, with the commas.
     written: Range<usize>,
@@ -185,14 +184,15 @@ impl<'a> Records<'a> {
     pub fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
         let from = out.len();
         let above = row.checked_sub(1);
-        let is_same =
-            |texts: &Texts<'_>| above.is_some_and(|above| texts.get(above) == texts.get(row));
+        let is_same = |cells: &TextCells<'_>| {
+            above.is_some_and(|above| cells.texts.compare(above, row).is_eq())
+        };
         if self.leading.iter().all(is_same) {
             out.extend_from_within(self.written.clone());
         } else {
-            for (i, texts) in self.leading.iter_mut().enumerate() {
+            for (i, cells) in self.leading.iter_mut().enumerate() {
                 out.extend_from_slice(if i == 0 { b"" } else { b"," });
-                texts.write(row, out);
+                cells.write(row, out);
             }
         }
         self.written = from..out.len();
@@ -211,8 +211,8 @@ impl<'a> Records<'a> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{BooleanArray, Float64Array};
-    use arrow::datatypes::{DataType, Field};
+    use arrow::array::{BooleanArray, DictionaryArray, Float64Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Int32Type};
     use proptest::prelude::*;
 
     use super::*;
@@ -246,13 +246,11 @@ mod tests {
     fn column(which: u8, rows: &[(Option<String>, Option<i64>)]) -> (ArrayRef, Vec<String>) {
         let numbers = || rows.iter().map(|row| row.1);
         let shown = |of: fn(i64) -> String| numbers().map(move |n| n.map(of).unwrap_or_default());
+        let texts = || rows.iter().map(|row| row.0.as_deref());
+        let cells = texts().map(|text| text.map(frames::csv_cell).unwrap_or_default().into());
         match which {
-            0 => (
-                Arc::new(StringArray::from_iter(rows.iter().map(|row| row.0.as_deref()))),
-                rows.iter()
-                    .map(|row| row.0.as_deref().map(frames::csv_cell).unwrap_or_default().into())
-                    .collect(),
-            ),
+            0 => (Arc::new(StringArray::from_iter(texts())), cells.collect()),
+            6 => (Arc::new(DictionaryArray::<Int32Type>::from_iter(texts())), cells.collect()),
             1 => (Arc::new(Int64Array::from_iter(numbers())), shown(|n| n.to_string()).collect()),
             2 => (
                 Arc::new(Date32Array::from_iter(numbers().map(|n| n.map(|n| n as i32)))),
@@ -282,7 +280,7 @@ mod tests {
         #[test]
         fn records_are_those_that_the_csv_crate_writes(
             columns in proptest::collection::vec(
-                (text(), prop_oneof![4 => Just(0u8), 3 => 1u8..6]),
+                (text(), prop_oneof![2 => Just(0u8), 2 => Just(6), 3 => 1u8..6]),
                 1..5,
             ),
             rows in proptest::collection::vec(

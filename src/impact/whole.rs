@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Date32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+    Array, ArrayBuilder, ArrayRef, AsArray, Date32Builder, DictionaryArray, Int32Builder,
+    Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{
     DataType, Date32Type, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
@@ -15,7 +16,8 @@ use polars::prelude::{DataFrame, LazyFrame, PolarsError, PolarsResult};
 
 use super::frames::{Builder, Frame};
 use super::output::arrow_type;
-use super::{ColumnType, ImpactError, Query, Table};
+use super::texts::{Texts, plain};
+use super::{ColumnSpec, ColumnType, ImpactError, Query, Table};
 use crate::moment::Moment;
 
 /// Columns of so many rows.
@@ -30,33 +32,51 @@ impl Columns {
         Self { rows, fields: Vec::new(), arrays: Vec::new() }
     }
 
-    fn with(mut self, name: &str, data_type: ColumnType, array: ArrayRef) -> Self {
-        self.fields.push(Field::new(name, arrow_type(data_type), true));
+    fn with(mut self, name: &str, array: ArrayRef) -> Self {
+        self.fields.push(Field::new(name, array.data_type().clone(), true));
         self.arrays.push(array);
         self
     }
 
-    /// Texts, each with the number of rows below each other that have it.
+    /// Texts, one for each row.
     pub fn texts<T: AsRef<str>>(
         self,
         name: &str,
-        runs: impl Iterator<Item = (Option<T>, usize)> + Clone,
+        values: impl Iterator<Item = Option<T>> + Clone,
     ) -> Self {
-        let bytes = |(text, rows): (Option<T>, usize)| text.map_or(0, |t| t.as_ref().len() * rows);
-        let mut texts = StringBuilder::with_capacity(self.rows, runs.clone().map(bytes).sum());
+        let bytes = values.clone().flatten().map(|text| text.as_ref().len()).sum();
+        let mut texts = StringBuilder::with_capacity(self.rows, bytes);
+        values.for_each(|text| texts.append_option(text));
+        self.with(name, Arc::new(texts.finish()))
+    }
+
+    /// Texts, each with the number of rows below each other that have it: it is kept once.
+    pub fn runs<T: AsRef<str>>(
+        self,
+        name: &str,
+        runs: impl Iterator<Item = (Option<T>, usize)>,
+    ) -> PolarsResult<Self> {
+        let (mut texts, mut keys) = (StringBuilder::new(), Int32Builder::with_capacity(self.rows));
+        let mut last: Option<T> = None;
         for (text, rows) in runs {
-            match text {
-                Some(text) => texts.append_value_n(text, rows),
-                None => texts.append_nulls(rows),
+            let Some(text) = text else {
+                keys.append_nulls(rows);
+                continue;
+            };
+            if last.as_ref().is_none_or(|last| last.as_ref() != text.as_ref()) {
+                texts.append_value(text.as_ref());
+                last = Some(text);
             }
+            keys.append_value_n(i32::try_from(texts.len()).map_err(failed)? - 1, rows);
         }
-        self.with(name, ColumnType::Text, Arc::new(texts.finish()))
+        let runs = DictionaryArray::try_new(keys.finish(), Arc::new(texts.finish()));
+        Ok(self.with(name, Arc::new(runs.map_err(failed)?)))
     }
 
     pub fn ints(self, name: &str, values: impl Iterator<Item = Option<i64>>) -> Self {
         let mut ints = Int64Builder::with_capacity(self.rows);
         values.for_each(|value| ints.append_option(value));
-        self.with(name, ColumnType::Int, Arc::new(ints.finish()))
+        self.with(name, Arc::new(ints.finish()))
     }
 
     pub fn counts(self, name: &str, values: impl Iterator<Item = u64>) -> Self {
@@ -67,13 +87,13 @@ impl Columns {
         let mut times = TimestampMicrosecondBuilder::with_capacity(self.rows)
             .with_data_type(arrow_type(ColumnType::Time));
         values.for_each(|value| times.append_option(value.map(|moment| moment.micros)));
-        self.with(name, ColumnType::Time, Arc::new(times.finish()))
+        self.with(name, Arc::new(times.finish()))
     }
 
     pub fn days(self, name: &str, values: impl Iterator<Item = i64>) -> Self {
         let mut days = Date32Builder::with_capacity(self.rows);
         values.for_each(|value| days.append_option(i32::try_from(value).ok()));
-        self.with(name, ColumnType::Date, Arc::new(days.finish()))
+        self.with(name, Arc::new(days.finish()))
     }
 
     pub fn finish(self) -> PolarsResult<Frame> {
@@ -92,7 +112,10 @@ fn frame(batch: &RecordBatch) -> PolarsResult<DataFrame> {
     for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         let name = field.name();
         builder = match field.data_type() {
-            DataType::Utf8 => builder.text(name, array.as_string::<i32>().iter()),
+            DataType::Utf8 | DataType::Dictionary(..) => {
+                let texts = Texts::of(array).ok_or_else(|| failed("texts that are none"))?;
+                builder.text(name, (0..array.len()).map(|row| texts.get(row)))
+            }
             DataType::Int64 => {
                 builder.int(name, array.as_primitive::<Int64Type>().iter().collect())
             }
@@ -158,15 +181,23 @@ impl Frames {
         self.engine.iter().map(|(name, frame)| (*name, frame))
     }
 
-    /// The table of a query that takes a frame as it is, once; `None` where the query engine must be asked.
+    /// The table of a query that takes a frame as it is, once, and packed; `None` where the query engine must be asked.
     ///
     /// # Errors
     /// Columns that are not those of the table.
     pub fn taken(&mut self, query: &Query) -> Option<Result<Table, ImpactError>> {
         let spec = query.spec.as_ref()?;
         let batch = self.whole.remove(&query.table)?;
-        let columns = spec.columns.iter().filter_map(|c| batch.column_by_name(&c.name).cloned());
-        Some(Table::of(spec, columns.collect()))
+        let failed = |reason: String| ImpactError::Output { table: query.table.clone(), reason };
+        let place = |column: &ColumnSpec| batch.schema_ref().index_of(&column.name);
+        let places = spec.columns.iter().map(place).collect::<Result<Vec<_>, _>>();
+        let taken = places.and_then(|places| batch.project(&places));
+        let table = taken.map(|batch| Table { name: query.table.clone(), batch });
+        let is_of = |table: &Table| plain(table.batch.schema_ref()) == *query.columns;
+        Some(table.map_err(|e| failed(e.to_string())).and_then(|table| match is_of(&table) {
+            true => Ok(table),
+            false => Err(failed("its columns are not those of its header".into())),
+        }))
     }
 }
 
@@ -221,7 +252,9 @@ mod tests {
                 group(1, 0, "x", None),
                 group(0, 1, "(rest)", Some(4)),
                 group(0, 0, "b", Some(0)),
-                group(0, 1, "a", None),
+                group(0, 1, "Z", None),
+                group(1, 0, "(all)", Some(1)),
+                group(1, 0, "y", Some(1)),
             ],
             rest_groups: vec![RestGroups::default(), RestGroups { groups: 3, requests: 11 }],
             scope_names: vec!["s".into(), "t".into()],
@@ -248,6 +281,7 @@ mod tests {
         };
         let mut tables = BTreeMap::new();
         run(queries, build(&report).unwrap(), |table| {
+            let table = table.unpacked()?;
             tables.insert(table.name, table.batch);
             Ok::<(), ImpactError>(())
         })
@@ -269,7 +303,7 @@ mod tests {
         let found = tables(&queries);
         assert!(takes(&queries[0], "exposure_days") && takes(&queries[1], "exposure_groups"));
         let taken = tables(&queries[..2]);
-        for (name, rows) in [("daily_timeline", 5), ("groups_exposed", 5)] {
+        for (name, rows) in [("daily_timeline", 5), ("groups_exposed", 7)] {
             assert_eq!(found[name].num_rows(), rows);
             assert_eq!(found[name], found[&format!("own_{name}")]);
             assert_eq!(found[name], taken[name]);

@@ -45,8 +45,13 @@ impl Output {
 
     /// Whether it is a table's CSV file: what rows are proven by.
     pub fn is_csv_table(&self) -> bool {
-        self.path.starts_with("tables/") && self.path.ends_with(".csv")
+        is_csv_table(&self.path)
     }
+}
+
+/// Whether a path below the run's folder is that of a table's CSV file.
+pub fn is_csv_table(path: &str) -> bool {
+    path.starts_with("tables/") && path.ends_with(".csv")
 }
 
 impl Manifest {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
-use super::manifest::Output;
+use super::manifest::is_csv_table;
 use crate::impact::TableFile;
 use crate::key::hex;
 
@@ -47,10 +47,11 @@ impl Part {
 
 impl Merkle {
     /// The section for a run, its inputs and registry as `details` has them and its tables' CSV files.
-    pub fn of(run_id: &str, details: &Value, files: &[(&Output, &TableFile)]) -> Self {
+    pub fn of(run_id: &str, details: &Value, files: &[TableFile]) -> Self {
         let mut parts = vec![inputs(details)];
-        let tables = files.iter().filter(|(output, _)| output.is_csv_table());
-        parts.extend(tables.map(|(output, file)| table(&output.path, &file.bytes)));
+        let paths = files.iter().map(|file| (file.path(), file));
+        let tables = paths.filter(|(path, _)| is_csv_table(path));
+        parts.extend(tables.map(|(path, file)| table(&path, &file.bytes)));
         Self::over(run_id, as_of(details), parts)
     }
 

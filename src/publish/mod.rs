@@ -149,15 +149,13 @@ impl Publisher {
             let path = format!("{}/{}", Self::run_path(run_id), file.path());
             self.store.replace(&path, file.bytes.clone())
         };
-        let hash = || {
-            let outputs: Vec<Output> = files.iter().map(Output::of).collect();
-            let pairs: Vec<_> = outputs.iter().zip(files).collect();
-            let merkle = Merkle::of(run_id, &details, &pairs);
-            (outputs, merkle)
+        let write_all = || {
+            files.iter().try_for_each(write)?;
+            Ok::<_, StoreError>(files.iter().map(Output::of).collect::<Vec<_>>())
         };
-        // Storage is waited for most of the time.
-        let (written, (outputs, merkle)) = beside(|| files.iter().try_for_each(write), hash);
-        written?;
+        // Storage is waited for most of the time that files are written.
+        let (outputs, merkle) = beside(write_all, || Merkle::of(run_id, &details, files));
+        let outputs = outputs?;
         let supersedes = latest::superseded(&self.store, as_of)?;
         let manifest =
             Manifest { run_id: run_id.to_string(), supersedes, outputs, merkle, details };
