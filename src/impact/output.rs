@@ -24,7 +24,7 @@ use super::header::{ColumnSpec, ColumnType, TableSpec};
 use super::records::{self, Records};
 use super::texts::{self, Texts};
 
-/// After so many rows of a CSV file it is known about how long it will be.
+/// So many rows of a table tell about how long its CSV file will be.
 const SAMPLED: usize = 1024;
 
 /// A finished table.
@@ -285,16 +285,28 @@ impl Table {
         if with_names {
             records::names(self.batch.schema_ref(), &mut out);
         }
-        let rows = self.batch.num_rows();
-        for row in 0..rows {
-            if row == SAMPLED {
-                // Memory that grows by copies is touched over and over.
-                let rest = out.len() / SAMPLED * (rows - SAMPLED);
-                out.reserve(rest + rest / 8);
-            }
+        out.reserve_exact(self.csv_size().map_err(|e| failed(e.to_string()))?);
+        for row in 0..self.batch.num_rows() {
             records.write(row, &mut out).map_err(|e| failed(e.to_string()))?;
         }
         Ok(out)
+    }
+
+    /// How many bytes the records of a large table take, or somewhat more: memory that grows by copies is touched
+    /// over and over.
+    fn csv_size(&self) -> Result<usize, ArrowError> {
+        let rows = self.batch.num_rows();
+        let (mut records, mut some) = (Records::of(&self.batch)?, Vec::new());
+        let sample = (0..rows).step_by((rows / SAMPLED).max(1));
+        let sampled = sample.len();
+        if sampled == rows {
+            return Ok(0);
+        }
+        for row in sample {
+            records.write(row, &mut some)?;
+        }
+        let size = some.len() * rows / sampled;
+        Ok(size + size / 16)
     }
 
     fn file(&self, extension: &str, mut bytes: Vec<u8>) -> TableFile {
@@ -333,4 +345,61 @@ pub fn parquet_properties(schema: &Schema) -> WriterProperties {
         }
     }
     properties.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, StringArray};
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+
+    /// As days are: texts in runs, of which the first are short, and figures; some are null.
+    fn table(texts: ArrayRef) -> Table {
+        let figures: ArrayRef =
+            Arc::new((0..5_000).map(|i| (i % 7 > 0).then_some(i * i)).collect::<Int64Array>());
+        let columns = [("text", texts, true), ("figure", figures, true)];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        Table { name: "t".into(), batch }
+    }
+
+    fn texts() -> impl Iterator<Item = Option<String>> {
+        (0..5_000).map(|i| match i {
+            0..2_000 => Some("a".into()),
+            2_000..2_100 => None,
+            _ => Some(format!("a much longer text, of which there are some: {}", i / 300)),
+        })
+    }
+
+    #[test]
+    fn packed_texts_are_the_same_bytes_in_files() {
+        let plain = table(Arc::new(texts().collect::<StringArray>()));
+        let kept: Vec<_> = texts().collect();
+        let packed = kept.iter().map(Option::as_deref).collect::<DictionaryArray<Int32Type>>();
+        let packed = table(Arc::new(packed));
+        assert_ne!(packed.batch.schema(), plain.batch.schema());
+        assert_eq!(packed.parquet().unwrap().bytes, plain.parquet().unwrap().bytes);
+        assert_eq!(packed.csv().unwrap().bytes, plain.csv().unwrap().bytes);
+        let read = Table::read_back("t", packed.parquet().unwrap().bytes).unwrap();
+        assert_eq!(read.batch, plain.batch);
+        assert_eq!(packed.unpacked().unwrap().batch, plain.batch);
+    }
+
+    #[test]
+    fn the_parquet_file_is_the_one_that_the_library_writes_by_itself() {
+        let plain = table(Arc::new(texts().collect::<StringArray>()));
+        let properties = parquet_properties(&plain.batch.schema());
+        let mut expected = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut expected, plain.batch.schema(), Some(properties)).unwrap();
+        writer.write(&plain.batch).unwrap();
+        writer.close().unwrap();
+        assert_eq!(plain.parquet().unwrap().bytes, expected);
+    }
+
+    #[test]
+    fn records_get_their_memory_at_once() {
+        let records = table(Arc::new(texts().collect::<StringArray>())).csv_records(true).unwrap();
+        assert!(records.capacity() <= records.len() * 11 / 10, "{}", records.capacity());
+    }
 }

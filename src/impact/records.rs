@@ -2,18 +2,19 @@
 //! has to be quoted; here texts that stand below each other again and again are copied as they were written, and
 //! figures, dates and times are known to need no quotes (benches/stages.rs).
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use arrow::array::{
     Array, ArrayRef, Date32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
 };
+use arrow::compute::{max, min};
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::frames;
 use super::texts::Texts;
-use crate::key::MixMap;
 use crate::moment::{DAY_MICROS, Moment, day_to_date};
 
 /// A text as a cell, in quotes where it has to be.
@@ -31,11 +32,6 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Ends a record that begins at `from`. One empty cell alone would be an empty line, which readers pass over.
-fn end(from: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(if out.len() == from { b"\"\"\n" } else { b"\n" });
-}
-
 /// The line of names.
 pub fn names(schema: &Schema, out: &mut Vec<u8>) {
     let from = out.len();
@@ -46,43 +42,70 @@ pub fn names(schema: &Schema, out: &mut Vec<u8>) {
     end(from, out);
 }
 
-/// Texts, of which those of neighbours are often the same.
-struct TextCells<'a> {
-    texts: Texts<'a>,
-    /// The row whose text was written last, and where.
-    last: Option<(usize, Range<usize>)>,
+/// Ends a record that begins at `from`. One empty cell alone would be an empty line, which readers pass over.
+fn end(from: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(if out.len() == from { b"\"\"\n" } else { b"\n" });
 }
 
-impl TextCells<'_> {
+/// Texts, of which those below each other are often the same.
+struct TextCells<'a> {
+    texts: Texts<'a>,
+    /// Rows up to this one have the text that was written last.
+    until: usize,
+    /// Where it stands.
+    written: Range<usize>,
+    /// Bytes from the begin of the record to its end, with the comma behind it.
+    end: usize,
+}
+
+impl<'a> TextCells<'a> {
+    fn of(texts: Texts<'a>) -> Self {
+        Self { texts, until: 0, written: 0..0, end: 0 }
+    }
+
     fn write(&mut self, row: usize, out: &mut Vec<u8>) {
-        let Some(text) = self.texts.get(row) else { return };
-        match &self.last {
-            Some((last, written)) if self.texts.compare(*last, row).is_eq() => {
-                out.extend_from_within(written.clone());
-            }
-            _ => {
-                let from = out.len();
-                write_text(&frames::csv_cell(text), out);
-                self.last = Some((row, from..out.len()));
-            }
+        if row < self.until {
+            out.extend_from_within(self.written.clone());
+            return;
         }
+        let from = out.len();
+        if let Some(text) = self.texts.get(row) {
+            write_text(&frames::csv_cell(text), out);
+        }
+        self.until = self.texts.run_end(row);
+        self.written = from..out.len();
     }
 }
 
-/// Days as dates. A table has few of them, often.
-#[derive(Default)]
-struct Dates(MixMap<u64, String>);
+/// Days as dates.
+struct Dates {
+    first: i64,
+    /// Dates of the days from `first` on; none where they would be more than the rows.
+    near: Vec<String>,
+}
 
 impl Dates {
-    fn text(&mut self, day: i64) -> &str {
-        self.0.entry(day.cast_unsigned()).or_insert_with(|| day_to_date(day))
+    /// For days that lie between two.
+    fn between(days: Option<(i64, i64)>, rows: usize) -> Self {
+        let Some((first, last)) = days else { return Self { first: 0, near: Vec::new() } };
+        let span = usize::try_from(last.saturating_sub(first)).unwrap_or(usize::MAX);
+        let near = if span < rows { (first..=last).map(day_to_date).collect() } else { Vec::new() };
+        Self { first, near }
+    }
+
+    fn text(&self, day: i64) -> Cow<'_, str> {
+        let place = day.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        match place.and_then(|place| self.near.get(place)) {
+            Some(date) => date.into(),
+            None => day_to_date(day).into(),
+        }
     }
 
     /// As [`Moment::write_rfc3339_micros`].
-    fn write_time(&mut self, micros: i64, out: &mut Vec<u8>) {
-        let date = self.text(micros.div_euclid(DAY_MICROS)).as_bytes();
+    fn write_time(&self, micros: i64, out: &mut Vec<u8>) {
+        let date = self.text(micros.div_euclid(DAY_MICROS));
         let mut text = *b"0000-00-00T00:00:00.000000Z";
-        match (text.first_chunk_mut(), <[u8; 10]>::try_from(date)) {
+        match (text.first_chunk_mut(), <[u8; 10]>::try_from(date.as_bytes())) {
             // Of years that need no more than four digits.
             (Some(place), Ok(date)) if date.first() != Some(&b'-') => *place = date,
             _ => {
@@ -121,13 +144,16 @@ impl<'a> Cells<'a> {
     fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
         let any = array.as_any();
         Ok(if let Some(texts) = Texts::of(array) {
-            Self::Texts(TextCells { texts, last: None })
+            Self::Texts(TextCells::of(texts))
         } else if let Some(ints) = any.downcast_ref() {
             Self::Ints(ints)
-        } else if let Some(times) = any.downcast_ref() {
-            Self::Times(times, Dates::default())
-        } else if let Some(dates) = any.downcast_ref() {
-            Self::Days(dates, Dates::default())
+        } else if let Some(times) = any.downcast_ref::<TimestampMicrosecondArray>() {
+            let day = |micros: i64| micros.div_euclid(DAY_MICROS);
+            let days = min(times).map(day).zip(max(times).map(day));
+            Self::Times(times, Dates::between(days, times.len()))
+        } else if let Some(dates) = any.downcast_ref::<Date32Array>() {
+            let days = min(dates).map(i64::from).zip(max(dates).map(i64::from));
+            Self::Days(dates, Dates::between(days, dates.len()))
         } else {
             static EMPTY_NULLS: FormatOptions<'static> = FormatOptions::new();
             Self::Other(ArrayFormatter::try_new(array.as_ref(), &EMPTY_NULLS)?)
@@ -159,8 +185,8 @@ pub struct Records<'a> {
     /// Columns before the first that is no text: in most tables the key, or all of it but a day.
     leading: Vec<TextCells<'a>>,
     rest: Vec<Cells<'a>>,
-    /// Where what stands of `leading` in the record before was written, with the commas.
-    written: Range<usize>,
+    /// Where the record before begins.
+    above: usize,
 }
 
 impl<'a> Records<'a> {
@@ -174,35 +200,37 @@ impl<'a> Records<'a> {
                 cells => rest.push(cells),
             }
         }
-        Ok(Self { leading, rest, written: 0..0 })
+        Ok(Self { leading, rest, above: 0 })
     }
 
-    /// Appends the record of a row to those before it. They come in order.
+    /// Appends the record of a row to those before it, which are of earlier rows.
     ///
     /// # Errors
     /// Values that cannot be shown.
     pub fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
         let from = out.len();
-        let above = row.checked_sub(1);
-        let is_same = |cells: &TextCells<'_>| {
-            above.is_some_and(|above| cells.texts.compare(above, row).is_eq())
-        };
-        if self.leading.iter().all(is_same) {
-            out.extend_from_within(self.written.clone());
-        } else {
-            for (i, cells) in self.leading.iter_mut().enumerate() {
-                out.extend_from_slice(if i == 0 { b"" } else { b"," });
-                cells.write(row, out);
+        // As far as texts are those of the record above, they are copied from there in one go.
+        let same = self.leading.iter().take_while(|cells| row < cells.until);
+        let (same, bytes) = same.fold((0, 0), |(same, _), cells| (same + 1, cells.end));
+        out.extend_from_within(self.above..self.above + bytes);
+        let mut columns = self.leading.len() + self.rest.len() - same;
+        for cells in self.leading.iter_mut().skip(same) {
+            cells.write(row, out);
+            columns -= 1;
+            if columns > 0 {
+                out.push(b',');
+            }
+            cells.end = out.len() - from;
+        }
+        for cells in &mut self.rest {
+            cells.write(row, out)?;
+            columns -= 1;
+            if columns > 0 {
+                out.push(b',');
             }
         }
-        self.written = from..out.len();
-        let mut comma: &[u8] = if self.leading.is_empty() { b"" } else { b"," };
-        for cells in &mut self.rest {
-            out.extend_from_slice(comma);
-            cells.write(row, out)?;
-            comma = b",";
-        }
         end(from, out);
+        self.above = from;
         Ok(())
     }
 }
@@ -309,12 +337,16 @@ mod tests {
 
         #[test]
         fn times_are_written_as_moments_are(
-            times in proptest::collection::vec(
-                prop_oneof![any::<i64>(), -70_000_000_000_000_000i64..260_000_000_000_000_000],
-                1..20,
-            )
+            times in prop_oneof![
+                proptest::collection::vec(any::<i64>(), 1..20),
+                proptest::collection::vec(-70_000_000_000_000_000i64..260_000_000_000_000_000, 1..20),
+                // Within a hundred days about 1970-01-01 and about the year 10,000.
+                proptest::collection::vec(-50 * DAY_MICROS..50 * DAY_MICROS, 1..20),
+                proptest::collection::vec(2_932_850 * DAY_MICROS..2_932_950 * DAY_MICROS, 1..20),
+            ],
         ) {
-            let mut dates = Dates::default();
+            let days = times.iter().map(|micros| micros.div_euclid(DAY_MICROS));
+            let dates = Dates::between(days.clone().min().zip(days.max()), 100);
             for micros in times {
                 let (mut found, mut expected) = (Vec::new(), String::new());
                 dates.write_time(micros, &mut found);

@@ -38,6 +38,17 @@ impl<'a> Texts<'a> {
         Some(self.texts.value(self.place(row)?))
     }
 
+    /// The row behind those from this one on, one below the other, that have its text.
+    pub fn run_end(&self, row: usize) -> usize {
+        let len = self.keys.map_or(self.texts.len(), Array::len);
+        let next = |next: &usize| match self.keys {
+            // Without a look at the texts, as long as it is the same.
+            Some(keys) if keys.null_count() == 0 && keys.value(*next) == keys.value(row) => true,
+            _ => self.compare(row, *next).is_eq(),
+        };
+        (row + 1..len).find(|row| !next(row)).unwrap_or(len.max(row + 1))
+    }
+
     /// Nulls first.
     pub fn compare(&self, a: usize, b: usize) -> Ordering {
         match (self.place(a), self.place(b)) {
@@ -84,6 +95,8 @@ mod tests {
             let column = Texts::of(array).unwrap();
             for a in 0..texts.len() {
                 assert_eq!(column.get(a), texts[a]);
+                let run = texts[a..].iter().take_while(|text| **text == texts[a]).count();
+                assert_eq!(column.run_end(a), a + run);
                 for b in 0..texts.len() {
                     assert_eq!(column.compare(a, b), texts[a].cmp(&texts[b]), "{a} {b}");
                 }
