@@ -138,7 +138,7 @@ bench-shapes: build ## Time 10,000 files, 200 nested columns, a list of scopes, 
 	benches/side-by-side.sh $(BIN) files wide list linked
 
 .PHONY: bench-stages
-bench-stages: ## Time scan, ledger, merge and rollup, each beside a library's way, on one thread
+bench-stages: ## Time scan, ledger, merge, rollup and CSV, each beside a library's way, on one thread
 	POLARS_MAX_THREADS=1 $(CARGO) bench --locked --bench stages
 
 .PHONY: profile

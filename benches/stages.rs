@@ -6,9 +6,11 @@
 //! | ledger: rows sorted by person and written | Arrow's `lexsort_to_indices`, `take` and `ArrowWriter` |
 //! | merge: packs read back in order of people | Arrow's reader, `concat_batches`, `lexsort_to_indices` and `take` |
 //! | rollup: every measure of every grain and day | Polars' `group_by` with exact distinct counts, in memory |
+//! | csv: a finished table as CSV | the csv crate, field by field |
 //!
 //! One thread each, on two million rows in four files, of which 2 % (needle) or 60 % (flood) carry a restricted
-//! scope. Run by `make bench-stages`; items a second are rows of the log for scan, else matching rows.
+//! scope. Run by `make bench-stages`; items a second are rows of the log for scan, rows of the table for csv, else
+//! matching rows.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs::File;
@@ -19,11 +21,13 @@ use std::sync::{Arc, LazyLock, Mutex};
 use afterscope::config::{self, Overrides, RunPlan};
 use afterscope::effort::Effort;
 use afterscope::exposure::{self, Exposure, Grain, Rules, Settings, SourceRows, Window};
+use afterscope::impact::{Table, csv_cell};
 use afterscope::key::mix;
 use afterscope::ledger::{
     Input, Ledger, Lineage, Merge, Names, OpenPack, PackWriter, WriterSettings,
 };
 use afterscope::memory::Budget;
+use afterscope::moment::{Moment, day_to_date};
 use afterscope::registry::{self, Registry};
 use afterscope::scan::batch::Outcome;
 use afterscope::scan::{
@@ -33,11 +37,11 @@ use afterscope::scan::{
 use afterscope::snapshot::{self, Gone, Origin, Snapshot};
 use afterscope::store::Io;
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, Int16Array, Int32Array, Int64Array,
-    StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, DictionaryArray, Int16Array, Int32Array,
+    Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_arrays};
-use arrow::datatypes::Int32Type;
+use arrow::datatypes::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -549,5 +553,88 @@ mod rollup {
             Series::new("micros".into(), micros).into(),
         ];
         DataFrame::new_infer_height(columns).unwrap().lazy()
+    }
+}
+
+#[divan::bench_group(sample_count = 20)]
+mod csv_records {
+    use super::*;
+
+    const ROWS: u64 = 100_000;
+
+    #[divan::bench(args = ["days", "groups"])]
+    fn ours(bencher: Bencher, name: &str) {
+        let table = table(name);
+        bencher.counter(ItemsCount::new(ROWS)).bench(|| table.csv_records(true).unwrap().len());
+    }
+
+    #[divan::bench(args = ["days", "groups"])]
+    fn csv_crate(bencher: Bencher, name: &str) {
+        let table = table(name);
+        assert_eq!(by_fields(&table.batch), table.csv_records(true).unwrap());
+        bencher.counter(ItemsCount::new(ROWS)).bench(|| by_fields(&table.batch).len());
+    }
+
+    /// As `daily_timeline`, an app's days below each other, or `groups_exposed`, one row for each id.
+    fn table(name: &str) -> Table {
+        let rows = || 0..ROWS;
+        let texts = |of: &dyn Fn(u64) -> String| -> ArrayRef {
+            Arc::new(rows().map(|row| Some(of(row))).collect::<StringArray>())
+        };
+        let ints = |what: u64| -> ArrayRef {
+            let value = |row| i64::try_from(drawn(row, what, 10_000)).unwrap();
+            Arc::new(Int64Array::from_iter_values(rows().map(value)))
+        };
+        let scope = texts(&|row| format!("scope_of_group_{}", row / (ROWS / SCOPES)));
+        let columns: Vec<(&str, ArrayRef)> = if name == "days" {
+            let day = |row| i32::try_from(18_000 + row % 128).unwrap();
+            vec![
+                ("grain", texts(&|_| "scope_app".into())),
+                ("scope", scope),
+                ("app_id", texts(&|row| format!("app-{:04}", row / 128))),
+                ("app_name", texts(&|row| format!("App, no. {}", row / 128))),
+                ("day", Arc::new(Date32Array::from_iter_values(rows().map(day)))),
+                ("requests", ints(1)),
+                ("subjects", ints(2)),
+                ("new", ints(3)),
+            ]
+        } else {
+            let time = |row| RESTRICTED + i64::try_from(drawn(row, 4, 100)).unwrap() * DAY + 12_345;
+            let times = || TimestampMicrosecondArray::from_iter_values(rows().map(time));
+            vec![
+                ("grain", texts(&|_| "scope_group".into())),
+                ("scope", scope),
+                ("group_id", texts(&|row| (100_000_000_000 + row * 7_919).to_string())),
+                ("apps", ints(1)),
+                ("first", Arc::new(times().with_timezone("UTC"))),
+                ("last", Arc::new(times().with_timezone("UTC"))),
+            ]
+        };
+        Table { name: name.into(), batch: RecordBatch::try_from_iter(columns).unwrap() }
+    }
+
+    fn by_fields(batch: &RecordBatch) -> Vec<u8> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let schema = batch.schema();
+        writer.write_record(schema.fields().iter().map(|field| field.name())).unwrap();
+        let (mut digits, mut shown) = (itoa::Buffer::new(), String::new());
+        for row in 0..batch.num_rows() {
+            for column in batch.columns() {
+                if let Some(texts) = column.as_string_opt::<i32>() {
+                    writer.write_field(csv_cell(texts.value(row)).as_bytes()).unwrap();
+                } else if let Some(ints) = column.as_primitive_opt::<Int64Type>() {
+                    writer.write_field(digits.format(ints.value(row))).unwrap();
+                } else if let Some(days) = column.as_primitive_opt::<Date32Type>() {
+                    writer.write_field(day_to_date(days.value(row).into())).unwrap();
+                } else {
+                    let times = column.as_primitive::<TimestampMicrosecondType>();
+                    shown.clear();
+                    Moment::from_micros(times.value(row)).write_rfc3339_micros(&mut shown);
+                    writer.write_field(&shown).unwrap();
+                }
+            }
+            writer.write_record(None::<&[u8]>).unwrap();
+        }
+        writer.into_inner().unwrap()
     }
 }

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use arrow::record_batch::RecordBatch;
 use polars::prelude::{
-    Column, DataFrame, DataType, IntoColumn, NamedFrom, PolarsResult, Series, StringChunked,
-    TimeUnit,
+    Column, DataFrame, Int32Chunked, Int64Chunked, IntoColumn, NamedFrom, PolarsResult, Series,
+    StringChunked, TimeUnit,
 };
 
 use super::coverage::{self, SourceCoverage, coverage_pct};
+use super::whole::Columns;
 use super::{dimension_frames, people_frames, policy_frames};
 use crate::config::IncidentPlan;
 use crate::exposure::{Cell, CellKey, Exposure, Grain, GroupRow, RestGroups, Window};
@@ -56,6 +58,15 @@ pub fn csv_cell(text: &str) -> Cow<'_, str> {
     if is_formula(&shown) { format!("'{shown}").into() } else { shown }
 }
 
+/// A frame that queries read.
+pub enum Frame {
+    /// Of the query engine.
+    Engine(DataFrame),
+    /// Columns as tables have them. The query engine gets them only where a query asks more of them than to be taken
+    /// as they are.
+    Columns(RecordBatch),
+}
+
 #[derive(Default)]
 pub(super) struct Builder {
     columns: Vec<Column>,
@@ -96,18 +107,16 @@ impl Builder {
         name: &str,
         values: impl Iterator<Item = Option<Moment>>,
     ) -> PolarsResult<Self> {
-        let micros: Vec<Option<i64>> = values.map(|v| v.map(|m| m.micros)).collect();
-        let series = Series::new(name.into(), micros);
-        let series = series.cast(&DataType::Datetime(TimeUnit::Microseconds, None))?;
-        self.columns.push(series.into_column());
+        let micros: Int64Chunked = values.map(|v| v.map(|m| m.micros)).collect();
+        let times = micros.with_name(name.into()).into_datetime(TimeUnit::Microseconds, None);
+        self.columns.push(times.into_column());
         Ok(self)
     }
 
     pub fn date(mut self, name: &str, values: Vec<Option<i64>>) -> PolarsResult<Self> {
-        let days: Vec<Option<i32>> =
+        let days: Int32Chunked =
             values.into_iter().map(|v| v.and_then(|d| i32::try_from(d).ok())).collect();
-        let series = Series::new(name.into(), days).cast(&DataType::Date)?;
-        self.columns.push(series.into_column());
+        self.columns.push(days.with_name(name.into()).into_date().into_column());
         Ok(self)
     }
 
@@ -189,23 +198,24 @@ impl<'a> Names<'a> {
 ///
 /// # Errors
 /// Never in practice: columns have equal lengths.
-pub fn build(report: &Report<'_>) -> PolarsResult<Vec<(&'static str, DataFrame)>> {
+pub fn build(report: &Report<'_>) -> PolarsResult<Vec<(&'static str, Frame)>> {
+    let engine = |name, frame| (name, Frame::Engine(frame));
     Ok(vec![
-        ("exposure", exposure(report)?),
+        engine("exposure", exposure(report)?),
         ("exposure_days", days(report)?),
         ("exposure_groups", groups(report)?),
-        ("capable", policy_frames::capable(report)?),
-        ("attestations", policy_frames::attestations(report)?),
-        ("residents", people_frames::residents(report)?),
-        ("thresholds", people_frames::thresholds(report)?),
-        ("deadlines", people_frames::deadlines(report)?),
-        ("scopes", scopes(report)?),
-        ("scope_fields", scope_fields(report)?),
-        ("coverage_days", coverage::days(report)?),
-        ("coverage_sources", coverage::sources(report)?),
-        ("run", run(report)?),
-        ("apps", dimension_frames::apps(report)?),
-        ("dates", dimension_frames::dates(report)?),
+        engine("capable", policy_frames::capable(report)?),
+        engine("attestations", policy_frames::attestations(report)?),
+        engine("residents", people_frames::residents(report)?),
+        engine("thresholds", people_frames::thresholds(report)?),
+        engine("deadlines", people_frames::deadlines(report)?),
+        engine("scopes", scopes(report)?),
+        engine("scope_fields", scope_fields(report)?),
+        engine("coverage_days", coverage::days(report)?),
+        engine("coverage_sources", coverage::sources(report)?),
+        engine("run", run(report)?),
+        engine("apps", dimension_frames::apps(report)?),
+        engine("dates", dimension_frames::dates(report)?),
     ])
 }
 
@@ -255,7 +265,7 @@ fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .finish()
 }
 
-fn days(report: &Report<'_>) -> PolarsResult<DataFrame> {
+fn days(report: &Report<'_>) -> PolarsResult<Frame> {
     let names = Names::new(report.registry);
     let with_days = report.exposure.cells.iter().enumerate().filter(|(_, c)| !c.days.is_empty());
     let mut cells: Vec<_> = with_days.map(|(i, cell)| (i, cell, names.shown(&cell.key))).collect();
@@ -265,6 +275,7 @@ fn days(report: &Report<'_>) -> PolarsResult<DataFrame> {
         (key(a), &a.2.scope, &a.2.app).cmp(&(key(b), &b.2.scope, &b.2.app))
     });
     let each = || cells.iter().flat_map(|cell| std::iter::repeat_n(cell, cell.1.days.len()));
+    let runs = || cells.iter().map(|cell| (cell, cell.1.days.len()));
     let rows = || cells.iter().flat_map(|c| c.1.days.iter());
     let cumulative = cells.iter().flat_map(|c| {
         c.1.days.iter().scan(0u64, |sum, day| {
@@ -272,21 +283,21 @@ fn days(report: &Report<'_>) -> PolarsResult<DataFrame> {
             Some(*sum)
         })
     });
-    Builder::default()
-        .int("cell", each().map(|(i, ..)| i64::try_from(*i).ok()).collect())
-        .text("grain", each().map(|(_, c, _)| Some(c.key.grain.name())))
-        .text("scope", each().map(|(.., s)| s.scope.as_deref()))
-        .text("app_id", each().map(|(.., s)| s.app.as_deref()))
-        .text("app_name", each().map(|(.., s)| s.app_name))
-        .date("day", rows().map(|d| Some(d.day)).collect())?
-        .int("requests_allowed", rows().map(|d| Some(d.requests)).collect())
-        .count("subjects_observed", rows().map(|d| d.subjects))
-        .count("subjects_new", rows().map(|d| d.new))
-        .count("subjects_cumulative", cumulative)
+    Columns::of(cells.iter().map(|cell| cell.1.days.len()).sum())
+        .ints("cell", each().map(|(i, ..)| i64::try_from(*i).ok()))
+        .runs("grain", runs().map(|((_, c, _), rows)| (Some(c.key.grain.name()), rows)))?
+        .runs("scope", runs().map(|((.., s), rows)| (s.scope.as_deref(), rows)))?
+        .runs("app_id", runs().map(|((.., s), rows)| (s.app.as_deref(), rows)))?
+        .runs("app_name", runs().map(|((.., s), rows)| (s.app_name, rows)))?
+        .days("day", rows().map(|d| d.day))
+        .ints("requests_allowed", rows().map(|d| Some(d.requests)))
+        .counts("subjects_observed", rows().map(|d| d.subjects))
+        .counts("subjects_new", rows().map(|d| d.new))
+        .counts("subjects_cumulative", cumulative)
         .finish()
 }
 
-fn groups(report: &Report<'_>) -> PolarsResult<DataFrame> {
+fn groups(report: &Report<'_>) -> PolarsResult<Frame> {
     let scope_of = |i: u32| {
         let name = usize::try_from(i).ok().and_then(|i| report.exposure.scope_names.get(i));
         name.map(|name| escaped(name))
@@ -300,40 +311,30 @@ fn groups(report: &Report<'_>) -> PolarsResult<DataFrame> {
     listed.sort_unstable_by_key(|g| (g.scope, place(g.space), &g.id));
     let rest: Vec<(u32, &RestGroups)> =
         (0..).zip(&report.exposure.rest_groups).filter(|(_, rest)| rest.groups > 0).collect();
-    let none = || std::iter::repeat_n(None::<i64>, rest.len());
-    let word = |text: &'static str, n: usize| std::iter::repeat_n(Some(Cow::Borrowed(text)), n);
-    let scopes = listed.iter().map(|g| scope_of(g.scope));
+    let none = || std::iter::repeat_n(None, rest.len());
+    let scopes = listed.chunk_by(|a, b| a.scope == b.scope);
+    let scopes = scopes.filter_map(|run| Some((scope_of(run.first()?.scope), run.len())));
+    let namespaces = listed.chunk_by(|a, b| a.space == b.space);
+    let namespaces = namespaces.filter_map(|run| Some((namespace(run.first()?.space), run.len())));
+    let grains = [(Some("scope_group"), listed.len()), (Some("scope_rest"), rest.len())];
+    let ids = listed.iter().map(|g| Some(escaped(&g.id)));
+    let count = |of: fn(&GroupRow) -> Option<u64>| {
+        let counts = listed.iter().map(move |g| i64::try_from(of(g)?).ok());
+        counts.chain(std::iter::repeat_n(None, rest.len()))
+    };
     let requests = listed.iter().map(|g| Some(g.requests));
-    Builder::default()
-        .text("grain", word("scope_group", listed.len()).chain(word("scope_rest", rest.len())))
-        .text("scope", scopes.chain(rest.iter().map(|r| scope_of(r.0))))
-        .text(
-            "namespace",
-            listed.iter().map(|g| namespace(g.space)).chain(word("(rest)", rest.len())),
-        )
-        .text(
-            "group_id",
-            listed.iter().map(|g| Some(escaped(&g.id))).chain(word("(rest)", rest.len())),
-        )
-        .count("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
-        .int("apps", listed.iter().map(|g| i64::try_from(g.apps).ok()).chain(none()).collect())
-        .int(
-            "members_then",
-            listed.iter().map(|g| i64::try_from(g.members?).ok()).chain(none()).collect(),
-        )
-        .int(
-            "subjects_observed",
-            listed.iter().map(|g| i64::try_from(g.subjects).ok()).chain(none()).collect(),
-        )
-        .int("requests_allowed", requests.chain(rest.iter().map(|r| Some(r.1.requests))).collect())
-        .time(
-            "first_access",
-            listed.iter().map(|g| Some(g.first)).chain(std::iter::repeat_n(None, rest.len())),
-        )?
-        .time(
-            "last_access",
-            listed.iter().map(|g| Some(g.last)).chain(std::iter::repeat_n(None, rest.len())),
-        )?
+    Columns::of(listed.len() + rest.len())
+        .runs("grain", grains.into_iter())?
+        .runs("scope", scopes.chain(rest.iter().map(|r| (scope_of(r.0), 1))))?
+        .runs("namespace", namespaces.chain([(Some("(rest)".into()), rest.len())]))?
+        .texts("group_id", ids.chain(rest.iter().map(|_| Some("(rest)".into()))))
+        .counts("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
+        .ints("apps", count(|g| Some(g.apps)))
+        .ints("members_then", count(|g| g.members))
+        .ints("subjects_observed", count(|g| Some(g.subjects)))
+        .ints("requests_allowed", requests.chain(rest.iter().map(|r| Some(r.1.requests))))
+        .times("first_access", listed.iter().map(|g| Some(g.first)).chain(none()))
+        .times("last_access", listed.iter().map(|g| Some(g.last)).chain(none()))
         .finish()
 }
 

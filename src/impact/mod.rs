@@ -1,7 +1,6 @@
 //! Measures to impact tables: frames that already hold every grain, and one SQL query for each
 //! table.
 
-mod cells;
 mod coverage;
 mod dimension_frames;
 mod frame_specs;
@@ -11,12 +10,15 @@ mod output;
 mod people_frames;
 mod policy_frames;
 mod read_back;
+mod records;
+mod texts;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use polars::prelude::{DataFrame, DataType, IntoLazy, NULL, PolarsError, lit};
+use polars::prelude::{DataType, NULL, PolarsError, lit};
 use polars::sql::SQLContext;
 use thiserror::Error;
 
@@ -24,12 +26,13 @@ use crate::config::IncidentPlan;
 use crate::exposure::Exposure;
 use crate::moment::{Moment, Zone};
 use crate::registry::Registry;
+use whole::Frames;
 
 pub use coverage::{
     DayCoverage, HistoryCoverage, Periods, SinceReport, SourceCoverage, coverage_pct,
 };
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
-pub use frames::{Report, build as build_frames, csv_cell, escaped, is_formula};
+pub use frames::{Frame, Report, build as build_frames, csv_cell, escaped, is_formula};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile, parquet_properties};
 pub use policy_frames::ChangeRow;
@@ -261,32 +264,37 @@ pub fn change_log(queries: &[Query], rows: &[ChangeRow]) -> Result<Table, Impact
     let frame = policy_frames::changes(rows).map_err(|e| failed(e.to_string()))?;
     let own: Vec<Query> = queries.iter().filter(|q| q.table == CHANGE_LOG).cloned().collect();
     let mut made = None;
-    run(&own, vec![("changes", frame)], |table| {
+    run(&own, vec![("changes", Frame::Engine(frame))], |table| {
         made = Some(table);
         Ok::<(), ImpactError>(())
     })?;
     made.ok_or_else(|| failed("there is no query of it".into()))
 }
 
-/// Runs the queries over the frames, one after another, and hands each table on: only one is held
+/// Runs the queries over the frames, one after another, and hands each table on, perhaps packed: only one is held
 /// at a time.
 ///
 /// # Errors
 /// Queries that fail, with the engine's reason, and what `take` says.
 pub fn run<E: From<ImpactError>>(
     queries: &[Query],
-    frames: Vec<(&'static str, DataFrame)>,
+    frames: Vec<(&'static str, Frame)>,
     mut take: impl FnMut(Table) -> Result<(), E>,
 ) -> Result<(), E> {
-    let frames: Vec<_> = frames.into_iter().map(|(name, frame)| (name, frame.lazy())).collect();
+    let mut frames = Frames::of(frames, queries)
+        .map_err(|e| ImpactError::Output { table: "frames".into(), reason: e.to_string() })?;
     for query in queries {
+        if let Some((table, spec)) = frames.taken(query).zip(query.spec.as_ref()) {
+            take(table?.sorted(&query.file, &spec.key)?)?;
+            continue;
+        }
         // One context for all would find aliases of the query before.
         let mut context = SQLContext::new();
-        for (name, frame) in &frames {
+        for (name, frame) in frames.engine() {
             let mut frame = frame.clone();
             // What is about another report would be a change of an own table in every report.
             if query.spec.is_none() {
-                for (_, column) in ABOUT_CHANGES.iter().filter(|(of, _)| of == name) {
+                for (_, column) in ABOUT_CHANGES.iter().filter(|(of, _)| *of == name) {
                     frame = frame.with_column(lit(NULL).cast(DataType::Int64).alias(*column));
                 }
             }

@@ -3,34 +3,35 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::make_comparator;
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringBuilder,
-    TimestampMicrosecondArray, new_null_array,
+    TimestampMicrosecondArray, make_comparator, new_null_array,
 };
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use csv::WriterBuilder;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as PolarsUnit};
 
 use super::ImpactError;
-use super::cells::{Cells, Room};
 use super::header::{ColumnSpec, ColumnType, TableSpec};
+use super::records::{self, Records};
+use super::texts::{self, Texts};
 
-/// After so many rows of a CSV file it is known about how long it will be.
+/// So many rows of a table tell about how long its CSV file will be.
 const SAMPLED: usize = 1024;
 
 /// A finished table.
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: String,
+    /// Texts may be packed: dictionaries of texts, as [`Self::unpacked`] has none.
     pub batch: RecordBatch,
 }
 
@@ -54,7 +55,7 @@ impl TableFile {
     }
 }
 
-fn arrow_type(column: ColumnType) -> DataType {
+pub(super) fn arrow_type(column: ColumnType) -> DataType {
     match column {
         ColumnType::Text => DataType::Utf8,
         ColumnType::Int => DataType::Int64,
@@ -174,6 +175,16 @@ impl Table {
         Ok(Self { name: spec.name.clone(), batch })
     }
 
+    /// The table with plain texts: as it is read back.
+    ///
+    /// # Errors
+    /// [`ImpactError::Output`].
+    pub fn unpacked(&self) -> Result<Self, ImpactError> {
+        let batch = texts::unpacked(&self.batch)
+            .map_err(|e| ImpactError::Output { table: self.name.clone(), reason: e.to_string() })?;
+        Ok(Self { name: self.name.clone(), batch })
+    }
+
     /// The columns of the table of `spec`.
     pub fn schema(spec: &TableSpec) -> SchemaRef {
         let field = |c: &ColumnSpec| Field::new(&c.name, arrow_type(c.data_type), true);
@@ -220,16 +231,18 @@ impl Table {
 
     /// How the key of each row but the last compares with that of the next.
     fn neighbours(&self, key: &[String]) -> Result<Vec<Ordering>, ArrowError> {
-        let compare = key
-            .iter()
-            .filter_map(|name| self.batch.column_by_name(name))
-            .map(|array| make_comparator(array, array, SortOptions::default()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let next = |row| {
-            let unequal = compare.iter().map(|c| c(row - 1, row)).find(|order| order.is_ne());
-            unequal.unwrap_or(Ordering::Equal)
-        };
-        Ok((1..self.batch.num_rows()).map(next).collect())
+        let mut order = vec![Ordering::Equal; self.batch.num_rows().saturating_sub(1)];
+        for array in key.iter().filter_map(|name| self.batch.column_by_name(name)) {
+            // Most of them texts: asked in one go, without a call for each.
+            match Texts::of(array) {
+                Some(texts) => compare_next(&mut order, |a, b| texts.compare(a, b)),
+                None => {
+                    let compare = make_comparator(array, array, SortOptions::default())?;
+                    compare_next(&mut order, compare);
+                }
+            }
+        }
+        Ok(order)
     }
 
     /// The table as Parquet.
@@ -238,9 +251,14 @@ impl Table {
     /// [`ImpactError::Output`].
     pub fn parquet(&self) -> Result<TableFile, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let properties = parquet_properties(&self.batch.schema());
+        let schema = texts::plain(self.batch.schema_ref());
+        let mut properties = parquet_properties(&schema);
+        // Of packed columns the file says what they are to readers: plain.
+        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+        let options =
+            ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let mut out = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut out, self.batch.schema(), Some(properties))
+        let mut writer = ArrowWriter::try_new_with_options(&mut out, self.batch.schema(), options)
             .map_err(|e| failed(e.to_string()))?;
         writer.write(&self.batch).map_err(|e| failed(e.to_string()))?;
         writer.close().map_err(|e| failed(e.to_string()))?;
@@ -262,42 +280,33 @@ impl Table {
     /// [`ImpactError::Output`].
     pub fn csv_records(&self, with_names: bool) -> Result<Vec<u8>, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let mut cells = self
-            .batch
-            .columns()
-            .iter()
-            .map(Cells::of)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| failed(e.to_string()))?;
+        let mut records = Records::of(&self.batch).map_err(|e| failed(e.to_string()))?;
         let mut out = Vec::new();
-        let mut writer = WriterBuilder::new().from_writer(&mut out);
-        let names = self.batch.schema();
         if with_names {
-            writer
-                .write_record(names.fields().iter().map(|f| f.name()))
-                .map_err(|e| failed(e.to_string()))?;
+            records::names(self.batch.schema_ref(), &mut out);
         }
-        let mut room = Room::default();
-        let rows = self.batch.num_rows();
-        for row in 0..rows {
-            if row == SAMPLED {
-                // Memory that grows by copies is touched over and over.
-                writer.flush().map_err(|e| failed(e.to_string()))?;
-                let so_far = writer.get_ref().len();
-                let rest = so_far / SAMPLED * (rows - SAMPLED);
-                drop(writer);
-                out.reserve(rest + rest / 8);
-                writer = WriterBuilder::new().from_writer(&mut out);
-            }
-            for column in &mut cells {
-                let cell = column.cell(row, &mut room).map_err(|e| failed(e.to_string()))?;
-                writer.write_field(cell).map_err(|e| failed(e.to_string()))?;
-            }
-            writer.write_record(None::<&[u8]>).map_err(|e| failed(e.to_string()))?;
+        out.reserve_exact(self.csv_size().map_err(|e| failed(e.to_string()))?);
+        for row in 0..self.batch.num_rows() {
+            records.write(row, &mut out).map_err(|e| failed(e.to_string()))?;
         }
-        writer.flush().map_err(|e| failed(e.to_string()))?;
-        drop(writer);
         Ok(out)
+    }
+
+    /// How many bytes the records of a large table take, or somewhat more: memory that grows by copies is touched
+    /// over and over.
+    fn csv_size(&self) -> Result<usize, ArrowError> {
+        let rows = self.batch.num_rows();
+        let (mut records, mut some) = (Records::of(&self.batch)?, Vec::new());
+        let sample = (0..rows).step_by((rows / SAMPLED).max(1));
+        let sampled = sample.len();
+        if sampled == rows {
+            return Ok(0);
+        }
+        for row in sample {
+            records.write(row, &mut some)?;
+        }
+        let size = some.len() * rows / sampled;
+        Ok(size + size / 16)
     }
 
     fn file(&self, extension: &str, mut bytes: Vec<u8>) -> TableFile {
@@ -306,6 +315,15 @@ impl Table {
             name: format!("{}.{extension}", self.name),
             bytes: bytes.into(),
             rows: self.batch.num_rows(),
+        }
+    }
+}
+
+/// Compares each row with the next where what was compared before is equal.
+fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize) -> Ordering) {
+    for (row, order) in order.iter_mut().enumerate() {
+        if order.is_eq() {
+            *order = compare(row, row + 1);
         }
     }
 }
@@ -327,4 +345,61 @@ pub fn parquet_properties(schema: &Schema) -> WriterProperties {
         }
     }
     properties.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, StringArray};
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+
+    /// As days are: texts in runs, of which the first are short, and figures; some are null.
+    fn table(texts: ArrayRef) -> Table {
+        let figures: ArrayRef =
+            Arc::new((0..5_000).map(|i| (i % 7 > 0).then_some(i * i)).collect::<Int64Array>());
+        let columns = [("text", texts, true), ("figure", figures, true)];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        Table { name: "t".into(), batch }
+    }
+
+    fn texts() -> impl Iterator<Item = Option<String>> {
+        (0..5_000).map(|i| match i {
+            0..2_000 => Some("a".into()),
+            2_000..2_100 => None,
+            _ => Some(format!("a much longer text, of which there are some: {}", i / 300)),
+        })
+    }
+
+    #[test]
+    fn packed_texts_are_the_same_bytes_in_files() {
+        let plain = table(Arc::new(texts().collect::<StringArray>()));
+        let kept: Vec<_> = texts().collect();
+        let packed = kept.iter().map(Option::as_deref).collect::<DictionaryArray<Int32Type>>();
+        let packed = table(Arc::new(packed));
+        assert_ne!(packed.batch.schema(), plain.batch.schema());
+        assert_eq!(packed.parquet().unwrap().bytes, plain.parquet().unwrap().bytes);
+        assert_eq!(packed.csv().unwrap().bytes, plain.csv().unwrap().bytes);
+        let read = Table::read_back("t", packed.parquet().unwrap().bytes).unwrap();
+        assert_eq!(read.batch, plain.batch);
+        assert_eq!(packed.unpacked().unwrap().batch, plain.batch);
+    }
+
+    #[test]
+    fn the_parquet_file_is_the_one_that_the_library_writes_by_itself() {
+        let plain = table(Arc::new(texts().collect::<StringArray>()));
+        let properties = parquet_properties(&plain.batch.schema());
+        let mut expected = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut expected, plain.batch.schema(), Some(properties)).unwrap();
+        writer.write(&plain.batch).unwrap();
+        writer.close().unwrap();
+        assert_eq!(plain.parquet().unwrap().bytes, expected);
+    }
+
+    #[test]
+    fn records_get_their_memory_at_once() {
+        let records = table(Arc::new(texts().collect::<StringArray>())).csv_records(true).unwrap();
+        assert!(records.capacity() <= records.len() * 11 / 10, "{}", records.capacity());
+    }
 }

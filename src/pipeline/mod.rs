@@ -215,11 +215,15 @@ struct Earlier {
     changes: Option<Table>,
 }
 
+/// From so many rows on a table is worth a thread of its own.
+const LARGE_TABLE: usize = 4096;
+
 /// A table as Parquet and as CSV, at once where there are threads for it.
 fn both_files(table: &Table, threads: usize) -> Result<[TableFile; 2], Error> {
-    let (parquet, csv) = match threads {
-        1 => (table.parquet(), table.csv()),
-        _ => beside(|| table.parquet(), || table.csv()),
+    let (parquet, csv) = if threads > 1 && table.batch.num_rows() >= LARGE_TABLE {
+        beside(|| table.parquet(), || table.csv())
+    } else {
+        (table.parquet(), table.csv())
     };
     Ok([parquet?, csv?])
 }

@@ -50,7 +50,7 @@ pub fn tables(
     // What a count gives back stands in other tables: all of them are needed first.
     let mut tables = Vec::with_capacity(queries.len());
     impact::run(&queries, frames, |table| {
-        tables.push(table);
+        tables.push(table.unpacked()?);
         Ok::<(), Error>(())
     })?;
     let thresholds = prepared.registry.thresholds.as_deref().unwrap_or_default();

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::merkle::Merkle;
+use super::sha256;
+use crate::impact::TableFile;
 use crate::seal::{seal, unseal};
 
 /// A manifest. Its last line holds the SHA-256 of all the bytes before that line.
@@ -32,10 +34,24 @@ pub struct Output {
 }
 
 impl Output {
+    pub fn of(file: &TableFile) -> Self {
+        Self {
+            path: file.path(),
+            bytes: file.bytes.len() as u64,
+            rows: file.rows as u64,
+            sha256: sha256(&file.bytes),
+        }
+    }
+
     /// Whether it is a table's CSV file: what rows are proven by.
     pub fn is_csv_table(&self) -> bool {
-        self.path.starts_with("tables/") && self.path.ends_with(".csv")
+        is_csv_table(&self.path)
     }
+}
+
+/// Whether a path below the run's folder is that of a table's CSV file.
+pub fn is_csv_table(path: &str) -> bool {
+    path.starts_with("tables/") && path.ends_with(".csv")
 }
 
 impl Manifest {

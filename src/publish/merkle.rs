@@ -7,9 +7,10 @@
 use memchr::memchr2_iter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
-use super::manifest::Output;
+use super::manifest::is_csv_table;
 use crate::impact::TableFile;
 use crate::key::hex;
 
@@ -46,10 +47,11 @@ impl Part {
 
 impl Merkle {
     /// The section for a run, its inputs and registry as `details` has them and its tables' CSV files.
-    pub fn of(run_id: &str, details: &Value, files: &[(&Output, &TableFile)]) -> Self {
+    pub fn of(run_id: &str, details: &Value, files: &[TableFile]) -> Self {
         let mut parts = vec![inputs(details)];
-        let tables = files.iter().filter(|(output, _)| output.is_csv_table());
-        parts.extend(tables.map(|(output, file)| table(&output.path, &file.bytes)));
+        let paths = files.iter().map(|file| (file.path(), file));
+        let tables = paths.filter(|(path, _)| is_csv_table(path));
+        parts.extend(tables.map(|(path, file)| table(&path, &file.bytes)));
         Self::over(run_id, as_of(details), parts)
     }
 
@@ -133,11 +135,54 @@ pub fn records(csv: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 pub fn leaf(bytes: &[u8]) -> Hash {
-    Sha256::new().chain_update([0]).chain_update(bytes).finalize().into()
+    digest(0, bytes, &[])
 }
 
 fn node(left: &Hash, right: &Hash) -> Hash {
-    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+    digest(1, left, right)
+}
+
+/// SHA-256 before the first block (FIPS 180-4, section 5.3.3).
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+/// SHA-256(tag ‖ first ‖ second).
+fn digest(tag: u8, first: &[u8], second: &[u8]) -> Hash {
+    // Nearly every leaf and every node is two blocks: they are laid out and padded here, without a hasher that
+    // keeps what was not yet a block.
+    short(tag, first, second).unwrap_or_else(|| {
+        Sha256::new().chain_update([tag]).chain_update(first).chain_update(second).finalize().into()
+    })
+}
+
+/// [`digest`] where it takes no more than three blocks.
+fn short(tag: u8, first: &[u8], second: &[u8]) -> Option<Hash> {
+    let mut blocks = [[0; 64]; 3];
+    let bytes = blocks.as_flattened_mut();
+    let (one, two) = (1 + first.len(), 1 + first.len() + second.len());
+    *bytes.first_mut()? = tag;
+    bytes.get_mut(1..one)?.copy_from_slice(first);
+    bytes.get_mut(one..two)?.copy_from_slice(second);
+    *bytes.get_mut(two)? = 0x80;
+    // The number of bits ends the last block.
+    let used = (two + 1 + 8).div_ceil(64);
+    let bits = 8 * two as u64;
+    bytes.get_mut(used * 64 - 8..used * 64)?.copy_from_slice(&bits.to_be_bytes());
+    let mut state = INITIAL;
+    compress256(&mut state, blocks.get(..used)?);
+    let mut hash = [0; 32];
+    for (place, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *place = word.to_be_bytes();
+    }
+    Some(hash)
 }
 
 /// The root of leaves that come one by one; memory grows with the logarithm of their number.
@@ -264,6 +309,21 @@ mod tests {
         for (input, expected) in inputs.iter().zip(expected) {
             tree.push(leaf(input));
             assert_eq!(hex(&tree.root()), expected);
+        }
+    }
+
+    #[test]
+    fn a_message_of_any_length_has_its_sha256() {
+        let bytes: Vec<u8> = (0..400u32).map(|i| (i * 7 % 251) as u8).collect();
+        for length in 0..400 {
+            let bytes = &bytes[..length];
+            let expected =
+                |tag| Hash::from(Sha256::new().chain_update([tag]).chain_update(bytes).finalize());
+            assert_eq!(leaf(bytes), expected(0), "{length}");
+            let (first, second) = bytes.split_at(length / 3);
+            assert_eq!(digest(1, first, second), expected(1), "{length}");
+            // Three blocks hold 192 bytes, of which 1 is the tag and 9 are the end.
+            assert_eq!(short(0, bytes, &[]).is_some(), length <= 182, "{length}");
         }
     }
 

@@ -19,6 +19,7 @@ use crate::key::hex;
 use crate::moment::Moment;
 use crate::signature::{self, PublicKey, Signer};
 use crate::store::{Store, StoreError};
+use crate::threads::beside;
 use merkle::Merkle;
 
 pub use history::history_path;
@@ -144,21 +145,18 @@ impl Publisher {
         details: Value,
         signer: Option<&Signer>,
     ) -> Result<(Published, Manifest), PublishError> {
-        let mut outputs = Vec::with_capacity(files.len());
-        for file in files {
-            let path = file.path();
-            self.store
-                .replace(&format!("{}/{path}", Self::run_path(run_id)), file.bytes.clone())?;
-            outputs.push(Output {
-                path,
-                bytes: file.bytes.len() as u64,
-                rows: file.rows as u64,
-                sha256: sha256(&file.bytes),
-            });
-        }
+        let write = |file: &TableFile| {
+            let path = format!("{}/{}", Self::run_path(run_id), file.path());
+            self.store.replace(&path, file.bytes.clone())
+        };
+        let write_all = || {
+            files.iter().try_for_each(write)?;
+            Ok::<_, StoreError>(files.iter().map(Output::of).collect::<Vec<_>>())
+        };
+        // Storage is waited for most of the time that files are written.
+        let (outputs, merkle) = beside(write_all, || Merkle::of(run_id, &details, files));
+        let outputs = outputs?;
         let supersedes = latest::superseded(&self.store, as_of)?;
-        let pairs: Vec<_> = outputs.iter().zip(files).collect();
-        let merkle = Merkle::of(run_id, &details, &pairs);
         let manifest =
             Manifest { run_id: run_id.to_string(), supersedes, outputs, merkle, details };
         self.put_manifest(run_id, &manifest, signer)?;

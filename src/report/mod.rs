@@ -123,12 +123,14 @@ impl<'a> ReportBuilder<'a> {
     /// # Errors
     /// A full disk, or a table that is not as its header says.
     pub fn take(&mut self, table: &Table) -> Result<(), ReportError> {
+        if self.page.is_none() && self.book.is_none() {
+            return Ok(());
+        }
         let spec = spec(self.queries, &table.name);
+        let failed = |reason| ReportError::Page { table: table.name.clone(), reason };
+        let table = &table.unpacked().map_err(|e| failed(e.to_string()))?;
         if let Some(page) = &mut self.page {
-            page.take(table).map_err(|e| ReportError::Page {
-                table: table.name.clone(),
-                reason: e.to_string(),
-            })?;
+            page.take(table).map_err(|e| failed(e.to_string()))?;
         }
         if let Some(book) = &mut self.book {
             book.sheet(table, spec)?;

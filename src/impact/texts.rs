@@ -1,0 +1,108 @@
+//! Columns of texts of a table: plain, or packed, where texts that stand in many rows below each other are kept once.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int32Type, Schema};
+use arrow::error::ArrowError;
+
+/// A column of texts, plain or packed.
+#[derive(Clone, Copy)]
+pub(super) struct Texts<'a> {
+    /// Which text each row has; `None` where each has its own.
+    keys: Option<&'a Int32Array>,
+    texts: &'a StringArray,
+}
+
+impl<'a> Texts<'a> {
+    /// `None` of other columns.
+    pub fn of(array: &'a ArrayRef) -> Option<Self> {
+        if let Some(texts) = array.as_string_opt() {
+            return Some(Self { keys: None, texts });
+        }
+        let packed = array.as_dictionary_opt::<Int32Type>()?;
+        Some(Self { keys: Some(packed.keys()), texts: packed.values().as_string_opt()? })
+    }
+
+    fn place(&self, row: usize) -> Option<usize> {
+        match self.keys {
+            None => self.texts.is_valid(row).then_some(row),
+            Some(keys) if keys.is_valid(row) => usize::try_from(keys.value(row)).ok(),
+            Some(_) => None,
+        }
+    }
+
+    pub fn get(&self, row: usize) -> Option<&'a str> {
+        Some(self.texts.value(self.place(row)?))
+    }
+
+    /// The row behind those from this one on, one below the other, that have its text.
+    pub fn run_end(&self, row: usize) -> usize {
+        let len = self.keys.map_or(self.texts.len(), Array::len);
+        let next = |next: &usize| match self.keys {
+            // Without a look at the texts, as long as it is the same.
+            Some(keys) if keys.null_count() == 0 && keys.value(*next) == keys.value(row) => true,
+            _ => self.compare(row, *next).is_eq(),
+        };
+        (row + 1..len).find(|row| !next(row)).unwrap_or(len.max(row + 1))
+    }
+
+    /// Nulls first.
+    pub fn compare(&self, a: usize, b: usize) -> Ordering {
+        match (self.place(a), self.place(b)) {
+            (a, b) if a == b => Ordering::Equal,
+            (Some(a), Some(b)) => self.texts.value(a).cmp(self.texts.value(b)),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        }
+    }
+}
+
+/// The columns as files have them: plain.
+pub(super) fn plain(schema: &Schema) -> Schema {
+    let plain = |field: &Arc<Field>| match field.data_type() {
+        DataType::Dictionary(_, values) => field.as_ref().clone().with_data_type(*values.clone()),
+        _ => field.as_ref().clone(),
+    };
+    Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>())
+}
+
+/// The rows with plain columns.
+pub(super) fn unpacked(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = plain(batch.schema_ref());
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(array, field)| cast(array, field.data_type()));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(Arc::new(schema), columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::DictionaryArray;
+
+    use super::*;
+
+    #[test]
+    fn packed_texts_are_those_that_they_were() {
+        let texts = [None, Some("b"), Some("a"), Some("a"), Some("b"), None];
+        let plain: ArrayRef = Arc::new(StringArray::from_iter(texts));
+        // The same text may be kept twice.
+        let keys = Int32Array::from(vec![None, Some(0), Some(1), Some(1), Some(2), None]);
+        let values = Arc::new(StringArray::from(vec!["b", "a", "b"]));
+        let packed: ArrayRef = Arc::new(DictionaryArray::new(keys, values));
+        for array in [&plain, &packed] {
+            let column = Texts::of(array).unwrap();
+            for a in 0..texts.len() {
+                assert_eq!(column.get(a), texts[a]);
+                let run = texts[a..].iter().take_while(|text| **text == texts[a]).count();
+                assert_eq!(column.run_end(a), a + run);
+                for b in 0..texts.len() {
+                    assert_eq!(column.compare(a, b), texts[a].cmp(&texts[b]), "{a} {b}");
+                }
+            }
+        }
+        let batch = |array| RecordBatch::try_from_iter_with_nullable([("t", array, true)]).unwrap();
+        assert_eq!(unpacked(&batch(packed)).unwrap(), batch(plain));
+    }
+}

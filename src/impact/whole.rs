@@ -1,0 +1,328 @@
+//! Frames that tables take as they are: their rows, by far the most of all, become tables without passing through
+//! the query engine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayBuilder, ArrayRef, AsArray, Date32Builder, DictionaryArray, Int32Builder,
+    Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::{
+    DataType, Date32Type, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
+};
+use arrow::record_batch::RecordBatch;
+use polars::prelude::{DataFrame, LazyFrame, PolarsError, PolarsResult};
+
+use super::frames::{Builder, Frame};
+use super::output::arrow_type;
+use super::texts::{Texts, plain};
+use super::{ColumnSpec, ColumnType, ImpactError, Query, Table};
+use crate::moment::Moment;
+
+/// Columns of so many rows.
+pub(super) struct Columns {
+    rows: usize,
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Columns {
+    pub fn of(rows: usize) -> Self {
+        Self { rows, fields: Vec::new(), arrays: Vec::new() }
+    }
+
+    fn with(mut self, name: &str, array: ArrayRef) -> Self {
+        self.fields.push(Field::new(name, array.data_type().clone(), true));
+        self.arrays.push(array);
+        self
+    }
+
+    /// Texts, one for each row.
+    pub fn texts<T: AsRef<str>>(
+        self,
+        name: &str,
+        values: impl Iterator<Item = Option<T>> + Clone,
+    ) -> Self {
+        let bytes = values.clone().flatten().map(|text| text.as_ref().len()).sum();
+        let mut texts = StringBuilder::with_capacity(self.rows, bytes);
+        values.for_each(|text| texts.append_option(text));
+        self.with(name, Arc::new(texts.finish()))
+    }
+
+    /// Texts, each with the number of rows below each other that have it: it is kept once.
+    pub fn runs<T: AsRef<str>>(
+        self,
+        name: &str,
+        runs: impl Iterator<Item = (Option<T>, usize)>,
+    ) -> PolarsResult<Self> {
+        let (mut texts, mut keys) = (StringBuilder::new(), Int32Builder::with_capacity(self.rows));
+        let mut last: Option<T> = None;
+        for (text, rows) in runs {
+            let Some(text) = text else {
+                keys.append_nulls(rows);
+                continue;
+            };
+            if last.as_ref().is_none_or(|last| last.as_ref() != text.as_ref()) {
+                texts.append_value(text.as_ref());
+                last = Some(text);
+            }
+            keys.append_value_n(i32::try_from(texts.len()).map_err(failed)? - 1, rows);
+        }
+        let runs = DictionaryArray::try_new(keys.finish(), Arc::new(texts.finish()));
+        Ok(self.with(name, Arc::new(runs.map_err(failed)?)))
+    }
+
+    pub fn ints(self, name: &str, values: impl Iterator<Item = Option<i64>>) -> Self {
+        let mut ints = Int64Builder::with_capacity(self.rows);
+        values.for_each(|value| ints.append_option(value));
+        self.with(name, Arc::new(ints.finish()))
+    }
+
+    pub fn counts(self, name: &str, values: impl Iterator<Item = u64>) -> Self {
+        self.ints(name, values.map(|value| i64::try_from(value).ok()))
+    }
+
+    pub fn times(self, name: &str, values: impl Iterator<Item = Option<Moment>>) -> Self {
+        let mut times = TimestampMicrosecondBuilder::with_capacity(self.rows)
+            .with_data_type(arrow_type(ColumnType::Time));
+        values.for_each(|value| times.append_option(value.map(|moment| moment.micros)));
+        self.with(name, Arc::new(times.finish()))
+    }
+
+    pub fn days(self, name: &str, values: impl Iterator<Item = i64>) -> Self {
+        let mut days = Date32Builder::with_capacity(self.rows);
+        values.for_each(|value| days.append_option(i32::try_from(value).ok()));
+        self.with(name, Arc::new(days.finish()))
+    }
+
+    pub fn finish(self) -> PolarsResult<Frame> {
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays);
+        batch.map(Frame::Columns).map_err(failed)
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> PolarsError {
+    PolarsError::ComputeError(error.to_string().into())
+}
+
+/// The columns as a frame of the query engine.
+fn frame(batch: &RecordBatch) -> PolarsResult<DataFrame> {
+    let mut builder = Builder::default();
+    for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let name = field.name();
+        builder = match field.data_type() {
+            DataType::Utf8 | DataType::Dictionary(..) => {
+                let texts = Texts::of(array).ok_or_else(|| failed("texts that are none"))?;
+                builder.text(name, (0..array.len()).map(|row| texts.get(row)))
+            }
+            DataType::Int64 => {
+                builder.int(name, array.as_primitive::<Int64Type>().iter().collect())
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                let times = array.as_primitive::<TimestampMicrosecondType>().iter();
+                builder.time(name, times.map(|micros| micros.map(Moment::from_micros)))?
+            }
+            DataType::Date32 => {
+                let days = array.as_primitive::<Date32Type>().iter();
+                builder.date(name, days.map(|day| day.map(i64::from)).collect())?
+            }
+            other => return Err(failed(format!("column {name} has type {other}"))),
+        };
+    }
+    builder.finish()
+}
+
+/// Whether a built-in query takes every row of the frame and the columns of its table as they are.
+fn takes(query: &Query, frame: &str) -> bool {
+    let Some(spec) = &query.spec else { return false };
+    let columns: Vec<&str> = spec.columns.iter().map(|column| column.name.as_str()).collect();
+    let lines = query.sql.lines().filter(|line| !line.starts_with("--"));
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    words.join(" ") == format!("SELECT {} FROM {frame}", columns.join(", "))
+}
+
+/// Frames for queries that come one after another.
+pub(super) struct Frames {
+    /// What the query engine is given.
+    engine: Vec<(&'static str, LazyFrame)>,
+    /// By the table that is made of it.
+    whole: BTreeMap<String, RecordBatch>,
+}
+
+impl Frames {
+    /// # Errors
+    /// Never in practice: frames have no columns of other types.
+    pub fn of(frames: Vec<(&'static str, Frame)>, queries: &[Query]) -> PolarsResult<Self> {
+        use polars::prelude::IntoLazy;
+        let (mut engine, mut whole) = (Vec::with_capacity(frames.len()), BTreeMap::new());
+        for (name, made) in frames {
+            let batch = match made {
+                Frame::Engine(made) => {
+                    engine.push((name, made.lazy()));
+                    continue;
+                }
+                Frame::Columns(batch) => batch,
+            };
+            let taker = queries.iter().position(|query| takes(query, name));
+            // A query of one's own may ask for any frame, and be told which there are.
+            let asks = |query: &Query| query.spec.is_none() || query.sql.contains(name);
+            if queries.iter().enumerate().any(|(i, query)| Some(i) != taker && asks(query)) {
+                engine.push((name, frame(&batch)?.lazy()));
+            }
+            if let Some(query) = taker.and_then(|taker| queries.get(taker)) {
+                whole.insert(query.table.clone(), batch);
+            }
+        }
+        Ok(Self { engine, whole })
+    }
+
+    pub fn engine(&self) -> impl Iterator<Item = (&'static str, &LazyFrame)> {
+        self.engine.iter().map(|(name, frame)| (*name, frame))
+    }
+
+    /// The table of a query that takes a frame as it is, once, and packed; `None` where the query engine must be asked.
+    ///
+    /// # Errors
+    /// Columns that are not those of the table.
+    pub fn taken(&mut self, query: &Query) -> Option<Result<Table, ImpactError>> {
+        let spec = query.spec.as_ref()?;
+        let batch = self.whole.remove(&query.table)?;
+        let failed = |reason: String| ImpactError::Output { table: query.table.clone(), reason };
+        let place = |column: &ColumnSpec| batch.schema_ref().index_of(&column.name);
+        let places = spec.columns.iter().map(place).collect::<Result<Vec<_>, _>>();
+        let taken = places.and_then(|places| batch.project(&places));
+        let table = taken.map(|batch| Table { name: query.table.clone(), batch });
+        let is_of = |table: &Table| plain(table.batch.schema_ref()) == *query.columns;
+        Some(table.map_err(|e| failed(e.to_string())).and_then(|table| match is_of(&table) {
+            true => Ok(table),
+            false => Err(failed("its columns are not those of its header".into())),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{Report, build};
+    use super::super::{built_in, run};
+    use super::*;
+    use crate::config::IncidentPlan;
+    use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, GroupRow, RestGroups};
+    use crate::moment::Zone;
+    use crate::registry::Registry;
+
+    fn cell(grain: Grain, app: Option<&str>, days: &[i64]) -> Cell {
+        let day = |day: &i64| Day { day: *day, requests: 7, subjects: 3, new: 2 };
+        Cell {
+            key: CellKey {
+                grain,
+                scope: Some("s".into()).filter(|_| grain == Grain::ScopeApp),
+                app: app.map(Into::into),
+                developer: None,
+                attested_at: None,
+            },
+            windows: Default::default(),
+            days: days.iter().map(day).collect(),
+            residents: Vec::new(),
+        }
+    }
+
+    fn exposure() -> Exposure {
+        let group = |scope, space, id: &str, members| GroupRow {
+            scope,
+            id: id.into(),
+            space,
+            number: None,
+            members,
+            apps: 2,
+            subjects: 5,
+            requests: 9,
+            first: Moment::from_micros(-1),
+            last: Moment::from_micros(1_573_000_000_123_456),
+        };
+        Exposure {
+            cells: vec![
+                cell(Grain::ScopeApp, Some("b"), &[18_000, 18_002]),
+                cell(Grain::ScopeApp, Some("(all)"), &[18_001]),
+                cell(Grain::ScopeApp, None, &[-1]),
+                cell(Grain::ScopeApp, Some("none"), &[]),
+                cell(Grain::All, None, &[18_000]),
+            ],
+            groups: vec![
+                group(1, 0, "x", None),
+                group(0, 1, "(rest)", Some(4)),
+                group(0, 0, "b", Some(0)),
+                group(0, 1, "Z", None),
+                group(1, 0, "(all)", Some(1)),
+                group(1, 0, "y", Some(1)),
+            ],
+            rest_groups: vec![RestGroups::default(), RestGroups { groups: 3, requests: 11 }],
+            scope_names: vec!["s".into(), "t".into()],
+            ..Exposure::default()
+        }
+    }
+
+    /// The tables that queries make, by name.
+    fn tables(queries: &[Query]) -> BTreeMap<String, RecordBatch> {
+        let (registry, exposure) = (Registry::default(), exposure());
+        let report = Report {
+            registry: &registry,
+            exposure: &exposure,
+            coverage: &[],
+            group_namespaces: &["n".into(), "m".into()],
+            residences: &[],
+            incident: IncidentPlan::default(),
+            zone: Zone::UTC,
+            has_fields: false,
+            as_of: Moment::from_micros(0),
+            lookback_from: Moment::from_micros(0),
+            lookback_days: 0,
+            complete: true,
+        };
+        let mut tables = BTreeMap::new();
+        run(queries, build(&report).unwrap(), |table| {
+            let table = table.unpacked()?;
+            tables.insert(table.name, table.batch);
+            Ok::<(), ImpactError>(())
+        })
+        .unwrap();
+        tables
+    }
+
+    #[test]
+    fn a_table_that_is_a_frame_as_it_is_is_what_the_query_engine_makes_of_the_same_query() {
+        let built_in = built_in().unwrap();
+        let whole: Vec<Query> =
+            built_in.into_iter().filter(|q| q.sql.contains("FROM exposure_")).collect();
+        assert_eq!(whole.len(), 2);
+        let mut queries = whole.clone();
+        for query in whole {
+            let table = format!("own_{}", query.table);
+            queries.push(Query { table, spec: None, ..query });
+        }
+        let found = tables(&queries);
+        assert!(takes(&queries[0], "exposure_days") && takes(&queries[1], "exposure_groups"));
+        let taken = tables(&queries[..2]);
+        for (name, rows) in [("daily_timeline", 5), ("groups_exposed", 7)] {
+            assert_eq!(found[name].num_rows(), rows);
+            // Own queries are left in the order of their frames.
+            let key = queries.iter().find(|query| query.table == name).unwrap().spec.as_ref();
+            let own = Table { name: name.into(), batch: found[&format!("own_{name}")].clone() };
+            assert_eq!(found[name], own.sorted(name, &key.unwrap().key).unwrap().batch);
+            assert_eq!(found[name], taken[name]);
+        }
+        let text = |table: &str, column: &str| -> Vec<Option<String>> {
+            let array = taken[table].column_by_name(column).unwrap();
+            array.as_string::<i32>().iter().map(|text| text.map(Into::into)).collect()
+        };
+        let all = |texts: &[&str]| -> Vec<Option<String>> {
+            texts.iter().map(|text| Some((*text).into())).collect()
+        };
+        // Sorted as they are shown.
+        let shown = all(&["Z", "\\(rest)", "b", "\\(all)", "x", "y", "(rest)"]);
+        assert_eq!(text("groups_exposed", "group_id"), shown);
+        let namespaces = all(&["m", "m", "n", "n", "n", "n", "(rest)"]);
+        assert_eq!(text("groups_exposed", "namespace"), namespaces);
+        assert_eq!(text("daily_timeline", "app_id")[1..3], [None, Some("\\(all)".into())]);
+    }
+}
