@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::distinct::Seen;
+use super::group_ids::own_id;
 use super::home::Residences;
 use super::leaf::{Pair, Standing};
-use super::listed::own_id;
 use super::policy::Policy;
 use super::walk::{Follower, Walk};
 use super::{ExposureError, Settings, SourceRows};

@@ -3,8 +3,9 @@
 use super::ExposureError;
 use super::cells::Window;
 use super::group_events::{Events, GroupEvent, SortedGroups};
+use super::group_ids::own_id;
 use super::leaf::{LeafCells, LeafScope, LeafTable};
-use super::listed::{GroupsMet, Met, TopGroups, own_id};
+use super::listed::{GroupsMet, Met, TopGroups};
 use super::parts::{Part, Parts};
 use super::policy::Policy;
 use super::reads::{GroupReads, Reads};

@@ -350,3 +350,32 @@ impl Known {
         self.leaves.get(segment).copied().unwrap_or(LeafAt::OUTSIDE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_low_codes_and_of_others_are_kept_apart() {
+        let mut places = Places::default();
+        let pairs = [(0, 0), (1, 63), (1, 64), (2, 0), (Places::APPS, 0), (NONE, 0), (NONE, NONE)];
+        for (place, (app, set)) in (0..).zip(pairs) {
+            assert_eq!(places.get(app, set), None);
+            places.insert(app, set, Place::Whole(place));
+        }
+        for (place, (app, set)) in (0..).zip(pairs) {
+            assert_eq!(places.get(app, set), Some(Place::Whole(place)));
+        }
+        places.insert(3, 3, Place::Nowhere);
+        assert_eq!((places.get(3, 3), places.get(3, 4)), (Some(Place::Nowhere), None));
+    }
+
+    #[test]
+    fn moments_are_numbers_of_the_same_order() {
+        let at = |micros, nanos| Moment { micros, nanos };
+        let moments = [Moment::MIN, at(-1, 999), at(0, 0), at(0, 1), at(1, 0), Moment::MAX];
+        assert!(moments.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(moments.windows(2).all(|pair| number(pair[0]) < number(pair[1])));
+        assert!(number(Moment::MAX) < i128::MAX);
+    }
+}

@@ -6,6 +6,7 @@ mod counts;
 mod distinct;
 mod events;
 mod group_events;
+mod group_ids;
 mod groups;
 mod held;
 mod home;
@@ -55,7 +56,7 @@ pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 pub use trace::{Figure, Share, Shares, trace};
 
-use listed::GroupIds;
+use group_ids::GroupIds;
 use passes::{Passed, Passes, Way};
 
 #[derive(Debug, Error)]

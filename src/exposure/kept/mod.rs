@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 use super::cells::{CellKey, Grain, Window};
 use super::counts::{CellCounts, Misfit, take};
+use super::group_ids::GroupIds;
 use super::listed::{
-    Candidate, Floor, GroupIds, KeepGroups, KeptGroup, RankedGroups, RestGroups, ScopeGroups,
+    Candidate, Floor, KeepGroups, KeptGroup, RankedGroups, RestGroups, ScopeGroups,
 };
 use super::passes::{Passed, Passes, Way};
 use super::rules::KeptRules;
@@ -73,6 +74,10 @@ const MORE_GROUPS: u64 = 4;
 
 /// One part in so many of what is left beside the program is for a count that is kept.
 const FILE: u64 = 16;
+
+/// One part in so many is for what has changed of cells, and bytes that it takes of each.
+const CELLS: u64 = 8;
+const OF_CELL: u64 = 2_000;
 
 /// Why a count that is kept does not serve.
 enum Unfit {
@@ -230,7 +235,13 @@ fn recount(
             let counted = passes.count(ways, |way, key, counts| {
                 let into = if way == 0 { &mut before } else { &mut now };
                 into.insert(key, counts);
-                Ok(())
+                // Where there is no room for the changes of so many cells there may be for all counts.
+                let cells = (before.len() + now.len()) as u64;
+                let more = String::new();
+                match cells.saturating_mul(OF_CELL) > settings.budget.rest / CELLS {
+                    true => Err(ExposureError::Memory { cells, more, needed: 0 }),
+                    false => Ok(()),
+                }
             })?;
             let mut counted = counted.into_iter();
             (first(counted.next())?, first(counted.next())?)

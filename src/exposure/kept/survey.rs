@@ -62,7 +62,12 @@ impl Question<'_> {
     }
 }
 
-/// One part in so many of what is left beside the program is for halves of keys.
+/// One part in so many of what is left beside the program is for first and last moments, and bytes that those of a cell
+/// take with its key.
+const BOUNDS: u64 = 8;
+const OF_BOUNDS: u64 = 400;
+
+/// One part in so many is for halves of keys.
 const HALVES: u64 = 64;
 
 /// After so many rows a thread knows about how many of all have changed: they come in no order of time.
@@ -125,6 +130,9 @@ pub fn survey(
         settings.effort.timed(Part::Counting, || looking(number))
     })?;
     let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if policy.cells.len() as u64 * OF_BOUNDS > settings.budget.rest / BOUNDS {
+        return Ok(None);
+    }
     let mut all = Found::default();
     let mut fields = Vec::new();
     for found in found {
