@@ -32,8 +32,11 @@ pub(super) fn apps(report: &Report<'_>) -> PolarsResult<DataFrame> {
 /// Days from the first with an event that counts to the last, without a gap. What days files have is another
 /// matter: the same rows in other files are the same days.
 pub(super) fn dates(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let counted = || report.exposure.cells.iter().flat_map(|cell| &cell.days).map(|day| day.day);
-    let days: Vec<i64> = match counted().min().zip(counted().max()) {
+    // Those of a cell are in order.
+    let of_cells = || report.exposure.cells.iter().map(|cell| &cell.days);
+    let first = of_cells().filter_map(|days| days.first()).map(|day| day.day).min();
+    let last = of_cells().filter_map(|days| days.last()).map(|day| day.day).max();
+    let days: Vec<i64> = match first.zip(last) {
         Some((first, last)) => (first..=last).collect(),
         None => Vec::new(),
     };

@@ -12,9 +12,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{ArrowWriterOptions, compute_leaves};
 use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as PolarsUnit};
@@ -250,19 +251,41 @@ impl Table {
     /// # Errors
     /// [`ImpactError::Output`].
     pub fn parquet(&self) -> Result<TableFile, ImpactError> {
-        let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let schema = texts::plain(self.batch.schema_ref());
-        let mut properties = parquet_properties(&schema);
+        let out = self
+            .parquet_bytes()
+            .map_err(|e| ImpactError::Output { table: self.name.clone(), reason: e.to_string() })?;
+        Ok(self.file("parquet", out))
+    }
+
+    fn parquet_bytes(&self) -> Result<Vec<u8>, ParquetError> {
+        let schema = self.batch.schema_ref();
+        let plain = texts::plain(schema);
+        let mut properties = parquet_properties(&plain);
         // Of packed columns the file says what they are to readers: plain.
-        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+        add_encoded_arrow_schema_to_metadata(&plain, &mut properties);
+        let rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
         let options =
             ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let mut out = Vec::new();
-        let mut writer = ArrowWriter::try_new_with_options(&mut out, self.batch.schema(), options)
-            .map_err(|e| failed(e.to_string()))?;
-        writer.write(&self.batch).map_err(|e| failed(e.to_string()))?;
-        writer.close().map_err(|e| failed(e.to_string()))?;
-        Ok(self.file("parquet", out))
+        let writer = ArrowWriter::try_new_with_options(&mut out, schema.clone(), options)?;
+        let (mut file, groups) = writer.into_serialized_writer()?;
+        for from in (0..self.batch.num_rows()).step_by(rows) {
+            let batch = self.batch.slice(from, rows.min(self.batch.num_rows() - from));
+            let writers = groups.create_column_writers(file.flushed_row_groups().len())?;
+            let mut group = file.next_row_group()?;
+            // One column after another: each takes a megabyte while it is compressed.
+            for ((mut writer, field), array) in
+                writers.into_iter().zip(schema.fields()).zip(batch.columns())
+            {
+                for leaf in compute_leaves(field, array)? {
+                    writer.write(&leaf)?;
+                }
+                writer.close()?.append_to_row_group(&mut group)?;
+            }
+            group.close()?;
+        }
+        file.close()?;
+        Ok(out)
     }
 
     /// The table as CSV: RFC 4180 quoting, `\n` ends, nulls empty. Texts are shown so that neither a
@@ -387,14 +410,19 @@ mod tests {
 
     #[test]
     fn the_parquet_file_is_the_one_that_the_library_writes_by_itself() {
-        let plain = table(Arc::new(texts().collect::<StringArray>()));
-        let properties = parquet_properties(&plain.batch.schema());
-        let mut expected = Vec::new();
-        let mut writer =
-            ArrowWriter::try_new(&mut expected, plain.batch.schema(), Some(properties)).unwrap();
-        writer.write(&plain.batch).unwrap();
-        writer.close().unwrap();
-        assert_eq!(plain.parquet().unwrap().bytes, expected);
+        let many: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_048_577));
+        let many = RecordBatch::try_from_iter_with_nullable([("many", many, true)]).unwrap();
+        let some = table(Arc::new(texts().collect::<StringArray>())).batch;
+        for (batch, groups) in [(some.slice(0, 0), 0), (some, 1), (many, 2)] {
+            let properties = parquet_properties(&batch.schema());
+            let mut expected = Vec::new();
+            let mut writer =
+                ArrowWriter::try_new(&mut expected, batch.schema(), Some(properties)).unwrap();
+            writer.write(&batch).unwrap();
+            assert_eq!(writer.close().unwrap().num_row_groups(), groups);
+            let found = Table { name: "t".into(), batch }.parquet().unwrap();
+            assert_eq!(found.bytes, expected);
+        }
     }
 
     #[test]
