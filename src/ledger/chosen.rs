@@ -61,14 +61,6 @@ impl Chosen {
     pub fn holds_person(&self, half: Option<u64>) -> bool {
         half.map_or(self.nobody, |half| self.people.holds(half))
     }
-
-    /// Whether an allowed event is one of theirs; of others only the person tells.
-    #[inline]
-    pub fn holds_row(&self, person: Option<u64>, group: Option<u64>, actor: Option<u64>) -> bool {
-        self.holds_person(person)
-            || group.is_some_and(|half| self.groups.holds(half))
-            || actor.is_some_and(|half| self.actors.holds(half))
-    }
 }
 
 #[cfg(test)]
@@ -90,18 +82,10 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_held_by_its_person_group_or_actor() {
-        let far = u64::MAX / 3;
-        let chosen = Chosen {
-            people: Halves::of(&[1]),
-            nobody: false,
-            groups: Halves::of(&[far]),
-            actors: Halves::of(&[2 * far]),
-        };
-        assert!(chosen.holds_row(Some(1), None, None));
-        assert!(chosen.holds_row(Some(far), Some(far), None));
-        assert!(chosen.holds_row(None, None, Some(2 * far)));
-        assert!(!chosen.holds_row(None, Some(1), Some(1)));
-        assert!(Chosen { nobody: true, ..chosen }.holds_row(None, Some(1), None));
+    fn nobody_is_held_where_nobody_was_chosen() {
+        let chosen = Chosen { people: Halves::of(&[1]), ..Chosen::default() };
+        assert!(chosen.holds_person(Some(1)) && !chosen.holds_person(Some(u64::MAX)));
+        assert!(!chosen.holds_person(None) && !chosen.groups.holds(1));
+        assert!(Chosen { nobody: true, ..chosen }.holds_person(None));
     }
 }

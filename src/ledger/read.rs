@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{
     ArrowPrimitiveType, Int64Type, SchemaRef, TimestampMicrosecondType, UInt16Type, UInt32Type,
@@ -357,26 +357,25 @@ impl Cursor {
             let column = batch.column_by_name(&format!("{role}_hi"));
             column.and_then(|array| array.as_primitive_opt::<UInt64Type>())
         };
-        let of_row = |column: Option<&PrimitiveArray<UInt64Type>>, row: usize| {
-            column
-                .filter(|column| column.is_valid(row))
-                .and_then(|column| column.values().get(row).copied())
-        };
         let person = match self.person_column() {
             PersonColumn::Subject => halves("subject"),
             PersonColumn::Actor => halves("actor"),
             PersonColumn::None => None,
         };
-        let (group, actor) = (halves("group"), halves("actor"));
+        // Loops that do nothing else wait for many bits at once.
+        let mut keep: Vec<bool> = match person {
+            Some(people) => people.iter().map(|half| chosen.holds_person(half)).collect(),
+            None => vec![chosen.nobody; batch.num_rows()],
+        };
         let allowed = batch.column_by_name("allowed").and_then(|array| array.as_boolean_opt());
-        let is_allowed = |row: usize| allowed.is_none_or(|all| all.is_valid(row) && all.value(row));
-        let keep = (0..batch.num_rows()).map(|row| {
-            if !is_allowed(row) {
-                return chosen.holds_person(of_row(person, row));
+        for (column, held) in [(halves("group"), &chosen.groups), (halves("actor"), &chosen.actors)]
+        {
+            let (Some(column), Some(allowed)) = (column, allowed) else { continue };
+            for ((keep, half), allowed) in keep.iter_mut().zip(column.iter()).zip(allowed.iter()) {
+                *keep |= allowed == Some(true) && half.is_some_and(|half| held.holds(half));
             }
-            chosen.holds_row(of_row(person, row), of_row(group, row), of_row(actor, row))
-        });
-        let keep = BooleanArray::from(keep.collect::<Vec<_>>());
+        }
+        let keep = BooleanArray::from(keep);
         filter_record_batch(&batch, &keep).map_err(|e| self.pack.damaged(e))
     }
 }

@@ -227,14 +227,15 @@ fn recount(
         without,
     };
     let ways = vec![way(old, added.as_slice()), way(settings.rules.clone(), &[])];
-    let mut before: HashMap<CellKey, CellCounts> = HashMap::new();
-    let mut now: HashMap<CellKey, CellCounts> = HashMap::new();
+    // In boxes: a table that grows moves what it holds, and these are large.
+    let mut before: HashMap<CellKey, Box<CellCounts>> = HashMap::new();
+    let mut now: HashMap<CellKey, Box<CellCounts>> = HashMap::new();
     let (then, mut passed) = match changed {
         0 => (passes.of_nobody(&settings.rules), passes.of_nobody(&settings.rules)),
         _ => {
             let counted = passes.count(ways, |way, key, counts| {
                 let into = if way == 0 { &mut before } else { &mut now };
-                into.insert(key, counts);
+                into.insert(key, Box::new(counts));
                 // Where there is no room for the changes of so many cells there may be for all counts.
                 let cells = (before.len() + now.len()) as u64;
                 let more = String::new();
@@ -280,7 +281,7 @@ fn recount(
             counts.take(&then)?;
         }
         if let Some(now) = now.remove(&key) {
-            counts.add(now)?;
+            counts.add(*now)?;
         }
         put(key, counts)?;
     }
@@ -290,7 +291,7 @@ fn recount(
     // In the order of their keys: what is kept depends on nothing else.
     let mut new: Vec<_> = now.into_iter().collect();
     new.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    new.into_iter().try_for_each(|(key, counts)| put(key, counts))?;
+    new.into_iter().try_for_each(|(key, counts)| put(key, *counts))?;
 
     let changes = then.groups.0.into_iter().zip(std::mem::take(&mut passed.groups.0));
     if kept_groups.len() != changes.len() {
