@@ -303,18 +303,14 @@ impl LeafAt {
     }
 }
 
-/// A moment as a number of the same order.
-#[inline]
-fn number(at: Moment) -> i128 {
-    i128::from(at.micros) << u16::BITS | i128::from(at.nanos)
-}
-
 /// A pair, as a row needs it: in one place, without references to follow.
 struct Known {
-    /// Moments as numbers. Cuts that there are not lie at the end of time.
-    cuts: [i128; Self::CUTS],
+    /// Microseconds. Cuts that there are not lie at the end of time.
+    cuts: [i64; Self::CUTS],
+    /// How many there are.
+    count: usize,
     leaves: [LeafAt; Self::CUTS + 1],
-    /// A pair with more cuts.
+    /// A pair with more cuts, or one that lies between two microseconds.
     long: Option<Arc<Pair>>,
 }
 
@@ -324,17 +320,19 @@ impl Known {
 
     fn new(pair: Arc<Pair>) -> Self {
         let mut known = Self {
-            cuts: [i128::MAX; Self::CUTS],
+            cuts: [i64::MAX; Self::CUTS],
+            count: pair.cuts().len(),
             leaves: [LeafAt::OUTSIDE; Self::CUTS + 1],
             long: None,
         };
         for (slot, cut) in known.cuts.iter_mut().zip(pair.cuts()) {
-            *slot = number(*cut);
+            *slot = cut.micros;
         }
         for (slot, (number, leaf)) in known.leaves.iter_mut().zip(pair.leaves()) {
             *slot = LeafAt::of(*number, leaf);
         }
-        if pair.cuts().len() > Self::CUTS {
+        let uneven = |cut: &Moment| cut.nanos > 0 || cut.micros == i64::MAX;
+        if pair.cuts().len() > Self::CUTS || pair.cuts().iter().any(uneven) {
             known.long = Some(pair);
         }
         known
@@ -345,8 +343,8 @@ impl Known {
         if let Some(pair) = &self.long {
             return pair.at(at).map_or(LeafAt::OUTSIDE, |(number, leaf)| LeafAt::of(number, leaf));
         }
-        let at = number(at);
-        let segment = self.cuts.iter().filter(|cut| **cut <= at).count();
+        // A moment is at or after a whole microsecond where its own microsecond is.
+        let segment = self.cuts.iter().filter(|cut| **cut <= at.micros).count().min(self.count);
         self.leaves.get(segment).copied().unwrap_or(LeafAt::OUTSIDE)
     }
 }
@@ -371,11 +369,29 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_numbers_of_the_same_order() {
+    fn a_moment_lies_in_the_segment_that_its_pair_says() {
         let at = |micros, nanos| Moment { micros, nanos };
-        let moments = [Moment::MIN, at(-1, 999), at(0, 0), at(0, 1), at(1, 0), Moment::MAX];
-        assert!(moments.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(moments.windows(2).all(|pair| number(pair[0]) < number(pair[1])));
-        assert!(number(Moment::MAX) < i128::MAX);
+        let leaf = || Arc::new(Leaf::new(Standing::Counts, true));
+        let pair = |cuts: Vec<Moment>| {
+            let leaves = (0..).zip(0..=cuts.len()).map(|(number, _)| (number, leaf())).collect();
+            Arc::new(Pair::new(cuts, leaves))
+        };
+        for cuts in [
+            vec![],
+            vec![at(-5, 0), at(7, 0)],
+            vec![at(7, 3), at(7, 4)],
+            vec![at(7, 0), at(i64::MAX, 0)],
+            (0..6).map(|n| at(n, 0)).collect(),
+        ] {
+            let pair = pair(cuts);
+            let known = Known::new(pair.clone());
+            for micros in [i64::MIN, -6, -5, 0, 6, 7, 8, i64::MAX] {
+                for nanos in [0, 3, 999] {
+                    let moment = at(micros, nanos);
+                    let expected = pair.at(moment).map(|(number, _)| number);
+                    assert_eq!(Some(known.at(moment).number), expected, "{moment:?}");
+                }
+            }
+        }
     }
 }

@@ -308,7 +308,9 @@ impl<'a> Looker<'a> {
             nanos: block.nanos.get(row).copied().unwrap_or_default(),
         };
         let rejected = block.reject.get(row).copied().flatten().is_some();
-        let within = |stretches: &[Stretch]| stretches.iter().any(|s| s.0 <= at && at < s.1);
+        // The last one ends with time itself.
+        let holds = |s: &Stretch| s.0 <= at && (at < s.1 || s.1 == Moment::MAX);
+        let within = |stretches: &[Stretch]| stretches.iter().any(holds);
         let (leaf, known) = match self.lookup.place(app, set, names)? {
             Place::Nowhere => return Ok(rejected && self.rejects_differ),
             Place::Whole(place) => {
