@@ -179,25 +179,17 @@ impl Rules {
 
     /// A hash of developers and promises.
     fn others(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        let mut add = |text: Option<&str>| {
-            let text = text.unwrap_or("\0");
-            hasher.update(&(text.len() as u64).to_be_bytes()).update(text.as_bytes());
-        };
-        for (app, developer) in &self.developers {
-            add(Some(app));
-            add(developer.as_deref());
-        }
-        for (app, promises) in &self.promises {
-            add(Some(app));
-            for Promise { promise, at } in promises {
-                add(promise.scope.as_deref());
-                add(Some(&format!("{} {}", at.micros, at.nanos)));
-            }
-            // Where the promises of an app end.
-            add(None);
-        }
-        hex(hasher.finalize().as_bytes())
+        let promises: Vec<_> = self
+            .promises
+            .iter()
+            .map(|(app, given)| {
+                let given =
+                    given.iter().map(|Promise { promise, at }| (&promise.scope, stamp(*at)));
+                (app, given.collect::<Vec<_>>())
+            })
+            .collect();
+        let told = serde_json::json!({ "developers": self.developers, "promises": promises });
+        hex(blake3::hash(told.to_string().as_bytes()).as_bytes())
     }
 
     /// Whether brownouts and the stretches after grants were taken back are the same.

@@ -205,15 +205,18 @@ impl Ledger {
     /// Files that a killed run left half written in a local folder, older than `before`: the store
     /// itself does not list them.
     pub fn leftovers(&self, before: Moment) -> Vec<PathBuf> {
-        let Some(folder) = self.store().local_root().map(|root| root.join(PACKS)) else {
-            return Vec::new();
-        };
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries
-            .filter(|entry| {
+        let Some(root) = self.store().local_root() else { return Vec::new() };
+        let folders = [(PACKS, ".parquet#"), (COUNTS, ".bin#")];
+        folders
+            .into_iter()
+            .flat_map(|(folder, ending)| {
+                let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+                entries.map(move |entry| (entry, ending))
+            })
+            .filter_map(|(entry, ending)| {
                 let name = entry.file_name();
-                let staged = name.to_str().and_then(|name| name.rsplit_once(".parquet#"));
-                staged.is_some_and(|(_, tail)| tail.bytes().all(|b| b.is_ascii_digit()))
+                let (_, tail) = name.to_str()?.rsplit_once(ending)?;
+                tail.bytes().all(|b| b.is_ascii_digit()).then_some(entry)
             })
             .filter(|entry| {
                 let written = entry.metadata().and_then(|m| m.modified()).ok();

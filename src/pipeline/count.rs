@@ -152,7 +152,13 @@ impl Opened {
         let name = sha256(of.as_bytes()).get(..32).unwrap_or_default().to_string();
         let base = match plan.recount {
             true => None,
-            false => ledger.kept_count(&name, most_bytes(&prepared.budget))?,
+            // It only saves time.
+            false => ledger.kept_count(&name, most_bytes(&prepared.budget)).unwrap_or_else(|e| {
+                observer.warn(&format!(
+                    "the count that is kept was not read, and everything is counted: {e}"
+                ));
+                None
+            }),
         };
         let units = prepared.sources.iter().zip(&filled);
         let units = units.map(|(source, filled)| unit_names(source, &filled.selection)).collect();
@@ -169,8 +175,11 @@ impl Opened {
         if let Some(changed) = changed {
             progress.effort.recounted.store(changed.saturating_add(1), Ordering::Relaxed);
         }
-        if let Some(file) = file {
-            ledger.keep_count(&name, file)?;
+        if let Some(file) = file
+            && let Err(e) = ledger.keep_count(&name, file)
+        {
+            observer
+                .warn(&format!("the count was not kept, and the next run counts everything: {e}"));
         }
         self.counted(plan, prepared, filled, exposure)
     }
@@ -265,15 +274,27 @@ pub fn count_kept(
         .count_kept(plan, prepared, ledger, filled, progress, observer)
 }
 
-/// Names of the units of a selection: of what was read, and what became of its rows before they were counted.
+/// Names of the units of a selection: of what was read, of what became of its rows before they were counted, and of what
+/// was asked for when they were. By other first days other rows are kept, and as many, perhaps.
 fn unit_names(source: &Source<'_>, selection: &Selection) -> Vec<(u64, u64)> {
-    let name = |(file, record): &(usize, UnitRecord)| {
-        let told = json!([source.wanted.files.get(*file), record]).to_string();
+    let mut asked: Vec<Option<usize>> = vec![None; selection.units.len()];
+    for (number, (_, positions)) in selection.packs.iter().enumerate() {
+        for at in positions {
+            if let Some(slot) = usize::try_from(*at).ok().and_then(|at| asked.get_mut(at)) {
+                *slot = Some(number);
+            }
+        }
+    }
+    let packs: Vec<String> =
+        selection.packs.iter().map(|(pack, _)| json!(pack.footer.asked).to_string()).collect();
+    let name = |((file, record), pack): (&(usize, UnitRecord), Option<usize>)| {
+        let asked = pack.and_then(|pack| packs.get(pack));
+        let told = json!([source.wanted.files.get(*file), record, asked]).to_string();
         let name = xxh3_128(told.as_bytes());
         // Its halves.
         ((name >> 64) as u64, name as u64)
     };
-    selection.units.iter().map(name).collect()
+    selection.units.iter().zip(asked).map(name).collect()
 }
 
 /// The rows that selections name, with the numbers of their namespaces.

@@ -85,6 +85,56 @@ fn what_is_gone_or_asked_for_anew_is_counted_with_all_the_rest() {
 }
 
 #[test]
+fn rows_that_were_kept_by_other_first_days_are_others() {
+    let lake = Lake::empty();
+    let posts = |c: Call| Call { scope: "write_posts".into(), ..c };
+    let on = |day: &str, user| call(&format!("{day}T08:00:00Z"), "app-1", user);
+    let calls = [
+        on("2019-07-05", 1),
+        posts(on("2019-07-05", 2)),
+        on("2019-07-06", 3),
+        posts(on("2019-07-06", 4)),
+    ];
+    lake.log("logs/a.parquet", &calls);
+    let dates = |members: &str, posts: &str| {
+        let lines = format!("read_members,{members},name\nwrite_posts,{posts},posts\n");
+        lake.write("scopes.csv", &format!("scope,deprecated_at,data_fields\n{lines}"));
+    };
+    // Of either scope one row is left out before the ledger, each time another one: three are kept.
+    dates("2019-07-05", "2019-07-06");
+    assert_eq!(changed(&lake, 0, &[]), None);
+    dates("2019-07-06", "2019-07-05");
+    assert_eq!(changed(&lake, 1, &[]), None);
+}
+
+#[test]
+fn a_count_that_cannot_be_kept_or_read_costs_a_warning() {
+    let lake = Lake::empty();
+    lake.log("logs/a.parquet", &calls(5));
+    fs::create_dir_all(lake.path("ledger")).unwrap();
+    // A file where the folder of counts would be.
+    lake.publishes(&["--output", "first", "--state", "ledger"]);
+    lake.write("ledger/counts", "in the way");
+    let args = [&["--output", "kept", "--state", "ledger"], &KEEP[..]].concat();
+    let told = lake.run(&args).succeeds().stderr;
+    assert!(told.contains("count") && told.contains("ledger"), "{told}");
+}
+
+#[test]
+fn a_log_without_groups_begins_with_a_kept_count() {
+    let lake = Lake::empty();
+    lake.edit("afterscope.toml", "group = \"group_id\"\n", "");
+    let keep = ["--keep-counts-from", "1"];
+    lake.log("logs/a.parquet", &calls(5));
+    lake.publishes(&[&["--output", "first", "--state", "ledger"], &keep[..]].concat());
+    lake.log("logs/b.parquet", &calls(6)[..2]);
+    let args = [&["--output", "kept", "--state", "ledger"], &keep[..]].concat();
+    let outcome = lake.run(&args).succeeds();
+    assert_eq!(outcome.json()["effort"]["rows_changed"], 2);
+    assert_same(&lake.publishes(&[]).bytes(), &outcome.published().bytes());
+}
+
+#[test]
 fn a_run_that_is_told_to_counts_everything() {
     let lake = lake();
     lake.log("logs/b.parquet", &calls(6));

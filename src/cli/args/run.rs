@@ -170,14 +170,14 @@ pub enum StateCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Remove packs that a run with this configuration would not use.
+    /// Remove packs that a run with this configuration would not use, and counts that were kept long ago.
     #[command(after_help = "Examples:
   afterscope state gc --config afterscope.toml --as-of 2019-11-06 --dry-run
   afterscope state gc --config afterscope.toml --as-of 2019-11-06 --keep 7d")]
     Gc {
         #[command(flatten)]
         run: RunArgs,
-        /// Leave packs alone that are younger than this: a run under way may be reading them.
+        /// Leave packs and counts alone that are younger than this: a run under way may be reading them.
         #[arg(long, default_value = "1d", value_name = "TIME")]
         keep: String,
         /// Only say what would be removed.

@@ -38,8 +38,10 @@ pub struct Header {
 impl Header {
     /// Exposures of a group, about.
     pub fn events_of_group(&self) -> f64 {
-        let (events, groups) = self.exposures;
-        events as f64 / groups.max(1) as f64
+        match self.exposures {
+            (_, 0) => 0.0,
+            (events, groups) => events as f64 / groups as f64,
+        }
     }
 }
 

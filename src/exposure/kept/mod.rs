@@ -77,7 +77,7 @@ const FILE: u64 = 16;
 
 /// One part in so many is for what has changed of cells, and bytes that it takes of each.
 const CELLS: u64 = 8;
-const OF_CELL: u64 = 2_000;
+const OF_CELL: u64 = 3_400;
 
 /// Why a count that is kept does not serve.
 enum Unfit {
