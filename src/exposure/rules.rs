@@ -97,6 +97,13 @@ impl KeptRules {
         }
     }
 
+    /// A name of all but `as_of` and the lookback, which move from run to run.
+    pub fn name(self) -> String {
+        let told = Self { as_of: (0, 0), lookback_from: (0, 0), ..self };
+        let told = rmp_serde::to_vec(&told).unwrap_or_default();
+        hex(blake3::hash(&told).as_bytes().get(..8).unwrap_or_default())
+    }
+
     /// The rules, where they have the scopes, developers and promises of `new`.
     pub fn restored(self, new: &Rules) -> Option<Rules> {
         if self.others != new.others() || !self.restricted.keys().eq(new.restricted.keys()) {

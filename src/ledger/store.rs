@@ -21,6 +21,8 @@ use crate::store::{Listed, Pin, Store};
 const INDEX: &str = "index.json";
 const PACKS: &str = "packs";
 const COUNTS: &str = "counts";
+/// Counts of a name that are kept by other rules.
+const OTHER_COUNTS: usize = 2;
 /// Marks a folder as ours, so that nothing else's files are ever taken for packs or removed.
 const OWNER: &str = "afterscope-state.json";
 
@@ -156,24 +158,47 @@ impl Ledger {
         Ok(Some(Pack { name: name.to_string(), size: pin.size, footer }))
     }
 
-    /// A count that is kept beside the packs, by name; none that is larger than `most` bytes.
+    /// A count of this name that is kept beside the packs: that of `rules`, else the one that was kept last; none that is
+    /// larger than `most` bytes.
     ///
     /// # Errors
     /// Storage failures.
-    pub fn kept_count(&self, name: &str, most: u64) -> Result<Option<Bytes>, LedgerError> {
-        let path = counted(name);
-        match self.store().head(&path)? {
-            Some(pin) if pin.size <= most => Ok(self.store().read(&path)?.map(|(bytes, _)| bytes)),
-            _ => Ok(None),
+    pub fn kept_count(
+        &self,
+        name: &str,
+        rules: &str,
+        most: u64,
+    ) -> Result<Option<Bytes>, LedgerError> {
+        let own = counted(name, rules);
+        let counts = self.counts_of(name)?;
+        let best = counts.iter().find(|count| count.path == own).or(counts.first());
+        match best.filter(|count| count.pin.size <= most) {
+            Some(count) => Ok(self.store().read(&count.path)?.map(|(bytes, _)| bytes)),
+            None => Ok(None),
         }
     }
 
-    /// Keeps a count in the place of an older one. It only saves time, as the index does.
+    /// Keeps a count in the place of an older one by the same rules. It only saves time, as the index does. Of a name the
+    /// last few are kept.
     ///
     /// # Errors
     /// Storage failures.
-    pub fn keep_count(&self, name: &str, bytes: Vec<u8>) -> Result<(), LedgerError> {
-        Ok(self.store().replace(&counted(name), Bytes::from(bytes))?)
+    pub fn keep_count(&self, name: &str, rules: &str, bytes: Vec<u8>) -> Result<(), LedgerError> {
+        let own = counted(name, rules);
+        self.store().replace(&own, Bytes::from(bytes))?;
+        let others = self.counts_of(name)?.into_iter().filter(|count| count.path != own);
+        for old in others.skip(OTHER_COUNTS) {
+            self.forget_count(&old.path)?;
+        }
+        Ok(())
+    }
+
+    /// Counts of a name by whichever rules, the last first.
+    fn counts_of(&self, name: &str) -> Result<Vec<Listed>, LedgerError> {
+        let mut counts = self.kept_counts()?;
+        counts.retain(|count| count.path.starts_with(&counted_by(name)));
+        counts.sort_by(|a, b| (b.written, &b.path).cmp(&(a.written, &a.path)));
+        Ok(counts)
     }
 
     /// All counts that are kept, for whichever configurations.
@@ -235,9 +260,13 @@ impl Ledger {
     }
 }
 
-/// Where a count is kept below the state folder.
-pub fn counted(name: &str) -> String {
-    format!("{COUNTS}/{name}.bin")
+/// Where a count by some rules is kept below the state folder.
+pub fn counted(name: &str, rules: &str) -> String {
+    format!("{}{rules}.bin", counted_by(name))
+}
+
+fn counted_by(name: &str) -> String {
+    format!("{COUNTS}/{name}-")
 }
 
 /// A pack in the making.

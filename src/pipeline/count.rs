@@ -15,7 +15,7 @@ use super::people::{PeopleTable, people_of};
 use super::prepare::{Prepared, Source};
 use crate::config::{RunPlan, SourcePlan};
 use crate::error::Error;
-use crate::exposure::kept::{Keep, KeptCount, most_bytes};
+use crate::exposure::kept::{Keep, KeptCount, most_bytes, name_of};
 use crate::exposure::{self, Exposure, PeopleOf, Rules, Settings, SourceRows};
 use crate::impact::SourceCoverage;
 use crate::key::IdKind;
@@ -150,33 +150,36 @@ impl Opened {
         }
         let of = self.told(plan, prepared);
         let name = sha256(of.as_bytes()).get(..32).unwrap_or_default().to_string();
+        let settings = self.settings(plan, prepared, progress);
+        let rules = name_of(&settings.rules);
         let base = match plan.recount {
             true => None,
             // It only saves time.
-            false => ledger.kept_count(&name, most_bytes(&prepared.budget)).unwrap_or_else(|e| {
-                observer.warn(&format!(
-                    "the count that is kept was not read, and everything is counted: {e}"
-                ));
-                None
-            }),
+            false => {
+                ledger.kept_count(&name, &rules, most_bytes(&prepared.budget)).unwrap_or_else(|e| {
+                    observer.warn(&format!(
+                        "the count that is kept was not read, and everything is counted: {e}"
+                    ));
+                    None
+                })
+            }
         };
         let units = prepared.sources.iter().zip(&filled);
         let units = units.map(|(source, filled)| unit_names(source, &filled.selection)).collect();
         let keep = Keep { of, units, base: base.as_deref(), always: plan.keep_counts_from == 0 };
-        let settings = self.settings(plan, prepared, progress);
         let KeptCount { exposure, file, changed, misfit } =
             exposure::kept::count_kept(&self.rows, &settings, &keep)?;
         if misfit {
             observer.warn(&format!(
                 "the count that is kept in {} does not fit to the ledger; everything was counted anew",
-                ledger.store().shown(&counted(&name))
+                ledger.store().shown(&counted(&name, "*"))
             ));
         }
         if let Some(changed) = changed {
             progress.effort.recounted.store(changed.saturating_add(1), Ordering::Relaxed);
         }
         if let Some(file) = file
-            && let Err(e) = ledger.keep_count(&name, file)
+            && let Err(e) = ledger.keep_count(&name, &rules, file)
         {
             observer
                 .warn(&format!("the count was not kept, and the next run counts everything: {e}"));

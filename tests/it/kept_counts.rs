@@ -75,6 +75,20 @@ fn other_dates_change_the_rows_between_then_and_now() {
 }
 
 #[test]
+fn counts_by_other_rules_are_kept_apart_and_no_more_than_three() {
+    let lake = lake();
+    for (number, day) in (1..).zip(["08", "09", "10", "11"]) {
+        lake.edit("scopes.csv", "read_members,2019-06-01", &format!("read_members,2019-07-{day}"));
+        assert!(changed(&lake, number, &[]).is_some_and(|rows| rows > 0));
+        lake.edit("scopes.csv", &format!("read_members,2019-07-{day}"), "read_members,2019-06-01");
+        if number == 1 {
+            assert_eq!(changed(&lake, 9, &[]), Some(0), "by the rules of the first");
+        }
+    }
+    assert_eq!(fs::read_dir(lake.path("ledger/counts")).unwrap().count(), 3);
+}
+
+#[test]
 fn what_is_gone_or_asked_for_anew_is_counted_with_all_the_rest() {
     let lake = lake();
     lake.log("logs/b.parquet", &calls(6));

@@ -21,7 +21,7 @@ use super::listed::{
     Candidate, Floor, KeepGroups, KeptGroup, RankedGroups, RestGroups, ScopeGroups,
 };
 use super::passes::{Passed, Passes, Way};
-use super::rules::KeptRules;
+use super::rules::{KeptRules, Rules};
 use super::tally::{Term, Terms};
 use super::totals::{Exposure, add};
 use super::{Cell, ExposureError, Settings, SourceRows, exposure};
@@ -33,6 +33,12 @@ use survey::{Question, Survey, survey};
 /// The largest file of a kept count that a run reads and writes.
 pub fn most_bytes(budget: &Budget) -> u64 {
     budget.rest / FILE
+}
+
+/// A name of rules, whatever the end of the report. Counts by others are kept apart: one question of what would be must
+/// not cost the next run its own.
+pub fn name_of(rules: &Rules) -> String {
+    KeptRules::of(rules).name()
 }
 
 /// What a count needs to be kept, and to begin with one that is.
@@ -64,9 +70,10 @@ pub struct KeptCount {
 const MOST_CHANGED: f64 = 6.0;
 const MOST_GROUPS: f64 = 4.0;
 
-/// A kept count gives way to a newer one where more than one row in so many has changed: to write one takes longer than
-/// to count so few again.
+/// A kept count gives way to a newer one where more than one row in so many has changed, or so many rows: to write one
+/// takes longer than to count fewer again.
 const RENEW: u64 = 40;
+const RENEW_ROWS: u64 = 300_000;
 
 /// Groups beyond those that are listed which are kept, one for so many of them: of those that lose people others take
 /// the place.
@@ -250,7 +257,7 @@ fn recount(
     };
 
     // What is kept serves as long as little has changed.
-    let renew = changed.saturating_mul(RENEW) > all.max(rows);
+    let renew = changed > RENEW_ROWS.min(all.max(rows) / RENEW);
     let mut out = match renew || keep.always {
         true => CellsOut::new(most_bytes(&settings.budget)),
         false => CellsOut::closed(),

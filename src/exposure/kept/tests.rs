@@ -109,7 +109,7 @@ fn a_file_is_read_as_it_was_written_and_none_that_was_damaged() {
         attested_at: Some(Moment { micros: 7, nanos: 9 }),
     };
     let registry = crate::registry::Registry::default();
-    let rules = super::super::Rules::new(&registry, Moment::from_micros(9), 1);
+    let rules = Rules::new(&registry, Moment::from_micros(9), 1);
     let header = || Header {
         rules: KeptRules::of(&rules),
         of: "it".into(),
