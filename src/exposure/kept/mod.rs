@@ -3,7 +3,7 @@
 //! Every figure is a sum over people, groups or actors (first and last moments apart). By other rules, or with
 //! more files, most of these contribute what they did: only those of whom a row is new or means something else
 //! are counted again, once as the kept count had them and once as they are now, and the one is taken from the kept
-//! sums and the other added. A [`survey`](survey::survey) finds them; it looks at every row, and sums nothing up.
+//! sums and the other added. A survey (`survey.rs`) finds them; it looks at every row, and sums nothing up.
 //!
 //! What cannot be told this way is counted in full: other scopes, developers or promises than then, files that are
 //! gone, rules that change much of everything, and ledgers whose registry knows members or residences.
