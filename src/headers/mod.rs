@@ -225,23 +225,25 @@ fn fits(stream: impl Read, limit: u64) -> Result<(), String> {
     }
 }
 
+/// What a page is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Dictionary,
     Data,
     /// Passed over by readers.
     Other,
 }
 
+/// The header of a page.
 #[derive(Clone, Copy, Debug)]
-struct Header {
-    kind: Kind,
+pub struct Header {
+    pub kind: Kind,
     /// Its own bytes.
-    length: usize,
+    pub length: usize,
     /// Those of the page that follows; what of them is decompressed.
-    stored: i64,
+    pub stored: i64,
     uncompressed: u64,
-    values: u64,
+    pub values: u64,
     /// Bytes of levels at the beginning, which are as they are.
     levels: usize,
     compressed: bool,
@@ -250,7 +252,7 @@ struct Header {
 
 impl Header {
     /// `None` where there is no header.
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub fn read(bytes: &[u8]) -> Option<Self> {
         let (mut kind, mut uncompressed, mut stored) = (None, None, None);
         let (mut checked, mut compressed) = (false, true);
         let (mut values, mut levels) = (0i64, 0i64);

@@ -19,11 +19,11 @@ use super::events::EventBuilder;
 use super::file::{OpenFile, Opened};
 use super::footer::Footer;
 use super::mapping::moments;
-use super::pages::{FlatColumn, FlatReader};
+use super::pages::{FewRows, FlatColumn, FlatReader, Places};
 use super::prune;
 use super::ranges::{BATCH_ROWS, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
-use super::scopes::{Calls, Matcher, Matches, Meaning, meaning};
-use super::step::Step;
+use super::scopes::{Calls, Matcher, Meaning, meaning};
+use super::step::{MatchingRows, Step};
 use super::{ScanContext, ScanError, UnitRecord};
 use crate::fetched::Fetched;
 use crate::headers::Headers;
@@ -75,7 +75,7 @@ impl Decoder {
     }
 
     fn step(&mut self, fetch: Fetch, bytes: Vec<Bytes>) -> Result<Selected, ScanError> {
-        let Fetch { file, ranges, step } = fetch;
+        let Fetch { file, ranges, step, places, .. } = fetch;
         let fetched =
             Fetched::new(file.pin.size, ranges.into_iter().map(|r| r.start).zip(bytes).collect());
         match step {
@@ -83,9 +83,7 @@ impl Decoder {
             Step::Days { group } => self.days(&file, group, fetched),
             Step::Bloom { group } => self.bloom(&file, group, &fetched),
             Step::Select { group, ranges } => self.select(&file, group, ranges, fetched),
-            Step::Read { group, matches, unit, meaning } => {
-                self.read(&file, group, &matches, *unit, meaning, fetched)
-            }
+            Step::Read(rows) => self.read(&file, rows, fetched, places),
         }
     }
 
@@ -153,7 +151,7 @@ impl Decoder {
             }
             let ranges = byte_ranges(footer, group, &footer.columns.time.leaves, None);
             let step = Step::Days { group };
-            out.next.push(Fetch { file: file.clone(), ranges, step });
+            out.next.push(Fetch::new(file.clone(), ranges, step));
         }
         Ok(out)
     }
@@ -223,7 +221,7 @@ impl Decoder {
             pruned.scope_statistics = live;
         } else if let Some(range) = footer.scope_leaf.and_then(|l| prune::bloom_range(details, l)) {
             let step = Step::Bloom { group };
-            out.next.push(Fetch { file: file.clone(), ranges: vec![range], step });
+            out.next.push(Fetch::new(file.clone(), vec![range], step));
             return Ok(());
         } else {
             return self.plan_pages(file, group, unit, out);
@@ -322,7 +320,7 @@ impl Decoder {
         let leaves = footer.columns.selecting();
         let selection = ranges.as_ref().map(|r| selection_of_ranges(footer, group, r));
         let bytes = byte_ranges(footer, group, &leaves, selection.as_ref());
-        Ok(Fetch { file: file.clone(), ranges: bytes, step: Step::Select { group, ranges } })
+        Ok(Fetch::new(file.clone(), bytes, Step::Select { group, ranges }))
     }
 
     fn select(
@@ -419,7 +417,7 @@ impl Decoder {
         if !column.is_some_and(|column| bound.is_leaf(column.path().parts())) {
             return Ok(None);
         }
-        let column = FlatColumn::open(&footer.metadata, group, leaf, fetched);
+        let column = FlatColumn::open(&footer.metadata, group, leaf, fetched, None);
         let column = column.map_err(|e| file.unreadable(&e))?;
         Ok(column.filter(|c| matches!(c.data_type(), DataType::Dictionary(..))))
     }
@@ -457,32 +455,39 @@ impl Decoder {
         let scopes = footer.columns.scopes.as_ref();
         let of = (&self.context.mapping, self.context.endpoints.is_some());
         let meaning = meaning(of, scopes, matcher.encoding, &file.shown)?;
-        let matches = Box::new(matcher.matches);
-        let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
-        let by_page = footer.metadata.metadata().offset_index().is_some();
-        let selection = by_page.then(|| selection_of_rows(&matches.rows, rows)).flatten();
-        let ranges = byte_ranges(footer, group, &leaves, selection.as_ref());
-        let step = Step::Read { group, matches, unit: Box::new(unit), meaning };
-        Ok(Selected { next: vec![Fetch { file: file.clone(), ranges, step }], units: Vec::new() })
+        let matching = Box::new(MatchingRows { group, matches: matcher.matches, unit, meaning });
+        let few = self.few_rows(footer, &matching);
+        let fetch = read_fetch(file, footer, matching).of_few(few);
+        Ok(Selected { next: vec![fetch], units: Vec::new() })
+    }
+
+    /// The rows, where they are so few that not all pages are wanted, and nothing but the pages themselves says which.
+    fn few_rows(&self, footer: &Footer, matching: &MatchingRows) -> Option<FewRows> {
+        let MatchingRows { group, matches, .. } = matching;
+        let leaves = footer.columns.reading(matching.meaning == Meaning::ByEndpoint);
+        let no_index = footer.metadata.metadata().offset_index().is_none();
+        let seek = no_index && self.context.pruning;
+        let few = FewRows::of(footer.group(*group).filter(|_| seek)?, &leaves, &matches.rows)?;
+        FlatReader::takes(&footer.metadata, *group, &leaves).then_some(few)
     }
 
     fn read(
         &mut self,
         file: &Arc<OpenFile>,
-        group: usize,
-        matches: &Matches,
-        mut unit: UnitRecord,
-        meaning: Meaning,
+        mut matching: Box<MatchingRows>,
         fetched: Fetched,
+        places: Places,
     ) -> Result<Selected, ScanError> {
         let footer = file.footer()?;
+        let MatchingRows { group, matches, unit, meaning } = matching.as_ref();
+        let (group, meaning, in_parts) = (*group, *meaning, !places.is_empty());
         let rows = usize::try_from(unit.rows).unwrap_or(0);
         let leaves = footer.columns.reading(meaning == Meaning::ByEndpoint);
         let headers = self.check(file, group, &leaves, &fetched)?;
         let room = (self.taken.saturating_add(headers.bytes), self.rest);
         let fetched = Arc::new(fetched);
         let flat = if self.context.pruning {
-            FlatReader::open(&footer.metadata, group, &leaves, &matches.rows, &fetched)
+            FlatReader::open(&footer.metadata, group, &leaves, &matches.rows, &fetched, places)
                 .map_err(|e| file.unreadable(&e))?
         } else {
             None
@@ -513,6 +518,12 @@ impl Decoder {
                 Err(e) => return Err(file.unreadable(&e)),
             }
         }
+        if by_library && in_parts {
+            // It wants all pages, or an index that says where they are.
+            drop(events);
+            let fetch = read_fetch(file, footer, matching);
+            return Ok(Selected { next: vec![fetch], units: Vec::new() });
+        }
         if by_library {
             (events, read) = (begin(), 0);
             let at_once = self.rows_at_once(file, group, &headers, &fetched)?;
@@ -529,13 +540,14 @@ impl Decoder {
                 matches.rows.len()
             )));
         }
-        unit.before = events.before;
-        unit.unmatched_endpoints += events.unmatched_endpoints;
-        unit.kept = events.batch.len() as u64;
-        if let (rows, Some(first)) = events.outside {
+        let EventBuilder { before, unmatched_endpoints, batch, outside, .. } = events;
+        if let (rows, Some(first)) = outside {
             return Err(self.outside_partition(file, footer, rows, first));
         }
-        let batch = events.batch;
+        let mut unit = std::mem::take(&mut matching.unit);
+        unit.before = before;
+        unit.unmatched_endpoints += unmatched_endpoints;
+        unit.kept = batch.len() as u64;
         Ok(Selected { next: Vec::new(), units: vec![(unit, batch)] })
     }
 
@@ -561,6 +573,17 @@ impl Decoder {
             to: bound.end.to_rfc3339(),
         }
     }
+}
+
+/// The columns of matching rows: whole, or the pages that an index names.
+fn read_fetch(file: &Arc<OpenFile>, footer: &Footer, matching: Box<MatchingRows>) -> Fetch {
+    let MatchingRows { group, matches, unit, meaning } = matching.as_ref();
+    let leaves = footer.columns.reading(*meaning == Meaning::ByEndpoint);
+    let by_page = footer.metadata.metadata().offset_index().is_some();
+    let rows = usize::try_from(unit.rows).unwrap_or(0);
+    let selection = by_page.then(|| selection_of_rows(&matches.rows, rows)).flatten();
+    let ranges = byte_ranges(footer, *group, &leaves, selection.as_ref());
+    Fetch::new(file.clone(), ranges, Step::Read(matching))
 }
 
 fn calls<'a>(

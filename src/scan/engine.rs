@@ -6,7 +6,9 @@
 //! within the budget.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
@@ -15,12 +17,13 @@ use bytes::Bytes;
 
 use super::decode::{Decoder, Selected};
 use super::file::OpenFile;
+use super::pages::{FewRows, Places};
 use super::step::Step;
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord, left_out};
 use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;
 use crate::snapshot::Lost;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::threads::guarded;
 
 /// What is going on, for a progress bar. All counts only grow.
@@ -95,9 +98,35 @@ pub(super) struct Fetch {
     pub file: Arc<OpenFile>,
     pub ranges: Vec<Range<u64>>,
     pub step: Step,
+    /// Rows of which alone the pages are wanted, where they can be found on the way.
+    few: Option<FewRows>,
+    /// The pages of columns that were not read whole.
+    pub places: Places,
 }
 
 impl Fetch {
+    pub fn new(file: Arc<OpenFile>, ranges: Vec<Range<u64>>, step: Step) -> Self {
+        Self { file, ranges, step, few: None, places: Places::new() }
+    }
+
+    /// The same, but that `ranges` are more than is wanted.
+    pub fn of_few(self, few: Option<FewRows>) -> Self {
+        Self { few, ..self }
+    }
+
+    /// What is wanted, from storage.
+    async fn read(&mut self, store: &Store) -> Result<Vec<Bytes>, StoreError> {
+        let (path, pin) = (&self.file.path, &self.file.pin);
+        if let Some(few) = self.few.take() {
+            let seek = move |file: &File| few.seek(|into, at| file.read_at(into, at));
+            if let Some(found) = store.read_sought(path, pin, seek).await? {
+                (self.ranges, self.places) = (found.ranges, found.learnt);
+                return Ok(found.bytes);
+            }
+        }
+        store.read_ranges(path, pin, &self.ranges).await
+    }
+
     fn bytes(&self) -> u64 {
         self.ranges.iter().map(|r| r.end - r.start).sum()
     }
@@ -492,7 +521,6 @@ impl Engine<'_> {
             state.held += held;
             state.in_flight += 1;
             state.last_in_flight += usize::from(fetch.is_last());
-            self.progress.bytes.fetch_add(held, Ordering::Relaxed);
             self.progress.requests.fetch_add(1, Ordering::Relaxed);
             self.spawn(fetch, held);
         }
@@ -530,19 +558,23 @@ impl Engine<'_> {
         Some(first(open))
     }
 
-    fn spawn(&self, fetch: Fetch, held: u64) {
+    fn spawn(&self, mut fetch: Fetch, held: u64) {
         let store = self.job.store.clone();
-        let shared = self.shared.clone();
+        let (shared, progress) = (self.shared.clone(), self.progress.clone());
         let (allow_incomplete, max_active) = (self.allow_incomplete, self.max_active);
         self.job.store.io().handle().spawn(async move {
             let file = fetch.file.clone();
-            let result: Result<Vec<Bytes>, StoreError> =
-                store.read_ranges(&file.path, &file.pin, &fetch.ranges).await;
+            let result = fetch.read(&store).await;
             let mut state = shared.lock();
             state.arrived(fetch.is_last(), max_active);
             match result {
                 Ok(bytes) => {
                     fetch.file.keep_whole(&fetch.ranges, &bytes);
+                    let came = fetch.bytes();
+                    progress.bytes.fetch_add(came, Ordering::Relaxed);
+                    // It may be less than was thought.
+                    state.held = state.held.saturating_sub(held.saturating_sub(came));
+                    let held = held.min(came);
                     let rank = fetch.step.rank();
                     if let Some(queue) = state.ready.get_mut(rank) {
                         queue.push_back(Ready { fetch, bytes, held });

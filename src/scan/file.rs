@@ -115,7 +115,7 @@ impl OpenFile {
     pub fn tail(file: Arc<Self>, from: u64) -> Fetch {
         // Nothing can be read of an empty file; opening it says what is wrong.
         let ranges = if file.pin.size == 0 { Vec::new() } else { vec![from..file.pin.size] };
-        Fetch { file, ranges, step: Step::Open }
+        Fetch::new(file, ranges, Step::Open)
     }
 
     pub fn is_abandoned(&self) -> bool {

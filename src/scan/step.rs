@@ -16,7 +16,15 @@ pub(super) enum Step {
     /// A row group's scope columns are here.
     Select { group: usize, ranges: Option<Vec<Range<usize>>> },
     /// A row group's other columns are here.
-    Read { group: usize, matches: Box<Matches>, unit: Box<UnitRecord>, meaning: Meaning },
+    Read(Box<MatchingRows>),
+}
+
+/// What is known of a row group before its matching rows are read.
+pub(super) struct MatchingRows {
+    pub group: usize,
+    pub matches: Matches,
+    pub unit: UnitRecord,
+    pub meaning: Meaning,
 }
 
 impl Step {
@@ -25,7 +33,7 @@ impl Step {
     /// Bytes that its matching rows take before it is run.
     pub fn bytes_waiting(&self) -> u64 {
         match self {
-            Self::Read { matches, .. } => matches.bytes_waiting(),
+            Self::Read(rows) => rows.matches.bytes_waiting(),
             _ => 0,
         }
     }
@@ -34,17 +42,17 @@ impl Step {
     pub fn group(&self) -> Option<usize> {
         match self {
             Self::Open => None,
-            Self::Days { group }
-            | Self::Bloom { group }
-            | Self::Select { group, .. }
-            | Self::Read { group, .. } => Some(*group),
+            Self::Days { group } | Self::Bloom { group } | Self::Select { group, .. } => {
+                Some(*group)
+            }
+            Self::Read(rows) => Some(rows.group),
         }
     }
 
     /// Bytes that the rows take which the step hands on, as far as they are known.
     pub fn bytes_kept(&self) -> u64 {
         match self {
-            Self::Read { matches, .. } => matches.bytes(),
+            Self::Read(rows) => rows.matches.bytes(),
             _ => 0,
         }
     }
@@ -55,7 +63,7 @@ impl Step {
             Self::Days { .. } => 1,
             Self::Bloom { .. } => 2,
             Self::Select { .. } => 3,
-            Self::Read { .. } => 4,
+            Self::Read(_) => 4,
         }
     }
 }

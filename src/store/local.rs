@@ -14,9 +14,16 @@ use bytes::Bytes;
 use super::Pin;
 use super::buffers::Buffers;
 
+/// Ranges of a file, what is there, and what was learnt when they were found.
+pub struct Sought<T> {
+    pub ranges: Vec<Range<u64>>,
+    pub bytes: Vec<Bytes>,
+    pub learnt: T,
+}
+
 /// What came of a read.
-pub(super) enum Found {
-    Bytes(Vec<Bytes>),
+pub(super) enum Found<T> {
+    Bytes(Sought<T>),
     /// It was written while it was read: what was read may be of two versions.
     Written,
     /// Not the pinned version, or it cannot be read: the library is to be asked, which says why.
@@ -37,9 +44,15 @@ pub fn odd_kind(metadata: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// Ranges of the version `pin` of a file. Blocks.
-pub(super) fn read(buffers: &Buffers, path: &Path, pin: &Pin, ranges: &[Range<u64>]) -> Found {
+/// Ranges of the version `pin` of a file, which `seek` finds in it. Blocks.
+pub(super) fn read<T>(
+    buffers: &Buffers,
+    path: &Path,
+    pin: &Pin,
+    seek: impl FnOnce(&File) -> (Vec<Range<u64>>, T),
+) -> Found<T> {
     let Some((file, before)) = open(path, pin) else { return Found::Other };
+    let (ranges, learnt) = seek(&file);
     let read = |range: &Range<u64>| {
         // No room is taken for what cannot be there.
         let length = range.end.checked_sub(range.start).filter(|_| range.end <= pin.size)?;
@@ -49,7 +62,7 @@ pub(super) fn read(buffers: &Buffers, path: &Path, pin: &Pin, ranges: &[Range<u6
     let bytes: Option<Vec<Bytes>> = ranges.iter().map(read).collect();
     match (bytes, file.metadata()) {
         (_, Ok(after)) if !is_same(&before, &after) => Found::Written,
-        (Some(bytes), Ok(_)) => Found::Bytes(bytes),
+        (Some(bytes), Ok(_)) => Found::Bytes(Sought { ranges, bytes, learnt }),
         _ => Found::Other,
     }
 }
@@ -98,10 +111,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, buffers) = (folder.path().join("ten"), Buffers::default());
         let pin = ten_bytes(folder.path()).await;
-        let read = |pin: &Pin, ranges: &[Range<u64>]| read(&buffers, &path, pin, ranges);
+        let read = |pin: &Pin, ranges: &[Range<u64>]| {
+            read(&buffers, &path, pin, |_| (ranges.to_vec(), ()))
+        };
 
-        let Found::Bytes(bytes) = read(&pin, &[0..2, 7..10]) else { panic!("it was not read") };
-        assert_eq!(bytes, [&b"01"[..], b"789"]);
+        let Found::Bytes(found) = read(&pin, &[0..2, 7..10]) else { panic!("it was not read") };
+        assert_eq!(found.bytes, [&b"01"[..], b"789"]);
         assert!(matches!(read(&pin, &[0..2, 7..11]), Found::Other), "it has ten bytes");
         let untagged = Pin { e_tag: None, ..pin.clone() };
         assert!(matches!(read(&untagged, &[0..2]), Found::Other));

@@ -15,6 +15,7 @@ mod upload;
 mod url;
 mod write;
 
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use local::Found;
 use crate::moment::Moment;
 
 pub use error::{StoreError, StoreErrorKind, is_full};
-pub use local::odd_kind;
+pub use local::{Sought, odd_kind};
 use service::Service;
 use traffic::Traffic;
 
@@ -373,13 +374,28 @@ impl Store {
         pin: &Pin,
         ranges: &[Range<u64>],
     ) -> Result<Option<Vec<Bytes>>, StoreError> {
+        let ranges = ranges.to_vec();
+        let found = self.read_sought(path, pin, move |_| (ranges, ())).await?;
+        Ok(found.map(|found| found.bytes))
+    }
+
+    /// Ranges of the version `pin` of a local file, which `seek` finds in it, off the threads that wait for storage;
+    /// `None` where the file is elsewhere, or another version: [`Self::read_ranges`] says what is wrong.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Changed`] where the file was written meanwhile.
+    pub async fn read_sought<T: Send + 'static>(
+        &self,
+        path: &str,
+        pin: &Pin,
+        seek: impl FnOnce(&File) -> (Vec<Range<u64>>, T) + Send + 'static,
+    ) -> Result<Option<Sought<T>>, StoreError> {
         let Some(root) = &self.root else { return Ok(None) };
-        let (file, pin, ranges) = (root.join(path), pin.clone(), ranges.to_vec());
-        let buffers = self.io.buffers.clone();
-        let read = move || local::read(&buffers, &file, &pin, &ranges);
+        let (file, pin, buffers) = (root.join(path), pin.clone(), self.io.buffers.clone());
+        let read = move || local::read(&buffers, &file, &pin, seek);
         let found = tokio::task::spawn_blocking(read).await;
         match found.map_err(|e| self.error(path, &generic(Box::new(e))))? {
-            Found::Bytes(bytes) => Ok(Some(bytes)),
+            Found::Bytes(found) => Ok(Some(found)),
             Found::Other => Ok(None),
             Found::Written => Err(StoreError::new(
                 StoreErrorKind::Changed,

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
-use crate::lake::{AS_OF, Call, Lake, call, skipped};
+use crate::lake::{AS_OF, Call, Lake, call, micros, skipped};
 
 /// A lake of so many days after every restriction, with so many calls a day.
 fn lake_of(days: u32, calls: i64) -> Lake {
@@ -78,6 +81,59 @@ fn pages_before_every_restriction_are_not_decoded() {
     }
     let with_old = counts(&effort(&lake, &["--state", "other", "--output", "other-out"]), names);
     assert_eq!(with_old, [rows + 2_500, matched, pages, bytes]);
+}
+
+/// A log file of 120,000 rows in pages of a thousand, of which four name a restricted scope.
+fn write_rare(lake: &Lake, path: &str, has_offset_index: bool) -> u64 {
+    let rows = 0..120_000i64;
+    let is_rare = |row: i64| row % 30_000 == 7_123;
+    let scope = |row| if is_rare(row) { "read_members" } else { "email" };
+    let texts = |f: &dyn Fn(i64) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.clone().map(f)))
+    };
+    let ints = |f: &dyn Fn(i64) -> i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(rows.clone().map(f)))
+    };
+    let start = micros("2019-07-01T00:00:00Z");
+    let stamps = TimestampMicrosecondArray::from_iter_values(rows.clone().map(|r| start + r));
+    let properties = WriterProperties::builder()
+        .set_data_page_row_count_limit(1_000)
+        .set_write_batch_size(1_000)
+        .set_offset_index_disabled(!has_offset_index)
+        .set_dictionary_enabled(false)
+        .set_column_dictionary_enabled("scope".into(), true)
+        .set_column_dictionary_enabled("app_id".into(), true);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("event_time", Arc::new(stamps.with_timezone("UTC"))),
+        ("request_id", ints(&|row| row)),
+        ("app_id", texts(&|row| format!("app-{}", row % 3))),
+        ("user_id", ints(&|row| row * 0x1234_5678_9abc)),
+        ("group_id", ints(&|row| row / 2)),
+        ("scope", texts(&|row| scope(row).into())),
+        ("status", ints(&|_| 200)),
+        ("bytes", ints(&|row| row)),
+    ];
+    let written = lake.columns_written(path, properties.build(), columns);
+    std::fs::metadata(written).unwrap().len()
+}
+
+#[test]
+fn of_a_few_rows_the_pages_alone_are_read_with_an_offset_index_or_without_one() {
+    let mut found = Vec::new();
+    for has_offset_index in [true, false] {
+        let lake = Lake::empty();
+        let path = "logs/dt=2019-07-01/part-0.parquet";
+        let size = write_rare(&lake, path, has_offset_index);
+        let outcome = lake.run(&[]).succeeds().json();
+        let [matched, bytes] = counts(&outcome["effort"], ["rows_matched", "bytes_read"]);
+        assert_eq!(matched, 4);
+        assert!(size > 5_000_000, "columns of 960,000 bytes: {size}");
+        // Four pages of 120 in six columns, the scope column and the footer.
+        assert!(bytes < size / 8, "{bytes} of {size} with an index: {has_offset_index}");
+        assert_eq!(outcome["totals"]["subjects_observed"], 4);
+        found.push(outcome["totals"].clone());
+    }
+    assert_eq!(found[0], found[1]);
 }
 
 #[test]

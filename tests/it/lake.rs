@@ -359,12 +359,21 @@ app-3,all,2019-06-20,2019-07-02,We kept nothing
         in_group: usize,
         columns: Vec<(&str, ArrayRef)>,
     ) -> PathBuf {
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(in_group));
+        self.columns_written(path, properties.build(), columns)
+    }
+
+    /// The same, written in a way of one's own.
+    pub fn columns_written(
+        &self,
+        path: &str,
+        properties: WriterProperties,
+        columns: Vec<(&str, ArrayRef)>,
+    ) -> PathBuf {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let columns = columns.into_iter().map(|(name, array)| (name, array, true));
         let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-        let properties =
-            WriterProperties::builder().set_max_row_group_row_count(Some(in_group)).build();
         let file = File::create(&path).unwrap();
         let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();

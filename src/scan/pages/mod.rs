@@ -8,12 +8,15 @@
 //! both against each other.
 
 mod levels;
+mod seek;
 mod source;
 mod structs;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_nested;
+#[cfg(test)]
+mod tests_seek;
 mod texts;
 
 use std::sync::Arc;
@@ -28,8 +31,10 @@ use parquet::basic::{Encoding, Type as PhysicalType};
 use parquet::column::page::Page;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::page_index::offset_index::PageLocation;
 
 use levels::{Valid, levels};
+pub(super) use seek::{FewRows, Places};
 use source::Pages;
 use structs::{Way, in_structs, way};
 use texts::Texts;
@@ -58,26 +63,32 @@ pub(super) struct FlatReader<'a> {
 }
 
 impl<'a> FlatReader<'a> {
-    /// Rows `wanted` (ascending) of the columns; `None` where one is not flat.
+    /// Rows `wanted` (ascending) of the columns; `None` where one is not flat, or not all here. Of those with `places`
+    /// the pages of wanted rows are.
     pub fn open(
         metadata: &ArrowReaderMetadata,
         group: usize,
         leaves: &[usize],
         wanted: &'a [u32],
         fetched: &Arc<Fetched>,
+        mut places: Places,
     ) -> Result<Option<Self>> {
         let mut leaves = leaves.to_vec();
         leaves.sort_unstable();
         leaves.dedup();
         let mut columns = Vec::with_capacity(leaves.len());
         for leaf in leaves {
-            let Some(column) = FlatColumn::open(metadata, group, leaf, fetched)? else {
-                return Ok(None);
-            };
+            let column = FlatColumn::open(metadata, group, leaf, fetched, places.remove(&leaf))?;
+            let Some(column) = column else { return Ok(None) };
             columns.push(column);
         }
         // Without a column nothing tells how many rows there are.
         Ok((!columns.is_empty()).then(|| Self { columns, wanted: wanted.chunks(BATCH_ROWS) }))
+    }
+
+    /// Whether all of the columns are flat, by what the file says of them.
+    pub fn takes(metadata: &ArrowReaderMetadata, group: usize, leaves: &[usize]) -> bool {
+        leaves.iter().all(|leaf| Flat::of(metadata, group, *leaf).is_some())
     }
 
     fn read(&mut self, rows: &[u32]) -> Result<RecordBatch> {
@@ -130,6 +141,40 @@ enum Dictionary {
     Texts(Texts),
 }
 
+/// What a file says of a flat column of a row group.
+struct Flat<'a> {
+    chunk: &'a ColumnChunkMetaData,
+    kind: Kind,
+    way: Way,
+    data_type: DataType,
+    defined: u32,
+    rows: usize,
+}
+
+impl<'a> Flat<'a> {
+    /// `None` where the column is not flat.
+    fn of(metadata: &'a ArrowReaderMetadata, group: usize, leaf: usize) -> Option<Self> {
+        let details = metadata.metadata().row_groups().get(group)?;
+        let descriptor = metadata.parquet_schema().columns().get(leaf)?;
+        let chunk = details.columns().get(leaf)?;
+        if descriptor.max_rep_level() > 0 {
+            return None;
+        }
+        let way = way(metadata.schema().fields(), leaf)?;
+        let data_type = way.last()?.data_type().clone();
+        let kind = Kind::of(descriptor.physical_type(), &data_type)?;
+        if (kind == Kind::Texts && !prune::only_dictionary_pages(details, leaf))
+            || chunk.num_values() != details.num_rows()
+            || !is_known(chunk)
+        {
+            return None;
+        }
+        let defined = u32::try_from(descriptor.max_def_level()).ok()?;
+        let rows = usize::try_from(details.num_rows()).unwrap_or(0);
+        Some(Self { chunk, kind, way, data_type, defined, rows })
+    }
+}
+
 /// One flat column of a row group.
 pub(super) struct FlatColumn {
     pages: Pages,
@@ -146,41 +191,25 @@ pub(super) struct FlatColumn {
 }
 
 impl FlatColumn {
-    /// `None` where the column is not flat, or not all here.
+    /// `None` where the column is not flat, or not all here; with `places` the pages that are read are.
     pub fn open(
         metadata: &ArrowReaderMetadata,
         group: usize,
         leaf: usize,
         fetched: &Arc<Fetched>,
+        places: Option<Vec<PageLocation>>,
     ) -> Result<Option<Self>> {
-        let schema = metadata.parquet_schema();
-        let (Some(details), Some(descriptor)) =
-            (metadata.metadata().row_groups().get(group), schema.columns().get(leaf))
+        let Some(Flat { chunk, kind, way, data_type, defined, rows }) =
+            Flat::of(metadata, group, leaf)
         else {
             return Ok(None);
         };
-        let Some(chunk) = details.columns().get(leaf) else { return Ok(None) };
-        if descriptor.max_rep_level() > 0 {
-            return Ok(None);
-        }
-        let Some(way) = way(metadata.schema().fields(), leaf) else { return Ok(None) };
-        let (Some(field), Ok(defined)) = (way.last(), u32::try_from(descriptor.max_def_level()))
-        else {
-            return Ok(None);
-        };
-        let data_type = field.data_type().clone();
-        let Some(kind) = Kind::of(descriptor.physical_type(), &data_type) else { return Ok(None) };
-        let codes_only = prune::only_dictionary_pages(details, leaf);
-        let rows = usize::try_from(details.num_rows()).unwrap_or(0);
-        if (kind == Kind::Texts && !codes_only)
-            || chunk.num_values() != details.num_rows()
-            || !is_known(chunk)
-            || !fetched.holds_all(details, &[leaf])
-        {
+        let details = metadata.metadata().row_groups().get(group);
+        if places.is_none() && !details.is_some_and(|group| fetched.holds_all(group, &[leaf])) {
             return Ok(None);
         }
         Ok(Some(Self {
-            pages: Pages::open(chunk, rows, fetched)?,
+            pages: Pages::open(chunk, rows, fetched, places)?,
             kind,
             way,
             data_type,

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use parquet::basic::Compression;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::SerializedPageReader;
 use zstd::bulk::Decompressor;
 
@@ -31,7 +32,13 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    pub fn open(chunk: &ColumnChunkMetaData, rows: usize, fetched: &Arc<Fetched>) -> Result<Self> {
+    /// Pages one after another, or at `places`.
+    pub fn open(
+        chunk: &ColumnChunkMetaData,
+        rows: usize,
+        fetched: &Arc<Fetched>,
+        places: Option<Vec<PageLocation>>,
+    ) -> Result<Self> {
         let zstd = matches!(chunk.compression(), Compression::ZSTD(_))
             .then(|| usize::try_from(chunk.uncompressed_size()).unwrap_or(0));
         let as_they_lie;
@@ -43,7 +50,7 @@ impl Pages {
                 &as_they_lie
             }
         };
-        let reader = SerializedPageReader::new(fetched.clone(), chunk, rows, None)?;
+        let reader = SerializedPageReader::new(fetched.clone(), chunk, rows, places)?;
         Ok(Self { reader, zstd, spare: Vec::new() })
     }
 

@@ -13,16 +13,16 @@ use proptest::prelude::*;
 
 /// How a file is written.
 #[derive(Clone, Debug)]
-struct Written {
-    page_rows: usize,
-    dictionary: bool,
-    dictionary_bytes: usize,
-    second_version: bool,
-    compressed: bool,
-    nullable: bool,
+pub(super) struct Written {
+    pub page_rows: usize,
+    pub dictionary: bool,
+    pub dictionary_bytes: usize,
+    pub second_version: bool,
+    pub compressed: bool,
+    pub nullable: bool,
 }
 
-fn written() -> impl Strategy<Value = Written> {
+pub(super) fn written() -> impl Strategy<Value = Written> {
     (1..300usize, any::<bool>(), 16..4000usize, any::<[bool; 3]>()).prop_map(
         |(page_rows, dictionary, dictionary_bytes, [second_version, compressed, nullable])| {
             Written {
@@ -37,7 +37,7 @@ fn written() -> impl Strategy<Value = Written> {
     )
 }
 
-fn file(rows: &[Option<u16>], how: &Written) -> Bytes {
+pub(super) fn file(rows: &[Option<u16>], how: &Written) -> Bytes {
     let rows: Vec<Option<u16>> = match how.nullable {
         true => rows.to_vec(),
         false => rows.iter().map(|v| Some(v.unwrap_or(7))).collect(),
@@ -75,7 +75,7 @@ fn file(rows: &[Option<u16>], how: &Written) -> Bytes {
     out.into()
 }
 
-fn texts_as_dictionary(bytes: &Bytes) -> ArrowReaderMetadata {
+pub(super) fn texts_as_dictionary(bytes: &Bytes) -> ArrowReaderMetadata {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let plain = ArrowReaderMetadata::load(bytes, options.clone()).unwrap();
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
@@ -139,7 +139,7 @@ fn levels_and_values_of_other_encodings_are_left_to_the_library() {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let honest = ArrowReaderMetadata::load(&bytes, options.clone()).unwrap();
     let fetched = Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes)]));
-    assert!(FlatColumn::open(&honest, 0, 0, &fetched).unwrap().is_none());
+    assert!(FlatColumn::open(&honest, 0, 0, &fetched, None).unwrap().is_none());
 
     let metadata = honest.metadata().as_ref().clone();
     let group = metadata.row_group(0).clone();
@@ -148,7 +148,8 @@ fn levels_and_values_of_other_encodings_are_left_to_the_library() {
     let group = group.into_builder().set_column_metadata(vec![chunk]).build().unwrap();
     let metadata = metadata.into_builder().set_row_groups(vec![group]).build();
     let lying = ArrowReaderMetadata::try_new(Arc::new(metadata), options).unwrap();
-    let mut flat = FlatReader::open(&lying, 0, &[0], &[3, 4], &fetched).unwrap().unwrap();
+    let flat = FlatReader::open(&lying, 0, &[0], &[3, 4], &fetched, Places::new());
+    let mut flat = flat.unwrap().unwrap();
     assert!(matches!(flat.next(), Some(Err(ParquetError::NYI(_)))));
 }
 
@@ -190,12 +191,13 @@ proptest! {
         let fetched =
             Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes.clone())]));
         let leaves: Vec<usize> = match how.dictionary {
-            true if FlatColumn::open(&metadata, 0, 3, &fetched).unwrap().is_some() => {
+            true if FlatColumn::open(&metadata, 0, 3, &fetched, None).unwrap().is_some() => {
                 vec![0, 1, 2, 3]
             }
             _ => vec![0, 1, 2],
         };
-        let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, &fetched).unwrap().unwrap();
+        let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, &fetched, Places::new());
+        let flat = flat.unwrap().unwrap();
         let found: Vec<RecordBatch> = flat.map(Result::unwrap).collect();
 
         let ranges = wanted.iter().map(|row| *row as usize..*row as usize + 1);
@@ -238,7 +240,7 @@ proptest! {
         let metadata = texts_as_dictionary(&bytes);
         let fetched =
             Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes)]));
-        let mut column = FlatColumn::open(&metadata, 0, 3, &fetched).unwrap().unwrap();
+        let mut column = FlatColumn::open(&metadata, 0, 3, &fetched, None).unwrap().unwrap();
         let texts = column.texts().unwrap();
         let name = format!("scope-{wanted}");
         let meanings: Vec<Option<u32>> = texts
@@ -276,13 +278,14 @@ proptest! {
         // Headers that contradict themselves make the library itself panic; nothing here may.
         let ended = [
             panics_at(|| {
-                let flat = FlatReader::open(&metadata, 0, &[0, 1, 2], &wanted, &fetched);
+                let none = Places::new();
+                let flat = FlatReader::open(&metadata, 0, &[0, 1, 2], &wanted, &fetched, none);
                 if let Ok(Some(flat)) = flat {
                     flat.take_while(Result::is_ok).for_each(drop);
                 }
             }),
             panics_at(|| {
-                if let Ok(Some(mut column)) = FlatColumn::open(&metadata, 0, 3, &fetched)
+                if let Ok(Some(mut column)) = FlatColumn::open(&metadata, 0, 3, &fetched, None)
                     && column.texts().is_ok()
                 {
                     let _ = column.find(&[Some(1); 8], |_, _| {});

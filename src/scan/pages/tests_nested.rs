@@ -226,11 +226,13 @@ proptest! {
         let fetched = fetched(&bytes);
         let wanted: Vec<u32> = (0..rows.len() as u32).step_by(every).collect();
         let mut paths = vec![TOP, ID, SURE, AT, BESIDE];
-        if FlatColumn::open(&metadata, 0, leaf_of(&metadata, SCOPE), &fetched).unwrap().is_some() {
+        if FlatColumn::open(&metadata, 0, leaf_of(&metadata, SCOPE), &fetched, None).unwrap().is_some() {
             paths.push(SCOPE);
         }
         let leaves: Vec<usize> = paths.iter().map(|path| leaf_of(&metadata, path)).collect();
-        let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, &fetched).unwrap().unwrap();
+        let none = Places::new();
+        let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, &fetched, none);
+        let flat = flat.unwrap().unwrap();
         let found: Vec<RecordBatch> = flat.map(Result::unwrap).collect();
         let found = concat_batches(&found[0].schema(), &found).unwrap();
         let library = by_library(&bytes, &metadata, 0, &leaves, &wanted).unwrap();
@@ -254,7 +256,7 @@ proptest! {
             rows.iter().flat_map(|row| std::iter::repeat_n(*row, repeats)).take(3000).collect();
         let bytes = file(&rows, &how);
         let metadata = metadata_of(&bytes, Some(SCOPE));
-        let column = FlatColumn::open(&metadata, 0, leaf_of(&metadata, SCOPE), &fetched(&bytes));
+        let column = FlatColumn::open(&metadata, 0, leaf_of(&metadata, SCOPE), &fetched(&bytes), None);
         // A row group in which all is null has no dictionary.
         let Some(mut column) = column.unwrap() else {
             prop_assert!(rows.iter().all(|(level, _)| *level < 3));
@@ -289,7 +291,7 @@ fn a_leaf_in_a_list_is_not_flat_whatever_lies_around_it() {
     let bytes = file(&rows, &how);
     let metadata = metadata_of(&bytes, None);
     let fetched = fetched(&bytes);
-    let is_flat = |leaf| FlatColumn::open(&metadata, 0, leaf, &fetched).unwrap().is_some();
+    let is_flat = |leaf| FlatColumn::open(&metadata, 0, leaf, &fetched, None).unwrap().is_some();
     let columns = metadata.parquet_schema().columns();
     let flat = (0..columns.len()).filter(|leaf| is_flat(*leaf));
     let paths: Vec<String> = flat.map(|leaf| columns[leaf].path().string()).collect();
@@ -333,7 +335,8 @@ fn the_public_corpus_is_read_as_the_library_reads_it() {
                 let rows = u32::try_from(details.num_rows()).unwrap();
                 for every in [1, 3] {
                     let wanted: Vec<u32> = (0..rows).step_by(every).collect();
-                    let own = FlatReader::open(&metadata, group, &[leaf], &wanted, &fetched);
+                    let none = Places::new();
+                    let own = FlatReader::open(&metadata, group, &[leaf], &wanted, &fetched, none);
                     let Ok(Some(flat)) = own else { continue };
                     let found: Result<Vec<RecordBatch>> = flat.collect();
                     let name = format!("{}: {}", path.display(), parts.join("."));

@@ -1,0 +1,120 @@
+use proptest::prelude::*;
+
+use super::tests::{Written, file, texts_as_dictionary, written};
+use super::*;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::file::metadata::PageIndexPolicy;
+
+/// What `few` finds in a file, and its bytes there; `None` where it reads past them.
+fn sought(bytes: &Bytes, few: &FewRows) -> (Fetched, Places) {
+    let (ranges, places) = few.seek(|into, at| {
+        let rest = bytes.get(at as usize..).unwrap_or_default();
+        let filled = rest.len().min(into.len());
+        into[..filled].copy_from_slice(&rest[..filled]);
+        Ok(filled)
+    });
+    let part = |range: &std::ops::Range<u64>| {
+        (range.start, bytes.slice(range.start as usize..range.end as usize))
+    };
+    (Fetched::new(bytes.len() as u64, ranges.iter().map(part).collect()), places)
+}
+
+fn read(flat: FlatReader<'_>) -> Vec<RecordBatch> {
+    flat.map(Result::unwrap).collect()
+}
+
+/// Files of some thousand rows, and as few that are wanted as make it worth while to look for their pages.
+fn cases() -> impl Strategy<Value = (Vec<Option<u16>>, Vec<u32>, Written)> {
+    let rows = proptest::collection::vec(proptest::option::weighted(0.8, any::<u16>()), 3072..5000);
+    let wanted = proptest::collection::btree_set(0..3072u32, 1..4);
+    (rows, wanted, written()).prop_map(|(rows, wanted, how)| (rows, Vec::from_iter(wanted), how))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pages_lie_where_an_offset_index_would_say_and_give_the_same_rows(
+        (rows, wanted, how) in cases(),
+    ) {
+        let bytes = file(&rows, &how);
+        let metadata = texts_as_dictionary(&bytes);
+        let whole = Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes.clone())]));
+        let leaves: Vec<usize> =
+            (0..4).filter(|leaf| FlatReader::takes(&metadata, 0, &[*leaf])).collect();
+        let group = metadata.metadata().row_group(0);
+        let mut few = FewRows::of(group, &leaves, &wanted).unwrap();
+        few.least = 0;
+        let (fetched, places) = sought(&bytes, &few);
+
+        // The writer's own index, which the program was not shown.
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+        let indexed = ArrowReaderMetadata::load(&bytes, options).unwrap();
+        let index = &indexed.metadata().offset_index().unwrap()[0];
+        for leaf in &leaves {
+            let expected = index[*leaf].page_locations();
+            let first = expected.get(1).map_or(rows.len(), |page| page.first_row_index as usize);
+            match places.get(leaf) {
+                Some(found) => prop_assert_eq!(found, expected),
+                None => prop_assert!(rows.len().div_ceil(first) / 2 < wanted.len(), "{first}"),
+            }
+        }
+        let all: u64 = leaves.iter().map(|leaf| group.column(*leaf).byte_range().1).sum();
+        prop_assert!(fetched.bytes() <= all);
+        if let Some(pages) = places.get(&0).filter(|pages| pages.len() > 20) {
+            // Of at most three pages in more than twenty.
+            let length = group.column(0).byte_range().1;
+            let here: u64 = fetched.beginning_in(0..4 + length).map(|p| p.1.len() as u64).sum();
+            prop_assert!(how.dictionary || here < length / 3, "{here} of {length}, {}", pages.len());
+        }
+        let none = Places::new();
+        let expected = FlatReader::open(&metadata, 0, &leaves, &wanted, &whole, none);
+        let found = FlatReader::open(&metadata, 0, &leaves, &wanted, &Arc::new(fetched), places);
+        prop_assert_eq!(read(found.unwrap().unwrap()), read(expected.unwrap().unwrap()));
+    }
+
+    #[test]
+    fn damaged_headers_end_a_search_within_the_column(
+        (rows, wanted, how) in cases(),
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+    ) {
+        let bytes = file(&rows, &how);
+        let metadata = texts_as_dictionary(&bytes);
+        let group = metadata.metadata().row_group(0);
+        let (start, length) = group.column(0).byte_range();
+        let mut spoilt = bytes.to_vec();
+        spoilt[start as usize + at.index(length as usize)] = byte;
+        let mut few = FewRows::of(group, &[0], &wanted).unwrap();
+        few.least = 0;
+        let (fetched, places) = sought(&spoilt.into(), &few);
+        prop_assert!(fetched.bytes() <= length);
+        let ends = places.values().flatten();
+        let ends = ends.map(|page| page.offset as u64 + page.compressed_page_size as u64);
+        prop_assert!(ends.max().is_none_or(|end| end <= start + length));
+    }
+}
+
+#[test]
+fn many_rows_and_small_columns_are_not_looked_for() {
+    let rows: Vec<Option<u16>> = (0..3000).map(Some).collect();
+    let how = Written { page_rows: 10, ..plain() };
+    let metadata = texts_as_dictionary(&file(&rows, &how));
+    let group = metadata.metadata().row_group(0);
+    assert!(FewRows::of(group, &[0], &[1, 2, 3]).is_none(), "3 of 3000 rows");
+    let few = FewRows::of(group, &[0, 1], &[1, 2999]).unwrap();
+    let (fetched, places) = sought(&file(&rows, &how), &few);
+    let chunks = [0, 1].map(|leaf| group.column(leaf).byte_range().1);
+    assert_eq!((fetched.bytes(), places.len()), (chunks.iter().sum(), 0));
+}
+
+fn plain() -> Written {
+    Written {
+        page_rows: 100,
+        dictionary: false,
+        dictionary_bytes: 4000,
+        second_version: false,
+        compressed: false,
+        nullable: false,
+    }
+}
