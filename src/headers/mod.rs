@@ -13,6 +13,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use parquet::basic::{Compression, Type as PhysicalType};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::page_index::offset_index::{OffsetIndexMetaData, PageLocation};
 
 use crate::fetched::Fetched;
 use crate::thrift::{Leaf, walk};
@@ -50,7 +51,8 @@ pub struct Headers {
 }
 
 /// Looks at all pages of the columns that were fetched. Where a page does not say what it will take
-/// (or lies), it is decompressed once to count, if it could exceed `room` bytes.
+/// (or lies), it is decompressed once to count, if it could exceed `room` bytes. With the row group's part of an offset
+/// index, a page has the rows that it says.
 ///
 /// # Errors
 /// What is wrong with the pages.
@@ -59,6 +61,7 @@ pub fn look(
     leaves: &[usize],
     fetched: &Fetched,
     room: u64,
+    index: Option<&[OffsetIndexMetaData]>,
 ) -> Result<Headers, String> {
     let mut sum = Headers::default();
     let mut leaves = leaves.to_vec();
@@ -67,7 +70,10 @@ pub fn look(
     for (leaf, column) in
         leaves.into_iter().filter_map(|leaf| Some((leaf, group.columns().get(leaf)?)))
     {
-        let own = Column { chunk: column, leaf, room }.look(fetched);
+        let places = index.and_then(|index| index.get(leaf)).map(|index| index.page_locations());
+        let rows = group.num_rows();
+        let places = Places { pages: places.map_or(&[], Vec::as_slice), rows };
+        let own = Column { chunk: column, leaf, room, places }.look(fetched);
         let own =
             own.map_err(|what| format!("column `{}`: {what}", column.column_path().string()))?;
         sum.bytes = sum.bytes.saturating_add(own.bytes);
@@ -91,6 +97,24 @@ struct Column<'a> {
     chunk: &'a ColumnChunkMetaData,
     leaf: usize,
     room: u64,
+    places: Places<'a>,
+}
+
+/// Where pages begin by an offset index; none without one.
+struct Places<'a> {
+    pages: &'a [PageLocation],
+    /// Of the row group.
+    rows: i64,
+}
+
+impl Places<'_> {
+    /// Rows of the page that begins at an offset.
+    fn rows_at(&self, offset: u64) -> Option<i64> {
+        let offset = i64::try_from(offset).ok()?;
+        let at = self.pages.binary_search_by_key(&offset, |page| page.offset).ok()?;
+        let end = self.pages.get(at + 1).map_or(self.rows, |next| next.first_row_index);
+        end.checked_sub(self.pages.get(at)?.first_row_index)
+    }
 }
 
 impl Column<'_> {
@@ -131,6 +155,14 @@ impl Column<'_> {
                         if header.values == 1 && header.uncompressed > single.0 {
                             single = (header.uncompressed, Some(seen));
                         }
+                        if let Some(rows) = self.places.rows_at(offset).filter(|_| !repeated)
+                            && i64::try_from(header.values) != Ok(rows)
+                        {
+                            let values = header.values;
+                            return Err(format!(
+                                "a page of {rows} rows says that it has {values} values"
+                            ));
+                        }
                         seen = seen.saturating_add(header.values);
                         if seen > values {
                             return Err(format!("its pages have more than its {values} values"));
@@ -145,6 +177,10 @@ impl Column<'_> {
                     Kind::Other => {}
                 }
             }
+        }
+        // Rows of a page that says too few would be those of the next one: with other values than theirs.
+        if seen != values && fetched.holds(start..end) {
+            return Err(format!("its pages have {seen} values where {values} should be"));
         }
         headers.bytes = dictionary.saturating_add(largest);
         headers.single = (single.0 > 0).then(|| LongRow {
@@ -255,28 +291,34 @@ impl Header {
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (mut kind, mut uncompressed, mut stored) = (None, None, None);
         let (mut checked, mut compressed) = (false, true);
-        let (mut values, mut levels) = (0i64, 0i64);
+        let (mut values, mut levels) = ([None; 3], 0i64);
         // Numbers of fields: parquet.thrift, PageHeader.
         let length = walk(bytes, |path, leaf| match (path, leaf) {
             ([1], Leaf::Number(number)) => kind = Some(number),
             ([2], Leaf::Number(number)) => uncompressed = Some(number),
             ([3], Leaf::Number(number)) => stored = Some(number),
             ([4], Leaf::Number(_)) => checked = true,
-            ([5 | 7 | 8, 1], Leaf::Number(number)) => values = number,
+            // Of a page of data, of a dictionary, of a page of the second version: that of another kind says nothing.
+            ([5, 1], Leaf::Number(number)) => values[0] = Some(number),
+            ([7, 1], Leaf::Number(number)) => values[1] = Some(number),
+            ([8, 1], Leaf::Number(number)) => values[2] = Some(number),
             ([8, 5 | 6], Leaf::Number(number)) => levels = levels.saturating_add(number),
             ([8, 7], Leaf::Truth(truth)) => compressed = truth,
             _ => {}
         })?;
+        let [first, dictionary, second] = values;
+        let (kind, values) = match kind? {
+            0 => (Kind::Data, first),
+            3 => (Kind::Data, second),
+            2 => (Kind::Dictionary, dictionary),
+            _ => (Kind::Other, None),
+        };
         Some(Self {
-            kind: match kind? {
-                0 | 3 => Kind::Data,
-                2 => Kind::Dictionary,
-                _ => Kind::Other,
-            },
+            kind,
             length,
             stored: stored?,
             uncompressed: u64::try_from(uncompressed?).ok()?,
-            values: u64::try_from(values).ok()?,
+            values: u64::try_from(values.unwrap_or(0)).ok()?,
             levels: usize::try_from(levels).ok()?,
             compressed,
             checked,

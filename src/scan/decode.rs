@@ -359,13 +359,19 @@ impl Decoder {
             None => None,
         };
         if let (Some(bound), Some(mut column)) = (&footer.columns.scopes, flat) {
-            let texts = column.texts().map_err(|e| file.unreadable(&e))?;
-            matcher.learn(bound, column.data_type(), texts.as_ref(), &file.shown)?;
-            ruled_out = rules_out(&matcher);
-            let found = if ruled_out { Ok(0) } else { matcher.find(&mut column) };
-            match found {
+            let mut search = || {
+                let texts = column.texts()?;
+                let learnt = matcher.learn(bound, column.data_type(), texts.as_ref(), &file.shown);
+                if let Err(error) = learnt {
+                    return Ok(Err(error));
+                }
+                ruled_out = rules_out(&matcher);
+                let found = if ruled_out { Ok(0) } else { matcher.find(&mut column) };
+                found.map(Ok)
+            };
+            match search() {
                 Ok(rows_read) => {
-                    let seen = (rows, selected, rows_read, ruled_out);
+                    let seen = (rows, selected, rows_read?, ruled_out);
                     return self.selected(file, group, unit, matcher, seen);
                 }
                 // Not what its footer says: the library is asked, from the first row on.

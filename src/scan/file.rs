@@ -342,8 +342,13 @@ impl OpenFile {
         (taken, rest): (u64, u64),
     ) -> Result<Headers, ScanError> {
         let room = rest.saturating_sub(taken);
+        let index = self.footer.get().and_then(|footer| {
+            let number = usize::try_from(group.ordinal()?).ok()?;
+            footer.metadata.metadata().offset_index()?.get(number)
+        });
+        let index = index.map(Vec::as_slice);
         let headers =
-            headers::look(group, leaves, fetched, room).map_err(|e| self.unreadable(&e))?;
+            headers::look(group, leaves, fetched, room, index).map_err(|e| self.unreadable(&e))?;
         if headers.bytes > room {
             let large = Large::row(group, headers.long_row());
             return Err(self.too_large(large, taken.saturating_add(headers.bytes)));

@@ -149,7 +149,7 @@ impl Opened {
             let leaves: Vec<usize> =
                 (0..details.num_columns()).filter(|leaf| mask.leaf_included(*leaf)).collect();
             let room = self.file.room.max(LEAST_ROOM);
-            let pages = headers::look(details, &leaves, &chunks, room);
+            let pages = headers::look(details, &leaves, &chunks, room, None);
             let pages = pages.map_err(|e| self.file.damaged(e))?;
             let too_large = |NoRoom { bytes, row }| DeletesError::Room {
                 file: self.file.shown(),

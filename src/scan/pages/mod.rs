@@ -369,6 +369,7 @@ impl FlatColumn {
     /// Reads a dictionary, or the next page of data; `false` at the end.
     fn next_page(&mut self) -> Result<bool> {
         self.leave_page();
+        let said = self.pages.peek()?.and_then(|coming| coming.num_rows);
         let Some(page) = self.pages.next()? else { return Ok(false) };
         if let Page::DictionaryPage { buf, num_values, .. } = &page {
             if !matches!(self.dictionary, Dictionary::None) || self.next_row > 0 {
@@ -378,6 +379,9 @@ impl FlatColumn {
             return Ok(true);
         }
         let rows = index(page.num_values());
+        if let Some(said) = said.filter(|said| *said != rows) {
+            return Err(damaged(format!("a page of {said} rows says that it has {rows} values")));
+        }
         let first = self.next_row;
         self.next_row = first.saturating_add(rows);
         if self.next_row > self.rows {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
@@ -22,6 +23,14 @@ const LEAST: u64 = 256 << 10;
 
 /// Headers hold extremes of their pages, which may be texts; those that do not end here are left alone.
 const HEADER: usize = 512;
+
+/// A header that took longer than to copy a page would, and how many of those are too many: it is another machine's disk,
+/// or one that has to look for each.
+const SLOW: Duration = Duration::from_micros(50);
+const SLOW_ONES: usize = 6;
+
+/// Smaller pages are copied with their headers.
+const PAGE: u64 = 2 << 10;
 
 /// Looking at headers pays where no more than one page in so many holds a wanted row.
 const PAGES: usize = 2;
@@ -40,6 +49,8 @@ pub(in crate::scan) struct FewRows {
     rows: usize,
     /// Columns of fewer bytes are read whole.
     pub(super) least: u64,
+    /// The same of the first page.
+    pub(super) least_page: u64,
 }
 
 impl FewRows {
@@ -57,7 +68,7 @@ impl FewRows {
         leaves.sort_unstable();
         leaves.dedup();
         let chunks = leaves.iter().map(chunk).collect::<Option<_>>()?;
-        Some(Self { chunks, wanted: wanted.to_vec(), rows, least: LEAST })
+        Some(Self { chunks, wanted: wanted.to_vec(), rows, least: LEAST, least_page: PAGE })
     }
 
     /// The bytes of the wanted rows' pages and of dictionaries. `read` reads from an offset on, as
@@ -98,11 +109,16 @@ impl FewRows {
         read: impl Fn(&mut [u8], u64) -> io::Result<usize>,
     ) -> Option<Vec<PageLocation>> {
         let mut pages: Vec<PageLocation> = Vec::new();
-        let (mut at, mut row) = (chunk.start, 0usize);
+        let (mut at, mut row, mut slow) = (chunk.start, 0usize, 0);
         let mut buffer = [0; HEADER];
         while row < self.rows {
             let room = usize::try_from(chunk.end.checked_sub(at)?).unwrap_or(HEADER).min(HEADER);
+            let from = Instant::now();
             let filled = read(buffer.get_mut(..room)?, at).ok()?;
+            slow += usize::from(from.elapsed() > SLOW);
+            if slow >= SLOW_ONES {
+                return None;
+            }
             let header = Header::read(buffer.get(..filled)?)?;
             let end = at
                 .checked_add(u64::try_from(header.length).ok()?)?
@@ -112,7 +128,8 @@ impl FewRows {
             match header.kind {
                 Kind::Dictionary if at == chunk.start => {}
                 Kind::Data if values > 0 => {
-                    if pages.is_empty() && self.rows.div_ceil(values) / PAGES < self.wanted.len() {
+                    let few = self.rows.div_ceil(values) / PAGES >= self.wanted.len();
+                    if pages.is_empty() && !(few && end - at >= self.least_page) {
                         return None;
                     }
                     pages.push(PageLocation {

@@ -44,7 +44,7 @@ proptest! {
             (0..4).filter(|leaf| FlatReader::takes(&metadata, 0, &[*leaf])).collect();
         let group = metadata.metadata().row_group(0);
         let mut few = FewRows::of(group, &leaves, &wanted).unwrap();
-        few.least = 0;
+        (few.least, few.least_page) = (0, 0);
         let (fetched, places) = sought(&bytes, &few);
 
         // The writer's own index, which the program was not shown.
@@ -86,7 +86,7 @@ proptest! {
         let mut spoilt = bytes.to_vec();
         spoilt[start as usize + at.index(length as usize)] = byte;
         let mut few = FewRows::of(group, &[0], &wanted).unwrap();
-        few.least = 0;
+        (few.least, few.least_page) = (0, 0);
         let (fetched, places) = sought(&spoilt.into(), &few);
         prop_assert!(fetched.bytes() <= length);
         let ends = places.values().flatten();
@@ -117,4 +117,53 @@ fn plain() -> Written {
         compressed: false,
         nullable: false,
     }
+}
+
+/// A file of 3,000 rows in pages of 1,024, of which the first one of ids says that it has 1,016 values.
+fn short_page() -> (Bytes, ArrowReaderMetadata) {
+    let rows: Vec<Option<u16>> = (0..3000).map(Some).collect();
+    let bytes = file(&rows, &Written { page_rows: 1024, ..plain() });
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let metadata = ArrowReaderMetadata::load(&bytes, options).unwrap();
+    assert_eq!(metadata.metadata().offset_index().unwrap()[0][0].page_locations().len(), 3);
+    let mut spoilt = bytes.to_vec();
+    let start = metadata.metadata().row_group(0).column(0).byte_range().0 as usize;
+    // Zigzag: 2,048 and 2,032, seven bits a byte.
+    let header = &mut spoilt[start..start + 40];
+    let at = header.windows(2).position(|bytes| bytes == [0x80, 0x10]).unwrap();
+    header[at..at + 2].copy_from_slice(&[0xf0, 0x0f]);
+    (spoilt.into(), metadata)
+}
+
+#[test]
+fn a_page_that_says_too_few_values_is_noticed_whatever_is_read_of_its_column() {
+    let (bytes, metadata) = short_page();
+    let group = metadata.metadata().row_group(0);
+    let look = |fetched: &Fetched, index| {
+        crate::headers::look(group, &[0], fetched, u64::MAX, index).map(drop).unwrap_err()
+    };
+    let whole = Fetched::new(bytes.len() as u64, vec![(0, bytes.clone())]);
+    assert_eq!(look(&whole, None), "column `id`: its pages have 2992 values where 3000 should be");
+
+    // By an index its first page alone was fetched.
+    let index = &metadata.metadata().offset_index().unwrap()[0];
+    let first = &index[0].page_locations()[0];
+    let (from, size) = (first.offset as usize, first.compressed_page_size as usize);
+    let part =
+        Fetched::new(bytes.len() as u64, vec![(from as u64, bytes.slice(from..from + size))]);
+    let says = "column `id`: a page of 1024 rows says that it has 1016 values";
+    assert_eq!(look(&part, Some(index)), says);
+
+    // By the headers' own walk the rows do not add up: the column is read whole.
+    let mut few = FewRows::of(group, &[0], &[7]).unwrap();
+    (few.least, few.least_page) = (0, 0);
+    let (fetched, places) = sought(&bytes, &few);
+    assert!(places.is_empty());
+    assert_eq!(look(&fetched, None), look(&whole, None));
+
+    // Places that another look at the file gave.
+    let places = Places::from([(0, index[0].page_locations().clone())]);
+    let flat = FlatReader::open(&metadata, 0, &[0], &[7, 1500], &Arc::new(part), places);
+    let error = flat.unwrap().unwrap().next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("a page of 1024 rows says that it has 1016 values"), "{error}");
 }
