@@ -1,7 +1,5 @@
 //! What figures are grouped by: windows of time, grains, and the keys of cells.
 
-use serde::{Deserialize, Serialize};
-
 use crate::moment::Moment;
 
 /// A stretch of time that matters for an app and a scope (docs/counting.md, rule 1).
@@ -66,7 +64,7 @@ pub fn count_windows(counts: &mut [u64; Window::COUNT], mut set: WindowSet) {
 }
 
 /// What a figure is grouped by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grain {
     ScopeApp,
     ScopeDeveloper,
@@ -79,6 +77,17 @@ pub enum Grain {
 }
 
 impl Grain {
+    /// In an order that files of kept counts refer to.
+    pub const ALL: [Self; 7] = [
+        Self::ScopeApp,
+        Self::ScopeDeveloper,
+        Self::Scope,
+        Self::App,
+        Self::Developer,
+        Self::All,
+        Self::Attestation,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::ScopeApp => "scope_app",
@@ -99,7 +108,7 @@ impl Grain {
 
 /// One figure's group. `None` stands for "names none" (an event without an app), a grain that has
 /// no such part holds `None` too.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey {
     pub grain: Grain,
     pub scope: Option<String>,

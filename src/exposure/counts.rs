@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::ExposureError;
 use super::cells::{CellKey, Window, WindowSet};
 use super::reach::Residents;
@@ -11,7 +9,7 @@ use super::totals::{Cell, Day, Measures, add};
 use crate::moment::Moment;
 
 /// The sums of one cell.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CellCounts {
     /// Events of any outcome.
     pub rows: u64,
@@ -21,15 +19,13 @@ pub struct CellCounts {
     /// Exposures of each set of windows that any of them lies in, by day, ascending; none is 0.
     pub events: BTreeMap<WindowSet, Vec<(i64, u64)>>,
     /// As [`Measures::subjects_upper`].
-    #[serde(skip)]
     pub upper: Option<[u64; Window::COUNT]>,
     /// As [`Cell::residents`].
-    #[serde(skip)]
     pub residents: Vec<(u32, Residents)>,
 }
 
 /// The sums of one window of a cell. Those that may pass 64 bits on the way are wider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowCounts {
     pub events: u64,
     pub requests: i64,
@@ -47,9 +43,7 @@ pub struct WindowCounts {
     pub groups: u64,
     pub subjects_unknown_rows: u64,
     /// [`Moment::MAX`] and [`Moment::MIN`] where there is no exposure.
-    #[serde(with = "stamp")]
     pub first: Moment,
-    #[serde(with = "stamp")]
     pub last: Moment,
 }
 
@@ -76,22 +70,6 @@ impl Default for WindowCounts {
     }
 }
 
-/// Moments as numbers.
-pub mod stamp {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::moment::Moment;
-
-    pub fn serialize<S: Serializer>(at: &Moment, to: S) -> Result<S::Ok, S::Error> {
-        (at.micros, at.nanos).serialize(to)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Moment, D::Error> {
-        let (micros, nanos) = Deserialize::deserialize(from)?;
-        Ok(Moment { micros, nanos })
-    }
-}
-
 /// Sums from which others cannot be taken: they are not the sums of more rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misfit;
@@ -103,7 +81,7 @@ pub fn take(from: &mut u64, number: u64) -> Result<(), Misfit> {
 }
 
 impl WindowCounts {
-    fn counts(&mut self) -> [&mut u64; 8] {
+    pub fn counts(&mut self) -> [&mut u64; 8] {
         [
             &mut self.events,
             &mut self.unsettled,
@@ -116,7 +94,7 @@ impl WindowCounts {
         ]
     }
 
-    fn weights(&mut self) -> [&mut i64; 4] {
+    pub fn weights(&mut self) -> [&mut i64; 4] {
         [&mut self.requests, &mut self.denied, &mut self.unknown, &mut self.held_only]
     }
 
@@ -183,24 +161,19 @@ impl CellCounts {
         for (mine, theirs) in self.windows.iter_mut().zip(other.windows) {
             mine.add(theirs)?;
         }
-        let days = joined(
-            std::mem::take(&mut self.days),
-            other.days,
-            |day| day.day,
-            |mine, day| {
-                mine.subjects += day.subjects;
-                mine.new += day.new;
-                add(&mut mine.requests, day.requests)
-            },
-        );
-        self.days = days?;
+        let day = |day: &Day| day.day;
+        join(&mut self.days, other.days, day, |mine, day| {
+            mine.subjects += day.subjects;
+            mine.new += day.new;
+            add(&mut mine.requests, day.requests)
+        })?;
         for (set, events) in other.events {
             let mine = self.events.entry(set).or_default();
-            let sum = |mine: &mut (i64, u64), more: (i64, u64)| {
+            let day = |event: &(i64, u64)| event.0;
+            join(mine, events, day, |mine, more| {
                 mine.1 += more.1;
                 Ok::<(), ExposureError>(())
-            };
-            *mine = joined(std::mem::take(mine), events, |day| day.0, sum)?;
+            })?;
         }
         Ok(())
     }
@@ -245,11 +218,17 @@ impl CellCounts {
         let all_there = self.only_set().is_some_and(|(_, events)| events.len() == self.days.len());
         if !all_there && !self.days.is_empty() {
             let with_events = self.by_day();
-            let empty = |day: &Day| !with_events.contains_key(&day.day);
-            if self.days.iter().any(|d| empty(d) && (d.subjects, d.new, d.requests) != (0, 0, 0)) {
+            let mut left = with_events.iter().map(|(day, _)| *day).peekable();
+            let mut fits = true;
+            self.days.retain(|day| {
+                while left.next_if(|with| *with < day.day).is_some() {}
+                let has_events = left.peek() == Some(&day.day);
+                fits &= has_events || (day.subjects, day.new, day.requests) == (0, 0, 0);
+                has_events
+            });
+            if !fits {
                 return Err(Misfit);
             }
-            self.days.retain(|day| !empty(day));
         }
         for window in self.windows.iter_mut().filter(|window| window.events == 0) {
             (window.first, window.last) = (Moment::MAX, Moment::MIN);
@@ -263,14 +242,18 @@ impl CellCounts {
         (self.events.len() == 1).then_some((*set, events))
     }
 
-    /// Days with an exposure, and the windows that any of them lies in.
-    fn by_day(&self) -> BTreeMap<i64, WindowSet> {
-        let mut days = BTreeMap::new();
-        for (set, events) in &self.events {
-            for (day, _) in events {
-                *days.entry(*day).or_default() |= *set;
-            }
-        }
+    /// Days with an exposure, ascending, and the windows that any of them lies in.
+    fn by_day(&self) -> Vec<(i64, WindowSet)> {
+        let events = self.events.iter();
+        let mut days: Vec<(i64, WindowSet)> =
+            events.flat_map(|(set, events)| events.iter().map(|(day, _)| (*day, *set))).collect();
+        // A few ascending lists, which the sort joins.
+        days.sort_by_key(|(day, _)| *day);
+        days.dedup_by(|next, first| {
+            let same = next.0 == first.0;
+            first.1 |= if same { next.1 } else { 0 };
+            same
+        });
         days
     }
 
@@ -283,7 +266,12 @@ impl CellCounts {
         };
         match self.only_set() {
             Some((set, events)) => add(set, events.len() as u64),
-            None => self.by_day().into_values().for_each(|set| add(set, 1)),
+            // Most days lie in the same windows as the day before.
+            None => self
+                .by_day()
+                .chunk_by(|one, next| one.1 == next.1)
+                .filter_map(|days| Some((days.first()?.1, days.len() as u64)))
+                .for_each(|(set, days)| add(set, days)),
         }
         active
     }
@@ -304,32 +292,32 @@ impl CellCounts {
     }
 }
 
-/// Two ascending lists as one; what both have becomes one by `sum`.
-fn joined<T, E>(
-    mine: Vec<T>,
+/// Puts an ascending list into another; what both have becomes one by `sum`.
+fn join<T, E>(
+    mine: &mut Vec<T>,
     theirs: Vec<T>,
     place: impl Fn(&T) -> i64,
     mut sum: impl FnMut(&mut T, T) -> Result<(), E>,
-) -> Result<Vec<T>, E> {
-    if theirs.is_empty() {
-        return Ok(mine);
+) -> Result<(), E> {
+    if mine.is_empty() {
+        *mine = theirs;
+        return Ok(());
     }
-    let mut all = Vec::with_capacity(mine.len() + theirs.len());
-    let mut mine = mine.into_iter().peekable();
+    let mut new = Vec::new();
     for other in theirs {
-        while let Some(own) = mine.next_if(|own| place(own) < place(&other)) {
-            all.push(own);
-        }
-        match mine.next_if(|own| place(own) == place(&other)) {
-            Some(mut own) => {
-                sum(&mut own, other)?;
-                all.push(own);
-            }
-            None => all.push(other),
+        let at = mine.binary_search_by_key(&place(&other), &place);
+        match at.ok().and_then(|at| mine.get_mut(at)) {
+            Some(own) => sum(own, other)?,
+            None => new.push(other),
         }
     }
-    all.extend(mine);
-    Ok(all)
+    if !new.is_empty() {
+        mine.reserve_exact(new.len());
+        mine.append(&mut new);
+        // Two ascending lists, which the sort joins.
+        mine.sort_by_key(place);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

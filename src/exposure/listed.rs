@@ -108,18 +108,17 @@ impl Candidate {
 }
 
 /// A group as it is kept from one count to the next.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptGroup {
-    key: (u64, u64),
+    pub key: (u64, u64),
     /// Veiled, as in the ledger; empty where the key gives it back.
-    #[serde(with = "serde_bytes")]
-    id: Vec<u8>,
-    space: u32,
-    apps: u64,
-    subjects: u64,
-    requests: i64,
-    first: i64,
-    last: i64,
+    pub id: Vec<u8>,
+    pub space: u32,
+    pub apps: u64,
+    pub subjects: u64,
+    pub requests: i64,
+    pub first: i64,
+    pub last: i64,
 }
 
 impl KeptGroup {

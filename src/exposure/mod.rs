@@ -185,7 +185,7 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let way = Way::all(settings, settings.groups_limit);
     let passed = passes.count(vec![way], |_, key, counts| {
         cells.push(counts.cell(key)?);
-        Ok(())
+        Ok::<(), ExposureError>(())
     })?;
     let passed = passed.into_iter().next();
     let passed =

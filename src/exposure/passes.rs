@@ -132,12 +132,12 @@ impl<'a> Passes<'a> {
     /// Counts every way; `each` is given the cells of each with its number.
     ///
     /// # Errors
-    /// Storage failures, damaged packs, sums that overflow, interruption.
-    pub fn count(
+    /// Storage failures, damaged packs, sums that overflow, interruption; those of `each`.
+    pub fn count<E: From<ExposureError>>(
         &self,
         ways: Vec<Way<'_>>,
-        mut each: impl FnMut(usize, CellKey, CellCounts) -> Result<(), ExposureError>,
-    ) -> Result<Vec<Passed>, ExposureError> {
+        mut each: impl FnMut(usize, CellKey, CellCounts) -> Result<(), E>,
+    ) -> Result<Vec<Passed>, E> {
         let policies: Vec<Mutex<Policy>> =
             ways.iter().map(|way| Mutex::new(Policy::new(way.rules.clone()))).collect();
         let observed: Vec<Mutex<Option<ObservedReader>>> =
@@ -292,14 +292,14 @@ impl<'a> Passes<'a> {
     }
 
     /// The passes after the first, of one way.
-    fn by_others(
+    fn by_others<E: From<ExposureError>>(
         &self,
         way: &Way<'_>,
         policy: Policy,
         merged: Merged,
         observed: &[Mutex<Option<ObservedReader>>],
-        each: impl FnMut(CellKey, CellCounts) -> Result<(), ExposureError>,
-    ) -> Result<Passed, ExposureError> {
+        each: impl FnMut(CellKey, CellCounts) -> Result<(), E>,
+    ) -> Result<Passed, E> {
         let settings = self.settings;
         let Merged { mut tally, groups, actors: actor_runs, returned } = merged;
         let spilled = groups.iter().map(SortedGroups::spilled).sum::<u64>()

@@ -65,7 +65,13 @@ pub struct Policy {
     /// Those of them that lie outside or after `as_of`.
     idle: Vec<(u32, Arc<Leaf>)>,
     pub cells: Vec<CellKey>,
-    by_key: HashMap<CellKey, u32>,
+    /// By grain, number of the scope, and number of the app or developer; [`NONE`] for those that a grain has not.
+    by_numbers: MixMap<(u32, u32, u32), u32>,
+    /// Of promises.
+    by_promise: HashMap<CellKey, u32>,
+    developers: Interner,
+    /// By number of the app: that of its developer; [`NONE`] where it has none.
+    developer_of: MixMap<u32, u32>,
     pub scope_names: Vec<String>,
     /// Of pairs and leaves.
     pub held: Held,
@@ -88,7 +94,10 @@ impl Policy {
             leaves: Vec::new(),
             idle: Vec::new(),
             cells: Vec::new(),
-            by_key: HashMap::new(),
+            by_numbers: MixMap::default(),
+            by_promise: HashMap::new(),
+            developers: Interner::default(),
+            developer_of: MixMap::default(),
             held: Held::default(),
         }
     }
@@ -133,17 +142,26 @@ impl Policy {
             }
             self.whole.insert(of, whole + 1);
         }
-        Leaves::Whole(self.pair(app, set))
+        Leaves::Whole(self.pair_of((of, app), (number, set)))
     }
 
     /// The leaves of an app and a scope set.
     pub fn pair(&mut self, app: Option<&str>, set: &ScopeSet) -> Arc<Pair> {
         let (of, number) = self.numbers(app, set);
+        self.pair_of((of, app), (number, set))
+    }
+
+    /// The same, by numbers too.
+    fn pair_of(
+        &mut self,
+        (of, app): (u32, Option<&str>),
+        (number, set): (u32, &ScopeSet),
+    ) -> Arc<Pair> {
         if let Some(pair) = self.pairs.get(&both(of, number)) {
             return pair.clone();
         }
         let cuts = self.rules.cuts(app, &set.scopes);
-        let pair = self.leaves_between(cuts, |policy, at| policy.make_leaf(app, set, at));
+        let pair = self.leaves_between(cuts, |policy, at| policy.make_leaf((of, app), set, at));
         self.pairs.insert(both(of, number), pair.clone());
         pair
     }
@@ -202,7 +220,7 @@ impl Policy {
             let mut leaf = Leaf::new(standing, used);
             for scope in names.iter().filter(|_| standing == Standing::Counts) {
                 let windows = policy.rules.windows(of, scope, at);
-                policy.add_scope(&mut leaf, of, scope, windows, used);
+                policy.add_scope(&mut leaf, app, scope, windows, used);
             }
             leaf
         });
@@ -221,9 +239,8 @@ impl Policy {
         if let Some(leaf) = self.known_part_without_scope(app, exercised, all) {
             return leaf.clone();
         }
-        let name = self.apps.name(app).map(str::to_string);
         let mut leaf = Leaf::new(Standing::Counts, exercised != 0);
-        self.add_without_scope(&mut leaf, name.as_deref(), exercised, all);
+        self.add_without_scope(&mut leaf, app, exercised, all);
         let leaf = self.number(leaf);
         self.parts.without_scope.insert((app, exercised, all), leaf.clone());
         leaf
@@ -271,7 +288,8 @@ impl Policy {
         numbered
     }
 
-    fn make_leaf(&mut self, app: Option<&str>, set: &ScopeSet, at: Moment) -> Leaf {
+    /// Of an app by number and name.
+    fn make_leaf(&mut self, (of, app): (u32, Option<&str>), set: &ScopeSet, at: Moment) -> Leaf {
         let standing = self.rules.standing(&set.scopes, at);
         let mut leaf = Leaf::new(standing, !set.exercised.is_empty());
         if standing != Standing::Counts {
@@ -288,46 +306,44 @@ impl Policy {
             if used {
                 exercised |= windows;
             }
-            self.add_scope(&mut leaf, app, scope, windows, used);
+            self.add_scope(&mut leaf, of, scope, windows, used);
         }
-        self.add_without_scope(&mut leaf, app, exercised, all);
+        self.add_without_scope(&mut leaf, of, exercised, all);
         self.add_promises(&mut leaf, app, set, at);
         leaf
     }
 
-    fn developer(&self, app: Option<&str>) -> Option<String> {
-        app.and_then(|app| self.rules.developers.get(app).cloned().flatten())
+    /// The number of an app's developer; [`NONE`] where it has none.
+    fn developer(&mut self, app: u32) -> u32 {
+        if let Some(developer) = self.developer_of.get(&app) {
+            return *developer;
+        }
+        let name = self.apps.name(app).and_then(|app| self.rules.developers.get(app)?.as_deref());
+        let developer = name.map_or(NONE, |name| self.developers.code(name));
+        self.developer_of.insert(app, developer);
+        developer
     }
 
     /// Adds the cells that name a scope.
     fn add_scope(
         &mut self,
         leaf: &mut Leaf,
-        app: Option<&str>,
+        app: u32,
         scope: &str,
         windows: WindowSet,
         used: bool,
     ) {
+        let index = self.scope_names.binary_search_by(|name| name.as_str().cmp(scope));
+        let Some(scope) = index.ok().and_then(|index| u32::try_from(index).ok()) else { return };
         let developer = self.developer(app);
-        let key = |grain, app: Option<&str>, developer: Option<&String>| CellKey {
-            grain,
-            scope: Some(scope.to_string()),
-            app: app.map(str::to_string),
-            developer: developer.cloned(),
-            attested_at: None,
-        };
-        let app_cell = self.cell(key(Grain::ScopeApp, app, None));
-        if used
-            && let Ok(index) = self.scope_names.binary_search_by(|name| name.as_str().cmp(scope))
-        {
-            let scope = u32::try_from(index).unwrap_or(NONE);
-            leaf.scopes.push(LeafScope { scope, app_cell: app.map(|_| app_cell) });
+        let app_cell = self.cell(Grain::ScopeApp, scope, app);
+        if used {
+            let app_cell = Some(app_cell).filter(|_| app != NONE);
+            leaf.scopes.push(LeafScope { scope, app_cell });
         }
-        let of_developer = developer.as_ref().map(|_| {
-            let key = key(Grain::ScopeDeveloper, None, developer.as_ref());
-            self.cell(key)
-        });
-        let of_scope = self.cell(key(Grain::Scope, None, None));
+        let of_developer =
+            (developer != NONE).then(|| self.cell(Grain::ScopeDeveloper, scope, developer));
+        let of_scope = self.cell(Grain::Scope, scope, NONE);
         for cell in [Some(app_cell), of_developer, Some(of_scope)].into_iter().flatten() {
             leaf.refused.push((cell, windows));
             let allowed = if used { &mut leaf.exposed } else { &mut leaf.held_only };
@@ -339,22 +355,16 @@ impl Policy {
     fn add_without_scope(
         &mut self,
         leaf: &mut Leaf,
-        app: Option<&str>,
+        app: u32,
         exercised: WindowSet,
         all: WindowSet,
     ) {
         let developer = self.developer(app);
-        for grain in [Grain::App, Grain::Developer, Grain::All] {
-            if grain == Grain::Developer && developer.is_none() {
+        for (grain, of) in [(Grain::App, app), (Grain::Developer, developer), (Grain::All, NONE)] {
+            if grain == Grain::Developer && developer == NONE {
                 continue;
             }
-            let cell = self.cell(CellKey {
-                grain,
-                scope: None,
-                app: app.filter(|_| grain == Grain::App).map(str::to_string),
-                developer: developer.clone().filter(|_| grain == Grain::Developer),
-                attested_at: None,
-            });
+            let cell = self.cell(grain, NONE, of);
             leaf.refused.push((cell, all));
             if exercised != 0 {
                 leaf.exposed.push((cell, exercised));
@@ -380,25 +390,48 @@ impl Policy {
     }
 
     fn add_promise(&mut self, leaf: &mut Leaf, app: Option<&str>, promise: &Promise, used: bool) {
-        let cell = self.cell(CellKey {
+        let key = CellKey {
             grain: Grain::Attestation,
             scope: promise.promise.scope.clone(),
             app: app.map(str::to_string),
             developer: None,
             attested_at: Some(promise.at),
-        });
+        };
+        let cell = match self.by_promise.get(&key) {
+            Some(cell) => *cell,
+            None => {
+                let cell = self.new_cell(key.clone());
+                self.by_promise.insert(key, cell);
+                cell
+            }
+        };
         let windows = Window::AfterAttestation.bit();
         leaf.refused.push((cell, windows));
         let allowed = if used { &mut leaf.exposed } else { &mut leaf.held_only };
         allowed.push((cell, windows));
     }
 
-    fn cell(&mut self, key: CellKey) -> u32 {
-        if let Some(cell) = self.by_key.get(&key) {
+    /// The cell of a scope, and of an app or a developer, by their numbers. Texts are made once a cell.
+    fn cell(&mut self, grain: Grain, scope: u32, of: u32) -> u32 {
+        if let Some(cell) = self.by_numbers.get(&(grain as u32, scope, of)) {
             return *cell;
         }
+        let name = |names: &Interner| names.name(of).map(str::to_string);
+        let (app, developer) = match grain {
+            Grain::ScopeApp | Grain::App => (name(&self.apps), None),
+            Grain::ScopeDeveloper | Grain::Developer => (None, name(&self.developers)),
+            Grain::Scope | Grain::All | Grain::Attestation => (None, None),
+        };
+        let index = usize::try_from(scope).ok();
+        let text = index.and_then(|index| self.scope_names.get(index).cloned());
+        let key = CellKey { grain, scope: text, app, developer, attested_at: None };
+        let cell = self.new_cell(key);
+        self.by_numbers.insert((grain as u32, scope, of), cell);
+        cell
+    }
+
+    fn new_cell(&mut self, key: CellKey) -> u32 {
         let cell = u32::try_from(self.cells.len()).unwrap_or(NONE);
-        self.by_key.insert(key.clone(), cell);
         self.cells.push(key);
         cell
     }

@@ -233,8 +233,15 @@ impl Rules {
         app.and_then(|app| self.promises.get(app)).map_or(&[], Vec::as_slice)
     }
 
+    fn grace(&self, app: Option<&str>, scope: &str) -> Option<Moment> {
+        let app = app.filter(|_| !self.grace.is_empty())?;
+        self.grace.get(&(app.to_string(), scope.to_string())).copied()
+    }
+
     fn revoked(&self, app: Option<&str>, scope: &str) -> &[Stretch] {
-        let key = app.map(|app| (app.to_string(), scope.to_string()));
+        // Texts for a look-up are made only where there is anything to find.
+        let key = app.filter(|_| !self.revoked.is_empty());
+        let key = key.map(|app| (app.to_string(), scope.to_string()));
         key.and_then(|key| self.revoked.get(&key)).map_or(&[], Vec::as_slice)
     }
 
@@ -244,10 +251,9 @@ impl Rules {
         if at < *restricted || at >= self.as_of {
             return 0;
         }
-        let grace = app.and_then(|app| self.grace.get(&(app.to_string(), scope.to_string())));
         let mut windows = Window::AfterRestriction.bit();
-        windows |= match grace {
-            Some(until) if at < *until => Window::InGrace.bit(),
+        windows |= match self.grace(app, scope) {
+            Some(until) if at < until => Window::InGrace.bit(),
             _ => Window::AfterGrace.bit(),
         };
         let within = |stretch: Stretch| stretch.0 <= at && at < stretch.1;
@@ -281,7 +287,7 @@ impl Rules {
         let mut cuts = vec![self.as_of, self.lookback_from];
         for scope in scopes {
             cuts.extend(self.restricted.get(scope));
-            cuts.extend(app.and_then(|app| self.grace.get(&(app.to_string(), scope.clone()))));
+            cuts.extend(self.grace(app, scope));
             let stretches =
                 self.brownouts(app, scope).chain(self.revoked(app, scope).iter().copied());
             cuts.extend(stretches.flat_map(|(from, to)| [from, to]));

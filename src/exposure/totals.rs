@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::ExposureError;
 use super::cells::{CellKey, Window, WindowSet};
 use super::counts::{CellCounts, WindowCounts};
@@ -71,7 +69,7 @@ pub struct Measures {
 }
 
 /// One day of a cell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Day {
     /// Days since 1970-01-01, UTC.
     pub day: i64,
@@ -250,13 +248,13 @@ pub struct Second {
 ///
 /// # Errors
 /// [`ExposureError::Overflow`]; [`ExposureError::Internal`] where two ways to count people differ; those of `each`.
-pub fn roll_up(
+pub fn roll_up<E: From<ExposureError>>(
     keys: Vec<CellKey>,
     leaves: &[Arc<Leaf>],
     (parts, mut surplus): (Vec<Sums>, Vec<Surplus>),
     second: Second,
-    mut each: impl FnMut(CellKey, CellCounts) -> Result<(), ExposureError>,
-) -> Result<(), ExposureError> {
+    mut each: impl FnMut(CellKey, CellCounts) -> Result<(), E>,
+) -> Result<(), E> {
     let Second { groups, actors, actors_are_people, upper, residents } = second;
     let (has_members, has_residency) = (upper.is_some(), residents.is_some());
     let mut residents = residents.unwrap_or_default();
@@ -271,7 +269,9 @@ pub fn roll_up(
         if chunk.is_empty() {
             break;
         }
-        let sums = sum_up(leaves, &parts, first, chunk.len())?;
+        let with_days: Vec<bool> =
+            chunk.iter().map(|(((((key, _), _), _), _), _)| key.grain.has_days()).collect();
+        let sums = sum_up(leaves, &parts, first, &with_days)?;
         for ((((((key, number), surplus), groups), actors), upper), sums) in
             chunk.into_iter().zip(sums)
         {
@@ -342,15 +342,15 @@ fn check_residents(
     })
 }
 
-/// The sums of `count` cells from number `first` on.
+/// The sums of cells from number `first` on; days of those that have any, by cell.
 fn sum_up(
     leaves: &[Arc<Leaf>],
     parts: &[Sums],
     first: usize,
-    count: usize,
+    with_days: &[bool],
 ) -> Result<Vec<CellSums>, ExposureError> {
     let mut sums: Vec<CellSums> = Vec::new();
-    sums.resize_with(count, CellSums::default);
+    sums.resize_with(with_days.len(), CellSums::default);
     let place = |cell: u32| {
         let place = usize::try_from(cell).ok().and_then(|cell| cell.checked_sub(first));
         place.unwrap_or(usize::MAX)
@@ -383,12 +383,15 @@ fn sum_up(
             continue;
         }
         for (cell, windows) in &leaf.exposed {
-            let Some(cell) = sums.get_mut(place(*cell)) else { continue };
+            let place = place(*cell);
+            let Some(cell) = sums.get_mut(place) else { continue };
             for measures in chosen(&mut cell.windows, *windows) {
                 measures.add_exposed(part, &total)?;
             }
-            for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {
-                cell.days.entry(day).merge(&on)?;
+            if with_days.get(place) == Some(&true) {
+                for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {
+                    cell.days.entry(day).merge(&on)?;
+                }
             }
             if let Some(events) = cell.events_in(*windows) {
                 for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {

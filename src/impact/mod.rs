@@ -290,7 +290,9 @@ pub fn run<E: From<ImpactError>>(
         }
         // One context for all would find aliases of the query before.
         let mut context = SQLContext::new();
-        for (name, frame) in frames.engine() {
+        // A query of one's own may ask for any frame, and be told which there are.
+        let asks = |name: &str| query.spec.is_none() || query.sql.contains(name);
+        for (name, frame) in frames.engine().filter(|(name, _)| asks(name)) {
             let mut frame = frame.clone();
             // What is about another report would be a change of an own table in every report.
             if query.spec.is_none() {

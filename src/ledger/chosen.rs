@@ -1,5 +1,21 @@
 //! Some people, groups and actors, and the rows of theirs.
 
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::errors::ParquetError;
+
+use super::LedgerError;
+use super::pack::PersonColumn;
+use super::shelf::Groups;
+use crate::fetched::Fetched;
+use crate::scan::pages::FlatColumns;
+
 /// People, groups and actors by the upper halves of their keys, which are spread evenly: a bit for each range of them.
 /// Some that were not chosen fall into the same ranges, about one in a hundred.
 #[derive(Debug, Default)]
@@ -41,6 +57,10 @@ impl Halves {
         all
     }
 
+    fn is_empty(&self) -> bool {
+        self.bits.is_empty()
+    }
+
     fn place(&self, half: u64) -> (usize, u64) {
         let range = half >> self.shift;
         (usize::try_from(range / 64).unwrap_or(usize::MAX), 1 << (range % 64))
@@ -48,19 +68,157 @@ impl Halves {
 
     #[inline]
     pub fn holds(&self, half: u64) -> bool {
-        if self.bits.is_empty() {
-            return false;
-        }
         let (word, bit) = self.place(half);
         self.bits.get(word).is_some_and(|word| word & bit != 0)
     }
 }
 
 impl Chosen {
+    pub fn is_empty(&self) -> bool {
+        let Self { people, nobody, groups, actors } = self;
+        !nobody && [people, groups, actors].iter().all(|halves| halves.is_empty())
+    }
+
     #[inline]
     pub fn holds_person(&self, half: Option<u64>) -> bool {
         half.map_or(self.nobody, |half| self.people.holds(half))
     }
+}
+
+/// That the person of a row was chosen, or its group or actor: of these only allowed events count.
+const PERSON: u8 = 1;
+const OTHERS: u8 = 2;
+
+/// The rows of one row group that were chosen. Of the others nothing is made: keys are looked at where they lie, and of
+/// what is wanted the values alone are taken.
+pub struct ChosenRows {
+    marks: Vec<u8>,
+    flat: FlatColumns,
+    /// Columns that are not flat, `allowed` among them, and the row that they come to next. `None` where nobody of the
+    /// row group was chosen.
+    others: Option<ParquetRecordBatchReader>,
+    row: usize,
+    /// Rows of a batch at most.
+    most: usize,
+}
+
+impl ChosenRows {
+    /// Looks at a row group, whose rows come up to `most` at a time.
+    ///
+    /// # Errors
+    /// Storage failures and damaged packs.
+    pub fn open(
+        groups: &Groups,
+        group: usize,
+        most: usize,
+        person: PersonColumn,
+        chosen: &Chosen,
+    ) -> Result<Self, LedgerError> {
+        let fetched = Arc::new(groups.fetch(group)?);
+        let damaged = |e: ParquetError| groups.damaged(e);
+        let marks = marks(groups, group, &fetched, (person, chosen)).map_err(damaged)?;
+        let (mut flat, mut others) = (FlatColumns::default(), None);
+        if marks.iter().any(|mark| *mark != 0) {
+            let schema = groups.metadata.parquet_schema();
+            let leaves = 0..schema.num_columns();
+            let (own, rest) =
+                FlatColumns::open(&groups.metadata, group, leaves, &fetched).map_err(damaged)?;
+            let (rest, rows) = (ProjectionMask::leaves(schema, rest), most.div_ceil(2));
+            others = Some(groups.columns(group, fetched.as_ref().clone(), rest, rows)?);
+            flat = own;
+        }
+        Ok(Self { marks, flat, others, row: 0, most })
+    }
+
+    /// The next rows; `None` at the end.
+    ///
+    /// # Errors
+    /// What is damaged, in words.
+    pub fn next(&mut self) -> Result<Option<RecordBatch>, String> {
+        let (mut rows, mut parts) = (Vec::new(), Vec::new());
+        // Another half batch has room.
+        while rows.len() <= self.most / 2
+            && let Some(batch) = self.others.as_mut().and_then(Iterator::next)
+        {
+            let batch = batch.map_err(|e| e.to_string())?;
+            let keep = self.kept(&batch)?;
+            let kept = (self.row..).zip(&keep).filter(|(_, keep)| **keep);
+            rows.extend(kept.filter_map(|(row, _)| u32::try_from(row).ok()));
+            self.row += batch.num_rows();
+            let part = filter_record_batch(&batch, &BooleanArray::from(keep));
+            parts.push(part.map_err(|e| e.to_string())?);
+        }
+        let Some(first) = parts.first().filter(|_| !rows.is_empty()) else { return Ok(None) };
+        let others = concat_batches(&first.schema(), &parts).map_err(|e| e.to_string())?;
+        let (mut fields, mut arrays): (Vec<_>, Vec<_>) =
+            self.flat.read(&rows).map_err(|e| e.to_string())?.into_iter().unzip();
+        fields.extend(others.schema().fields().iter().cloned());
+        arrays.extend(others.columns().iter().cloned());
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays);
+        batch.map(Some).map_err(|e| e.to_string())
+    }
+
+    /// Which of the next rows are wanted.
+    fn kept(&self, batch: &RecordBatch) -> Result<Vec<bool>, String> {
+        let allowed = batch.column_by_name("allowed").and_then(|array| array.as_boolean_opt());
+        let allowed = allowed.ok_or("it has no column `allowed` of its type")?;
+        let marks = self.marks.get(self.row..).unwrap_or_default().iter().zip(allowed);
+        let keep =
+            |(mark, allowed): (&u8, _)| mark & PERSON != 0 || *mark != 0 && allowed == Some(true);
+        Ok(marks.map(keep).collect())
+    }
+}
+
+/// By row of a row group: [`PERSON`] and [`OTHERS`].
+fn marks(
+    groups: &Groups,
+    group: usize,
+    fetched: &Arc<Fetched>,
+    (person, chosen): (PersonColumn, &Chosen),
+) -> Result<Vec<u8>, ParquetError> {
+    let row_group = groups.metadata.metadata().row_groups().get(group);
+    let rows = row_group.and_then(|group| usize::try_from(group.num_rows()).ok());
+    let mut marks = vec![0; rows.unwrap_or(0)];
+    let place = (groups, group, fetched);
+    let person = match person {
+        PersonColumn::Subject => "subject_hi",
+        PersonColumn::Actor => "actor_hi",
+        PersonColumn::None => "",
+    };
+    let any = chosen.nobody || !chosen.people.is_empty();
+    if any && !mark(place, person, PERSON, &mut marks, |half| chosen.holds_person(half))? {
+        marks.fill(if chosen.nobody { PERSON } else { 0 });
+    }
+    for (name, held) in [("group_hi", &chosen.groups), ("actor_hi", &chosen.actors)] {
+        if !held.is_empty() {
+            let holds = |half: Option<u64>| half.is_some_and(|half| held.holds(half));
+            mark(place, name, OTHERS, &mut marks, holds)?;
+        }
+    }
+    Ok(marks)
+}
+
+/// Marks the rows whose half in a column is held; gives whether there is such a column. A loop that does nothing else
+/// waits for many bits at once.
+fn mark(
+    (groups, group, fetched): (&Groups, usize, &Arc<Fetched>),
+    name: &str,
+    mark: u8,
+    marks: &mut [u8],
+    holds: impl Fn(Option<u64>) -> bool,
+) -> Result<bool, ParquetError> {
+    let columns = groups.metadata.parquet_schema().columns();
+    let Some(leaf) = columns.iter().position(|column| column.name() == name) else {
+        return Ok(false);
+    };
+    FlatColumns::look(&groups.metadata, group, leaf, fetched, |row, half| {
+        if holds(half)
+            && let Some(marked) = marks.get_mut(row)
+        {
+            *marked |= mark;
+        }
+    })?;
+    Ok(true)
 }
 
 #[cfg(test)]

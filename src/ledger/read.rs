@@ -3,19 +3,19 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, Int64Type, SchemaRef, TimestampMicrosecondType, UInt16Type, UInt32Type,
     UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
 };
 
 use super::LedgerError;
-use super::chosen::Chosen;
+use super::chosen::{Chosen, ChosenRows};
 use super::merge::Names;
 use super::pack::{NAMES_KEY, PackNames, PersonColumn};
 use super::shelf::{Groups, checksum, footer_value, is_sealed, sized};
@@ -165,12 +165,19 @@ impl Near {
     }
 }
 
+/// The rows of the row group at hand.
+enum Reader {
+    None,
+    All(ParquetRecordBatchReader),
+    Chosen(ChosenRows),
+}
+
 /// The rows of one pack within a key range, in order, a block at a time.
 pub struct Cursor {
     pack: Arc<OpenPack>,
     range: KeyRange,
     groups: std::vec::IntoIter<usize>,
-    reader: Option<ParquetRecordBatchReader>,
+    reader: Reader,
     batch_rows: usize,
     codes: Codes,
     /// The source, and the namespace of its groups.
@@ -182,6 +189,8 @@ pub struct Cursor {
     pub row: usize,
     /// Whose rows alone are given.
     chosen: Option<Arc<Chosen>>,
+    /// Columns that are read, where all rows are.
+    columns: ProjectionMask,
 }
 
 impl Cursor {
@@ -203,7 +212,7 @@ impl Cursor {
             pack,
             range,
             groups,
-            reader: None,
+            reader: Reader::None,
             batch_rows,
             codes,
             source,
@@ -211,12 +220,37 @@ impl Cursor {
             near: Vec::new(),
             row: 0,
             chosen: None,
+            columns: ProjectionMask::all(),
         })
     }
 
     /// Gives the rows of these alone.
     pub fn of(self, chosen: Option<Arc<Chosen>>) -> Self {
         Self { chosen, ..self }
+    }
+
+    /// Columns by which rules tell what a row means, and the upper halves of the keys that say whose it is.
+    const MEANING: [&str; 11] = [
+        "unit",
+        "time",
+        "time_nanos",
+        "app",
+        "scopes",
+        "allowed",
+        "reject",
+        "subject_hi",
+        "actor_hi",
+        "group_hi",
+        "fields",
+    ];
+
+    /// Gives of each row no more than what tells what it means, and whose it is by the upper halves of keys.
+    pub fn of_meaning(mut self) -> Self {
+        let schema = self.pack.groups.metadata.parquet_schema();
+        let columns = schema.columns().iter().enumerate();
+        let wanted = columns.filter(|(_, column)| Self::MEANING.contains(&column.name()));
+        self.columns = ProjectionMask::leaves(schema, wanted.map(|(leaf, _)| leaf));
+        self
     }
 
     pub fn person_column(&self) -> PersonColumn {
@@ -259,21 +293,36 @@ impl Cursor {
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, LedgerError> {
         loop {
-            if let Some(reader) = &mut self.reader {
-                match reader.next() {
-                    Some(Ok(batch)) => return Ok(Some(batch)),
-                    Some(Err(e)) => return Err(self.pack.damaged(e)),
-                    None => self.reader = None,
-                }
+            let next = match &mut self.reader {
+                Reader::None => None,
+                Reader::All(rows) => rows.next().transpose().map_err(|e| self.pack.damaged(e))?,
+                Reader::Chosen(rows) => rows.next().map_err(|e| self.pack.damaged(e))?,
+            };
+            if next.is_some() {
+                return Ok(next);
             }
+            // Before the next row group is held, too.
+            self.reader = Reader::None;
             let Some(group) = self.groups.next() else { return Ok(None) };
-            self.reader = Some(self.pack.groups.open(group, self.batch_rows)?);
+            let groups = &self.pack.groups;
+            self.reader = match &self.chosen {
+                None => {
+                    let columns = self.columns.clone();
+                    let fetched = groups.fetch(group)?;
+                    Reader::All(groups.columns(group, fetched, columns, self.batch_rows)?)
+                }
+                Some(chosen) => {
+                    let person = self.person_column();
+                    let rows = ChosenRows::open(groups, group, self.batch_rows, person, chosen)?;
+                    Reader::Chosen(rows)
+                }
+            };
         }
     }
 
     /// The rows of `batch` that lie in the range and belong to units that count.
     fn decode(&self, batch: RecordBatch) -> Result<AccessBatch, LedgerError> {
-        let mut columns = Columns::of(self.choose(batch)?);
+        let mut columns = Columns::of(batch);
         let missing =
             |name: &str| self.pack.damaged(format!("it has no column `{name}` of its type"));
         let mut code = |name: &str, codes: &[u32]| {
@@ -348,35 +397,6 @@ impl Cursor {
         }
         let keep: Vec<bool> = (0..rows).map(inside).collect();
         block.retain(&keep);
-    }
-
-    /// The rows of those that are wanted alone, before anything is made of them.
-    fn choose(&self, batch: RecordBatch) -> Result<RecordBatch, LedgerError> {
-        let Some(chosen) = &self.chosen else { return Ok(batch) };
-        let halves = |role: &str| {
-            let column = batch.column_by_name(&format!("{role}_hi"));
-            column.and_then(|array| array.as_primitive_opt::<UInt64Type>())
-        };
-        let person = match self.person_column() {
-            PersonColumn::Subject => halves("subject"),
-            PersonColumn::Actor => halves("actor"),
-            PersonColumn::None => None,
-        };
-        // Loops that do nothing else wait for many bits at once.
-        let mut keep: Vec<bool> = match person {
-            Some(people) => people.iter().map(|half| chosen.holds_person(half)).collect(),
-            None => vec![chosen.nobody; batch.num_rows()],
-        };
-        let allowed = batch.column_by_name("allowed").and_then(|array| array.as_boolean_opt());
-        for (column, held) in [(halves("group"), &chosen.groups), (halves("actor"), &chosen.actors)]
-        {
-            let (Some(column), Some(allowed)) = (column, allowed) else { continue };
-            for ((keep, half), allowed) in keep.iter_mut().zip(column.iter()).zip(allowed.iter()) {
-                *keep |= allowed == Some(true) && half.is_some_and(|half| held.holds(half));
-            }
-        }
-        let keep = BooleanArray::from(keep);
-        filter_record_batch(&batch, &keep).map_err(|e| self.pack.damaged(e))
     }
 }
 

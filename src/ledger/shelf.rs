@@ -4,10 +4,10 @@
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
@@ -389,19 +389,41 @@ impl Groups {
             .collect()
     }
 
-    /// The rows of one row group, `rows` of them at a time.
+    /// The bytes of one row group, checked.
     ///
     /// # Errors
     /// Storage failures and damaged objects.
-    pub fn open(&self, group: usize, rows: usize) -> Result<ParquetRecordBatchReader, LedgerError> {
+    pub fn fetch(&self, group: usize) -> Result<Fetched, LedgerError> {
         let range = self.ranges.get(group).cloned().unwrap_or(0..0);
         let bytes = self.shelf.read(&self.name, &sized(self.size), range.clone())?;
         if Some(&checksum(&bytes)) != self.checksums.get(group) {
             return Err(self.damaged(format!("row group {group} does not match its checksum")));
         }
-        let chunk = Fetched::new(self.size, vec![(range.start, bytes)]);
-        ParquetRecordBatchReaderBuilder::new_with_metadata(chunk, self.metadata.clone())
+        Ok(Fetched::new(self.size, vec![(range.start, bytes)]))
+    }
+
+    /// The rows of one row group, `rows` of them at a time.
+    ///
+    /// # Errors
+    /// Storage failures and damaged objects.
+    pub fn open(&self, group: usize, rows: usize) -> Result<ParquetRecordBatchReader, LedgerError> {
+        self.columns(group, self.fetch(group)?, ProjectionMask::all(), rows)
+    }
+
+    /// Some columns of a row group that was fetched.
+    ///
+    /// # Errors
+    /// Damaged objects.
+    pub fn columns(
+        &self,
+        group: usize,
+        fetched: Fetched,
+        columns: ProjectionMask,
+        rows: usize,
+    ) -> Result<ParquetRecordBatchReader, LedgerError> {
+        ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone())
             .with_row_groups(vec![group])
+            .with_projection(columns)
             .with_batch_size(rows)
             .build()
             .map_err(|e| self.damaged(e))

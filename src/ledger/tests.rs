@@ -11,10 +11,10 @@ use super::pack::{Kinds, Lineage, PackFooter, PackUnit, PersonColumn};
 use super::read::{KeyRange, OpenPack};
 use super::store::{Ledger, Pack};
 use super::write::{Order, write_pack};
-use super::{FAN_IN, LedgerError, compact};
+use super::{Chosen, Cursor, FAN_IN, Halves, LedgerError, compact};
 use crate::config::raw;
 use crate::key::{IdKind, Key};
-use crate::scan::batch::{AccessBatch, NONE, Outcome};
+use crate::scan::batch::{AccessBatch, KeyColumn, NONE, Outcome};
 use crate::scan::scope_sets::ScopeSet;
 use crate::scan::{Asked, AskedScope, UnitRecord};
 use crate::store::{Io, Pin, StoreUrl};
@@ -58,6 +58,18 @@ impl Place {
             batch.event.push(*event);
             batch.bytes.push(Some(*value));
         }
+        let kinds = Kinds { person: Some(IdKind::Int), group: None, event: Some(IdKind::Int) };
+        self.pack_of(number, &batch, kinds, PersonColumn::Subject)
+    }
+
+    /// A pack of rows of two units.
+    fn pack_of(
+        &self,
+        number: usize,
+        batch: &AccessBatch,
+        kinds: Kinds,
+        person: PersonColumn,
+    ) -> Pack {
         let units = [0, 1].map(|row_group| PackUnit {
             file: format!("file-{number}"),
             pin: Pin { size: 1, ..Default::default() },
@@ -72,14 +84,14 @@ impl Place {
             name: String::new(),
             lineage: Lineage::new("mapping", "", String::new()),
             asked: Self::asked(),
-            kinds: Kinds { person: Some(IdKind::Int), group: None, event: Some(IdKind::Int) },
-            person: PersonColumn::Subject,
-            rows: rows.len() as u64,
+            kinds,
+            person,
+            rows: batch.len() as u64,
             units: units.into(),
             checksums: Vec::new(),
             names_checksum: String::new(),
         };
-        write_pack(&self.ledger, &batch, footer, &mut Order::default()).unwrap()
+        write_pack(&self.ledger, batch, footer, &mut Order::default()).unwrap()
     }
 
     /// The rows of a merge; of `skipped` packs the second unit is left out.
@@ -113,6 +125,105 @@ impl Place {
             rows.extend(block.rows().map(|row| (row.person, row.event, row.bytes().unwrap())));
         }
         Ok(rows)
+    }
+}
+
+/// Subject, actor, group, outcome, and what else may be null: the id of the group and bytes.
+type Event = (Option<u64>, Option<u64>, Option<u64>, Outcome, Option<u8>, Option<i64>);
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    // Halves that lie in ranges of their own, and the one that nulls have below them.
+    let half = || proptest::option::weighted(0.8, (0..5u64).prop_map(|half| half << 60));
+    let outcome =
+        proptest::sample::select(vec![Outcome::Allowed, Outcome::Denied, Outcome::Unknown]);
+    let event = (half(), half(), half(), outcome, any::<Option<u8>>(), any::<Option<i64>>());
+    proptest::collection::vec(event, 0..60)
+}
+
+/// All that a cursor gives.
+fn read(mut cursor: Cursor) -> Vec<(u32, Event)> {
+    let mut rows = Vec::new();
+    while cursor.read().unwrap() {
+        let block = &cursor.block;
+        let half = |keys: &KeyColumn, row| keys.get(row).map(|key| key.hi);
+        rows.extend((0..block.len()).map(|row| {
+            let id = block.group_id.get(row).and_then(|id| id.as_deref()?.first().copied());
+            let event = (
+                half(&block.subject, row),
+                half(&block.actor, row),
+                half(&block.group, row),
+                block.outcome[row],
+                id,
+                block.bytes.get(row),
+            );
+            (block.unit[row], event)
+        }));
+    }
+    rows
+}
+
+proptest! {
+    #[test]
+    fn of_all_rows_a_cursor_gives_those_of_the_chosen(
+        events in events(),
+        person in proptest::sample::select(
+            vec![PersonColumn::Subject, PersonColumn::Actor, PersonColumn::None],
+        ),
+        (people, nobody) in (proptest::collection::vec(0..5u64, 0..3), any::<bool>()),
+        groups in proptest::collection::vec(0..5u64, 0..3),
+        actors in proptest::collection::vec(0..5u64, 0..3),
+        batch_rows in 1..9usize,
+    ) {
+        let mut batch = AccessBatch::default();
+        let app = batch.app_names.code("app");
+        let set = ScopeSet { scopes: vec!["read".into()], exercised: vec!["read".into()] };
+        let set = batch.scope_sets.code(&set);
+        let key = |half: Option<u64>| half.map(|hi| Key { hi, lo: 7 });
+        for (i, (subject, actor, group, outcome, id, bytes)) in events.iter().enumerate() {
+            batch.unit.push(u32::from(i % 3 == 0));
+            batch.micros.push(1);
+            batch.app.push(app);
+            batch.scopes.push(set);
+            batch.outcome.push(*outcome);
+            batch.subject.push(key(*subject));
+            batch.actor.push(key(*actor));
+            batch.group.push(key(*group));
+            batch.group_id.push(id.map(|id| [id].into()));
+            batch.bytes.push(*bytes);
+        }
+        let place = Place::new();
+        let kinds = Kinds { person: Some(IdKind::Uuid), group: Some(IdKind::Text), event: None };
+        let pack = place.pack_of(0, &batch, kinds, person);
+        let pack = Arc::new(OpenPack::open(&place.ledger, pack, vec![0, 1]).unwrap());
+        let mut names = Names::default();
+        let mut cursor = |chosen| {
+            let (asked, range) = (Place::asked(), 0..=u64::MAX);
+            let cursor =
+                Cursor::new(pack.clone(), (0, 0), range, &asked, batch_rows, &mut names);
+            read(cursor.unwrap().of(chosen))
+        };
+        let held = |halves: &[u64]| -> Vec<u64> { halves.iter().map(|half| half << 60).collect() };
+        let (people, groups, actors) = (held(&people), held(&groups), held(&actors));
+        let chosen = Chosen {
+            people: Halves::of(&people),
+            nobody,
+            groups: Halves::of(&groups),
+            actors: Halves::of(&actors),
+        };
+        let is_chosen = |(subject, actor, group, outcome, ..): &Event| {
+            let person = match person {
+                PersonColumn::Subject => *subject,
+                PersonColumn::Actor => *actor,
+                PersonColumn::None => None,
+            };
+            let among = |half: &Option<u64>, of: &[u64]| half.is_some_and(|h| of.contains(&h));
+            person.map_or(nobody, |half| people.contains(&half))
+                || *outcome == Outcome::Allowed && (among(group, &groups) || among(actor, &actors))
+        };
+        let mut expected = cursor(None);
+        prop_assert_eq!(expected.len(), events.len());
+        expected.retain(|(_, event)| is_chosen(event));
+        prop_assert_eq!(cursor(Some(Arc::new(chosen))), expected);
     }
 }
 

@@ -17,7 +17,7 @@ mod file;
 mod footer;
 mod mapped;
 mod mapping;
-mod pages;
+pub(crate) mod pages;
 mod person_ids;
 mod prune;
 mod ranges;

@@ -1,21 +1,23 @@
 //! A count as a file: what the next count of the same ledger begins with.
 //!
-//! A line that names the form, a checksum (XXH3, 128 bits) of all that follows, and MessagePack: a [`Header`], the first
-//! groups of each scope, and the cells, each in an `Option`, the last one `None`.
+//! A line that names the form, a checksum (XXH3, 128 bits) of all that follows, the length of a [`Header`] and the header
+//! in MessagePack, the first groups of each scope, and the cells, as [`numbers`](super::numbers). Before each cell stands
+//! a 1, after the last one a 0.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::numbers::{NumbersIn, NumbersOut};
 use crate::exposure::cells::CellKey;
-use crate::exposure::counts::CellCounts;
+use crate::exposure::counts::{CellCounts, Misfit};
 use crate::exposure::listed::{KeptGroup, RestGroups};
 use crate::exposure::rules::KeptRules;
 use crate::exposure::tally::Terms;
 
 /// Changes whenever a count of the same rows by the same rules may come to something else.
-const FORMAT: &[u8] = concat!("afterscope counts 1 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+const FORMAT: &[u8] = concat!("afterscope counts 2 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
 
 /// All but the cells.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +35,8 @@ pub struct Header {
     pub groups: Vec<(u64, RestGroups)>,
     /// Exposures and groups in all.
     pub exposures: (u64, u64),
+    /// How many cells follow.
+    pub cells: u64,
 }
 
 impl Header {
@@ -48,7 +52,7 @@ impl Header {
 /// Cells on their way into a file.
 #[derive(Debug, Default)]
 pub struct CellsOut {
-    bytes: Vec<u8>,
+    cells: NumbersOut,
     /// No more bytes than this; then the count is not kept.
     limit: usize,
     too_many: bool,
@@ -64,10 +68,10 @@ impl CellsOut {
         if self.too_many {
             return;
         }
-        let written = rmp_serde::encode::write(&mut self.bytes, &Some((key, counts)));
-        if written.is_err() || self.bytes.len() > self.limit {
-            self.too_many = true;
-            self.bytes = Vec::new();
+        self.cells.count(1);
+        self.cells.cell(key, counts);
+        if self.cells.len() > self.limit {
+            *self = Self::closed();
         }
     }
 
@@ -89,20 +93,18 @@ impl CellsOut {
         if self.too_many {
             return None;
         }
-        let mut head = Vec::new();
-        rmp_serde::encode::write(&mut head, header).ok()?;
-        for group in groups {
-            rmp_serde::encode::write(&mut head, &group).ok()?;
-        }
-        rmp_serde::encode::write(&mut self.bytes, &None::<(CellKey, CellCounts)>).ok()?;
-        if head.len() + self.bytes.len() > self.limit {
+        let head = rmp_serde::to_vec(header).ok()?;
+        let mut file = NumbersOut::default();
+        file.bytes(FORMAT);
+        file.bytes(&[0; 16]);
+        file.text(&head);
+        groups.for_each(|group| file.group(&group));
+        self.cells.count(0);
+        if file.len() + self.cells.len() > self.limit {
             return None;
         }
-        let mut file = Vec::with_capacity(FORMAT.len() + 16 + head.len() + self.bytes.len());
-        file.extend_from_slice(FORMAT);
-        file.extend_from_slice(&[0; 16]);
-        file.append(&mut head);
-        file.append(&mut self.bytes);
+        let mut file = file.finish();
+        file.append(&mut self.cells.finish());
         let sum = checksum(file.get(FORMAT.len() + 16..)?);
         file.get_mut(FORMAT.len()..FORMAT.len() + 16)?.copy_from_slice(&sum);
         Some(file)
@@ -115,7 +117,7 @@ fn checksum(bytes: &[u8]) -> [u8; 16] {
 
 /// A file, read from its beginning.
 pub struct CellsIn<'a> {
-    rest: rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'a, [u8]>>,
+    rest: NumbersIn<'a>,
 }
 
 impl<'a> CellsIn<'a> {
@@ -125,24 +127,29 @@ impl<'a> CellsIn<'a> {
         if *sum != checksum(body) {
             return None;
         }
-        let mut rest = rmp_serde::Deserializer::from_read_ref(body);
-        Some((Header::deserialize(&mut rest).ok()?, Self { rest }))
+        let mut rest = NumbersIn::new(body);
+        let header = rmp_serde::from_slice(rest.text().ok()?).ok()?;
+        Some((header, Self { rest }))
     }
 
     /// The next group, before the first cell.
     ///
     /// # Errors
     /// As [`Self::next`].
-    pub fn group(&mut self) -> Result<KeptGroup, rmp_serde::decode::Error> {
-        KeptGroup::deserialize(&mut self.rest)
+    pub fn group(&mut self) -> Result<KeptGroup, Misfit> {
+        self.rest.group()
     }
 
-    /// The next cell; `None` after the last one. An error only where the program wrote what it cannot read.
+    /// The next cell; `None` after the last one.
     ///
     /// # Errors
-    /// As the library says.
-    pub fn next(&mut self) -> Result<Option<(CellKey, CellCounts)>, rmp_serde::decode::Error> {
-        Option::deserialize(&mut self.rest)
+    /// Only where the program wrote what it cannot read.
+    pub fn next(&mut self) -> Result<Option<(CellKey, CellCounts)>, Misfit> {
+        match self.rest.count()? {
+            0 => Ok(None),
+            1 => self.rest.cell().map(Some),
+            _ => Err(Misfit),
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 //! gone, rules that change much of everything, and ledgers whose registry knows members or residences.
 
 mod file;
+mod groups;
+mod numbers;
 mod survey;
 
 use std::collections::HashMap;
@@ -16,19 +18,18 @@ use std::sync::Arc;
 
 use super::cells::{CellKey, Grain, Window};
 use super::counts::{CellCounts, Misfit, take};
-use super::group_ids::GroupIds;
-use super::listed::{
-    Candidate, Floor, KeepGroups, KeptGroup, RankedGroups, RestGroups, ScopeGroups,
-};
+use super::listed::{Floor, KeepGroups, KeptGroup, RankedGroups};
 use super::passes::{Passed, Passes, Way};
 use super::rules::{KeptRules, Rules};
 use super::tally::{Term, Terms};
-use super::totals::{Exposure, add};
+use super::totals::Exposure;
 use super::{Cell, ExposureError, Settings, SourceRows, exposure};
+use crate::ledger::Chosen;
 use crate::memory::Budget;
 use crate::moment::Moment;
 use file::{CellsIn, CellsOut, Header, places};
-use survey::{Question, Survey, survey};
+use groups::{KeptGroups, kept_groups};
+use survey::{Bounds, Question, Survey, survey};
 
 /// The largest file of a kept count that a run reads and writes.
 pub fn most_bytes(budget: &Budget) -> u64 {
@@ -91,18 +92,19 @@ enum Unfit {
     Failed(ExposureError),
     /// It is about something else, or too much has changed.
     Other,
+    /// Two counts at once have half of the memory each. One alone may fit.
+    NoRoom,
     Misfit,
 }
 
 impl<E: Into<ExposureError>> From<E> for Unfit {
-    /// Two counts at once have half of the memory each. One alone may fit.
     fn from(error: E) -> Self {
         match error.into() {
             ExposureError::Memory { .. }
             | ExposureError::Leaves { .. }
             | ExposureError::Packs { .. }
             | ExposureError::Names { .. }
-            | ExposureError::Repeats { .. } => Self::Other,
+            | ExposureError::Repeats { .. } => Self::NoRoom,
             error => Self::Failed(error),
         }
     }
@@ -132,7 +134,7 @@ pub fn count_kept(
         match recount(sources, settings, keep, header, cells) {
             Ok(count) => return Ok(count),
             Err(Unfit::Failed(error)) => return Err(error),
-            Err(Unfit::Other) => {}
+            Err(Unfit::Other | Unfit::NoRoom) => {}
             Err(Unfit::Misfit) => misfit = true,
         }
     }
@@ -143,7 +145,7 @@ pub fn count_kept(
     let passed = passes.count(vec![way], |_, key, counts| {
         out.push(&key, &counts);
         cells.push(counts.cell(key)?);
-        Ok(())
+        Ok::<(), ExposureError>(())
     })?;
     let passed = first(passed.into_iter().next())?;
     let (exposure, file) = finish(cells, passed, out, settings, keep)?;
@@ -188,6 +190,7 @@ fn finish(
         fields: passed.fields.clone(),
         groups: groups.collect(),
         exposures: all_of(&cells),
+        cells: cells.len() as u64,
     };
     let ids = settings.group_ids();
     let first = passed.groups.0.iter().flat_map(|of| &of.first);
@@ -207,64 +210,128 @@ fn recount(
     if header.of != keep.of || header.units.len() != keep.units.len() {
         return Err(Unfit::Other);
     }
-    let (terms, added) = units(&header.units, &keep.units).ok_or(Unfit::Other)?;
     let of_group = header.events_of_group();
-    let old = header.rules.restored(&settings.rules).ok_or(Unfit::Other)?;
+    let Header { rules, units: then, conflicts, fields, groups, cells: of_then, .. } = header;
+    let (terms, added) = units(&then, &keep.units).ok_or(Unfit::Other)?;
+    let old = rules.restored(&settings.rules).ok_or(Unfit::Other)?;
     let passes = Passes::new(sources, settings, 2)?;
+    let rows = sources.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
     let question = Question { old: &old, new: &settings.rules, added: &added };
-    let all: u64 = sources.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
-    let is_much = |changed: u64, rows: u64| {
-        // If rows of a group were changed as any others are.
-        let share = changed as f64 / rows.max(1) as f64;
-        let groups = 1.0 - (1.0 - share).max(0.0).powf(of_group);
-        !keep.always && (share * MOST_CHANGED > 1.0 || groups * MOST_GROUPS > 1.0)
-    };
-    let found = survey(&passes, sources, &question, is_much)?;
-    let Survey { chosen, rows, changed, bounds, fields } = found.ok_or(Unfit::Other)?;
-    if is_much(changed, all.max(rows)) {
-        return Err(Unfit::Other);
-    }
-    let kept_groups = kept_groups(&header.groups, &mut kept, settings.group_ids())?;
+    let found = find(&passes, (sources, rows), &question, (of_group, keep.always))?;
+    let (changed, rows) = (found.changed, rows.max(found.rows));
+
+    let kept_groups = kept_groups(&groups, &mut kept, settings.group_ids())?;
     let floors: Vec<Floor> = kept_groups.iter().map(KeptGroups::floor).collect();
-    let chosen = Arc::new(chosen);
-    let way = |rules, without| Way {
-        rules,
-        groups: KeepGroups::Above(&floors),
-        chosen: Some(chosen.clone()),
-        without,
-    };
-    let ways = vec![way(old, added.as_slice()), way(settings.rules.clone(), &[])];
-    // In boxes: a table that grows moves what it holds, and these are large.
-    let mut before: HashMap<CellKey, Box<CellCounts>> = HashMap::new();
-    let mut now: HashMap<CellKey, Box<CellCounts>> = HashMap::new();
-    let (then, mut passed) = match changed {
-        0 => (passes.of_nobody(&settings.rules), passes.of_nobody(&settings.rules)),
-        _ => {
-            let counted = passes.count(ways, |way, key, counts| {
-                let into = if way == 0 { &mut before } else { &mut now };
-                into.insert(key, Box::new(counts));
-                // Where there is no room for the changes of so many cells there may be for all counts.
-                let cells = (before.len() + now.len()) as u64;
-                let more = String::new();
-                match cells.saturating_mul(OF_CELL) > settings.budget.rest / CELLS {
-                    true => Err(ExposureError::Memory { cells, more, needed: 0 }),
-                    false => Ok(()),
-                }
-            })?;
-            let mut counted = counted.into_iter();
-            (first(counted.next())?, first(counted.next())?)
-        }
-    };
+    let Changes { cells, then, mut now } =
+        count_changes(&passes, &question, &floors, found.chosen)?;
 
     // What is kept serves as long as little has changed.
-    let renew = changed > RENEW_ROWS.min(all.max(rows) / RENEW);
+    let renew = changed > RENEW_ROWS.min(rows / RENEW);
     let mut out = match renew || keep.always {
         true => CellsOut::new(most_bytes(&settings.budget)),
         false => CellsOut::closed(),
     };
+    let cells = join((kept, of_then), cells, found.bounds.as_ref(), &mut out)?;
+    let changes = then.groups.0.into_iter().zip(std::mem::take(&mut now.groups.0));
+    if kept_groups.len() != changes.len() {
+        return Err(Unfit::Misfit);
+    }
+    let limits = (settings.groups_limit, most_groups(settings));
+    let groups = kept_groups.into_iter().zip(changes);
+    let groups = groups.map(|(kept, (then, now))| kept.now(then, now, limits));
+    now.groups = RankedGroups(groups.collect::<Result<_, _>>()?);
+    now.terms = terms_now(terms, &then.terms, &now.terms)?;
+    now.conflicts = conflicts_now(conflicts, &then.conflicts, &now.conflicts)?;
+    if found.bounds.is_some() {
+        now.fields = found.fields;
+    } else {
+        for (all, kept) in now.fields.iter_mut().zip(fields) {
+            all.extend(kept);
+        }
+    }
+    let (exposure, file) = finish(cells, now, out, settings, keep)?;
+    Ok(KeptCount { exposure, file, changed: Some(changed), misfit: false })
+}
+
+/// Whose rows mean something else, of so many rows in all, where a group has so many exposures. However many they are,
+/// where that is asked for.
+fn find(
+    passes: &Passes<'_>,
+    (sources, all): (&[SourceRows], u64),
+    question: &Question<'_>,
+    (of_group, always): (f64, bool),
+) -> Result<Survey, Unfit> {
+    let is_much = |changed: u64, rows: u64| {
+        // If rows of a group were changed as any others are.
+        let share = changed as f64 / rows.max(1) as f64;
+        let groups = 1.0 - (1.0 - share).max(0.0).powf(of_group);
+        !always && (share * MOST_CHANGED > 1.0 || groups * MOST_GROUPS > 1.0)
+    };
+    let found = survey(passes, sources, question, is_much)?.ok_or(Unfit::Other)?;
+    if is_much(found.changed, all.max(found.rows)) {
+        return Err(Unfit::Other);
+    }
+    Ok(found)
+}
+
+/// Cells by key, in boxes: a table that grows moves what it holds, and these are large.
+type Cells = HashMap<CellKey, Box<CellCounts>>;
+
+/// What was counted of those who have changed, as they were and as they are.
+struct Changes {
+    /// Those of then and of now.
+    cells: (Cells, Cells),
+    then: Passed,
+    now: Passed,
+}
+
+/// Counts those who have changed: without the new files by the rules of then, and with them by those of now. Of groups
+/// those alone that do not rank after the floors.
+fn count_changes(
+    passes: &Passes<'_>,
+    question: &Question<'_>,
+    floors: &[Floor],
+    chosen: Chosen,
+) -> Result<Changes, Unfit> {
+    let (mut before, mut after) = (Cells::new(), Cells::new());
+    if chosen.is_empty() {
+        let nobody = || passes.of_nobody(question.new);
+        return Ok(Changes { cells: (before, after), then: nobody(), now: nobody() });
+    }
+    let chosen = Arc::new(chosen);
+    let way = |rules: &Rules, without| Way {
+        rules: rules.clone(),
+        groups: KeepGroups::Above(floors),
+        chosen: Some(chosen.clone()),
+        without,
+    };
+    let ways = vec![way(question.old, question.added), way(question.new, &[])];
+    let most = passes.settings.budget.rest / CELLS;
+    let counted = passes.count(ways, |way, key, counts| {
+        let into = if way == 0 { &mut before } else { &mut after };
+        into.insert(key, Box::new(counts));
+        let cells = (before.len() + after.len()) as u64;
+        if cells.saturating_mul(OF_CELL) > most { Err(Unfit::NoRoom) } else { Ok(()) }
+    })?;
+    let mut counted = counted.into_iter();
+    let (then, now) = (first(counted.next())?, first(counted.next())?);
+    Ok(Changes { cells: (before, after), then, now })
+}
+
+/// The kept cells, of which there are so many, less those of then, and with those of now; first and last moments are
+/// `bounds`, where there are any. They are put into `out`, too.
+fn join(
+    (mut kept, of_then): (CellsIn<'_>, u64),
+    (mut before, mut after): (Cells, Cells),
+    bounds: Option<&HashMap<CellKey, Bounds>>,
+    out: &mut CellsOut,
+) -> Result<Vec<Cell>, Unfit> {
+    // Cells are large: a list of them that grows by copies touches as much memory again. Few are new.
     let mut cells = Vec::new();
+    let room = usize::try_from(of_then.saturating_add(of_then / 16)).unwrap_or(usize::MAX);
+    cells.try_reserve_exact(room).map_err(|_| Unfit::Misfit)?;
     let mut put = |key: CellKey, mut counts: CellCounts| -> Result<(), Unfit> {
-        if let Some(all) = &bounds {
+        if let Some(all) = bounds {
             let of_cell = all.get(&key);
             for (i, window) in counts.windows.iter_mut().enumerate() {
                 let bound = of_cell.and_then(|bounds| bounds.get(i).copied());
@@ -283,11 +350,11 @@ fn recount(
         }
         Ok(())
     };
-    while let Some((key, mut counts)) = kept.next().map_err(|_| Unfit::Misfit)? {
+    while let Some((key, mut counts)) = kept.next()? {
         if let Some(then) = before.remove(&key) {
             counts.take(&then)?;
         }
-        if let Some(now) = now.remove(&key) {
+        if let Some(now) = after.remove(&key) {
             counts.add(*now)?;
         }
         put(key, counts)?;
@@ -296,29 +363,10 @@ fn recount(
         return Err(Unfit::Misfit);
     }
     // In the order of their keys: what is kept depends on nothing else.
-    let mut new: Vec<_> = now.into_iter().collect();
+    let mut new: Vec<_> = after.into_iter().collect();
     new.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     new.into_iter().try_for_each(|(key, counts)| put(key, *counts))?;
-
-    let changes = then.groups.0.into_iter().zip(std::mem::take(&mut passed.groups.0));
-    if kept_groups.len() != changes.len() {
-        return Err(Unfit::Misfit);
-    }
-    let limits = (settings.groups_limit, most_groups(settings));
-    let groups = kept_groups.into_iter().zip(changes);
-    let groups = groups.map(|(kept, (then, now))| kept.now(then, now, limits));
-    passed.groups = RankedGroups(groups.collect::<Result<_, _>>()?);
-    passed.terms = terms_now(terms, &then.terms, &passed.terms)?;
-    passed.conflicts = conflicts_now(header.conflicts, &then.conflicts, &passed.conflicts)?;
-    if bounds.is_some() {
-        passed.fields = fields;
-    } else {
-        for (all, kept) in passed.fields.iter_mut().zip(header.fields) {
-            all.extend(kept);
-        }
-    }
-    let (exposure, file) = finish(cells, passed, out, settings, keep)?;
-    Ok(KeptCount { exposure, file, changed: Some(changed), misfit: false })
+    Ok(cells)
 }
 
 /// Terms by source and unit, and which units are new.
@@ -365,73 +413,6 @@ fn conflicts_now(mut kept: Vec<u64>, then: &[u64], now: &[u64]) -> Result<Vec<u6
         *kept += now;
     }
     Ok(kept)
-}
-
-/// The groups of a scope that are kept.
-struct KeptGroups {
-    first: Vec<Candidate>,
-    all: RestGroups,
-}
-
-/// The groups of every scope.
-fn kept_groups(
-    scopes: &[(u64, RestGroups)],
-    kept: &mut CellsIn<'_>,
-    ids: GroupIds<'_>,
-) -> Result<Vec<KeptGroups>, Misfit> {
-    let mut text = String::new();
-    let mut of_scope = |(count, all): &(u64, RestGroups)| {
-        let first =
-            (0..*count).map(|_| Ok(kept.group().map_err(|_| Misfit)?.candidate(ids, &mut text)));
-        Ok(KeptGroups { first: first.collect::<Result<_, Misfit>>()?, all: *all })
-    };
-    scopes.iter().map(&mut of_scope).collect()
-}
-
-impl KeptGroups {
-    /// Whoever ranks after the last of those that were kept may rank after others that were not.
-    fn floor(&self) -> Floor {
-        if self.first.len() as u64 == self.all.groups {
-            return Floor::None;
-        }
-        let last = self.first.iter().max_by(|a, b| a.rank().cmp(&b.rank()));
-        last.map_or(Floor::Top, |last| Floor::At(last.clone()))
-    }
-
-    /// Those of now, of which `then` were counted as they were and `now` as they are; of both those that the floor
-    /// holds. No more than `most` are kept.
-    fn now(
-        mut self,
-        then: ScopeGroups,
-        now: ScopeGroups,
-        (limit, most): (Option<u64>, Option<u64>),
-    ) -> Result<ScopeGroups, Unfit> {
-        take(&mut self.all.groups, then.all.groups)?;
-        self.all.groups += now.all.groups;
-        self.all.requests = self.all.requests.checked_sub(then.all.requests).ok_or(Misfit)?;
-        add(&mut self.all.requests, now.all.requests)?;
-        let gone: HashMap<_, &Candidate> = then.first.iter().map(|g| (g.name(), g)).collect();
-        let before = self.first.len();
-        let mut fits = true;
-        self.first.retain(|group| match gone.get(&group.name()) {
-            Some(then) => {
-                fits &= **then == *group;
-                false
-            }
-            None => true,
-        });
-        if !fits || before - self.first.len() != then.first.len() {
-            return Err(Unfit::Misfit);
-        }
-        self.first.extend(now.first);
-        let listed = limit.unwrap_or(u64::MAX).min(self.all.groups);
-        if (self.first.len() as u64) < listed {
-            return Err(Unfit::Other);
-        }
-        let mut ranked = ScopeGroups { first: self.first, all: self.all };
-        ranked.prune(most);
-        Ok(ranked)
-    }
 }
 
 #[cfg(test)]

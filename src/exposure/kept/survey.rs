@@ -106,7 +106,8 @@ pub fn survey(
                     let (source, range) = ((input.source, input.group_space), job.range.clone());
                     let rows = passes.memory.rows;
                     let mut cursor =
-                        Cursor::new(pack.clone(), source, range, asked, rows, &mut names)?;
+                        Cursor::new(pack.clone(), source, range, asked, rows, &mut names)?
+                            .of_meaning();
                     passes.fits(&names)?;
                     while cursor.read()? {
                         looker.look(&cursor, &names)?;

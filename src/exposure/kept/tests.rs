@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::exposure::RestGroups;
-use crate::exposure::listed::Met;
+use crate::exposure::group_ids::GroupIds;
+use crate::exposure::listed::{Candidate, Met, ScopeGroups};
 use crate::key::{IdKind, Key, Keyer};
 
 /// A group of namespace 0 that so many people were reached in.
@@ -64,7 +65,7 @@ proptest! {
                 prop_assert_eq!(sorted(found), sorted(expected));
             }
             Err(Unfit::Other) => prop_assert!(limit.is_some()),
-            Err(Unfit::Misfit) => prop_assert!(false, "a misfit"),
+            Err(Unfit::NoRoom | Unfit::Misfit) => prop_assert!(false, "no room, or a misfit"),
             Err(Unfit::Failed(error)) => prop_assert!(false, "{error}"),
         }
     }
@@ -118,6 +119,7 @@ fn a_file_is_read_as_it_was_written_and_none_that_was_damaged() {
         fields: Vec::new(),
         groups: vec![(2, RestGroups { groups: 4, requests: 9 })],
         exposures: (9, 4),
+        cells: 1,
     };
     // An id that its key gives back, and one that it does not.
     let keyer = Keyer::plain();

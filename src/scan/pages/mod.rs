@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayData, ArrayRef, DictionaryArray, Int32Array, StringBuilder, make_array};
 use arrow::buffer::{Buffer, NullBuffer};
-use arrow::datatypes::{ArrowNativeType, DataType, Schema};
+use arrow::datatypes::{ArrowNativeType, DataType, FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -107,6 +107,55 @@ impl Iterator for FlatReader<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let rows = self.wanted.next()?;
         Some(self.read(rows))
+    }
+}
+
+/// Flat columns of a row group that is all here.
+#[derive(Default)]
+pub(crate) struct FlatColumns {
+    columns: Vec<FlatColumn>,
+}
+
+impl FlatColumns {
+    /// Those of `leaves` that are flat, and the others.
+    pub(crate) fn open(
+        metadata: &ArrowReaderMetadata,
+        group: usize,
+        leaves: impl IntoIterator<Item = usize>,
+        fetched: &Arc<Fetched>,
+    ) -> Result<(Self, Vec<usize>)> {
+        let (mut flat, mut others) = (Self::default(), Vec::new());
+        for leaf in leaves {
+            match FlatColumn::open(metadata, group, leaf, fetched)? {
+                Some(column) if column.way.len() == 1 => flat.columns.push(column),
+                _ => others.push(leaf),
+            }
+        }
+        Ok((flat, others))
+    }
+
+    /// Calls `take` with every row of one column of 64-bit numbers, and its value; a null has none.
+    pub(crate) fn look(
+        metadata: &ArrowReaderMetadata,
+        group: usize,
+        leaf: usize,
+        fetched: &Arc<Fetched>,
+        take: impl FnMut(usize, Option<u64>),
+    ) -> Result<()> {
+        match FlatColumn::open(metadata, group, leaf, fetched)? {
+            Some(column) if column.kind == Kind::Int64 => column.look(take),
+            _ => Err(not_flat("it is no flat column of 64-bit numbers")),
+        }
+    }
+
+    /// Fields and values of `rows`, which ascend, also from one call to the next.
+    pub(crate) fn read(&mut self, rows: &[u32]) -> Result<Vec<(FieldRef, ArrayRef)>> {
+        let columns = self.columns.iter_mut();
+        let read = |column: &mut FlatColumn| {
+            let values = column.read(rows)?;
+            Ok(column.way.last().cloned().map(|field| (field, values)))
+        };
+        columns.filter_map(|column| read(column).transpose()).collect()
     }
 }
 
@@ -397,6 +446,34 @@ impl FlatColumn {
         };
         self.page = Some(DataPage { first, end: self.next_row, valid, values });
         Ok(true)
+    }
+
+    /// As [`FlatColumns::look`]: no array is made.
+    fn look(mut self, mut take: impl FnMut(usize, Option<u64>)) -> Result<()> {
+        let short = || damaged("a page ends early");
+        while self.next_page()? {
+            let Some(DataPage { first, end, valid, values }) = &mut self.page else { continue };
+            let Values::Plain(bytes) = values else { return Err(not_flat("its values are codes")) };
+            let (values, _) = bytes.as_chunks();
+            match valid {
+                None => {
+                    let values = values.get(..*end - *first).ok_or_else(short)?;
+                    for (row, value) in (*first..).zip(values) {
+                        take(row, Some(u64::from_le_bytes(*value)));
+                    }
+                }
+                Some(valid) => {
+                    for row in 0..*end - *first {
+                        let value = valid.place_of(row).map(|at| values.get(at).ok_or_else(short));
+                        take(*first + row, value.transpose()?.copied().map(u64::from_le_bytes));
+                    }
+                }
+            }
+        }
+        match self.next_row == self.rows {
+            true => Ok(()),
+            false => Err(damaged(format!("its pages hold less than its {} rows", self.rows))),
+        }
     }
 
     /// The texts of the dictionary, read as far as it.
