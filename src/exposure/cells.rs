@@ -64,6 +64,8 @@ pub fn count_windows(counts: &mut [u64; Window::COUNT], set: WindowSet) {
 }
 
 /// By set of windows: 1 for each window that is in it.
+// Worked out when it is compiled.
+#[allow(clippy::indexing_slicing)]
 static ONES: [[u64; Window::COUNT]; 1 << WindowSet::BITS] = {
     let mut ones = [[0; Window::COUNT]; 1 << WindowSet::BITS];
     let mut set = 0;
