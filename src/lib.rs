@@ -36,6 +36,7 @@ pub mod pipeline;
 
 pub mod cli;
 pub mod codes;
+pub mod dealer;
 pub mod effort;
 pub mod error;
 pub mod fetched;

@@ -150,7 +150,7 @@ impl Budget {
             decode,
             deletes,
             pack_buffer: (packs / threads / 5 * 2).clamp(2 * MIB, 96 * MIB),
-            sort_buffer: (rest / 2 / threads).clamp(2 * MIB, 384 * MIB),
+            sort_buffer: (rest / 2 / threads).clamp(2 * MIB, 512 * MIB),
             merge: rest / 3,
             rest,
             limit,

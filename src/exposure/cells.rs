@@ -53,15 +53,30 @@ impl Window {
 pub type WindowSet = u8;
 
 /// Adds one to the count of each window of the set.
+///
+/// Sets come in no order: a loop over the bits that are set would end where the processor does not expect it.
 #[inline]
-pub fn count_windows(counts: &mut [u64; Window::COUNT], mut set: WindowSet) {
-    while set != 0 {
-        if let Some(count) = counts.get_mut(set.trailing_zeros() as usize) {
-            *count += 1;
-        }
-        set &= set - 1;
-    }
+pub fn count_windows(counts: &mut [u64; Window::COUNT], set: WindowSet) {
+    let ones = ONES.get(usize::from(set)).unwrap_or(&[0; Window::COUNT]);
+    counts.iter_mut().zip(ones).for_each(|(count, one)| *count += one);
 }
+
+/// By set of windows: 1 for each window that is in it.
+// Worked out when it is compiled.
+#[allow(clippy::indexing_slicing)]
+static ONES: [[u64; Window::COUNT]; 1 << WindowSet::BITS] = {
+    let mut ones = [[0; Window::COUNT]; 1 << WindowSet::BITS];
+    let mut set = 0;
+    while set < ones.len() {
+        let mut window = 0;
+        while window < Window::COUNT {
+            ones[set][window] = (set >> window & 1) as u64;
+            window += 1;
+        }
+        set += 1;
+    }
+    ones
+};
 
 /// What a figure is grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,7 +18,7 @@ use super::lookup::{LeafAt, Lookup, Place};
 use super::observed::{ObservedReader, ObservedWriter};
 use super::parts::Part;
 use super::passes::{Way, read_fields};
-use super::pending::{Pending, PendingEvent, Refusal};
+use super::pending::{Moved, Pending, PendingEvent, Refusal};
 use super::policy::Policy;
 use super::projections::Projections;
 use super::records::{ActorRecord, GroupRecord, InParts, NOBODY};
@@ -382,16 +382,10 @@ impl<'a> Counter<'a> {
         let (at, weight, nobody) = (event.at(), event.weight(), self.person.is_none());
         let day = at.micros.div_euclid(DAY_MICROS);
         let (bytes, records) = (event.bytes(), event.records());
-        self.pending.events.push(PendingEvent {
-            leaf,
-            nobody,
-            only_visit: false,
-            day,
-            at,
-            weight,
-            bytes,
-            records,
-        });
+        self.pending.events.push(PendingEvent { leaf, nobody, only_visit: false, day, at, weight });
+        if bytes.is_some() || records.is_some() {
+            self.pending.moved.push(Moved { leaf, bytes, records });
+        }
         if !nobody {
             self.visits.add(day, leaf);
         }
@@ -468,7 +462,7 @@ impl<'a> Counter<'a> {
     }
 
     /// Namespace and key of the group that was read; its own id is kept.
-    #[inline]
+    #[inline(always)]
     fn group(
         &mut self,
         place: u64,
@@ -527,6 +521,7 @@ impl<'a> Counter<'a> {
         self.flush_event();
         self.flush_person()?;
         self.person = None;
+        self.visits.find_surplus(&self.lookup, &mut self.tally.surplus);
         self.pending.apply(&mut self.tally.sums)
     }
 }

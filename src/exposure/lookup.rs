@@ -86,11 +86,12 @@ impl<'a> Lookup<'a> {
         self.found.clear();
     }
 
-    /// Where the leaves of an app and a scope set are found.
+    /// Where the leaves of an app and a scope set are found. Inlined always: what a call gives back passes
+    /// through memory.
     ///
     /// # Errors
     /// As [`Shared::ask`].
-    #[inline]
+    #[inline(always)]
     pub fn place(&mut self, app: u32, set: u32, names: &Names) -> Result<Place, ExposureError> {
         match self.places.get(app, set) {
             Some(place) => Ok(place),
@@ -203,7 +204,7 @@ impl Places {
         usize::try_from(app.wrapping_mul(Self::SETS).wrapping_add(set)).ok().filter(|_| near)
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, app: u32, set: u32) -> Option<Place> {
         match Self::cell(app, set) {
             Some(cell) => match self.near.get(cell)? {

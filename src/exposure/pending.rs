@@ -22,6 +22,12 @@ pub struct PendingEvent {
     pub day: i64,
     pub at: Moment,
     pub weight: i64,
+}
+
+/// What an event moved, where its source tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    pub leaf: u32,
     pub bytes: Option<i64>,
     pub records: Option<i64>,
 }
@@ -38,6 +44,8 @@ pub enum Refusal {
 #[derive(Debug, Default)]
 pub struct Pending {
     pub events: Vec<PendingEvent>,
+    /// Of those events that say something of it. Most logs say nothing.
+    pub moved: Vec<Moved>,
     /// Leaf, kind and weight of events that are no exposure.
     pub refused: Vec<(u32, Refusal, i64)>,
     /// Other people: leaf, day, and whether the day is their first in the leaf.
@@ -55,14 +63,19 @@ impl Pending {
     /// # Errors
     /// [`ExposureError::Overflow`].
     pub fn apply(&mut self, sums: &mut [Sums]) -> Result<(), ExposureError> {
-        // One loop for each line of memory that an event touches: the shorter a loop is, the more of its
-        // rounds wait at once.
+        // The shorter a loop is, the more of its rounds wait at once: the first one does nothing else.
         let mut overflow = false;
         let mut add = |sum: &mut i64, value: i64| {
             let (total, over) = sum.overflowing_add(value);
             *sum = total;
             overflow |= over;
         };
+        let mut touched = 0;
+        for event in &self.events {
+            let sums = usize::try_from(event.leaf).ok().and_then(|leaf| sums.get(leaf));
+            touched ^= sums.map_or(0, |sums| sums.days.touch(event.day) ^ sums.exposed.bytes_known);
+        }
+        std::hint::black_box(touched);
         for event in &self.events {
             let Some(sums) = at(sums, event.leaf) else { return Err(no_leaf(event.leaf)) };
             let on = sums.days.entry(event.day);
@@ -75,17 +88,22 @@ impl Pending {
         for event in self.events.drain(..) {
             let Some(sums) = at(sums, event.leaf) else { return Err(no_leaf(event.leaf)) };
             let exposed = &mut sums.exposed;
-            if let Some(bytes) = event.bytes {
-                exposed.bytes += i128::from(bytes);
-                exposed.bytes_known += 1;
-            }
             exposed.first = exposed.first.min(event.at);
             exposed.last = exposed.last.max(event.at);
-            if let Some(records) = event.records {
+            if event.nobody {
+                sums.subjects_unknown_rows += 1;
+            }
+        }
+        for Moved { leaf, bytes, records } in self.moved.drain(..) {
+            let Some(sums) = at(sums, leaf) else { return Err(no_leaf(leaf)) };
+            if let Some(bytes) = bytes {
+                sums.exposed.bytes += i128::from(bytes);
+                sums.exposed.bytes_known += 1;
+            }
+            if let Some(records) = records {
                 sums.records += i128::from(records);
                 sums.records_known += 1;
             }
-            sums.subjects_unknown_rows += u64::from(event.nobody);
         }
         for (leaf, refusal, weight) in self.refused.drain(..) {
             let Some(sums) = at(sums, leaf) else { return Err(no_leaf(leaf)) };

@@ -1,7 +1,7 @@
 //! What the second pass sorts: events by group, actors, and the groups' own ids.
 
 use crate::key::Key;
-use crate::sorter::{Record, decode_key, encode_key};
+use crate::sorter::{Record, decode_key, encode_key, sort_dealt};
 
 /// Stands for nobody where a person's number is asked for.
 pub const NOBODY: u64 = u64::MAX;
@@ -67,6 +67,10 @@ impl<L: Of> Record for GroupRecord<L> {
     #[inline]
     fn prefix(&self) -> u64 {
         self.group.hi
+    }
+
+    fn sort(records: &mut Vec<Self>) {
+        sort_dealt(records);
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -140,6 +144,10 @@ impl<L: Of> Record for SmallRecord<L> {
     #[inline]
     fn prefix(&self) -> u64 {
         self.hi
+    }
+
+    fn sort(records: &mut Vec<Self>) {
+        sort_dealt(records);
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

@@ -30,8 +30,8 @@ impl Term {
 pub type Terms = [u64; Term::COUNT];
 
 /// Sums over the events of a leaf. What every allowed event touches comes first, in two lines of the
-/// processor's cache: rows come in the order of people, so each one finds another leaf. What its days
-/// sum up to is not kept a second time.
+/// processor's cache, then what others touch, in one: rows come in the order of people, so each one finds
+/// another leaf. What its days sum up to is not kept a second time.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
 pub struct Sums {
@@ -41,13 +41,13 @@ pub struct Sums {
     pub refused: u64,
     /// Of them, those that were denied.
     pub denied_events: u64,
+    pub denied: i64,
+    pub unknown: i64,
+    pub held_only: i64,
     /// As wide as [`Exposed::bytes`].
     pub records: i128,
     pub records_known: u64,
     pub subjects_unknown_rows: u64,
-    pub denied: i64,
-    pub unknown: i64,
-    pub held_only: i64,
 }
 
 /// Allowed and exercised events of a leaf.
@@ -100,6 +100,16 @@ pub struct Days<T> {
 impl<T> Default for Days<T> {
     fn default() -> Self {
         Self { near: Vec::new(), first: 0, few: Vec::new(), far: BTreeMap::new() }
+    }
+}
+
+impl Days<DaySums> {
+    /// Something of a day. Asked for many days in a short loop, the processor fetches several of them at once for what
+    /// comes then.
+    #[inline]
+    pub fn touch(&self, day: i64) -> u64 {
+        let index = usize::try_from(day.wrapping_sub(self.first)).unwrap_or(usize::MAX);
+        self.near.get(index).map_or(0, |on| on.events)
     }
 }
 

@@ -16,9 +16,23 @@ struct Stamp {
 /// Crossings that wait at most: the stamps that they touch stay in the processor's second cache.
 const MANY_CROSSINGS: usize = 1024;
 
+/// Visits that wait at most: what they have in common is found for many people at once.
+const MANY_WAITING: usize = 256;
+
+/// A person's visit of a leaf.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    person: u64,
+    leaf: u32,
+    day: i64,
+    /// Whether it is the person's first of the leaf.
+    new_leaf: bool,
+}
+
 /// A person's visit of a leaf, as one of its cells sees it.
 #[derive(Clone, Copy, Debug)]
 struct Crossing {
+    person: u64,
     cell: usize,
     windows: WindowSet,
     day: i64,
@@ -45,7 +59,8 @@ pub struct Visits {
     leaf_stamps: Vec<u64>,
     /// By cell: the last person seen there.
     stamps: Vec<Stamp>,
-    /// Of the person at hand.
+    /// Visits of people of several leaves, whose cells were not looked at yet.
+    waiting: Vec<Waiting>,
     crossings: Vec<Crossing>,
 }
 
@@ -56,6 +71,7 @@ impl Default for Visits {
             limit: Self::MANY,
             leaf_stamps: Vec::new(),
             stamps: Vec::new(),
+            waiting: Vec::new(),
             crossings: Vec::new(),
         }
     }
@@ -95,7 +111,7 @@ impl Visits {
         }
     }
 
-    /// Counts the person, and forgets the visits.
+    /// Counts the person, and forgets the visits. After the last one [`Self::find_surplus`] must be called.
     #[inline]
     pub fn count(
         &mut self,
@@ -132,8 +148,8 @@ impl Visits {
         self.visits.clear();
     }
 
-    /// Counts the person once in each leaf, as if leaves had no cell in common; and finds the cells in
-    /// which it was counted through more than one.
+    /// Counts the person once in each leaf, as if leaves had no cell in common; the cells in which it was counted
+    /// through more than one are found later.
     fn count_all(
         &mut self,
         person: u64,
@@ -141,36 +157,49 @@ impl Visits {
         lookup: &Lookup<'_>,
         (pending, surplus): (&mut Pending, &mut Vec<Surplus>),
     ) {
-        let visits = std::mem::take(&mut self.visits);
-        let mut touched = 0;
-        for (day, number) in &visits {
+        for (day, number) in &self.visits {
             let index = usize::try_from(*number).unwrap_or(usize::MAX);
             let Some(seen_by) = self.leaf_stamps.get_mut(index) else { continue };
             let new_leaf = *seen_by != person;
             *seen_by = person;
             pending.people.push((*number, *day, new_leaf));
-            if one_leaf {
-                continue;
+            if !one_leaf {
+                self.waiting.push(Waiting { person, leaf: *number, day: *day, new_leaf });
             }
-            let Some(leaf) = lookup.cells(*number) else { continue };
+        }
+        if self.waiting.len() >= MANY_WAITING {
+            self.find_surplus(lookup, surplus);
+        }
+    }
+
+    /// Finds the cells in which people that wait were counted through more than one leaf.
+    pub fn find_surplus(&mut self, lookup: &Lookup<'_>, surplus: &mut Vec<Surplus>) {
+        // Lists of cells, and stamps, lie anywhere in memory: short loops wait for many of them at once.
+        let mut touched = 0;
+        for visit in &self.waiting {
+            let first = lookup.cells(visit.leaf).and_then(|leaf| leaf.exposed.first());
+            touched ^= first.map_or(0, |(cell, _)| u64::from(*cell));
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for Waiting { person, leaf, day, new_leaf } in waiting.drain(..) {
+            let Some(leaf) = lookup.cells(leaf) else { continue };
             for (cell, windows) in leaf.exposed {
                 let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
-                // Stamps lie anywhere in memory: here the processor waits for many at once.
                 touched ^= self.stamps.get(cell).map_or(0, |stamp| stamp.person);
-                self.crossings.push(Crossing { cell, windows: *windows, day: *day, new_leaf });
+                self.crossings.push(Crossing { person, cell, windows: *windows, day, new_leaf });
             }
             if self.crossings.len() >= MANY_CROSSINGS {
-                self.cross(person, surplus);
+                self.cross(surplus);
             }
         }
         std::hint::black_box(touched);
-        self.visits = visits;
-        self.cross(person, surplus);
+        self.waiting = waiting;
+        self.cross(surplus);
     }
 
-    /// Finds the cells in which the person was counted before.
-    fn cross(&mut self, person: u64, all: &mut Vec<Surplus>) {
-        for Crossing { cell, windows, day, new_leaf } in self.crossings.drain(..) {
+    /// Finds the cells in which people were counted before.
+    fn cross(&mut self, all: &mut Vec<Surplus>) {
+        for Crossing { person, cell, windows, day, new_leaf } in self.crossings.drain(..) {
             if self.stamps.len() <= cell {
                 let empty = Stamp { person: NOBODY, seen: 0, day: i64::MIN };
                 self.stamps.resize(cell + 1, empty);

@@ -13,6 +13,7 @@ use arrow::array::new_null_array;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
+use super::call::CallBits;
 use super::merge::{Input, Merge, Merged, Names};
 use super::pack::{self, Kinds, PackFooter, PackNames, PackUnit, PersonColumn, Placed};
 use super::read::OpenPack;
@@ -52,6 +53,7 @@ pub fn compact(
         kinds,
         person: first.footer.person,
         rows: 0,
+        call: Default::default(),
         units,
         checksums: Vec::new(),
         names_checksum: String::new(),
@@ -67,11 +69,18 @@ pub fn compact(
     footer.name.clone_from(&name);
     // The rows are counted before they are written: the footer's place is at the end.
     footer.rows = footer.units.iter().map(|u| u.record.kept).sum();
-    let schema = union(&packs);
     let person = footer.person;
     let asked = [Arc::new(footer.asked.clone())];
     let inputs = [Input { source: 0, group_space: 0, packs }];
     let mut merge = Merge::new(&inputs, &asked, &(0..=u64::MAX), BATCH_ROWS, Names::default())?;
+    let [Input { packs, .. }] = &inputs;
+    // All names are known: those of a pack are taken in before its rows.
+    let named = &merge.names;
+    let Some(call) = CallBits::of(footer.units.len(), named.apps.len(), named.sets.len()) else {
+        return Ok(None);
+    };
+    footer.call = call;
+    let schema = union(packs, call);
     let mut out = ledger.create(&name);
     let mut encoder = PackEncoder::new(schema.clone(), footer)?;
     let mut group = AccessBatch::default();
@@ -79,7 +88,7 @@ pub fn compact(
         for merged in block.rows() {
             push(&mut group, &merged);
             if group.len() == GROUP_ROWS {
-                out.write(encoder.write(&drain(&mut group, person, &schema)?)?)?;
+                out.write(encoder.write(&drain(&mut group, person, call, &schema)?)?)?;
             }
         }
         if stop.load(Ordering::Relaxed) {
@@ -87,7 +96,7 @@ pub fn compact(
         }
     }
     if !group.is_empty() {
-        out.write(encoder.write(&drain(&mut group, person, &schema)?)?)?;
+        out.write(encoder.write(&drain(&mut group, person, call, &schema)?)?)?;
     }
     let names = &merge.names;
     let names = PackNames::new(&names.apps, &names.sets, &names.fields);
@@ -151,9 +160,9 @@ fn number_units(packs: &[&Selected]) -> (Vec<PackUnit>, Vec<Vec<u32>>) {
     (units, maps)
 }
 
-/// Every column that one of the packs has.
-fn union(packs: &[Arc<OpenPack>]) -> SchemaRef {
-    let mut fields: Vec<Field> = Vec::new();
+/// Every column that one of the packs has, and calls of so many bits.
+fn union(packs: &[Arc<OpenPack>], call: CallBits) -> SchemaRef {
+    let mut fields = vec![Field::new("call", call.data_type(), false)];
     for pack in packs {
         for field in pack.schema().fields() {
             if !fields.iter().any(|known| known.name() == field.name()) {
@@ -189,11 +198,12 @@ fn push(out: &mut AccessBatch, merged: &Merged<'_>) {
 fn drain(
     rows: &mut AccessBatch,
     person: PersonColumn,
+    call: CallBits,
     schema: &SchemaRef,
 ) -> Result<RecordBatch, LedgerError> {
     let hi = |row| person.keys(rows).and_then(|k| k.get(row)).map_or(0, |k| k.hi);
     let order: Vec<Placed> = (0..rows.len()).map(hi).zip(0..).collect();
-    let own = pack::to_arrow(rows, person, &pack::Rows::of(rows), &order)?;
+    let own = pack::to_arrow(rows, person, &pack::Rows::of(rows), call, &order)?;
     let columns = schema
         .fields()
         .iter()

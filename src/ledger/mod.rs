@@ -3,6 +3,7 @@
 //! A pack holds facts only: it knows no restriction, no grace, no `as_of`. So a changed registry
 //! needs no rescan, and a pack that a crashed run left behind serves the next one.
 
+mod call;
 mod chosen;
 mod compact;
 mod merge;

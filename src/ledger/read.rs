@@ -230,12 +230,10 @@ impl Cursor {
     }
 
     /// Columns by which rules tell what a row means, and the upper halves of the keys that say whose it is.
-    const MEANING: [&str; 11] = [
-        "unit",
+    const MEANING: [&str; 9] = [
         "time",
         "time_nanos",
-        "app",
-        "scopes",
+        "call",
         "allowed",
         "reject",
         "subject_hi",
@@ -334,11 +332,13 @@ impl Cursor {
             }
             Some(own)
         };
+        let fields = code("fields", &self.codes.fields).unwrap_or_default();
+        let (unit, app, scopes) = self.calls(&mut columns).ok_or_else(|| missing("call"))?;
         let mut out = AccessBatch {
-            unit: code("unit", &self.pack.units).ok_or_else(|| missing("unit"))?,
-            app: code("app", &self.codes.apps).ok_or_else(|| missing("app"))?,
-            scopes: code("scopes", &self.codes.sets).ok_or_else(|| missing("scopes"))?,
-            fields: code("fields", &self.codes.fields).unwrap_or_default(),
+            unit,
+            app,
+            scopes,
+            fields,
             micros: columns
                 .take::<TimestampMicrosecondType>("time")
                 .ok_or_else(|| missing("time"))?
@@ -354,17 +354,14 @@ impl Cursor {
             ..Default::default()
         };
         let allowed = columns.array("allowed");
-        out.outcome = allowed
-            .as_ref()
-            .and_then(|a| a.as_boolean_opt())
-            .ok_or_else(|| missing("allowed"))?
-            .iter()
-            .map(|allowed| match allowed {
-                Some(true) => Outcome::Allowed,
-                Some(false) => Outcome::Denied,
-                None => Outcome::Unknown,
-            })
-            .collect();
+        let allowed = allowed.as_ref().and_then(|a| a.as_boolean_opt());
+        let allowed = allowed.ok_or_else(|| missing("allowed"))?;
+        let outcome = |allowed| if allowed { Outcome::Allowed } else { Outcome::Denied };
+        out.outcome = if allowed.null_count() == 0 {
+            allowed.values().iter().map(outcome).collect()
+        } else {
+            allowed.iter().map(|allowed| allowed.map_or(Outcome::Unknown, outcome)).collect()
+        };
         if let Some(array) = columns.array("reject") {
             let texts = array.as_string_opt::<i32>().ok_or_else(|| missing("reject"))?;
             let of = |name: &str| Reject::ALL.into_iter().find(|r| r.name() == name);
@@ -376,6 +373,32 @@ impl Cursor {
         }
         self.trim(&mut out);
         Ok(out)
+    }
+
+    /// Units, apps and scope sets of the rows.
+    fn calls(&self, columns: &mut Columns) -> Option<(Vec<u32>, Vec<u32>, Vec<u32>)> {
+        let array = columns.array("call")?;
+        let bits = self.pack.pack.footer.call;
+        if let Some(calls) = array.as_primitive_opt::<UInt32Type>() {
+            return Some(self.parts(calls.values().iter().map(|call| bits.parts((*call).into()))));
+        }
+        let calls = array.as_primitive_opt::<UInt64Type>()?;
+        Some(self.parts(calls.values().iter().map(|call| bits.parts(*call))))
+    }
+
+    /// Their codes in the merge's names.
+    fn parts(
+        &self,
+        calls: impl ExactSizeIterator<Item = (u32, u32, u32)>,
+    ) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
+        let mut parts = [(); 3].map(|()| Vec::with_capacity(calls.len()));
+        let [units, apps, scopes] = &mut parts;
+        for (unit, app, set) in calls {
+            units.push(translated(&self.pack.units, unit));
+            apps.push(translated(&self.codes.apps, app));
+            scopes.push(translated(&self.codes.sets, set));
+        }
+        parts.into()
     }
 
     /// Drops what lies outside the key range (at the ends: rows are sorted) by moving the first row

@@ -1,6 +1,7 @@
 //! The order of the rows of a block.
 
 use super::merge::Head;
+use crate::dealer::Dealer;
 
 /// A row of a block: the upper half of its person's key, and where it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,24 +12,13 @@ pub struct Slot {
 }
 
 /// Rows of a block, to be brought into order: those of each cursor are.
-///
-/// Keys are spread evenly, so that the place of one among those of the block tells nearly where its row belongs:
-/// rows are dealt to buckets of about two by it, and moved a step or two within. That takes half the time of a sort
-/// that joins the runs of the cursors. Where keys are not spread (nobody's rows, ids that were chosen to be so), a
-/// bucket is too full, and the runs are joined.
 #[derive(Default)]
 pub struct Slots {
     slots: Vec<Slot>,
-    dealt: Vec<Slot>,
-    next: Vec<u32>,
+    dealer: Dealer<Slot>,
 }
 
 impl Slots {
-    /// Rows of a bucket at most.
-    const FULL: u32 = 32;
-    /// Fewer rows are not dealt.
-    const FEW: usize = 64;
-
     pub fn clear(&mut self) {
         self.slots.clear();
     }
@@ -43,7 +33,9 @@ impl Slots {
 
     /// Brings the rows into the order of their heads; equal ones stay in the order of their cursors.
     pub fn sort(&mut self, head: impl Fn(&Slot) -> Option<Head>) {
-        if !self.deal() {
+        if self.dealer.deal(&self.slots, |slot| slot.hi) {
+            std::mem::swap(&mut self.slots, &mut self.dealer.dealt);
+        } else {
             self.slots.sort_by_key(|slot| slot.hi);
         }
         // Runs of one `hi` are short and mostly one person's; only they need the rest of the head.
@@ -52,58 +44,6 @@ impl Slots {
                 run.sort_by_key(&head);
             }
         }
-    }
-
-    /// Sorts by `hi` where the buckets are not too full; says whether they were not.
-    fn deal(&mut self) -> bool {
-        let rows = self.slots.len();
-        if rows < Self::FEW {
-            return false;
-        }
-        let (least, greatest) = self.slots.iter().fold((u64::MAX, 0), |(least, greatest), slot| {
-            (least.min(slot.hi), greatest.max(slot.hi))
-        });
-        let bits = (rows / 2).next_power_of_two().trailing_zeros();
-        let shift = (u64::BITS - (greatest - least).leading_zeros()).saturating_sub(bits);
-        // Less than a bucket for each row.
-        let bucket_of = |slot: &Slot| ((slot.hi - least) >> shift) as usize;
-        self.next.clear();
-        self.next.resize(1 << bits, 0);
-        for slot in &self.slots {
-            let Some(next) = self.next.get_mut(bucket_of(slot)) else { return false };
-            *next += 1;
-        }
-        let mut from = 0;
-        for next in &mut self.next {
-            let own = std::mem::replace(next, from);
-            if own > Self::FULL {
-                return false;
-            }
-            from += own;
-        }
-        self.dealt.clear();
-        self.dealt.resize(rows, Slot::default());
-        for slot in &self.slots {
-            let Some(next) = self.next.get_mut(bucket_of(slot)) else { return false };
-            let place = usize::try_from(*next).ok().and_then(|next| self.dealt.get_mut(next));
-            let Some(place) = place else { return false };
-            *place = *slot;
-            *next += 1;
-        }
-        for row in 1..rows {
-            let mut at = row;
-            while let Some([before, here]) = self.dealt.get_mut(at - 1..=at)
-                && before.hi > here.hi
-            {
-                std::mem::swap(before, here);
-                at -= 1;
-                if at == 0 {
-                    break;
-                }
-            }
-        }
-        std::mem::swap(&mut self.slots, &mut self.dealt);
-        true
     }
 }
 
@@ -142,16 +82,6 @@ mod tests {
             expected.sort_by_key(|slot| (head(slot), slot.cursor, slot.row));
             slots.sort(head);
             prop_assert_eq!(slots.as_slice(), expected);
-        }
-
-        #[test]
-        fn keys_that_are_spread_are_dealt(seed in any::<u64>()) {
-            let mut slots = Slots::default();
-            for row in 0..1_000 {
-                slots.push(Slot { hi: crate::key::mix(seed ^ u64::from(row)) >> 20, cursor: 0, row });
-            }
-            prop_assert!(slots.deal());
-            prop_assert!(slots.as_slice().is_sorted_by_key(|slot| slot.hi));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 
+use super::call::CallBits;
 use super::merge::{Input, Merge, Names};
 use super::pack::{Kinds, Lineage, PackFooter, PackUnit, PersonColumn};
 use super::read::{KeyRange, OpenPack};
@@ -87,6 +88,7 @@ impl Place {
             kinds,
             person,
             rows: batch.len() as u64,
+            call: CallBits::default(),
             units: units.into(),
             checksums: Vec::new(),
             names_checksum: String::new(),

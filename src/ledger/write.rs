@@ -11,12 +11,14 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::LedgerError;
+use super::call::CallBits;
 use super::pack::{
     self, FOOTER_KEY, Kinds, Lineage, NAMES_KEY, PackFooter, PackNames, PackUnit, PersonColumn,
     Placed,
 };
 use super::shelf::{Encoder, checksum, internal};
 use super::store::{Ledger, Pack};
+use crate::dealer::Dealer;
 use crate::key::IdKind;
 use crate::memory::pack_bytes;
 use crate::scan::batch::{AccessBatch, NONE};
@@ -141,6 +143,7 @@ impl PackWriter {
             kinds: std::mem::take(&mut self.kinds),
             person: PersonColumn::of(rows),
             rows: rows.len() as u64,
+            call: Default::default(),
             units: std::mem::take(&mut self.units),
             checksums: Vec::new(),
             names_checksum: String::new(),
@@ -238,6 +241,7 @@ fn sort_units(units: &mut Vec<PackUnit>) -> Vec<u32> {
 #[derive(Debug, Default)]
 pub(super) struct Order {
     rows: Vec<Placed>,
+    dealer: Dealer<Placed>,
     picked: pack::Rows,
 }
 
@@ -271,7 +275,7 @@ impl Order {
     }
 
     /// Sorts by key, then by row. Keys are spread evenly: one pass over their top bits leaves stretches
-    /// that fit the processor's first cache, where sorting by comparison is cheap.
+    /// that fit the processor's first cache.
     fn sort_by_key(&mut self, rows: impl Iterator<Item = Placed> + Clone) {
         const BITS: u32 = 11;
         let bucket = |key: u64| usize::try_from(key >> (u64::BITS - BITS)).unwrap_or(0);
@@ -304,7 +308,11 @@ impl Order {
         let mut from = 0;
         for end in ends {
             if let Some(bucket) = self.rows.get_mut(from..end) {
-                bucket.sort_unstable();
+                if self.dealer.deal(bucket, |row| row.0) {
+                    bucket.copy_from_slice(&self.dealer.dealt);
+                } else {
+                    bucket.sort_unstable();
+                }
             }
             from = end;
         }
@@ -346,11 +354,16 @@ pub(super) fn write_pack(
     let person = footer.person;
     order.sort(rows, person);
     order.picked.fill(rows);
-    let schema = pack::to_arrow(rows, person, &order.picked, &[])?.schema();
+    let of = (footer.units.len(), rows.app_names.len(), rows.scope_sets.len());
+    let call = CallBits::of(of.0, of.1, of.2).ok_or_else(|| LedgerError::Internal {
+        what: format!("{of:?} units, apps and scope sets of a pack have no common number"),
+    })?;
+    footer.call = call;
+    let schema = pack::to_arrow(rows, person, &order.picked, call, &[])?.schema();
     let mut encoder = PackEncoder::new(schema, footer)?;
     let mut out = ledger.create(&name);
     for chunk in order.rows.chunks(GROUP_ROWS) {
-        out.write(encoder.write(&pack::to_arrow(rows, person, &order.picked, chunk)?)?)?;
+        out.write(encoder.write(&pack::to_arrow(rows, person, &order.picked, call, chunk)?)?)?;
     }
     let (footer, tail) = encoder.finish(&PackNames::of(rows))?;
     out.write(tail)?;

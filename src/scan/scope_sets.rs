@@ -53,6 +53,14 @@ impl ScopeSets {
         u32::try_from(code).unwrap_or(NONE)
     }
 
+    pub fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
     pub fn get(&self, code: u32) -> Option<ScopeSet> {
         let set = self.sets.get_index(usize::try_from(code).ok()?)?;
         let name = |of: &Use| self.names.name(of >> 1).map(str::to_string);

@@ -126,7 +126,7 @@ impl FlatColumns {
     ) -> Result<(Self, Vec<usize>)> {
         let (mut flat, mut others) = (Self::default(), Vec::new());
         for leaf in leaves {
-            match FlatColumn::open(metadata, group, leaf, fetched)? {
+            match FlatColumn::open(metadata, group, leaf, fetched, None)? {
                 Some(column) if column.way.len() == 1 => flat.columns.push(column),
                 _ => others.push(leaf),
             }
@@ -142,7 +142,7 @@ impl FlatColumns {
         fetched: &Arc<Fetched>,
         take: impl FnMut(usize, Option<u64>),
     ) -> Result<()> {
-        match FlatColumn::open(metadata, group, leaf, fetched)? {
+        match FlatColumn::open(metadata, group, leaf, fetched, None)? {
             Some(column) if column.kind == Kind::Int64 => column.look(take),
             _ => Err(not_flat("it is no flat column of 64-bit numbers")),
         }
