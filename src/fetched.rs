@@ -56,13 +56,9 @@ impl Fetched {
     pub fn holds_all(&self, group: &RowGroupMetaData, leaves: &[usize]) -> bool {
         leaves.iter().filter_map(|leaf| group.columns().get(*leaf)).all(|column| {
             let (start, length) = column.byte_range();
-            self.holds(start..start.saturating_add(length))
+            self.up_to(start)
+                .any(|(from, bytes)| start.saturating_add(length) <= from + bytes.len() as u64)
         })
-    }
-
-    /// Whether these bytes are here, in one part.
-    pub fn holds(&self, range: Range<u64>) -> bool {
-        self.up_to(range.start).any(|(from, bytes)| range.end <= from + bytes.len() as u64)
     }
 
     fn from(&self, start: u64) -> Result<Bytes, ParquetError> {

@@ -142,7 +142,9 @@ fn a_page_that_says_too_few_values_is_noticed_whatever_is_read_of_its_column() {
     let look = |fetched: &Fetched, index| {
         crate::headers::look(group, &[0], fetched, u64::MAX, index).map(drop).unwrap_err()
     };
-    let whole = Fetched::new(bytes.len() as u64, vec![(0, bytes.clone())]);
+    let (start, length) = group.column(0).byte_range();
+    let chunk = bytes.slice(start as usize..(start + length) as usize);
+    let whole = Fetched::new(bytes.len() as u64, vec![(start, chunk)]);
     assert_eq!(look(&whole, None), "column `id`: its pages have 2992 values where 3000 should be");
 
     // By an index its first page alone was fetched.
