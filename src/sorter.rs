@@ -486,6 +486,17 @@ mod tests {
         }
     }
 
+    fn in_order<R: Record>(all: &Sorted<R>) -> Vec<R> {
+        let mut found = Vec::new();
+        for partition in 0..all.partitions {
+            let mut ordered = all.partition(partition).unwrap();
+            while let Some(record) = ordered.next_record().unwrap() {
+                found.push(record);
+            }
+        }
+        found
+    }
+
     #[test]
     fn records_come_back_in_order_however_often_the_buffer_was_full() {
         let folder = tempfile::tempdir().unwrap();
@@ -509,14 +520,7 @@ mod tests {
             sorter.finish(&mut all);
         }
         expected.sort();
-        let mut found = Vec::new();
-        for partition in 0..all.partitions {
-            let mut ordered = all.partition(partition).unwrap();
-            while let Some(record) = ordered.next_record().unwrap() {
-                found.push(record);
-            }
-        }
-        assert_eq!(found, expected);
+        assert_eq!(in_order(&all), expected);
     }
 
     /// A record that lies in one piece.
@@ -560,13 +564,6 @@ mod tests {
         }
         assert!(all.spilled() > 0);
         expected.sort_unstable();
-        let mut found = Vec::new();
-        for partition in 0..all.partitions {
-            let mut ordered = all.partition(partition).unwrap();
-            while let Some(record) = ordered.next_record().unwrap() {
-                found.push(record);
-            }
-        }
-        assert_eq!(found, expected);
+        assert_eq!(in_order(&all), expected);
     }
 }

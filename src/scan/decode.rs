@@ -19,7 +19,7 @@ use super::events::EventBuilder;
 use super::file::{OpenFile, Opened};
 use super::footer::Footer;
 use super::mapping::moments;
-use super::pages::{FewRows, FlatColumn, FlatReader, Places};
+use super::pages::{FlatColumn, FlatReader, Places};
 use super::prune;
 use super::ranges::{BATCH_ROWS, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Meaning, meaning};
@@ -462,19 +462,9 @@ impl Decoder {
         let of = (&self.context.mapping, self.context.endpoints.is_some());
         let meaning = meaning(of, scopes, matcher.encoding, &file.shown)?;
         let matching = Box::new(MatchingRows { group, matches: matcher.matches, unit, meaning });
-        let few = self.few_rows(footer, &matching);
-        let fetch = read_fetch(file, footer, matching).of_few(few);
+        let few = matching.few(footer).filter(|_| self.context.pruning);
+        let fetch = matching.fetch(file, footer).of_few(few);
         Ok(Selected { next: vec![fetch], units: Vec::new() })
-    }
-
-    /// The rows, where they are so few that not all pages are wanted, and nothing but the pages themselves says which.
-    fn few_rows(&self, footer: &Footer, matching: &MatchingRows) -> Option<FewRows> {
-        let MatchingRows { group, matches, .. } = matching;
-        let leaves = footer.columns.reading(matching.meaning == Meaning::ByEndpoint);
-        let no_index = footer.metadata.metadata().offset_index().is_none();
-        let seek = no_index && self.context.pruning;
-        let few = FewRows::of(footer.group(*group).filter(|_| seek)?, &leaves, &matches.rows)?;
-        FlatReader::takes(&footer.metadata, *group, &leaves).then_some(few)
     }
 
     fn read(
@@ -527,7 +517,7 @@ impl Decoder {
         if by_library && in_parts {
             // It wants all pages, or an index that says where they are.
             drop(events);
-            let fetch = read_fetch(file, footer, matching);
+            let fetch = matching.fetch(file, footer);
             return Ok(Selected { next: vec![fetch], units: Vec::new() });
         }
         if by_library {
@@ -579,17 +569,6 @@ impl Decoder {
             to: bound.end.to_rfc3339(),
         }
     }
-}
-
-/// The columns of matching rows: whole, or the pages that an index names.
-fn read_fetch(file: &Arc<OpenFile>, footer: &Footer, matching: Box<MatchingRows>) -> Fetch {
-    let MatchingRows { group, matches, unit, meaning } = matching.as_ref();
-    let leaves = footer.columns.reading(*meaning == Meaning::ByEndpoint);
-    let by_page = footer.metadata.metadata().offset_index().is_some();
-    let rows = usize::try_from(unit.rows).unwrap_or(0);
-    let selection = by_page.then(|| selection_of_rows(&matches.rows, rows)).flatten();
-    let ranges = byte_ranges(footer, *group, &leaves, selection.as_ref());
-    Fetch::new(file.clone(), ranges, Step::Read(matching))
 }
 
 fn calls<'a>(

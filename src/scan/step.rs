@@ -1,8 +1,14 @@
 //! What is done with a file, step by step.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::UnitRecord;
+use super::engine::Fetch;
+use super::file::OpenFile;
+use super::footer::Footer;
+use super::pages::{FewRows, FlatReader};
+use super::ranges::{byte_ranges, selection_of_rows};
 use super::scopes::{Matches, Meaning};
 
 /// What to do with bytes that have arrived.
@@ -25,6 +31,27 @@ pub(super) struct MatchingRows {
     pub matches: Matches,
     pub unit: UnitRecord,
     pub meaning: Meaning,
+}
+
+impl MatchingRows {
+    /// The other columns: whole, or the pages that an index names.
+    pub fn fetch(self: Box<Self>, file: &Arc<OpenFile>, footer: &Footer) -> Fetch {
+        let leaves = footer.columns.reading(self.meaning == Meaning::ByEndpoint);
+        let by_page = footer.metadata.metadata().offset_index().is_some();
+        let rows = usize::try_from(self.unit.rows).unwrap_or(0);
+        let selection = by_page.then(|| selection_of_rows(&self.matches.rows, rows)).flatten();
+        let ranges = byte_ranges(footer, self.group, &leaves, selection.as_ref());
+        Fetch::new(file.clone(), ranges, Step::Read(self))
+    }
+
+    /// The rows, where they are so few that not all pages are wanted, and nothing but the pages themselves says which.
+    pub fn few(&self, footer: &Footer) -> Option<FewRows> {
+        let leaves = footer.columns.reading(self.meaning == Meaning::ByEndpoint);
+        let no_index = footer.metadata.metadata().offset_index().is_none();
+        let group = footer.group(self.group).filter(|_| no_index)?;
+        let few = FewRows::of(group, &leaves, &self.matches.rows)?;
+        FlatReader::takes(&footer.metadata, self.group, &leaves).then_some(few)
+    }
 }
 
 impl Step {
