@@ -178,10 +178,7 @@ impl Error {
             Self::Exposure(ExposureError::Internal { .. }) | Self::Conservation { .. } => {
                 ExitCode::Bug
             }
-            Self::Impact(ImpactError::Repeated { .. } | ImpactError::TwoFigures { .. }) => {
-                ExitCode::Bug
-            }
-            Self::Impact(_) => ExitCode::User,
+            Self::Impact(e) => of_impact(e),
             Self::Report(ReportError::Temporary { .. }) => ExitCode::Transient,
             Self::Report(_) => ExitCode::Bug,
             Self::Publish(e) => of_publish(e),
@@ -198,9 +195,17 @@ impl Error {
     }
 }
 
+fn of_impact(error: &ImpactError) -> ExitCode {
+    match error {
+        ImpactError::Repeated { .. } | ImpactError::TwoFigures { .. } => ExitCode::Bug,
+        _ => ExitCode::User,
+    }
+}
+
 fn of_publish(error: &PublishError) -> ExitCode {
     match error {
         PublishError::Store(e) => of_store(e.kind),
+        PublishError::Table(e) => of_impact(e),
         PublishError::Damaged { .. } => ExitCode::Input,
         PublishError::Foreign { .. } => ExitCode::User,
     }

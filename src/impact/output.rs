@@ -25,8 +25,8 @@ use super::header::{ColumnSpec, ColumnType, TableSpec};
 use super::records::{self, Records};
 use super::texts::{self, Texts};
 
-/// So many rows of a table tell about how long its CSV file will be.
-const SAMPLED: usize = 1024;
+/// Bytes of records from which on a block of them is handed on.
+const BLOCK: usize = 256 << 10;
 
 /// A finished table.
 #[derive(Clone, Debug)]
@@ -302,34 +302,44 @@ impl Table {
     /// # Errors
     /// [`ImpactError::Output`].
     pub fn csv_records(&self, with_names: bool) -> Result<Vec<u8>, ImpactError> {
-        let failed = |reason: String| ImpactError::Output { table: self.name.clone(), reason };
-        let mut records = Records::of(&self.batch).map_err(|e| failed(e.to_string()))?;
-        let mut out = Vec::new();
-        if with_names {
-            records::names(self.batch.schema_ref(), &mut out);
-        }
-        out.reserve_exact(self.csv_size().map_err(|e| failed(e.to_string()))?);
-        for row in 0..self.batch.num_rows() {
-            records.write(row, &mut out).map_err(|e| failed(e.to_string()))?;
-        }
-        Ok(out)
+        let mut blocks = Vec::new();
+        self.csv_blocks(with_names, |block| {
+            blocks.push(block);
+            Ok::<(), ImpactError>(())
+        })?;
+        Ok(match blocks.len() {
+            1 => blocks.remove(0),
+            _ => blocks.concat(),
+        })
     }
 
-    /// How many bytes the records of a large table take, or somewhat more: memory that grows by copies is touched
-    /// over and over.
-    fn csv_size(&self) -> Result<usize, ArrowError> {
-        let rows = self.batch.num_rows();
-        let (mut records, mut some) = (Records::of(&self.batch)?, Vec::new());
-        let sample = (0..rows).step_by((rows / SAMPLED).max(1));
-        let sampled = sample.len();
-        if sampled == rows {
-            return Ok(0);
+    /// The records of [`Self::csv_records`], handed on some at a time, each of them whole: one block at least, and what
+    /// is done with it finds it in the processor's cache.
+    ///
+    /// # Errors
+    /// [`ImpactError::Output`], and what `take` says.
+    pub fn csv_blocks<E: From<ImpactError>>(
+        &self,
+        with_names: bool,
+        mut take: impl FnMut(Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed =
+            |e: ArrowError| ImpactError::Output { table: self.name.clone(), reason: e.to_string() };
+        let mut records = Records::of(&self.batch).map_err(failed)?;
+        let mut block = Vec::new();
+        if with_names {
+            records::names(self.batch.schema_ref(), &mut block);
         }
-        for row in sample {
-            records.write(row, &mut some)?;
+        for row in 0..self.batch.num_rows() {
+            if block.len() >= BLOCK {
+                // The next one is about as long.
+                let next = Vec::with_capacity(block.len() + block.len() / 16);
+                take(std::mem::replace(&mut block, next))?;
+                records.begin();
+            }
+            records.write(row, &mut block).map_err(failed)?;
         }
-        let size = some.len() * rows / sampled;
-        Ok(size + size / 16)
+        take(block)
     }
 
     fn file(&self, extension: &str, mut bytes: Vec<u8>) -> TableFile {
@@ -373,6 +383,7 @@ pub fn parquet_properties(schema: &Schema) -> WriterProperties {
 #[cfg(test)]
 mod tests {
     use arrow::array::{DictionaryArray, StringArray};
+    use arrow::compute::concat_batches;
     use arrow::datatypes::Int32Type;
 
     use super::*;
@@ -426,8 +437,25 @@ mod tests {
     }
 
     #[test]
-    fn records_get_their_memory_at_once() {
-        let records = table(Arc::new(texts().collect::<StringArray>())).csv_records(true).unwrap();
-        assert!(records.capacity() <= records.len() * 11 / 10, "{}", records.capacity());
+    fn blocks_hold_whole_records_and_are_the_file_together() {
+        let days = (0..40_000).map(|i| Some(format!("{}, \"x\"\n{}", i / 11, i / 3_000)));
+        let days = table(Arc::new(days.take(5_000).collect::<StringArray>()));
+        let batches: Vec<_> = (0..8).map(|_| days.batch.clone()).collect();
+        let batch = concat_batches(batches[0].schema_ref(), &batches).unwrap();
+        let table = Table { name: "t".into(), batch };
+        let mut blocks = Vec::new();
+        let take = |block| {
+            blocks.push(block);
+            Ok::<(), ImpactError>(())
+        };
+        table.csv_blocks(true, take).unwrap();
+        assert!(blocks.len() > 2, "{}", blocks.len());
+        assert!(blocks.iter().all(|block| block.len() < BLOCK + 100 && block.ends_with(b"\n")));
+        let mut expected = Vec::new();
+        records::names(table.batch.schema_ref(), &mut expected);
+        let mut records = Records::of(&table.batch).unwrap();
+        (0..40_000).for_each(|row| records.write(row, &mut expected).unwrap());
+        assert_eq!(blocks.concat(), expected);
+        assert_eq!(table.csv().unwrap().bytes, expected);
     }
 }

@@ -203,6 +203,17 @@ impl<'a> Records<'a> {
         Ok(Self { leading, rest, above: 0 })
     }
 
+    /// Lets the next record stand at the begin of other bytes: nothing is copied from those before it.
+    pub fn begin(&mut self) {
+        self.above = 0;
+        self.leading.iter_mut().for_each(|cells| cells.until = 0);
+        for cells in &mut self.rest {
+            if let Cells::Texts(cells) = cells {
+                cells.until = 0;
+            }
+        }
+    }
+
     /// Appends the record of a row to those before it, which are of earlier rows.
     ///
     /// # Errors

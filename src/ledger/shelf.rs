@@ -70,14 +70,8 @@ impl Shelf {
 
     /// Begins an object. Another run may write one of the same name at the same time: its bytes are the
     /// same, so that either may stand.
-    pub fn create(&self, name: &str) -> NewObject {
-        NewObject {
-            shelf: self.clone(),
-            name: name.to_string(),
-            parts: Vec::new(),
-            size: 0,
-            upload: None,
-        }
+    pub fn create(&self, name: &str) -> Upload {
+        self.store.create_in_parts(&self.path(name))
     }
 
     /// An object's Parquet metadata.
@@ -126,70 +120,6 @@ impl Shelf {
                 Err(LedgerError::Damaged { pack: self.shown(name), reason: e.reason })
             }
             Err(e) => Err(e.into()),
-        }
-    }
-}
-
-/// An object in the making. It is sent while it is made, unless it is small.
-pub struct NewObject {
-    shelf: Shelf,
-    name: String,
-    parts: Vec<Bytes>,
-    size: u64,
-    upload: Option<Upload>,
-}
-
-impl NewObject {
-    /// Bytes of an object that is sent in one request.
-    const SMALL: u64 = 8 << 20;
-
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// # Errors
-    /// Storage failures.
-    pub fn write(&mut self, bytes: Bytes) -> Result<(), LedgerError> {
-        self.size += bytes.len() as u64;
-        self.parts.push(bytes);
-        if self.size <= Self::SMALL {
-            return Ok(());
-        }
-        let upload = match &mut self.upload {
-            Some(upload) => upload,
-            none => none.insert(self.shelf.store.upload(&self.shelf.path(&self.name))?),
-        };
-        for part in self.parts.drain(..) {
-            upload.write(part)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the object visible; gives its size, and whether it is this one that stands, not another
-    /// run's.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn finish(mut self) -> Result<(u64, bool), LedgerError> {
-        let created = match self.upload.take() {
-            Some(upload) => {
-                upload.finish()?;
-                true
-            }
-            None => {
-                let parts = std::mem::take(&mut self.parts);
-                self.shelf.store.create_of(&self.shelf.path(&self.name), parts)?
-            }
-        };
-        Ok((self.size, created))
-    }
-}
-
-impl Drop for NewObject {
-    /// Gives up what was not finished.
-    fn drop(&mut self) {
-        if let Some(upload) = self.upload.take() {
-            upload.abort();
         }
     }
 }

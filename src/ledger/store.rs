@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::LedgerError;
 use super::pack::{FOOTER_KEY, Kinds, Lineage, PackFooter, PackUnit};
-use super::shelf::{NewObject, Shelf, footer_value, is_sealed};
+use super::shelf::{Shelf, footer_value, is_sealed};
 use crate::key::IdKind;
 use crate::moment::Moment;
 use crate::scan::batch::NONE;
 use crate::scan::{Asked, UnitRecord};
 use crate::seal::{seal, unseal};
-use crate::store::{Listed, Pin, Store};
+use crate::store::{Listed, Pin, Store, Upload};
 
 const INDEX: &str = "index.json";
 const PACKS: &str = "packs";
@@ -93,7 +93,7 @@ impl Ledger {
     /// Begins a pack. Another run may write one of the same name at the same time: its bytes are the
     /// same, so that either may stand.
     pub fn create(&self, name: &str) -> NewPack {
-        NewPack { ledger: self.clone(), object: self.shelf.create(name) }
+        NewPack { ledger: self.clone(), name: name.to_string(), object: self.shelf.create(name) }
     }
 
     /// All packs, sorted by name. Packs that the index does not know (a run was cut short) are opened.
@@ -272,14 +272,15 @@ fn counted_by(name: &str) -> String {
 /// A pack in the making.
 pub struct NewPack {
     ledger: Ledger,
-    object: NewObject,
+    name: String,
+    object: Upload,
 }
 
 impl NewPack {
     /// # Errors
     /// Storage failures.
     pub fn write(&mut self, bytes: Bytes) -> Result<(), LedgerError> {
-        self.object.write(bytes)
+        Ok(self.object.write(bytes)?)
     }
 
     /// Makes the pack visible.
@@ -287,13 +288,12 @@ impl NewPack {
     /// # Errors
     /// Storage failures.
     pub fn finish(self, footer: PackFooter) -> Result<Pack, LedgerError> {
-        let name = self.object.name().to_string();
         let (size, created) = self.object.finish()?;
         // Another run was first: its pack is the one that stands.
-        if !created && let Some(pack) = self.ledger.find(&name)? {
+        if !created && let Some(pack) = self.ledger.find(&self.name)? {
             return Ok(pack);
         }
-        Ok(Pack { name, size, footer })
+        Ok(Pack { name: self.name, size, footer })
     }
 }
 

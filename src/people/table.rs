@@ -18,9 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
 use crate::ledger::LedgerError;
-use crate::ledger::shelf::{
-    Encoder, Groups, NewObject, Shelf, footer_value, internal, is_sealed, sized,
-};
+use crate::ledger::shelf::{Encoder, Groups, Shelf, footer_value, internal, is_sealed, sized};
+use crate::store::Upload;
 
 /// The footer's key.
 const FOOTER_KEY: &str = "afterscope.people";
@@ -68,7 +67,7 @@ struct Footer<F> {
 pub struct TableWriter {
     names: Vec<&'static str>,
     columns: Vec<Values>,
-    object: NewObject,
+    object: Upload,
     encoder: Option<Encoder>,
     rows: u64,
 }

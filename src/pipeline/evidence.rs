@@ -10,9 +10,9 @@ use super::fill::Filled;
 use super::prepare::{Prepared, Source};
 use crate::config::RunPlan;
 use crate::exposure::{self, Exposure, Grain, Term, Window};
-use crate::impact::{HistoryCoverage, SourceCoverage, TableFile};
+use crate::impact::{HistoryCoverage, SourceCoverage};
 use crate::moment::day_to_date;
-use crate::publish::sha256;
+use crate::publish::{Output, sha256};
 use crate::registry::{is_country, is_subdivision};
 use crate::scan::{Asked, Pruned};
 use crate::snapshot::TableFiles;
@@ -270,7 +270,7 @@ pub fn manifest_details(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
     counted: &Counted,
-    files: &[TableFile],
+    outputs: &[Output],
     told: &Told<'_>,
 ) -> Value {
     let Told { totals, verdict, report, suppressed } = told;
@@ -292,10 +292,7 @@ pub fn manifest_details(
         "registry_without_effect": prepared.registry.without_effect(),
         "sources": sources,
         "doubts": doubts(plan, prepared, counted),
-        "tables": files
-            .iter()
-            .filter_map(|f| Some(json!({ "name": f.name.strip_suffix(".csv")?, "rows": f.rows })))
-            .collect::<Vec<_>>(),
+        "tables": outputs.iter().filter_map(table).collect::<Vec<_>>(),
     });
     if let (Some(all), Value::Object(more)) = (details.as_object_mut(), more) {
         all.extend(more);
@@ -304,6 +301,12 @@ pub fn manifest_details(
         }
     }
     details
+}
+
+/// A table of which this is the CSV file.
+fn table(output: &Output) -> Option<Value> {
+    let name = output.path.strip_prefix("tables/")?.strip_suffix(".csv")?;
+    Some(json!({ "name": name, "rows": output.rows }))
 }
 
 /// Hashes of values that the configuration takes from the environment, by the place of the value: whether

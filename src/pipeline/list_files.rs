@@ -1,15 +1,13 @@
 //! The files of a list of people, written as its rows come.
 
-use bytes::Bytes;
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-
 use crate::error::Error;
 use crate::impact::{Table, TableSpec, parquet_properties};
-use crate::key::hex;
 use crate::ledger::shelf::Encoder;
+use crate::publish::NewFile;
 use crate::seal::seal;
-use crate::store::{Store, StoreError, Upload};
+use crate::store::Store;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
 
 /// Marks a folder as that of a list: nothing else may ever lie there.
 const OWNER: &str = "afterscope-notification-list.json";
@@ -21,47 +19,6 @@ pub const FILES: [&str; 4] = [OWNER, PARQUET, CSV, JSON];
 const PARQUET: &str = "notification_list.parquet";
 const CSV: &str = "notification_list.csv";
 const JSON: &str = "notification_list.json";
-
-/// A file that is sent while it is made.
-struct Growing {
-    name: &'static str,
-    upload: Option<Upload>,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl Growing {
-    fn begin(store: &Store, name: &'static str) -> Result<Self, StoreError> {
-        Ok(Self { name, upload: Some(store.upload(name)?), hash: Sha256::new(), bytes: 0 })
-    }
-
-    fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
-        self.hash.update(&bytes);
-        self.bytes += bytes.len() as u64;
-        match &mut self.upload {
-            Some(upload) => upload.write(bytes),
-            None => Ok(()),
-        }
-    }
-
-    /// Makes the file visible; says what it is.
-    fn finish(mut self) -> Result<Value, StoreError> {
-        if let Some(upload) = self.upload.take() {
-            upload.finish()?;
-        }
-        let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
-        Ok(json!({ "name": self.name, "bytes": self.bytes, "sha256": sha256 }))
-    }
-}
-
-impl Drop for Growing {
-    /// People's ids must not stay behind in a list that was not finished.
-    fn drop(&mut self) {
-        if let Some(upload) = self.upload.take() {
-            upload.abort();
-        }
-    }
-}
 
 /// The folder of a list.
 pub struct ListFolder {
@@ -135,8 +92,8 @@ impl ListFolder {
         Ok(ListFiles {
             folder: self,
             encoder,
-            parquet: Growing::begin(&self.store, PARQUET)?,
-            csv: Growing::begin(&self.store, CSV)?,
+            parquet: NewFile::begin(&self.store, PARQUET),
+            csv: NewFile::begin(&self.store, CSV),
             rows: 0,
             has_names: false,
         })
@@ -147,8 +104,8 @@ impl ListFolder {
 pub struct ListFiles<'a> {
     folder: &'a ListFolder,
     encoder: Encoder,
-    parquet: Growing,
-    csv: Growing,
+    parquet: NewFile,
+    csv: NewFile,
     rows: u64,
     /// Whether the CSV file has its first line.
     has_names: bool,
@@ -161,7 +118,7 @@ impl ListFiles<'_> {
     /// Storage failures.
     pub fn write(&mut self, rows: &Table) -> Result<(), Error> {
         self.rows += rows.batch.num_rows() as u64;
-        self.csv.write(rows.csv_records(!self.has_names)?.into())?;
+        rows.csv_blocks(!self.has_names, |block| Ok::<(), Error>(self.csv.write(block.into())?))?;
         self.has_names = true;
         if rows.batch.num_rows() > 0 {
             self.parquet.write(self.encoder.write(&rows.batch)?)?;
@@ -176,13 +133,16 @@ impl ListFiles<'_> {
     /// Storage failures.
     pub fn finish(mut self, about: Value) -> Result<u64, Error> {
         self.parquet.write(self.encoder.finish()?)?;
-        let files = [self.parquet.finish()?, self.csv.finish()?];
+        let files = [(PARQUET, self.parquet.finish()?), (CSV, self.csv.finish()?)];
+        let told = files.map(
+            |(name, (bytes, sha256))| json!({ "name": name, "bytes": bytes, "sha256": sha256 }),
+        );
         let mut all = Map::new();
         if let Value::Object(about) = about {
             all.extend(about);
         }
         all.insert("rows".into(), self.rows.into());
-        all.insert("files".into(), files.to_vec().into());
+        all.insert("files".into(), told.to_vec().into());
         let text = serde_json::to_string_pretty(&Value::Object(all)).unwrap_or_default();
         self.folder.store.replace(JSON, seal(&text).into())?;
         Ok(self.rows)

@@ -31,12 +31,11 @@ use crate::config::RunPlan;
 use crate::database::Filled;
 use crate::effort::Part;
 use crate::error::Error;
-use crate::impact::{Table, TableFile};
+use crate::impact::Table;
 use crate::publish::{Publisher, Standing};
 use crate::scan::Progress;
 use crate::signature::PublicKey;
 use crate::store::Io;
-use crate::threads::beside;
 
 use account::check_rejects;
 use count::{Counted, count_kept};
@@ -193,6 +192,8 @@ fn run_prepared(
     observer.stage("counting");
     let counted = count_kept(plan, &prepared, &ledger, scanned, progress, observer)?;
     check_rejects(plan, &prepared, &counted.filled, &counted.exposure)?;
+    // Little is read from here on.
+    io.keep_buffers(0);
     observer.stage("writing tables");
     let earlier = Earlier { followed, steps, changes };
     progress
@@ -215,19 +216,6 @@ struct Earlier {
     changes: Option<Table>,
 }
 
-/// From so many rows on a table is worth a thread of its own.
-const LARGE_TABLE: usize = 4096;
-
-/// A table as Parquet and as CSV, at once where there are threads for it.
-fn both_files(table: &Table, threads: usize) -> Result<[TableFile; 2], Error> {
-    let (parquet, csv) = if threads > 1 && table.batch.num_rows() >= LARGE_TABLE {
-        beside(|| table.parquet(), || table.csv())
-    } else {
-        (table.parquet(), table.csv())
-    };
-    Ok([parquet?, csv?])
-}
-
 fn finish(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
@@ -240,20 +228,19 @@ fn finish(
     if let Some(followed) = followed {
         follow::mark(&mut counted.coverage, prepared, &counted.filled, followed)?;
     }
-    let mut files = Vec::with_capacity(prepared.queries.len() * 2 + 2);
+    let mut files = publisher.files(&prepared.run_id);
     let mut new = Tables::new();
     let mut reports = reports::builder(plan, prepared, &counted, followed)?;
     let mut take = |table: Table| {
-        let [parquet, csv] = both_files(&table, plan.threads)?;
-        new.insert(table.name.clone(), parquet.bytes.clone());
-        files.extend([parquet, csv]);
+        let parquet = files.table(&table, plan.threads)?;
+        new.insert(table.name.clone(), parquet);
         Ok::<(), Error>(reports.take(&table)?)
     };
     let suppressed = tables(plan, prepared, &mut counted, &mut take)?;
     let changes = log_of(prepared, followed, earlier.steps, earlier.changes, &new)?;
-    files.extend(both_files(&changes, plan.threads)?);
+    files.table(&changes, plan.threads)?;
     reports.take(&changes)?;
-    files.extend(reports.finish(&files)?);
+    reports.finish(&files.outputs)?.iter().try_for_each(|report| files.add(report))?;
     let totals = evidence::totals(&counted.exposure, suppressed.as_ref());
     let verdict = if counted.is_complete() { "complete" } else { "incomplete" };
     for text in evidence::doubts(plan, prepared, &counted) {
@@ -266,9 +253,9 @@ fn finish(
     }
     let place = follow::place_of(followed);
     let told = evidence::Told { totals, verdict, report: &place, suppressed: suppressed.as_ref() };
-    let details = evidence::manifest_details(plan, prepared, &counted, &files, &told);
+    let details = evidence::manifest_details(plan, prepared, &counted, &files.outputs, &told);
     let (published, _) =
-        publisher.publish(&prepared.run_id, plan.as_of, &files, details, plan.signer.as_ref())?;
+        publisher.publish(&prepared.run_id, plan.as_of, files, details, plan.signer.as_ref())?;
     make_known(plan, publisher, &prepared.run_id)?;
     Ok(Summary {
         run_id: published.run_id,

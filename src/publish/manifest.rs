@@ -6,8 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::merkle::Merkle;
-use super::sha256;
-use crate::impact::TableFile;
 use crate::seal::{seal, unseal};
 
 /// A manifest. Its last line holds the SHA-256 of all the bytes before that line.
@@ -34,24 +32,10 @@ pub struct Output {
 }
 
 impl Output {
-    pub fn of(file: &TableFile) -> Self {
-        Self {
-            path: file.path(),
-            bytes: file.bytes.len() as u64,
-            rows: file.rows as u64,
-            sha256: sha256(&file.bytes),
-        }
-    }
-
     /// Whether it is a table's CSV file: what rows are proven by.
     pub fn is_csv_table(&self) -> bool {
-        is_csv_table(&self.path)
+        self.path.starts_with("tables/") && self.path.ends_with(".csv")
     }
-}
-
-/// Whether a path below the run's folder is that of a table's CSV file.
-pub fn is_csv_table(path: &str) -> bool {
-    path.starts_with("tables/") && path.ends_with(".csv")
 }
 
 impl Manifest {

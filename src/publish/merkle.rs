@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
-use super::manifest::is_csv_table;
-use crate::impact::TableFile;
 use crate::key::hex;
 
 pub const ALGORITHM: &str = "RFC 9162 tree of SHA-256: leaf 0x00, node 0x01";
@@ -46,12 +44,9 @@ impl Part {
 }
 
 impl Merkle {
-    /// The section for a run, its inputs and registry as `details` has them and its tables' CSV files.
-    pub fn of(run_id: &str, details: &Value, files: &[TableFile]) -> Self {
-        let mut parts = vec![inputs(details)];
-        let paths = files.iter().map(|file| (file.path(), file));
-        let tables = paths.filter(|(path, _)| is_csv_table(path));
-        parts.extend(tables.map(|(path, file)| table(&path, &file.bytes)));
+    /// The section for a run, its inputs and registry as `details` has them and its tables.
+    pub fn of(run_id: &str, details: &Value, tables: Vec<Part>) -> Self {
+        let parts = std::iter::once(inputs(details)).chain(tables).collect();
         Self::over(run_id, as_of(details), parts)
     }
 
@@ -108,9 +103,24 @@ pub fn inputs(details: &Value) -> Part {
 
 /// The part over a CSV file: each leaf is a record without its line end, the first one the header.
 pub fn table(path: &str, csv: &[u8]) -> Part {
-    let mut tree = Tree::default();
-    records(csv).for_each(|record| tree.push(leaf(record)));
-    Part::of(path, &tree)
+    let mut rows = RowTree::default();
+    rows.take(csv);
+    rows.part(path)
+}
+
+/// The part over a CSV file that comes in pieces.
+#[derive(Debug, Default)]
+pub struct RowTree(Tree);
+
+impl RowTree {
+    /// Adds some records, each of them whole.
+    pub fn take(&mut self, csv: &[u8]) {
+        records(csv).for_each(|record| self.0.push(leaf(record)));
+    }
+
+    pub fn part(&self, path: &str) -> Part {
+        Part::of(path, &self.0)
+    }
 }
 
 /// The records of a CSV file (RFC 4180, lines end in `\n`), quotes and all, without line ends.

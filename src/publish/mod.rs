@@ -3,6 +3,7 @@
 //! Tables come first, the manifest last: a run without a manifest is none. Then `latest/` and
 //! `latest.json` move, if no run with a later `as_of` is there.
 
+mod files;
 mod history;
 mod latest;
 mod manifest;
@@ -14,14 +15,14 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::config::is_run_id;
-use crate::impact::TableFile;
+use crate::impact::ImpactError;
 use crate::key::hex;
 use crate::moment::Moment;
 use crate::signature::{self, PublicKey, Signer};
 use crate::store::{Store, StoreError};
-use crate::threads::beside;
 use merkle::Merkle;
 
+pub use files::{NewFile, RunFiles};
 pub use history::history_path;
 pub use latest::{FOLDER as LATEST_FOLDER, Latest, POINTER, read as read_latest};
 pub use manifest::{Manifest, Output};
@@ -35,6 +36,9 @@ pub const MANIFEST: &str = "manifest.json";
 pub enum PublishError {
     #[error("{0}")]
     Store(#[from] StoreError),
+
+    #[error("{0}")]
+    Table(#[from] ImpactError),
 
     #[error(
         "the output {output} holds files that afterscope did not write ({example})\nname an empty folder, or one that afterscope has written to before"
@@ -132,8 +136,13 @@ impl Publisher {
         })
     }
 
-    /// Publishes a run. Where the same run stands already (another process was faster), that one
-    /// stays; with a signer only if it says the same, because its signature vouches for it.
+    /// Begins the files of a run.
+    pub fn files(&self, run_id: &str) -> RunFiles {
+        RunFiles::new(self.store.clone(), run_id)
+    }
+
+    /// Publishes a run, of which `files` are written. Where the same run stands already (another process was faster),
+    /// that one stays; with a signer only if it says the same, because its signature vouches for it.
     ///
     /// # Errors
     /// Storage failures.
@@ -141,21 +150,12 @@ impl Publisher {
         &self,
         run_id: &str,
         as_of: Moment,
-        files: &[TableFile],
+        files: RunFiles,
         details: Value,
         signer: Option<&Signer>,
     ) -> Result<(Published, Manifest), PublishError> {
-        let write = |file: &TableFile| {
-            let path = format!("{}/{}", Self::run_path(run_id), file.path());
-            self.store.replace(&path, file.bytes.clone())
-        };
-        let write_all = || {
-            files.iter().try_for_each(write)?;
-            Ok::<_, StoreError>(files.iter().map(Output::of).collect::<Vec<_>>())
-        };
-        // Storage is waited for most of the time that files are written.
-        let (outputs, merkle) = beside(write_all, || Merkle::of(run_id, &details, files));
-        let outputs = outputs?;
+        let RunFiles { outputs, parts, .. } = files;
+        let merkle = Merkle::of(run_id, &details, parts);
         let supersedes = latest::superseded(&self.store, as_of)?;
         let manifest =
             Manifest { run_id: run_id.to_string(), supersedes, outputs, merkle, details };

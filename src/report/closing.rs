@@ -4,7 +4,7 @@ use super::Facts;
 use super::html::{close, open};
 use super::page::Page;
 use super::text::{count, day_in_words, number};
-use crate::impact::TableFile;
+use crate::publish::Output;
 
 pub fn reading(page: &mut Page, facts: &Facts) {
     open(page, "reading");
@@ -81,14 +81,14 @@ pub fn verify(page: &mut Page, facts: &Facts) {
     close(page);
 }
 
-pub fn files(page: &mut Page, tables: &[TableFile]) {
+pub fn files(page: &mut Page, written: &[Output]) {
     open(page, "files");
     page.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Files of this run\"><table class=\"files\"><caption>Tables of this run; the CSV files beside them hold the same rows</caption>");
     page.raw("<thead><tr><th scope=\"col\">File</th><th scope=\"col\" class=\"n\">Rows</th><th scope=\"col\">SHA-256</th></tr></thead><tbody>\n");
-    for file in tables.iter().filter(|f| f.name.ends_with(".parquet")) {
-        page.raw("<tr><th scope=\"row\">tables/").text(&file.name).raw("</th><td class=\"n\">");
-        page.text(&number(file.rows as i64)).raw("</td><td><code>");
-        page.text(&crate::publish::sha256(&file.bytes)).raw("</code></td></tr>\n");
+    for file in written.iter().filter(|file| file.path.ends_with(".parquet")) {
+        page.raw("<tr><th scope=\"row\">").text(&file.path).raw("</th><td class=\"n\">");
+        page.text(&number(file.rows.cast_signed())).raw("</td><td><code>");
+        page.text(&file.sha256).raw("</code></td></tr>\n");
     }
     page.raw("</tbody></table></div>\n");
     close(page);

@@ -12,7 +12,8 @@ use super::page::Page;
 use super::sections::Sections;
 use super::text::day_in_words;
 use super::words::left_out;
-use crate::impact::{Query, TableFile};
+use crate::impact::Query;
+use crate::publish::Output;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -34,7 +35,7 @@ const SECTIONS: [(&str, &str); 13] = [
     ("files", "Files of this run"),
 ];
 
-pub fn render(kept: &Kept, facts: &Facts, queries: &[Query], tables: &[TableFile]) -> String {
+pub fn render(kept: &Kept, facts: &Facts, queries: &[Query], written: &[Output]) -> String {
     let mut page = Page::default();
     let sections = Sections { kept, facts, queries };
     head(&mut page, facts);
@@ -50,7 +51,7 @@ pub fn render(kept: &Kept, facts: &Facts, queries: &[Query], tables: &[TableFile
     reading(&mut page, facts);
     verify(&mut page, facts);
     sections.unknown(&mut page);
-    files(&mut page, tables);
+    files(&mut page, written);
     page.raw("</main>\n<script>").raw(SCRIPT).raw("</script>\n</body>\n</html>\n");
     page.finish()
 }

@@ -25,6 +25,7 @@ use thiserror::Error;
 
 use crate::impact::{Query, Table, TableFile, TableSpec};
 use crate::moment::Moment;
+use crate::publish::Output;
 
 pub use text::number;
 
@@ -138,11 +139,11 @@ impl<'a> ReportBuilder<'a> {
         Ok(())
     }
 
-    /// The reports as files; `tables` are the files of the run's tables.
+    /// The reports as files; `written` are those of the run's tables.
     ///
     /// # Errors
     /// As [`Self::take`].
-    pub fn finish(self, tables: &[TableFile]) -> Result<Vec<TableFile>, ReportError> {
+    pub fn finish(self, written: &[Output]) -> Result<Vec<TableFile>, ReportError> {
         let mut files = Vec::new();
         let file = |name: &str, bytes: Vec<u8>| TableFile {
             name: name.to_string(),
@@ -150,7 +151,7 @@ impl<'a> ReportBuilder<'a> {
             rows: 0,
         };
         if let Some(kept) = self.page {
-            let page = html::render(&kept, &self.facts, self.queries, tables);
+            let page = html::render(&kept, &self.facts, self.queries, written);
             files.push(file(HTML, page.into_bytes()));
         }
         if let Some(book) = self.book {

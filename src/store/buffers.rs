@@ -56,9 +56,13 @@ impl Buffers {
         Ok(Some(Bytes::from_owner(lent)))
     }
 
-    /// Sets how many bytes may lie unused; none until then.
+    /// Sets how many bytes may lie unused; none until then. Those beyond are given back, the largest first.
     pub fn keep(&self, bytes: u64) {
-        self.lock().limit = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let mut free = self.lock();
+        free.limit = usize::try_from(bytes).unwrap_or(usize::MAX);
+        while free.buffers.iter().map(Vec::len).sum::<usize>() > free.limit {
+            free.buffers.pop();
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Free> {
@@ -127,6 +131,11 @@ mod tests {
         let at_once = buffers.read(&open, 10, 50).unwrap();
         assert_eq!((second[0], at_once[0]), (200, 10));
         assert!(buffers.read(&open, 200, 57).is_err());
+        drop((second, at_once));
+        let unused = || buffers.lock().buffers.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(unused(), [56, 112]);
+        buffers.keep(60);
+        assert_eq!(unused(), [56]);
     }
 
     #[tokio::test]

@@ -1,34 +1,53 @@
-//! Objects that are written in parts.
+//! Objects that are written while they are made.
 
 use bytes::Bytes;
-use object_store::{Error as OsError, MultipartUpload, PutPayload};
+use object_store::{Error as OsError, MultipartUpload, ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
 
-use super::{Io, StoreError, StoreErrorKind};
+use super::{Store, StoreError, StoreErrorKind};
 
-/// Bytes of one part of an upload, but for the last: stores want at least 5 MiB.
+/// Bytes of one part of an object, but for the last: stores want at least 5 MiB.
 const PART: usize = 8 << 20;
+
+/// The same of a file in a local folder, where a part is no request and only takes memory.
+const LOCAL_PART: usize = 1 << 20;
 
 /// Parts under way at once.
 const PARTS_AT_ONCE: usize = 2;
 
-/// An object in the making. Whatever fails, what was written of it is taken away before that is told.
+/// An object in the making: readers see it when it is finished. It is sent in parts while it is made; one of no more
+/// than a part is sent at the end, in one request. What was written of an object that is not finished is taken away;
+/// what a store keeps of it unseen, it tidies away itself.
 #[derive(Debug)]
 pub struct Upload {
-    parts: Box<dyn MultipartUpload>,
-    under_way: JoinSet<Result<(), OsError>>,
+    store: Store,
+    path: String,
+    over_another: bool,
+    part: usize,
+    sending: Option<Sending>,
     /// Of the next part.
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
     size: u64,
-    shown: String,
-    io: Io,
+}
+
+#[derive(Debug)]
+struct Sending {
+    parts: Box<dyn MultipartUpload>,
+    under_way: JoinSet<Result<(), OsError>>,
 }
 
 impl Upload {
-    pub(super) fn new(parts: Box<dyn MultipartUpload>, shown: String, io: Io) -> Self {
-        let under_way = JoinSet::new();
-        Self { parts, under_way, waiting: Vec::new(), waiting_bytes: 0, size: 0, shown, io }
+    pub(super) fn new(store: Store, path: &str, over_another: bool) -> Self {
+        let part = match store.local_root() {
+            // Of an object that must not replace another the first request decides: it is kept to one as far as
+            // in other stores.
+            Some(_) if over_another => LOCAL_PART,
+            _ => PART,
+        };
+        let (sending, waiting) = (None, Vec::new());
+        let path = path.to_string();
+        Self { store, path, over_another, part, sending, waiting, waiting_bytes: 0, size: 0 }
     }
 
     /// # Errors
@@ -36,29 +55,40 @@ impl Upload {
     pub fn write(&mut self, mut bytes: Bytes) -> Result<(), StoreError> {
         self.size += bytes.len() as u64;
         while !bytes.is_empty() {
-            let room = PART - self.waiting_bytes;
+            if self.waiting_bytes == self.part {
+                self.wait_for(PARTS_AT_ONCE - 1)?;
+                self.send()?;
+            }
+            let room = self.part - self.waiting_bytes;
             let taken = bytes.split_to(room.min(bytes.len()));
             self.waiting_bytes += taken.len();
             self.waiting.push(taken);
-            if self.waiting_bytes == PART {
-                self.wait_for(PARTS_AT_ONCE - 1)?;
-                self.send();
-            }
         }
         Ok(())
     }
 
-    fn send(&mut self) {
+    fn send(&mut self) -> Result<(), StoreError> {
+        let io = self.store.io();
+        let sending = match &mut self.sending {
+            Some(sending) => sending,
+            none => {
+                let at = self.store.at(&self.path)?;
+                let parts = io.wait(self.store.inner.put_multipart(&at));
+                let parts = parts.map_err(|e| self.store.error(&self.path, &e))?;
+                none.insert(Sending { parts, under_way: JoinSet::new() })
+            }
+        };
         let part = PutPayload::from_iter(self.waiting.drain(..));
         self.waiting_bytes = 0;
-        let sent = self.parts.put_part(part);
-        self.under_way.spawn_on(sent, self.io.handle());
+        let sent = sending.parts.put_part(part);
+        sending.under_way.spawn_on(sent, io.handle());
+        Ok(())
     }
 
     /// Until at most so many parts are under way.
     fn wait_for(&mut self, parts: usize) -> Result<(), StoreError> {
-        let Self { under_way, io, .. } = self;
-        let done = io.wait(async {
+        let Some(Sending { under_way, .. }) = &mut self.sending else { return Ok(()) };
+        let done = self.store.io().wait(async {
             while under_way.len() > parts {
                 match under_way.join_next().await {
                     Some(Ok(sent)) => sent?,
@@ -72,27 +102,29 @@ impl Upload {
     }
 
     fn failed(&self, error: &OsError) -> StoreError {
-        StoreError::from_os(error, self.shown.clone()).of_bytes(self.size)
+        self.store.error(&self.path, error).of_bytes(self.size)
     }
 
-    /// Makes the object visible; gives its size.
+    /// Makes the object visible; gives its size, and whether it is this one that stands, not one that somebody else
+    /// has written meanwhile.
     ///
     /// # Errors
     /// Storage failures.
-    pub fn finish(mut self) -> Result<u64, StoreError> {
-        let finished = self.complete();
-        if finished.is_err() {
-            self.abort();
+    pub fn finish(mut self) -> Result<(u64, bool), StoreError> {
+        if self.sending.is_none() {
+            let parts = std::mem::take(&mut self.waiting);
+            if self.over_another {
+                self.store.replace_by(&self.path, parts)?;
+                return Ok((self.size, true));
+            }
+            return Ok((self.size, self.store.create_of(&self.path, parts)?));
         }
-        finished
-    }
-
-    fn complete(&mut self) -> Result<u64, StoreError> {
         if !self.waiting.is_empty() {
-            self.send();
+            self.send()?;
         }
         self.wait_for(0)?;
-        let completed = self.io.wait(self.parts.complete());
+        let Some(Sending { parts, .. }) = &mut self.sending else { return Ok((self.size, true)) };
+        let completed = self.store.io().wait(parts.complete());
         completed.map_err(|e| {
             let mut failure = self.failed(&e);
             // Where the answer to the last step is lost, the step that is sent again finds no upload.
@@ -101,13 +133,16 @@ impl Upload {
             }
             failure
         })?;
-        Ok(self.size)
+        self.sending = None;
+        Ok((self.size, true))
     }
+}
 
-    /// Gives the object up. What was sent may stay behind unseen until the store tidies it away.
-    pub fn abort(mut self) {
-        let Self { parts, under_way, io, .. } = &mut self;
-        io.wait(async {
+impl Drop for Upload {
+    /// Gives up what was not finished.
+    fn drop(&mut self) {
+        let Some(Sending { mut parts, mut under_way }) = self.sending.take() else { return };
+        self.store.io().wait(async {
             under_way.shutdown().await;
             let _ = parts.abort().await;
         });

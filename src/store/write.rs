@@ -42,8 +42,16 @@ impl Store {
     /// # Errors
     /// Storage failures.
     pub fn replace(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-        let size = bytes.len() as u64;
-        let put = self.put(path, vec![bytes], PutMode::Overwrite);
+        self.replace_by(path, vec![bytes])
+    }
+
+    /// As [`Self::replace`], from parts that follow each other.
+    ///
+    /// # Errors
+    /// Storage failures.
+    pub fn replace_by(&self, path: &str, parts: Vec<Bytes>) -> Result<(), StoreError> {
+        let size = length(&parts);
+        let put = self.put(path, parts, PutMode::Overwrite);
         put.map_err(|e| self.error(path, &e).of_bytes(size))
     }
 
@@ -189,16 +197,15 @@ impl Store {
         })
     }
 
-    /// Begins an object that is written in parts; readers see it when it is finished, over an older
-    /// one if there is one.
-    ///
-    /// # Errors
-    /// Storage failures.
-    pub fn upload(&self, path: &str) -> Result<Upload, StoreError> {
-        let at = self.at(path)?;
-        let parts =
-            self.io.wait(self.inner.put_multipart(&at)).map_err(|e| self.error(path, &e))?;
-        Ok(Upload::new(parts, self.shown(path), self.io.clone()))
+    /// As [`Self::replace`], for an object that is written while it is made.
+    pub fn replace_in_parts(&self, path: &str) -> Upload {
+        Upload::new(self.clone(), path, true)
+    }
+
+    /// As [`Self::create`], for an object that is written while it is made. One of more than a part replaces what
+    /// stands there.
+    pub fn create_in_parts(&self, path: &str) -> Upload {
+        Upload::new(self.clone(), path, false)
     }
 
     /// Removes an object; one that is not there is no error.

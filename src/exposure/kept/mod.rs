@@ -11,6 +11,7 @@
 mod file;
 mod groups;
 mod numbers;
+mod spans;
 mod survey;
 
 use std::collections::HashMap;

@@ -4,8 +4,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
+use super::spans::Spans;
 use crate::effort::Part;
 use crate::exposure::cells::{CellKey, Window};
 use crate::exposure::leaf::Standing;
@@ -13,7 +14,7 @@ use crate::exposure::lookup::{Lookup, Place};
 use crate::exposure::parts::index_of;
 use crate::exposure::passes::{Passes, fields_by_scope, read_fields};
 use crate::exposure::policy::Policy;
-use crate::exposure::rules::{Rules, Stretch};
+use crate::exposure::rules::Rules;
 use crate::exposure::{ExposureError, SourceRows};
 use crate::key::{MixHasher, MixMap};
 use crate::ledger::{Chosen, Cursor, Halves, Names};
@@ -227,9 +228,9 @@ struct Looker<'a> {
     scope_names: Vec<String>,
     lookup: Lookup<'a>,
     /// Where the rules differ, by places of [`Lookup`].
-    of_places: Vec<Option<Arc<[Stretch]>>>,
+    of_places: Vec<Option<Spans>>,
     /// Where the rules differ for events in parts, by codes of app and scope.
-    of_scopes: MixMap<u64, Arc<[Stretch]>>,
+    of_scopes: MixMap<u64, Spans>,
     fields: HashSet<u64, BuildHasherDefault<MixHasher>>,
     found: Found,
 }
@@ -309,16 +310,13 @@ impl<'a> Looker<'a> {
             nanos: block.nanos.get(row).copied().unwrap_or_default(),
         };
         let rejected = block.reject.get(row).copied().flatten().is_some();
-        // The last one ends with time itself.
-        let holds = |s: &Stretch| s.0 <= at && (at < s.1 || s.1 == Moment::MAX);
-        let within = |stretches: &[Stretch]| stretches.iter().any(holds);
         let (leaf, known) = match self.lookup.place(app, set, names)? {
             Place::Nowhere => return Ok(rejected && self.rejects_differ),
             Place::Whole(place) => {
-                let stretches = usize::try_from(place).ok().and_then(|at| self.of_places.get(at));
-                let known = match stretches {
-                    Some(Some(stretches)) => within(stretches),
-                    _ => within(&self.learn(place, app, set, names)),
+                let spans = usize::try_from(place).ok().and_then(|at| self.of_places.get(at));
+                let known = match spans {
+                    Some(Some(spans)) => spans.hold(at),
+                    _ => self.learn(place, app, set, names).hold(at),
                 };
                 (self.lookup.leaf(place, at), known)
             }
@@ -355,16 +353,17 @@ impl<'a> Looker<'a> {
         for scope in scopes.iter().flat_map(|set| &set.scopes) {
             let index = index_of(*scope);
             let known = match self.of_scopes.get(&both(app, index)) {
-                Some(known) => known.clone(),
+                Some(spans) => spans.hold(at),
                 None => {
                     let name = usize::try_from(index).ok().and_then(|i| self.scope_names.get(i));
                     let name = name.cloned();
-                    let stretches = self.differences(app, names, name.as_slice());
-                    self.of_scopes.insert(both(app, index), stretches.clone());
-                    stretches
+                    let spans = self.differences(app, names, name.as_slice());
+                    let known = spans.hold(at);
+                    self.of_scopes.insert(both(app, index), spans);
+                    known
                 }
             };
-            if within(&known) {
+            if known {
                 return Ok(true);
             }
         }
@@ -373,24 +372,24 @@ impl<'a> Looker<'a> {
 
     /// Where the rules differ for an app and a scope set whose leaves stand at `place`.
     #[cold]
-    fn learn(&mut self, place: u32, app: u32, set: u32, names: &Names) -> Arc<[Stretch]> {
+    fn learn(&mut self, place: u32, app: u32, set: u32, names: &Names) -> Spans {
         let scopes = names.sets.get(set).map(|set| set.scopes).unwrap_or_default();
-        let stretches = self.differences(app, names, &scopes);
+        let spans = self.differences(app, names, &scopes);
         let at = usize::try_from(place).unwrap_or(usize::MAX);
         if at >= self.of_places.len() {
             self.of_places.resize(at + 1, None);
         }
         if let Some(slot) = self.of_places.get_mut(at) {
-            *slot = Some(stretches.clone());
+            *slot = Some(spans.clone());
         }
-        stretches
+        spans
     }
 
     /// Where the rules differ for any of these scopes.
-    fn differences(&self, app: u32, names: &Names, scopes: &[String]) -> Arc<[Stretch]> {
+    fn differences(&self, app: u32, names: &Names, scopes: &[String]) -> Spans {
         let Question { old, new, .. } = self.question;
         let app = names.apps.name(app);
-        scopes.iter().flat_map(|scope| new.differences(old, app, scope)).collect()
+        Spans::of(scopes.iter().flat_map(|scope| new.differences(old, app, scope)).collect())
     }
 }
 

@@ -180,17 +180,31 @@ fn replaces_a_version_once(place: &Place) {
 fn writes_in_parts(place: &Place) {
     let store = place.open("parts");
     let bytes = bytes_of(20_000_000);
-    let mut upload = store.upload("large").unwrap();
+    let mut upload = store.replace_in_parts("large");
     for part in bytes.chunks(3_000_000) {
         upload.write(Bytes::copy_from_slice(part)).unwrap();
     }
     assert_eq!(store.head("large").unwrap(), None, "readers see it when it is finished");
-    assert_eq!(upload.finish().unwrap(), 20_000_000);
+    assert_eq!(upload.finish().unwrap(), (20_000_000, true));
     assert!(store.read("large").unwrap().unwrap().0 == bytes);
-    let mut given_up = store.upload("given up").unwrap();
+    let mut given_up = store.replace_in_parts("given up");
     given_up.write(Bytes::from(bytes)).unwrap();
-    given_up.abort();
+    drop(given_up);
     assert_eq!(store.head("given up").unwrap(), None);
+    // Of no more than a part: in one request, which may not replace another where it was told so.
+    for (bytes, is_new) in [("one", true), ("two", false)] {
+        let mut upload = store.create_in_parts("small");
+        upload.write(bytes.into()).unwrap();
+        assert_eq!(store.head("small").unwrap().is_none(), is_new);
+        assert_eq!(upload.finish().unwrap(), (3, is_new));
+    }
+    assert_eq!(store.read("small").unwrap().unwrap().0, "one");
+    let mut upload = store.replace_in_parts("small");
+    upload.write("three".into()).unwrap();
+    assert_eq!(upload.finish().unwrap(), (5, true));
+    assert_eq!(store.read("small").unwrap().unwrap().0, "three");
+    assert_eq!(store.replace_in_parts("empty").finish().unwrap(), (0, true));
+    assert_eq!(store.read("empty").unwrap().unwrap().0, "");
 }
 
 fn is_claimed_once(place: &Place) {

@@ -58,12 +58,12 @@ fn a_lost_answer_of_azure_is_told_from_a_conflict() {
 fn is_whole_or_worth_a_retry(proxy: &FaultProxy, store: &Store) {
     let bytes = vec![7; 17 << 20];
     proxy.rules(&json!([{ "method": "POST", "match": "uploadId", "action": "lost" }]));
-    let mut upload = store.upload("large").unwrap();
+    let mut upload = store.replace_in_parts("large");
     upload.write(bytes.clone().into()).unwrap();
     let finished = upload.finish();
     assert_eq!(proxy.actions(), ["lost"]);
     let kind = finished.map_err(|error| error.kind);
-    assert!(matches!(kind, Ok(17_825_792) | Err(StoreErrorKind::Transient)), "{kind:?}");
+    assert!(matches!(kind, Ok((17_825_792, true)) | Err(StoreErrorKind::Transient)), "{kind:?}");
     assert!(store.read("large").unwrap().unwrap().0 == bytes);
 }
 
