@@ -133,9 +133,12 @@ mod tests {
         assert!(buffers.read(&open, 200, 57).is_err());
         drop((second, at_once));
         let unused = || buffers.lock().buffers.iter().map(Vec::len).collect::<Vec<_>>();
-        assert_eq!(unused(), [56, 112]);
-        buffers.keep(60);
-        assert_eq!(unused(), [56]);
+        // Each with an eighth more than was asked for: 50, 57 and 100 bytes.
+        assert_eq!(unused(), [56, 64, 112]);
+        buffers.keep(130);
+        assert_eq!(unused(), [56, 64], "the largest goes first");
+        buffers.keep(0);
+        assert!(unused().is_empty());
     }
 
     #[tokio::test]
