@@ -1,4 +1,4 @@
-//! The steps of one file: open, look into bloom filters, select, read.
+//! The steps of one file: open, select, read; what is left out of it, and what is looked at first, [`Planner`] says.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -7,9 +7,7 @@ use std::sync::atomic::Ordering;
 
 use arrow::datatypes::DataType;
 use bytes::Bytes;
-use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::RowGroupMetaData;
 
 use super::batch::AccessBatch;
 use super::columns::Bound;
@@ -20,21 +18,15 @@ use super::file::{OpenFile, Opened};
 use super::footer::Footer;
 use super::mapping::moments;
 use super::pages::{FlatColumn, FlatReader, Places};
+use super::planner::Planner;
 use super::prune;
-use super::ranges::{BATCH_ROWS, byte_ranges, open_reader, selection_of_ranges, selection_of_rows};
+use super::ranges::{BATCH_ROWS, open_reader, selection_of_ranges, selection_of_rows};
 use super::scopes::{Calls, Matcher, Meaning, meaning};
-use super::step::{MatchingRows, Step};
+use super::step::{MatchingRows, Selected, Step};
 use super::{ScanContext, ScanError, UnitRecord};
 use crate::fetched::Fetched;
 use crate::headers::Headers;
 use crate::moment::Moment;
-
-/// What a step leaves: more to fetch, and finished units.
-#[derive(Default)]
-pub(super) struct Selected {
-    pub next: Vec<Fetch>,
-    pub units: Vec<(UnitRecord, AccessBatch)>,
-}
 
 /// Runs steps on one thread.
 pub(super) struct Decoder {
@@ -81,7 +73,7 @@ impl Decoder {
         match step {
             Step::Open => self.open(&file, fetched),
             Step::Days { group } => self.days(&file, group, fetched),
-            Step::Bloom { group } => self.bloom(&file, group, &fetched),
+            Step::Bloom { group } => Planner::of(&self.context, &file)?.bloom(group, &fetched),
             Step::Select { group, ranges } => self.select(&file, group, ranges, fetched),
             Step::Read(rows) => self.read(&file, rows, fetched, places),
         }
@@ -123,37 +115,11 @@ impl Decoder {
 
     fn open(&self, file: &Arc<OpenFile>, fetched: Fetched) -> Result<Selected, ScanError> {
         match file.open(&self.context, fetched)? {
-            Opened::Whole => self.plan_groups(file),
+            Opened::Whole => Ok(Planner::of(&self.context, file)?.groups()),
             Opened::NeedsFrom(from) => {
                 Ok(Selected { next: vec![OpenFile::tail(file.clone(), from)], units: Vec::new() })
             }
         }
-    }
-
-    /// Decides for each row group what is needed of it.
-    fn plan_groups(&self, file: &Arc<OpenFile>) -> Result<Selected, ScanError> {
-        let footer = file.footer()?;
-        let groups = footer.metadata.metadata().num_row_groups();
-        let mut out = Selected::default();
-        if groups == 0 {
-            let unit = UnitRecord {
-                file_day: footer.file_day,
-                first_day: footer.bound.as_ref().map(|bound| bound.start.day()),
-                ..Default::default()
-            };
-            out.units.push((unit, AccessBatch::default()));
-        }
-        for group in 0..groups {
-            let known = footer.days.get(group).is_none_or(|days| days.known().is_some());
-            if known || !self.context.all_days || self.context.survey {
-                self.plan_group(file, group, &mut out)?;
-                continue;
-            }
-            let ranges = byte_ranges(footer, group, &footer.columns.time.leaves, None);
-            let step = Step::Days { group };
-            out.next.push(Fetch::new(file.clone(), ranges, step));
-        }
-        Ok(out)
     }
 
     /// Reads the times of a row group for the days on which they lie.
@@ -178,149 +144,8 @@ impl Decoder {
             slot.learn(&days);
         }
         let mut out = Selected::default();
-        self.plan_group(file, group, &mut out)?;
+        Planner::of(&self.context, file)?.group(group, &mut out);
         Ok(out)
-    }
-
-    /// Leaves the row group out, or asks for what is needed to go on.
-    fn plan_group(
-        &self,
-        file: &Arc<OpenFile>,
-        group: usize,
-        out: &mut Selected,
-    ) -> Result<(), ScanError> {
-        let footer = file.footer()?;
-        let Some(details) = footer.group(group) else { return Ok(()) };
-        let asked = &self.context.asked;
-        let rows = u64::try_from(details.num_rows()).unwrap_or(0);
-        let mut unit = self.unit(footer, group, rows);
-        let live = unit.live();
-        if live == 0 {
-            out.units.push((unit, AccessBatch::default()));
-            return Ok(());
-        }
-        if !self.context.pruning {
-            if self.context.survey {
-                unit.not_matched = live;
-                out.units.push((unit, AccessBatch::default()));
-            } else {
-                out.next.push(self.select_fetch(file, group, footer.live_rows(group))?);
-            }
-            return Ok(());
-        }
-        let pruned = &mut unit.pruned;
-        if footer.bound.as_ref().is_some_and(|b| prune::last_day(b) < asked.first_day) {
-            pruned.partition = live;
-        } else if footer
-            .time
-            .and_then(|(leaf, unit)| prune::time_range(details, leaf, unit))
-            .is_some_and(|(_, greatest)| greatest.day() < asked.first_day)
-        {
-            pruned.time_statistics = live;
-        } else if footer.scope_leaf.is_some_and(|l| !prune::scope_may_occur(details, l, asked)) {
-            pruned.scope_statistics = live;
-        } else if let Some(range) = footer.scope_leaf.and_then(|l| prune::bloom_range(details, l)) {
-            let step = Step::Bloom { group };
-            out.next.push(Fetch::new(file.clone(), vec![range], step));
-            return Ok(());
-        } else {
-            return self.plan_pages(file, group, unit, out);
-        }
-        out.units.push((unit, AccessBatch::default()));
-        Ok(())
-    }
-
-    fn unit(&self, footer: &Footer, group: usize, rows: u64) -> UnitRecord {
-        UnitRecord {
-            row_group: u32::try_from(group).unwrap_or(u32::MAX),
-            of: u32::try_from(footer.metadata.metadata().num_row_groups()).unwrap_or(u32::MAX),
-            rows,
-            deleted: footer.deleted_in(group),
-            file_day: footer.file_day,
-            first_day: footer
-                .days
-                .get(group)
-                .and_then(|days| days.first())
-                .or(footer.bound.as_ref().map(|bound| bound.start.day())),
-            last_day: footer.bound.as_ref().map(prune::last_day),
-            days: footer
-                .days
-                .get(group)
-                .and_then(|days| days.known())
-                .map(<[_]>::to_vec)
-                .unwrap_or_default(),
-            ..Default::default()
-        }
-    }
-
-    /// The last look before anything is decoded: pages.
-    fn plan_pages(
-        &self,
-        file: &Arc<OpenFile>,
-        group: usize,
-        mut unit: UnitRecord,
-        out: &mut Selected,
-    ) -> Result<(), ScanError> {
-        let footer = file.footer()?;
-        let parquet = footer.metadata.metadata();
-        let ranges = prune::pages_that_may_match(
-            parquet,
-            group,
-            footer.time,
-            footer.scope_leaf,
-            &self.context.asked,
-        );
-        let ranges = match (ranges, footer.live_rows(group)) {
-            (Some(pages), Some(live)) => Some(prune::intersect(&pages, &live)),
-            (one, other) => one.or(other),
-        };
-        if self.context.survey {
-            let left =
-                ranges.as_ref().map_or(unit.rows, |r| r.iter().map(|r| r.len() as u64).sum());
-            unit.not_matched = left;
-            unit.pruned.page_index = unit.live() - left;
-            out.units.push((unit, AccessBatch::default()));
-        } else if ranges.as_ref().is_some_and(Vec::is_empty) {
-            unit.pruned.page_index = unit.live();
-            out.units.push((unit, AccessBatch::default()));
-        } else {
-            out.next.push(self.select_fetch(file, group, ranges)?);
-        }
-        Ok(())
-    }
-
-    fn bloom(
-        &self,
-        file: &Arc<OpenFile>,
-        group: usize,
-        fetched: &Fetched,
-    ) -> Result<Selected, ScanError> {
-        let footer = file.footer()?;
-        let mut out = Selected::default();
-        let rows = footer.group(group).map_or(0, RowGroupMetaData::num_rows);
-        let mut unit = self.unit(footer, group, u64::try_from(rows).unwrap_or(0));
-        let (_, bytes) = fetched.first();
-        let filter = Sbbf::from_bytes(&bytes).map_err(|e| file.unreadable(&e))?;
-        if self.context.asked.scopes.iter().any(|s| filter.check(s.name.as_str())) {
-            self.plan_pages(file, group, unit, &mut out)?;
-        } else {
-            unit.pruned.bloom_filter = unit.live();
-            out.units.push((unit, AccessBatch::default()));
-        }
-        Ok(out)
-    }
-
-    fn select_fetch(
-        &self,
-        file: &Arc<OpenFile>,
-        group: usize,
-        ranges: Option<Vec<Range<usize>>>,
-    ) -> Result<Fetch, ScanError> {
-        let footer = file.footer()?;
-        let leaves = footer.columns.selecting();
-        let selection = ranges.as_ref().map(|r| selection_of_ranges(footer, group, r));
-        let bytes = byte_ranges(footer, group, &leaves, selection.as_ref());
-        Ok(Fetch::new(file.clone(), bytes, Step::Select { group, ranges }))
     }
 
     fn select(
@@ -331,9 +156,9 @@ impl Decoder {
         fetched: Fetched,
     ) -> Result<Selected, ScanError> {
         let footer = file.footer()?;
-        let rows = footer.group(group).map_or(0, RowGroupMetaData::num_rows);
-        let rows = usize::try_from(rows).unwrap_or(0);
-        let mut unit = self.unit(footer, group, rows as u64);
+        let Some(details) = footer.group(group) else { return Ok(Selected::default()) };
+        let mut unit = Planner::of(&self.context, file)?.unit(group, details);
+        let rows = usize::try_from(unit.rows).unwrap_or(0);
         let selection = ranges.as_ref().map(|r| selection_of_ranges(footer, group, r));
         let leaves = footer.columns.selecting();
         let headers = self.check(file, group, &leaves, &fetched)?;

@@ -15,10 +15,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::decode::{Decoder, Selected};
+use super::decode::Decoder;
 use super::file::OpenFile;
 use super::pages::{FewRows, Places};
-use super::step::Step;
+use super::step::{Selected, Step};
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord, left_out};
 use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;

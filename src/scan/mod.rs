@@ -19,6 +19,7 @@ mod mapped;
 mod mapping;
 pub(crate) mod pages;
 mod person_ids;
+mod planner;
 mod prune;
 mod ranges;
 pub mod scope_sets;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::UnitRecord;
+use super::batch::AccessBatch;
 use super::engine::Fetch;
 use super::file::OpenFile;
 use super::footer::Footer;
@@ -92,5 +93,19 @@ impl Step {
             Self::Select { .. } => 3,
             Self::Read(_) => 4,
         }
+    }
+}
+
+/// What a step leaves: more to fetch, and finished units.
+#[derive(Default)]
+pub(super) struct Selected {
+    pub next: Vec<Fetch>,
+    pub units: Vec<(UnitRecord, AccessBatch)>,
+}
+
+impl Selected {
+    /// Is done with a row group of which no row is handed on.
+    pub fn leave(&mut self, unit: UnitRecord) {
+        self.units.push((unit, AccessBatch::default()));
     }
 }
