@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::{Client, Error as PgError, Transaction};
+use tokio_postgres::{CancelToken, Client, Error as PgError, Transaction};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
 use super::error::{DatabaseError, FailureKind, Told};
@@ -30,6 +31,26 @@ pub struct At<'a> {
     /// Server and database, for messages.
     shown: String,
     server: String,
+    /// Ends what the server does for the session; none while it is opened.
+    cancel: Option<Cancel>,
+}
+
+/// What it takes to ask the server, by a connection of its own, to end a statement: one that waits for a lock would not
+/// notice otherwise that nobody waits for it any more.
+#[derive(Clone)]
+struct Cancel {
+    token: CancelToken,
+    tls: MakeRustlsConnect,
+}
+
+impl Cancel {
+    /// A run that was interrupted waits so long for the server to hear of it.
+    const LIMIT: Duration = Duration::from_secs(2);
+
+    async fn send(&self) {
+        // A server that cannot be reached ends the statement when it notices, or at its limits.
+        let _ = tokio::time::timeout(Self::LIMIT, self.token.cancel_query(self.tls.clone())).await;
+    }
 }
 
 impl<'a> Session<'a> {
@@ -40,16 +61,18 @@ impl<'a> Session<'a> {
         io: &'a Io,
         stop: &'a AtomicBool,
     ) -> Result<Self, DatabaseError> {
-        let at = At { io, stop, shown: address.to_string(), server: address.server() };
+        let (shown, server) = (address.to_string(), address.server());
+        let mut at = At { io, stop, shown, server, cancel: None };
         let tls = tls::connector(address).map_err(|reason| at.refused(&reason))?;
         // What the library's own limit bounds is the connection alone, and not what the server says then.
         let limit = address.config.get_connect_timeout().copied().unwrap_or(SILENCE);
-        let connecting = address.config.connect(tls);
+        let connecting = address.config.connect(tls.clone());
         let (client, connection) = at.wait_for(limit, "connecting", connecting)?;
         // It ends with the client; what breaks it is told by the statement that meets it.
         io.handle().spawn(async move {
             let _ = connection.await;
         });
+        at.cancel = Some(Cancel { token: client.cancel_token(), tls });
         Ok(Self { client, at })
     }
 
@@ -98,12 +121,17 @@ impl At<'_> {
                 tokio::select! {
                     done = &mut work => return Ok(done),
                     () = tokio::time::sleep(LOOK) => {
-                        if self.stop.load(Ordering::SeqCst) {
-                            return Err(DatabaseError::Interrupted);
+                        let why = if self.stop.load(Ordering::SeqCst) {
+                            DatabaseError::Interrupted
+                        } else if from.elapsed() >= limit {
+                            self.silent(doing, limit)
+                        } else {
+                            continue;
+                        };
+                        if let Some(cancel) = &self.cancel {
+                            cancel.send().await;
                         }
-                        if from.elapsed() >= limit {
-                            return Err(self.silent(doing, limit));
-                        }
+                        return Err(why);
                     }
                 }
             }

@@ -153,7 +153,8 @@ fn a_lock_that_somebody_holds_is_waited_for_and_no_longer_than_allowed() {
     signal("TERM", child.id());
     let output = child.wait_with_output().unwrap();
     crate::lake::Outcome::of(&lake, output).fails(143, &["interrupted"]);
-    // Neither does a death.
+    wait_until("nobody to wait", || server.sql("bi", waits) == "0");
+    // Neither does a death, once the lock is free.
     let mut child = server::command(&lake, &url, &[]).spawn().unwrap();
     wait_until("the run to wait", || server.sql("bi", waits) == "1");
     child.kill().unwrap();
