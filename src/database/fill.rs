@@ -95,7 +95,7 @@ pub fn fill(
     let (server, schema) = (work.at.server().to_string(), schema.to_string());
     let place = Place { server, database: work.value(&row, 0)?, schema };
     let Work { transaction, at } = work;
-    at.wait("committing", transaction.commit())?;
+    at.uncancelled().wait("committing", transaction.commit())?;
     Ok(Filled { tables, rows, stood, place, strange, nuls })
 }
 

@@ -143,6 +143,12 @@ impl At<'_> {
         })
     }
 
+    /// The same, but that an interruption asks the server for nothing: of a commit that waits for another server, the
+    /// wait alone would end.
+    pub fn uncancelled(self) -> Self {
+        Self { cancel: None, ..self }
+    }
+
     /// Host and port.
     pub fn server(&self) -> &str {
         &self.server

@@ -302,15 +302,15 @@ impl Table {
     /// # Errors
     /// [`ImpactError::Output`].
     pub fn csv_records(&self, with_names: bool) -> Result<Vec<u8>, ImpactError> {
-        let mut blocks = Vec::new();
+        let mut all = Vec::new();
         self.csv_blocks(with_names, |block| {
-            blocks.push(block);
+            match all.is_empty() {
+                true => all = block,
+                false => all.extend(block),
+            }
             Ok::<(), ImpactError>(())
         })?;
-        Ok(match blocks.len() {
-            1 => blocks.remove(0),
-            _ => blocks.concat(),
-        })
+        Ok(all)
     }
 
     /// The records of [`Self::csv_records`], handed on some at a time, each of them whole: one block at least, and what

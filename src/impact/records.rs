@@ -50,30 +50,38 @@ fn end(from: usize, out: &mut Vec<u8>) {
 /// Texts, of which those below each other are often the same.
 struct TextCells<'a> {
     texts: Texts<'a>,
-    /// Rows up to this one have the text that was written last.
+    /// Rows up to this one have the text that was looked up last.
     until: usize,
-    /// Where it stands.
-    written: Range<usize>,
+    /// Where it stands, if it does.
+    written: Option<Range<usize>>,
     /// Bytes from the begin of the record to its end, with the comma behind it.
     end: usize,
 }
 
 impl<'a> TextCells<'a> {
     fn of(texts: Texts<'a>) -> Self {
-        Self { texts, until: 0, written: 0..0, end: 0 }
+        Self { texts, until: 0, written: None, end: 0 }
+    }
+
+    /// Where the text of a row stands, if it does already.
+    fn above(&self, row: usize) -> Option<&Range<usize>> {
+        self.written.as_ref().filter(|_| row < self.until)
     }
 
     fn write(&mut self, row: usize, out: &mut Vec<u8>) {
-        if row < self.until {
-            out.extend_from_within(self.written.clone());
+        if let Some(written) = self.above(row) {
+            out.extend_from_within(written.clone());
             return;
         }
         let from = out.len();
         if let Some(text) = self.texts.get(row) {
             write_text(&frames::csv_cell(text), out);
         }
-        self.until = self.texts.run_end(row);
-        self.written = from..out.len();
+        // A long run is looked through once, however often its text is written.
+        if row >= self.until {
+            self.until = self.texts.run_end(row);
+        }
+        self.written = Some(from..out.len());
     }
 }
 
@@ -206,10 +214,10 @@ impl<'a> Records<'a> {
     /// Lets the next record stand at the begin of other bytes: nothing is copied from those before it.
     pub fn begin(&mut self) {
         self.above = 0;
-        self.leading.iter_mut().for_each(|cells| cells.until = 0);
+        self.leading.iter_mut().for_each(|cells| cells.written = None);
         for cells in &mut self.rest {
             if let Cells::Texts(cells) = cells {
-                cells.until = 0;
+                cells.written = None;
             }
         }
     }
@@ -221,7 +229,7 @@ impl<'a> Records<'a> {
     pub fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
         let from = out.len();
         // As far as texts are those of the record above, they are copied from there in one go.
-        let same = self.leading.iter().take_while(|cells| row < cells.until);
+        let same = self.leading.iter().take_while(|cells| cells.above(row).is_some());
         let (same, bytes) = same.fold((0, 0), |(same, _), cells| (same + 1, cells.end));
         out.extend_from_within(self.above..self.above + bytes);
         let mut columns = self.leading.len() + self.rest.len() - same;
@@ -265,10 +273,25 @@ mod tests {
     }
 
     fn found(batch: &RecordBatch) -> String {
-        let mut out = Vec::new();
-        names(batch.schema_ref(), &mut out);
+        let all = in_blocks(batch, usize::MAX);
+        // Wherever other bytes begin, the same records come.
+        (1..4).for_each(|rows| assert_eq!(in_blocks(batch, rows), all));
+        all
+    }
+
+    /// Records of which so many stand in the same bytes.
+    fn in_blocks(batch: &RecordBatch, rows: usize) -> String {
+        let (mut out, mut block) = (Vec::new(), Vec::new());
+        names(batch.schema_ref(), &mut block);
         let mut records = Records::of(batch).unwrap();
-        (0..batch.num_rows()).for_each(|row| records.write(row, &mut out).unwrap());
+        for row in 0..batch.num_rows() {
+            if row % rows == 0 {
+                out.append(&mut block);
+                records.begin();
+            }
+            records.write(row, &mut block).unwrap();
+        }
+        out.append(&mut block);
         String::from_utf8(out).unwrap()
     }
 
@@ -377,6 +400,22 @@ mod tests {
         let batch = RecordBatch::try_new(Arc::new(schema), vec![texts, Arc::new(days)]).unwrap();
         let expected = "\"t\"\"\",d\n\"a,b\",1970-01-01\n\"a,b\",1970-01-02\n\"say \"\"x\"\"\",\n,\n'=1,1969-12-31\n,\n";
         assert_eq!(found(&batch), expected);
+    }
+
+    #[test]
+    fn a_long_run_is_looked_through_once_however_many_blocks_it_fills() {
+        let texts = StringArray::from_iter_values(std::iter::repeat_n("same", 1_000));
+        let texts: ArrayRef = Arc::new(texts);
+        let mut cells = TextCells::of(Texts::of(&texts).unwrap());
+        let mut out = Vec::new();
+        cells.write(0, &mut out);
+        cells.written = None;
+        // Where it would look again, it would find that the run ends here.
+        cells.until = 999;
+        cells.write(998, &mut out);
+        assert_eq!((cells.until, out.as_slice()), (999, &b"samesame"[..]));
+        cells.write(999, &mut out);
+        assert_eq!(cells.until, 1_000);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::impact::{Table, TableSpec, parquet_properties};
 use crate::ledger::shelf::Encoder;
 use crate::publish::NewFile;
 use crate::seal::seal;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -81,19 +81,24 @@ impl ListFolder {
         self.store.shown("").trim_end_matches('/').to_string()
     }
 
-    /// Begins a list; an earlier one is none from here on.
+    /// Removes a list. Without its JSON it is none, so that this goes first.
+    fn remove(&self) -> Result<(), StoreError> {
+        [JSON, PARQUET, CSV].iter().try_for_each(|file| self.store.remove(file))
+    }
+
+    /// Begins a list; an earlier one is removed.
     ///
     /// # Errors
     /// Storage failures.
     pub fn begin(&self, spec: &TableSpec) -> Result<ListFiles<'_>, Error> {
-        self.store.remove(JSON)?;
+        self.remove()?;
         let schema = Table::schema(spec);
         let encoder = Encoder::new(schema.clone(), parquet_properties(&schema))?;
         Ok(ListFiles {
             folder: self,
             encoder,
-            parquet: NewFile::begin(&self.store, PARQUET),
-            csv: NewFile::begin(&self.store, CSV),
+            parquet: NewFile::of(self.store.replace_in_parts(PARQUET)),
+            csv: NewFile::of(self.store.replace_in_parts(CSV)),
             rows: 0,
             has_names: false,
         })
@@ -130,8 +135,19 @@ impl ListFiles<'_> {
     /// line is the SHA-256 of all before it.
     ///
     /// # Errors
-    /// Storage failures.
-    pub fn finish(mut self, about: Value) -> Result<u64, Error> {
+    /// Storage failures; nothing of the list stays behind then.
+    pub fn finish(self, about: Value) -> Result<u64, Error> {
+        let folder = self.folder;
+        let finished = self.complete(about);
+        if finished.is_err() {
+            // As far as the storage lets it.
+            let _ = folder.remove();
+            folder.tidy();
+        }
+        finished
+    }
+
+    fn complete(mut self, about: Value) -> Result<u64, Error> {
         self.parquet.write(self.encoder.finish()?)?;
         let files = [(PARQUET, self.parquet.finish()?), (CSV, self.csv.finish()?)];
         let told = files.map(

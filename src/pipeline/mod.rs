@@ -231,12 +231,12 @@ fn finish(
     let mut files = publisher.files(&prepared.run_id);
     let mut new = Tables::new();
     let mut reports = reports::builder(plan, prepared, &counted, followed)?;
-    let mut take = |table: Table| {
+    let (tables, suppressed) = tables(plan, prepared, &mut counted)?;
+    for table in tables {
         let parquet = files.table(&table, plan.threads)?;
-        new.insert(table.name.clone(), parquet);
-        Ok::<(), Error>(reports.take(&table)?)
-    };
-    let suppressed = tables(plan, prepared, &mut counted, &mut take)?;
+        reports.take(&table)?;
+        new.insert(table.name, parquet);
+    }
     let changes = log_of(prepared, followed, earlier.steps, earlier.changes, &new)?;
     files.table(&changes, plan.threads)?;
     reports.take(&changes)?;

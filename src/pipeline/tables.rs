@@ -8,17 +8,16 @@ use crate::impact::{self, CHANGE_LOG, Query, Report, Table};
 use crate::moment::DAY_MICROS;
 use crate::suppress::{self, Suppressed};
 
-/// Makes every table but that of changes, and hands each on. What was counted is used up. Small counts of people
-/// are masked where the plan says so; gives what was.
+/// Makes every table but that of changes. What was counted is used up. Small counts of people are masked where the plan
+/// says so; gives what was.
 ///
 /// # Errors
-/// Queries that fail, and what `take` says.
+/// Queries that fail.
 pub fn tables(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
     counted: &mut Counted,
-    mut take: impl FnMut(Table) -> Result<(), Error>,
-) -> Result<Option<Suppressed>, Error> {
+) -> Result<(Vec<Table>, Option<Suppressed>), Error> {
     let lookback = i64::from(plan.lookback_days).saturating_mul(DAY_MICROS);
     let report = Report {
         registry: &prepared.registry,
@@ -43,19 +42,20 @@ pub fn tables(
     counted.exposure.cells.iter_mut().for_each(|cell| cell.days = Vec::new());
     let queries: Vec<Query> =
         prepared.queries.iter().filter(|query| query.table != CHANGE_LOG).cloned().collect();
-    let Some(below) = plan.suppress_below else {
-        impact::run(&queries, frames, take)?;
-        return Ok(None);
-    };
-    // What a count gives back stands in other tables: all of them are needed first.
+    // A query that fails leaves no table of the others behind. And of what a count gives back, some may stand in any.
     let mut tables = Vec::with_capacity(queries.len());
+    let is_masked = plan.suppress_below.is_some();
     impact::run(&queries, frames, |table| {
-        tables.push(table.unpacked()?);
+        tables.push(if is_masked { table.unpacked()? } else { table });
         Ok::<(), Error>(())
     })?;
-    let thresholds = prepared.registry.thresholds.as_deref().unwrap_or_default();
-    let from = plan.as_of.plus_micros(-lookback);
-    let suppressed = suppress::mask(&mut tables, below, thresholds, from)?;
-    tables.into_iter().try_for_each(&mut take)?;
-    Ok(Some(suppressed))
+    let suppressed = match plan.suppress_below {
+        None => None,
+        Some(below) => {
+            let thresholds = prepared.registry.thresholds.as_deref().unwrap_or_default();
+            let from = plan.as_of.plus_micros(-lookback);
+            Some(suppress::mask(&mut tables, below, thresholds, from)?)
+        }
+    };
+    Ok((tables, suppressed))
 }

@@ -19,9 +19,8 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Over an older one, if there is one.
-    pub fn begin(store: &Store, path: &str) -> Self {
-        Self { upload: store.replace_in_parts(path), hash: Sha256::new() }
+    pub fn of(upload: Upload) -> Self {
+        Self { upload, hash: Sha256::new() }
     }
 
     /// # Errors
@@ -59,7 +58,9 @@ impl RunFiles {
     }
 
     fn begin(&self, path: &str) -> NewFile {
-        NewFile::begin(&self.store, &format!("{}/{path}", Publisher::run_path(&self.run_id)))
+        let path = format!("{}/{path}", Publisher::run_path(&self.run_id));
+        // Of two runs at once with the same id, each writes all of its files.
+        NewFile::of(self.store.share_in_parts(&path))
     }
 
     /// Writes a table as Parquet and as CSV, at once where there are threads for it. Gives the bytes of the Parquet

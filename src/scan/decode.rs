@@ -115,7 +115,7 @@ impl Decoder {
 
     fn open(&self, file: &Arc<OpenFile>, fetched: Fetched) -> Result<Selected, ScanError> {
         match file.open(&self.context, fetched)? {
-            Opened::Whole => Ok(Planner::of(&self.context, file)?.groups()),
+            Opened::Whole => Planner::of(&self.context, file)?.groups(),
             Opened::NeedsFrom(from) => {
                 Ok(Selected { next: vec![OpenFile::tail(file.clone(), from)], units: Vec::new() })
             }
@@ -144,7 +144,7 @@ impl Decoder {
             slot.learn(&days);
         }
         let mut out = Selected::default();
-        Planner::of(&self.context, file)?.group(group, &mut out);
+        Planner::of(&self.context, file)?.group(group, &mut out)?;
         Ok(out)
     }
 
@@ -156,7 +156,7 @@ impl Decoder {
         fetched: Fetched,
     ) -> Result<Selected, ScanError> {
         let footer = file.footer()?;
-        let Some(details) = footer.group(group) else { return Ok(Selected::default()) };
+        let details = file.group(group)?;
         let mut unit = Planner::of(&self.context, file)?.unit(group, details);
         let rows = usize::try_from(unit.rows).unwrap_or(0);
         let selection = ranges.as_ref().map(|r| selection_of_ranges(footer, group, r));

@@ -399,6 +399,13 @@ impl OpenFile {
             what: format!("{} was read before it was opened", self.shown),
         })
     }
+
+    /// What the footer says of a row group.
+    pub fn group(&self, group: usize) -> Result<&RowGroupMetaData, ScanError> {
+        self.footer()?.group(group).ok_or_else(|| ScanError::Internal {
+            what: format!("{} has no row group {group}", self.shown),
+        })
+    }
 }
 
 /// How far a file could be opened with the bytes at hand.

@@ -30,7 +30,10 @@ impl<'a> Planner<'a> {
     }
 
     /// What is needed of each row group.
-    pub fn groups(&self) -> Selected {
+    ///
+    /// # Errors
+    /// As [`Self::group`].
+    pub fn groups(&self) -> Result<Selected, ScanError> {
         let Footer { metadata, columns, .. } = self.footer;
         let groups = metadata.metadata().num_row_groups();
         let mut out = Selected::default();
@@ -45,24 +48,27 @@ impl<'a> Planner<'a> {
         for group in 0..groups {
             let known = self.footer.days.get(group).is_none_or(|days| days.known().is_some());
             if known || !self.context.all_days || self.context.survey {
-                self.group(group, &mut out);
+                self.group(group, &mut out)?;
                 continue;
             }
             let ranges = byte_ranges(self.footer, group, &columns.time.leaves, None);
             out.next.push(Fetch::new(self.file.clone(), ranges, Step::Days { group }));
         }
-        out
+        Ok(out)
     }
 
     /// Leaves the row group out, or asks for what is needed to go on.
-    pub fn group(&self, group: usize, out: &mut Selected) {
-        let Some(details) = self.footer.group(group) else { return };
+    ///
+    /// # Errors
+    /// [`ScanError::Internal`]: there is no such row group.
+    pub fn group(&self, group: usize, out: &mut Selected) -> Result<(), ScanError> {
+        let details = self.file.group(group)?;
         let asked = &self.context.asked;
         let mut unit = self.unit(group, details);
         let live = unit.live();
         if live == 0 {
             out.leave(unit);
-            return;
+            return Ok(());
         }
         if !self.context.pruning {
             if self.context.survey {
@@ -71,7 +77,7 @@ impl<'a> Planner<'a> {
             } else {
                 out.next.push(self.select(group, self.footer.live_rows(group)));
             }
-            return;
+            return Ok(());
         }
         let Footer { bound, time, scope_leaf, .. } = self.footer;
         let pruned = &mut unit.pruned;
@@ -87,12 +93,13 @@ impl<'a> Planner<'a> {
         } else if let Some(range) = scope_leaf.and_then(|leaf| prune::bloom_range(details, leaf)) {
             let step = Step::Bloom { group };
             out.next.push(Fetch::new(self.file.clone(), vec![range], step));
-            return;
+            return Ok(());
         } else {
             self.pages(group, unit, out);
-            return;
+            return Ok(());
         }
         out.leave(unit);
+        Ok(())
     }
 
     /// What is told of a row group before any of it is read.
@@ -144,7 +151,7 @@ impl<'a> Planner<'a> {
     /// A damaged filter.
     pub fn bloom(&self, group: usize, fetched: &Fetched) -> Result<Selected, ScanError> {
         let mut out = Selected::default();
-        let Some(details) = self.footer.group(group) else { return Ok(out) };
+        let details = self.file.group(group)?;
         let mut unit = self.unit(group, details);
         let (_, bytes) = fetched.first();
         let filter = Sbbf::from_bytes(&bytes).map_err(|e| self.file.unreadable(&e))?;

@@ -44,10 +44,19 @@ impl StoreError {
     }
 
     /// The same failure; where no space is left, with how much was to be written.
-    pub(super) fn of_bytes(mut self, bytes: u64) -> Self {
+    pub(super) fn of_bytes(self, bytes: u64) -> Self {
+        self.full(&format!("{bytes} bytes were to be written"))
+    }
+
+    /// The same of something that is written while it is made: how much of it there was by then.
+    pub(super) fn after_bytes(self, bytes: u64) -> Self {
+        self.full(&format!("its first {bytes} bytes were to be written, and more was to come"))
+    }
+
+    fn full(mut self, told: &str) -> Self {
         if self.kind == StoreErrorKind::Full {
             let (what, next) = self.reason.split_once('\n').unwrap_or((&self.reason, ""));
-            self.reason = format!("{what}: {bytes} bytes were to be written\n{next}");
+            self.reason = format!("{what}: {told}\n{next}");
         }
         self
     }

@@ -1,5 +1,7 @@
 //! Objects that are written while they are made.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use object_store::{Error as OsError, MultipartUpload, ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
@@ -12,21 +14,38 @@ const PART: usize = 8 << 20;
 /// The same of a file in a local folder, where a part is no request and only takes memory.
 const LOCAL_PART: usize = 1 << 20;
 
+/// Bytes up to which an object that others may write at the same time is sent in one request: of two uploads in parts
+/// of one object, what the one has sent goes in Azure when the other is done.
+const SHARED: usize = 256 << 20;
+
 /// Parts under way at once.
 const PARTS_AT_ONCE: usize = 2;
 
-/// An object in the making: readers see it when it is finished. It is sent in parts while it is made; one of no more
-/// than a part is sent at the end, in one request. What was written of an object that is not finished is taken away;
+/// What an upload may find at its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// An older object, which it replaces.
+    Older,
+    /// The same from another run, which may write it at the same time.
+    Same,
+    /// Nothing; where it is small, what is there stays.
+    Nothing,
+}
+
+/// An object in the making: readers see it when it is finished. It is sent in parts while it is made; a small one is
+/// sent at the end, in one request. What was written of an object that is not finished is taken away;
 /// what a store keeps of it unseen, it tidies away itself.
 #[derive(Debug)]
 pub struct Upload {
     store: Store,
     path: String,
-    over_another: bool,
+    over: Over,
+    /// Bytes of an object that is sent in one request, and of a part of a larger one.
+    small: usize,
     part: usize,
     sending: Option<Sending>,
-    /// Of the next part.
-    waiting: Vec<Bytes>,
+    /// What was not sent yet.
+    waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
     size: u64,
 }
@@ -38,36 +57,54 @@ struct Sending {
 }
 
 impl Upload {
-    pub(super) fn new(store: Store, path: &str, over_another: bool) -> Self {
-        let part = match store.local_root() {
-            // Of an object that must not replace another the first request decides: it is kept to one as far as
-            // in other stores.
-            Some(_) if over_another => LOCAL_PART,
-            _ => PART,
+    pub(super) fn new(store: Store, path: &str, over: Over) -> Self {
+        let (small, part) = match (store.local_root(), over) {
+            // Of one that must not replace another the first request decides.
+            (_, Over::Nothing) | (None, Over::Older) => (PART, PART),
+            (None, Over::Same) => (SHARED, PART),
+            (Some(_), _) => (LOCAL_PART, LOCAL_PART),
         };
-        let (sending, waiting) = (None, Vec::new());
-        let path = path.to_string();
-        Self { store, path, over_another, part, sending, waiting, waiting_bytes: 0, size: 0 }
+        let (sending, waiting, path) = (None, VecDeque::new(), path.to_string());
+        Self { store, path, over, small, part, sending, waiting, waiting_bytes: 0, size: 0 }
     }
 
     /// # Errors
     /// Storage failures.
-    pub fn write(&mut self, mut bytes: Bytes) -> Result<(), StoreError> {
+    pub fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         self.size += bytes.len() as u64;
-        while !bytes.is_empty() {
-            if self.waiting_bytes == self.part {
+        self.waiting_bytes += bytes.len();
+        self.waiting.push_back(bytes);
+        let most = if self.sending.is_some() { self.part } else { self.small };
+        if self.waiting_bytes > most {
+            // The last part is sent with the end, whatever its size.
+            while self.waiting_bytes > self.part {
                 self.wait_for(PARTS_AT_ONCE - 1)?;
                 self.send()?;
             }
-            let room = self.part - self.waiting_bytes;
-            let taken = bytes.split_to(room.min(bytes.len()));
-            self.waiting_bytes += taken.len();
-            self.waiting.push(taken);
         }
         Ok(())
     }
 
+    /// The next part of what waits.
+    fn next_part(&mut self) -> PutPayload {
+        let (mut parts, mut room) = (Vec::new(), self.part);
+        while let Some(mut bytes) = self.waiting.pop_front() {
+            if bytes.len() > room {
+                let rest = bytes.split_off(room);
+                self.waiting.push_front(rest);
+            }
+            room -= bytes.len();
+            parts.push(bytes);
+            if room == 0 {
+                break;
+            }
+        }
+        self.waiting_bytes -= self.part - room;
+        PutPayload::from_iter(parts)
+    }
+
     fn send(&mut self) -> Result<(), StoreError> {
+        let part = self.next_part();
         let io = self.store.io();
         let sending = match &mut self.sending {
             Some(sending) => sending,
@@ -78,8 +115,6 @@ impl Upload {
                 none.insert(Sending { parts, under_way: JoinSet::new() })
             }
         };
-        let part = PutPayload::from_iter(self.waiting.drain(..));
-        self.waiting_bytes = 0;
         let sent = sending.parts.put_part(part);
         sending.under_way.spawn_on(sent, io.handle());
         Ok(())
@@ -102,7 +137,7 @@ impl Upload {
     }
 
     fn failed(&self, error: &OsError) -> StoreError {
-        self.store.error(&self.path, error).of_bytes(self.size)
+        self.store.error(&self.path, error).after_bytes(self.size)
     }
 
     /// Makes the object visible; gives its size, and whether it is this one that stands, not one that somebody else
@@ -112,14 +147,15 @@ impl Upload {
     /// Storage failures.
     pub fn finish(mut self) -> Result<(u64, bool), StoreError> {
         if self.sending.is_none() {
-            let parts = std::mem::take(&mut self.waiting);
-            if self.over_another {
-                self.store.replace_by(&self.path, parts)?;
-                return Ok((self.size, true));
+            let parts = std::mem::take(&mut self.waiting).into();
+            if self.over == Over::Nothing {
+                return Ok((self.size, self.store.create_of(&self.path, parts)?));
             }
-            return Ok((self.size, self.store.create_of(&self.path, parts)?));
+            self.store.replace_by(&self.path, parts)?;
+            return Ok((self.size, true));
         }
-        if !self.waiting.is_empty() {
+        while self.waiting_bytes > 0 {
+            self.wait_for(PARTS_AT_ONCE - 1)?;
             self.send()?;
         }
         self.wait_for(0)?;

@@ -8,6 +8,7 @@ use object_store::{
 };
 
 use super::error::is_broken_off;
+use super::upload::Over;
 use super::{Pin, Store, StoreError, StoreErrorKind, Upload, is_absent};
 
 /// Before the last time that a write whose connection broke is sent again.
@@ -199,13 +200,18 @@ impl Store {
 
     /// As [`Self::replace`], for an object that is written while it is made.
     pub fn replace_in_parts(&self, path: &str) -> Upload {
-        Upload::new(self.clone(), path, true)
+        Upload::new(self.clone(), path, Over::Older)
+    }
+
+    /// The same, where others may write the same bytes there at the same time.
+    pub fn share_in_parts(&self, path: &str) -> Upload {
+        Upload::new(self.clone(), path, Over::Same)
     }
 
     /// As [`Self::create`], for an object that is written while it is made. One of more than a part replaces what
     /// stands there.
     pub fn create_in_parts(&self, path: &str) -> Upload {
-        Upload::new(self.clone(), path, false)
+        Upload::new(self.clone(), path, Over::Nothing)
     }
 
     /// Removes an object; one that is not there is no error.

@@ -289,10 +289,10 @@ pub fn between(
             counted => counted?,
         };
         let mut found = Tables::new();
-        tables(&earlier, &state, &mut counted, |table| {
-            found.insert(table.name.clone(), table.parquet()?.bytes);
-            Ok(())
-        })?;
+        for table in tables(&earlier, &state, &mut counted)?.0 {
+            let parquet = table.parquet()?.bytes;
+            found.insert(table.name, parquet);
+        }
         between.steps.push(Step { causes: std::mem::take(&mut between.last), tables: found });
     }
     if causes.contains(&Cause::AsOf) {

@@ -169,6 +169,16 @@ fn a_user_query_that_fails_is_named_with_a_way_to_the_columns() {
     lake.refuses(&[], 1, &["coverage.sql", "`coverage`", "rename the file"]);
 }
 
+/// It passes the look before anything is read, because there are no rows then.
+#[test]
+fn a_user_query_that_fails_by_what_rows_hold_leaves_no_files() {
+    let lake = Lake::standard();
+    lake.write("mine.sql", "SELECT CAST(app_id AS BIGINT) AS t FROM exposure");
+    lake.edit("afterscope.toml", "[report]", "[report]\nqueries = [\"mine.sql\"]");
+    lake.refuses(&[], 1, &["mine.sql", "afterscope schema frames"]);
+    assert!(lake.files().keys().all(|path| !path.contains("/runs/")), "{:?}", lake.files().keys());
+}
+
 #[test]
 fn wrong_usage_ends_with_two_and_names_what_was_wrong() {
     let lake = Lake::standard();

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use super::share;
 use crate::disk::Disk;
-use crate::lake::{Lake, Outcome, assert_same, bytes_below, call, run_args};
+use crate::lake::{AS_OF, Lake, Outcome, assert_same, bytes_below, call, run_args};
 
 /// Everything that a run writes, on one disk.
 const ON_DISK: [&str; 6] =
@@ -111,6 +111,39 @@ fn a_disk_that_is_full_by_any_page_leaves_the_latest_report_as_it_was() {
     let lake = Lake::with_people();
     let Some(stages) = with_ever_more_room(&lake, &[], 4096 * share() as u64) else { return };
     assert!(share() > 1 || stages.contains_key("manifest"), "{stages:?}");
+}
+
+/// Ids of people must not stay behind in a list that was not finished.
+#[test]
+fn a_list_of_people_on_a_full_disk_leaves_nothing_behind() {
+    let lake = Lake::with_people();
+    let Some(disk) = Disk::mount(lake.path("disk"), "size=16m") else { return };
+    let list = [
+        "notification-list",
+        "--config",
+        "afterscope.toml",
+        "--as-of",
+        AS_OF,
+        "--out",
+        "disk/list",
+    ];
+    let names = || -> Vec<String> {
+        let inside = lake.files().into_keys().filter(|name| name.starts_with("disk/list/"));
+        inside.filter(|name| !name.ends_with("afterscope-notification-list.json")).collect()
+    };
+    let mut ended = 0;
+    for pages in 0.. {
+        disk.leave(pages * 4096);
+        let outcome = lake.afterscope(&list);
+        if outcome.code == 0 {
+            assert_eq!(names().len(), 3);
+            break;
+        }
+        outcome.fails(4, &["No space left"]);
+        assert_eq!(names(), Vec::<String>::new(), "{pages} pages");
+        ended += 1;
+    }
+    assert!(ended > 2, "{ended}");
 }
 
 /// A large object on a disk that has room for a part of it, or for all but its end.
