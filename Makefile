@@ -8,7 +8,6 @@ CARGO ?= cargo
 PYTHON ?= python3
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release/afterscope
-DIST_BIN := $(TARGET_DIR)/dist/afterscope
 VENV := .venv
 PY := $(VENV)/bin/python
 DEMO := demo
@@ -20,10 +19,6 @@ help: ## List the targets
 .PHONY: build
 build: ## Build the program (release)
 	$(CARGO) build --release --locked
-
-.PHONY: build-dist
-build-dist: ## Build the program as it is handed out and timed: optimised across crates (half an hour from nothing)
-	$(CARGO) build --profile dist --locked
 
 .PHONY: demo
 demo: build ## Make a sample lake with the story of November 2019, run the job, show what was found
@@ -123,24 +118,24 @@ man: build ## Man pages in target/man
 	$(BIN) man $(TARGET_DIR)/man
 
 .PHONY: dist
-dist: build-dist ## Pack the program with completions, man pages, licences and checksums into dist/
-	.ci/dist $(DIST_BIN)
+dist: build ## Pack the program with completions, man pages, licences and checksums into dist/
+	.ci/dist $(BIN)
 
 .PHONY: check-dist
 check-dist: ## Check what `make dist` packed: unpacked elsewhere, without PATH and environment, the sample run, starts timed
 	for archive in dist/*.tar.gz; do .ci/check-dist "$$archive"; done
 
 .PHONY: bench
-bench: build-dist ## Time the job beside DuckDB, Polars and chDB (AFTERSCOPE_BENCH names the harness)
-	benches/side-by-side.sh $(DIST_BIN)
+bench: build ## Time the job beside DuckDB, Polars and chDB (AFTERSCOPE_BENCH names the harness)
+	benches/side-by-side.sh $(BIN)
 
 .PHONY: bench-again
-bench-again: build-dist ## Time runs after the first: a new day, nothing new, other dates, another as_of
-	benches/side-by-side.sh $(DIST_BIN) again-needle again-flood
+bench-again: build ## Time runs after the first: a new day, nothing new, other dates, another as_of
+	benches/side-by-side.sh $(BIN) again-needle again-flood
 
 .PHONY: bench-shapes
-bench-shapes: build-dist ## Time 10,000 files, 200 nested columns, a list of scopes, and a lake of links of 1,000 M rows
-	benches/side-by-side.sh $(DIST_BIN) files wide list linked
+bench-shapes: build ## Time 10,000 files, 200 nested columns, a list of scopes, and a lake of links of 1,000 M rows
+	benches/side-by-side.sh $(BIN) files wide list linked
 
 .PHONY: bench-stages
 bench-stages: ## Time scan, ledger, merge, rollup and CSV, each beside a library's way, on one thread
@@ -153,12 +148,12 @@ profile: build ## A flame graph of a run in target/flames.svg (PROFILE=configura
 	rm -rf $(DEMO)-profile
 
 .PHONY: bench-people
-bench-people: build-dist ## Time 200 million memberships and 50 million residences on 20 million rows
-	benches/people.sh $(DIST_BIN)
+bench-people: build ## Time 200 million memberships and 50 million residences on 20 million rows
+	benches/people.sh $(BIN)
 
 .PHONY: bench-latency
-bench-latency: build-dist $(VENV)/ready-slow ## Time a run on disk and in S3 20 ms away (AFTERSCOPE_TOOLS names the fault proxy)
-	AFTERSCOPE_PYTHON=$(abspath $(PY)) benches/latency.sh $(DIST_BIN)
+bench-latency: build $(VENV)/ready-slow ## Time a run on disk and in S3 20 ms away (AFTERSCOPE_TOOLS names the fault proxy)
+	AFTERSCOPE_PYTHON=$(abspath $(PY)) benches/latency.sh $(BIN)
 
 .PHONY: clean
 clean: ## Remove what these targets made
