@@ -50,7 +50,7 @@ impl StoreError {
 
     /// The same of something that is written while it is made: how much of it there was by then.
     pub(super) fn after_bytes(self, bytes: u64) -> Self {
-        self.full(&format!("its first {bytes} bytes were to be written, and more was to come"))
+        self.full(&format!("{bytes} bytes were to be written by then"))
     }
 
     fn full(mut self, told: &str) -> Self {

@@ -74,13 +74,9 @@ impl Upload {
         self.size += bytes.len() as u64;
         self.waiting_bytes += bytes.len();
         self.waiting.push_back(bytes);
-        let most = if self.sending.is_some() { self.part } else { self.small };
-        if self.waiting_bytes > most {
-            // The last part is sent with the end, whatever its size.
-            while self.waiting_bytes > self.part {
-                self.wait_for(PARTS_AT_ONCE - 1)?;
-                self.send()?;
-            }
+        // Some is left for the end: the last part is sent by `finish`, whatever its size.
+        while self.size > self.small as u64 && self.waiting_bytes > self.part {
+            self.send()?;
         }
         Ok(())
     }
@@ -103,7 +99,9 @@ impl Upload {
         PutPayload::from_iter(parts)
     }
 
+    /// Sends the next part, when few enough are under way.
     fn send(&mut self) -> Result<(), StoreError> {
+        self.wait_for(PARTS_AT_ONCE - 1)?;
         let part = self.next_part();
         let io = self.store.io();
         let sending = match &mut self.sending {
@@ -155,7 +153,6 @@ impl Upload {
             return Ok((self.size, true));
         }
         while self.waiting_bytes > 0 {
-            self.wait_for(PARTS_AT_ONCE - 1)?;
             self.send()?;
         }
         self.wait_for(0)?;
