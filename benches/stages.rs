@@ -565,13 +565,13 @@ mod csv_records {
     #[divan::bench(args = ["days", "groups"])]
     fn ours(bencher: Bencher, name: &str) {
         let table = table(name);
-        bencher.counter(ItemsCount::new(ROWS)).bench(|| table.csv_records(true).unwrap().len());
+        bencher.counter(ItemsCount::new(ROWS)).bench(|| table.csv().unwrap().len());
     }
 
     #[divan::bench(args = ["days", "groups"])]
     fn csv_crate(bencher: Bencher, name: &str) {
         let table = table(name);
-        assert_eq!(by_fields(&table.batch), table.csv_records(true).unwrap());
+        assert_eq!(by_fields(&table.batch), table.csv().unwrap());
         bencher.counter(ItemsCount::new(ROWS)).bench(|| by_fields(&table.batch).len());
     }
 

@@ -288,33 +288,23 @@ impl Table {
         Ok(out)
     }
 
-    /// The table as CSV: RFC 4180 quoting, `\n` ends, nulls empty. Texts are shown so that neither a
-    /// spreadsheet nor a terminal acts on them; Parquet has them as they are.
+    /// The table as CSV, whole: see [`Self::csv_blocks`].
     ///
     /// # Errors
     /// [`ImpactError::Output`].
-    pub fn csv(&self) -> Result<TableFile, ImpactError> {
-        Ok(self.file("csv", self.csv_records(true)?))
-    }
-
-    /// The records of [`Self::csv`], with or without the line of names before them.
-    ///
-    /// # Errors
-    /// [`ImpactError::Output`].
-    pub fn csv_records(&self, with_names: bool) -> Result<Vec<u8>, ImpactError> {
+    pub fn csv(&self) -> Result<Vec<u8>, ImpactError> {
         let mut all = Vec::new();
-        self.csv_blocks(with_names, |block| {
-            match all.is_empty() {
-                true => all = block,
-                false => all.extend(block),
-            }
+        self.csv_blocks(true, |block| {
+            all.extend(block);
             Ok::<(), ImpactError>(())
         })?;
         Ok(all)
     }
 
-    /// The records of [`Self::csv_records`], handed on some at a time, each of them whole: one block at least, and what
-    /// is done with it finds it in the processor's cache.
+    /// The table as CSV: RFC 4180 quoting, `\n` ends, nulls empty. Texts are shown so that neither a
+    /// spreadsheet nor a terminal acts on them; Parquet has them as they are. With or without the line of names; handed
+    /// on some records at a time, each of them whole: one block at least, and what is done with it finds it in the
+    /// processor's cache.
     ///
     /// # Errors
     /// [`ImpactError::Output`], and what `take` says.
@@ -413,7 +403,7 @@ mod tests {
         let packed = table(Arc::new(packed));
         assert_ne!(packed.batch.schema(), plain.batch.schema());
         assert_eq!(packed.parquet().unwrap().bytes, plain.parquet().unwrap().bytes);
-        assert_eq!(packed.csv().unwrap().bytes, plain.csv().unwrap().bytes);
+        assert_eq!(packed.csv().unwrap(), plain.csv().unwrap());
         let read = Table::read_back("t", packed.parquet().unwrap().bytes).unwrap();
         assert_eq!(read.batch, plain.batch);
         assert_eq!(packed.unpacked().unwrap().batch, plain.batch);
@@ -456,6 +446,6 @@ mod tests {
         let mut records = Records::of(&table.batch).unwrap();
         (0..40_000).for_each(|row| records.write(row, &mut expected).unwrap());
         assert_eq!(blocks.concat(), expected);
-        assert_eq!(table.csv().unwrap().bytes, expected);
+        assert_eq!(table.csv().unwrap(), expected);
     }
 }

@@ -5,7 +5,7 @@ use crate::impact::{Table, TableSpec, parquet_properties};
 use crate::ledger::shelf::Encoder;
 use crate::publish::NewFile;
 use crate::seal::seal;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -81,17 +81,13 @@ impl ListFolder {
         self.store.shown("").trim_end_matches('/').to_string()
     }
 
-    /// Removes a list. Without its JSON it is none, so that this goes first.
-    fn remove(&self) -> Result<(), StoreError> {
-        [JSON, PARQUET, CSV].iter().try_for_each(|file| self.store.remove(file))
-    }
-
     /// Begins a list; an earlier one is removed.
     ///
     /// # Errors
     /// Storage failures.
     pub fn begin(&self, spec: &TableSpec) -> Result<ListFiles<'_>, Error> {
-        self.remove()?;
+        // Without its JSON it is none, so that this goes first.
+        [JSON, PARQUET, CSV].iter().try_for_each(|file| self.store.remove(file))?;
         let schema = Table::schema(spec);
         let encoder = Encoder::new(schema.clone(), parquet_properties(&schema))?;
         Ok(ListFiles {
@@ -140,8 +136,10 @@ impl ListFiles<'_> {
         let folder = self.folder;
         let finished = self.complete(about);
         if finished.is_err() {
-            // As far as the storage lets it.
-            let _ = folder.remove();
+            // As far as the storage lets it: what cannot be removed keeps nothing else.
+            for file in [JSON, PARQUET, CSV] {
+                let _ = folder.store.remove(file);
+            }
             folder.tidy();
         }
         finished

@@ -47,41 +47,41 @@ pub fn check_tables(
         }
         let Some(parquet) = read(place, &beside)? else { continue };
         // A CSV file is what its Parquet file reads as.
-        let name = name.rsplit('/').next().unwrap_or(name);
-        let (mut rest, mut equal, mut is_same) = (csv.as_ref(), 0, true);
-        let again = Table::read_back(name, parquet).and_then(|table| {
-            table.csv_blocks(true, |block| {
-                match rest.strip_prefix(block.as_slice()).filter(|_| is_same) {
-                    Some(behind) => {
-                        equal += merkle::records(&block).count();
-                        rest = behind;
-                    }
-                    None if is_same => {
-                        is_same = false;
-                        let both = merkle::records(rest).zip(merkle::records(&block));
-                        equal += both.take_while(|(a, b)| a == b).count();
-                    }
-                    None => {}
-                }
-                Ok::<(), ImpactError>(())
-            })
-        });
+        let again = Table::read_back(name.rsplit('/').next().unwrap_or(name), parquet)
+            .and_then(|table| first_difference(&table, &csv));
         match again {
             Err(error) => report.differs(format!("{}: {error}", place.shown(&beside))),
-            Ok(()) if !is_same || !rest.is_empty() => {
+            Ok(Some(row)) => {
                 report.differs(format!(
-                    "{shown} and {} hold different rows, from row {equal} on{}",
+                    "{shown} and {} hold different rows, from row {row} on{}",
                     place.shown(&beside),
                     other_version(manifest)
                 ));
             }
-            Ok(()) => {
+            Ok(None) => {
                 report.tables += 1;
                 report.rows += output.rows;
             }
         }
     }
     Ok(())
+}
+
+/// The first record from which on the bytes of a table's CSV file are not those that the table gives, if there is one.
+fn first_difference(table: &Table, csv: &[u8]) -> Result<Option<usize>, ImpactError> {
+    let (mut rest, mut equal, mut differs) = (csv, 0, false);
+    table.csv_blocks(true, |block| {
+        if differs {
+            return Ok(());
+        }
+        let behind = rest.strip_prefix(block.as_slice());
+        let both = merkle::records(rest).zip(merkle::records(&block));
+        equal += both.take_while(|(a, b)| a == b).count();
+        differs = behind.is_none();
+        rest = behind.unwrap_or(rest);
+        Ok::<(), ImpactError>(())
+    })?;
+    Ok((differs || !rest.is_empty()).then_some(equal))
 }
 
 /// Another version may write a value in another way.
@@ -93,5 +93,34 @@ pub fn other_version(manifest: &Manifest) -> String {
             env!("CARGO_PKG_VERSION")
         ),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::record_batch::RecordBatch;
+
+    use super::*;
+
+    #[test]
+    fn the_first_row_that_differs_is_told_in_whatever_block_it_lies() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100_000));
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        let table = Table { name: "t".into(), batch };
+        let csv = table.csv().unwrap();
+        let found = |csv: &[u8]| first_difference(&table, csv).unwrap();
+        assert_eq!(found(&csv), None);
+        // The names are record 0.
+        let text = String::from_utf8(csv.clone()).unwrap();
+        assert_eq!(found(text.replace("\n70000\n", "\n7000x\n").as_bytes()), Some(70_001));
+        assert_eq!(found(text.replacen('n', "m", 1).as_bytes()), Some(0));
+        assert_eq!(found(text.replace("\n99999\n", "\n").as_bytes()), Some(100_000));
+        // Every record is the same, and the bytes are not.
+        assert_eq!(found(text.trim_end().as_bytes()), Some(100_001));
+        assert_eq!(found(format!("{text}x\n").as_bytes()), Some(100_001));
+        assert_eq!(found(b""), Some(0));
     }
 }

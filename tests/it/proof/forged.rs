@@ -58,9 +58,8 @@ pub fn forge(lake: &Lake) {
     let name = "tables/scope_summary.parquet";
     let parquet = fs::read(folder.join(name)).unwrap();
     let table = fewer(&Table::read_back("scope_summary", parquet.into()).unwrap());
-    let bytes = |file: afterscope::impact::TableFile| file.bytes.to_vec();
-    let parquet = bytes(table.parquet().unwrap());
-    let csv = bytes(table.csv().unwrap());
+    let parquet = table.parquet().unwrap().bytes.to_vec();
+    let csv = table.csv().unwrap();
     rewrite(&folder, &[(name, parquet), ("tables/scope_summary.csv", csv)]);
 }
 
