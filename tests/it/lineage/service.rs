@@ -108,29 +108,42 @@ fn serve(stream: &TcpStream, does: Does, requests: &Mutex<Vec<Request>>) {
 
 /// Events, one a line; each holds against the specification.
 pub fn events_of(lines: &str) -> Vec<Value> {
-    if let Some(complaint) = complaint(lines) {
+    if let Some(complaint) = Schemas::find().and_then(|schemas| schemas.complaint(lines)) {
         panic!("{complaint}");
     }
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What the schemas of the specification say against the events.
-pub fn complaint(lines: &str) -> Option<String> {
-    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let (Some(corpora), Some(python)) = (named("AFTERSCOPE_CORPORA"), named("AFTERSCOPE_PYTHON"))
-    else {
-        skipped("AFTERSCOPE_CORPORA and AFTERSCOPE_PYTHON name what events are held against");
-        return None;
-    };
-    let mut checked = Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lineage/validate.py"))
-        .arg(corpora.join("openlineage"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    checked.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = checked.wait_with_output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    (!output.status.success()).then_some(said)
+/// The schemas of the specification, and what holds events against them.
+pub struct Schemas {
+    folder: PathBuf,
+    python: PathBuf,
+}
+
+impl Schemas {
+    /// `None`, with the reason said, where they are not there.
+    pub fn find() -> Option<Self> {
+        let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let (corpora, python) = (named("AFTERSCOPE_CORPORA"), named("AFTERSCOPE_PYTHON"));
+        let found = corpora.zip(python);
+        if found.is_none() {
+            skipped("AFTERSCOPE_CORPORA and AFTERSCOPE_PYTHON name what events are held against");
+        }
+        found.map(|(corpora, python)| Self { folder: corpora.join("openlineage"), python })
+    }
+
+    /// What they say against events, one a line.
+    pub fn complaint(&self, lines: &str) -> Option<String> {
+        let mut checked = Command::new(&self.python)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lineage/validate.py"))
+            .arg(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        checked.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        let output = checked.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        (!output.status.success()).then_some(said)
+    }
 }
