@@ -54,6 +54,14 @@ impl Codes {
         Ok(Self { bytes, width, next: 1, run: Run::Repeated(0), from: 0, to: 0 })
     }
 
+    /// Truth values after four bytes that give their length.
+    pub fn of_bits(bytes: Bytes) -> Result<Self> {
+        let length = bytes.first_chunk().map(|length| index(u32::from_le_bytes(*length)));
+        let end = length.and_then(|length| length.checked_add(4)).filter(|end| *end <= bytes.len());
+        let end = end.ok_or_else(|| damaged("the truth values of a page end early"))?;
+        Ok(Self::of_levels(bytes.slice(4..end), 1))
+    }
+
     /// Moves to the next run; `None` at the end.
     pub fn advance(&mut self) -> Option<()> {
         let mut header = 0u64;

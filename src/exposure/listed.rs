@@ -146,7 +146,7 @@ impl KeptGroup {
 /// The first groups of one scope by rank, and how many there are in all.
 #[derive(Default)]
 struct Top {
-    /// At most twice the limit, in no order.
+    /// At most [`room`] for the limit, in no order.
     rows: Vec<Candidate>,
     /// Once the limit was reached: the last of those that counted then. Whoever ranks after it is out.
     floor: Option<Candidate>,
@@ -182,6 +182,12 @@ impl Floor {
             Self::Top => false,
         }
     }
+}
+
+/// Groups that are held at once to find the first `limit`: each thread holds as many of each scope. With more of
+/// them fewer looks for the last one that counts are needed, and these cost little: few groups come past the floor.
+fn room(limit: usize) -> usize {
+    limit.saturating_add(limit / 4).max(64)
 }
 
 impl Top {
@@ -249,13 +255,15 @@ impl TopGroups {
         if top.floor.as_ref().is_some_and(|floor| rank > floor.rank()) {
             return Ok(());
         }
-        if top.rows.len() == top.rows.capacity() {
+        let room = self.limit.map_or(usize::MAX, room);
+        let held = top.rows.len();
+        if held == top.rows.capacity() {
             // Memory that is not touched costs nothing, and growing by copies touches it over and over.
-            top.rows.reserve_exact((top.rows.len() * 3).max(64));
+            top.rows.reserve_exact((held * 3).max(64).min(room.saturating_sub(held)));
         }
         top.rows.push(Candidate { id: GroupId::new(&self.id), met });
         if let Some(limit) = self.limit
-            && top.rows.len() >= limit.saturating_mul(2).max(64)
+            && top.rows.len() >= room
         {
             top.prune(limit);
         }

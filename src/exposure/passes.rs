@@ -83,7 +83,9 @@ pub struct Passes<'a> {
     units: Vec<usize>,
     pub(super) jobs: Vec<Job>,
     group_spaces: usize,
-    /// By person namespace: whether actors are counted beside the people.
+    /// Whether holders of tokens are the people.
+    actors_are_people: bool,
+    /// By person namespace: whether rows name actors that are counted beside the people.
     actors: Vec<bool>,
     pub memory: Counting,
     /// Bytes of names in all packs.
@@ -123,7 +125,11 @@ impl<'a> Passes<'a> {
             units: sources.iter().map(|s| s.units.len()).collect(),
             jobs: plan_jobs(sources, person_spaces, settings.threads, settings.people),
             group_spaces: sources.iter().map(|s| s.group_space + 1).max().unwrap_or(0),
-            actors: vec![!actors_are_people; person_spaces],
+            actors_are_people,
+            // Memory is for what there is: most logs name no actor.
+            actors: (0..person_spaces)
+                .map(|space| !actors_are_people && has_actors(sources, space))
+                .collect(),
             memory,
             packed: sources.iter().flat_map(|s| &s.packs).map(|pack| pack.names_bytes()).sum(),
         })
@@ -349,7 +355,7 @@ impl<'a> Passes<'a> {
         let second = Second {
             groups: group_counts,
             actors: actor_counts,
-            actors_are_people: !self.actors.contains(&true),
+            actors_are_people: self.actors_are_people,
             upper: of.filter(|of| of.has_members).map(|_| upper),
             residents: of.filter(|of| of.has_residency).map(|_| residents.into_iter().collect()),
         };
@@ -390,6 +396,13 @@ pub fn fields_by_scope(
         }
     }
     fields
+}
+
+/// Whether any pack of a person namespace has actors.
+fn has_actors(sources: &[SourceRows], space: usize) -> bool {
+    let of_space = sources.iter().filter(|source| source.person_space == space);
+    let mut packs = of_space.flat_map(|source| &source.packs);
+    packs.any(|pack| pack.schema().column_with_name("actor_hi").is_some())
 }
 
 fn person_columns(sources: &[SourceRows]) -> impl Iterator<Item = PersonColumn> {

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::array::AsArray;
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::errors::ParquetError;
 
 use super::LedgerError;
 use super::pack::PersonColumn;
 use super::shelf::Groups;
+use crate::codes::index;
 use crate::fetched::Fetched;
 use crate::scan::pages::FlatColumns;
 
@@ -92,12 +91,12 @@ const OTHERS: u8 = 2;
 /// The rows of one row group that were chosen. Of the others nothing is made: keys are looked at where they lie, and of
 /// what is wanted the values alone are taken.
 pub struct ChosenRows {
-    marks: Vec<u8>,
+    /// Ascending, and which of them comes next.
+    rows: Vec<u32>,
+    next: usize,
     flat: FlatColumns,
-    /// Columns that are not flat, `allowed` among them, and the row that they come to next. `None` where nobody of the
-    /// row group was chosen.
+    /// Columns that are not flat, of the same rows.
     others: Option<ParquetRecordBatchReader>,
-    row: usize,
     /// Rows of a batch at most.
     most: usize,
 }
@@ -117,17 +116,25 @@ impl ChosenRows {
         let fetched = Arc::new(groups.fetch(group)?);
         let damaged = |e: ParquetError| groups.damaged(e);
         let marks = marks(groups, group, &fetched, (person, chosen)).map_err(damaged)?;
+        let all = marks.len();
+        let rows = wanted(groups, group, &fetched, &marks).map_err(damaged)?;
         let (mut flat, mut others) = (FlatColumns::default(), None);
-        if marks.iter().any(|mark| *mark != 0) {
-            let schema = groups.metadata.parquet_schema();
-            let leaves = 0..schema.num_columns();
-            let (own, rest) =
+        if !rows.is_empty() {
+            let leaves = 0..groups.metadata.parquet_schema().num_columns();
+            let rest;
+            (flat, rest) =
                 FlatColumns::open(&groups.metadata, group, leaves, &fetched).map_err(damaged)?;
-            let (rest, rows) = (ProjectionMask::leaves(schema, rest), most.div_ceil(2));
-            others = Some(groups.columns(group, fetched.as_ref().clone(), rest, rows)?);
-            flat = own;
+            if !rest.is_empty() {
+                let ranges = rows.chunk_by(|a, b| a + 1 == *b).filter_map(|run| {
+                    let first = index(*run.first()?);
+                    Some(first..first + run.len())
+                });
+                let selection = RowSelection::from_consecutive_ranges(ranges, all);
+                others =
+                    Some(groups.rows(group, fetched.as_ref().clone(), rest, selection, most)?);
+            }
         }
-        Ok(Self { marks, flat, others, row: 0, most })
+        Ok(Self { rows, next: 0, flat, others, most })
     }
 
     /// The next rows; `None` at the end.
@@ -135,38 +142,50 @@ impl ChosenRows {
     /// # Errors
     /// What is damaged, in words.
     pub fn next(&mut self) -> Result<Option<RecordBatch>, String> {
-        let (mut rows, mut parts) = (Vec::new(), Vec::new());
-        // Another half batch has room.
-        while rows.len() <= self.most / 2
-            && let Some(batch) = self.others.as_mut().and_then(Iterator::next)
-        {
-            let batch = batch.map_err(|e| e.to_string())?;
-            let keep = self.kept(&batch)?;
-            let kept = (self.row..).zip(&keep).filter(|(_, keep)| **keep);
-            rows.extend(kept.filter_map(|(row, _)| u32::try_from(row).ok()));
-            self.row += batch.num_rows();
-            let part = filter_record_batch(&batch, &BooleanArray::from(keep));
-            parts.push(part.map_err(|e| e.to_string())?);
+        let rows = self.rows.get(self.next..).unwrap_or_default();
+        let rows = rows.get(..self.most).unwrap_or(rows);
+        if rows.is_empty() {
+            return Ok(None);
         }
-        let Some(first) = parts.first().filter(|_| !rows.is_empty()) else { return Ok(None) };
-        let others = concat_batches(&first.schema(), &parts).map_err(|e| e.to_string())?;
+        self.next += rows.len();
         let (mut fields, mut arrays): (Vec<_>, Vec<_>) =
-            self.flat.read(&rows).map_err(|e| e.to_string())?.into_iter().unzip();
-        fields.extend(others.schema().fields().iter().cloned());
-        arrays.extend(others.columns().iter().cloned());
+            self.flat.read(rows).map_err(|e| e.to_string())?.into_iter().unzip();
+        if let Some(others) = &mut self.others {
+            let batch = others.next().ok_or("a column ends early")?.map_err(|e| e.to_string())?;
+            fields.extend(batch.schema().fields().iter().cloned());
+            arrays.extend(batch.columns().iter().cloned());
+        }
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays);
         batch.map(Some).map_err(|e| e.to_string())
     }
+}
 
-    /// Which of the next rows are wanted.
-    fn kept(&self, batch: &RecordBatch) -> Result<Vec<bool>, String> {
-        let allowed = batch.column_by_name("allowed").and_then(|array| array.as_boolean_opt());
-        let allowed = allowed.ok_or("it has no column `allowed` of its type")?;
-        let marks = self.marks.get(self.row..).unwrap_or_default().iter().zip(allowed);
-        let keep =
-            |(mark, allowed): (&u8, _)| mark & PERSON != 0 || *mark != 0 && allowed == Some(true);
-        Ok(marks.map(keep).collect())
+/// The rows that are wanted of those that bear a mark.
+fn wanted(
+    groups: &Groups,
+    group: usize,
+    fetched: &Arc<Fetched>,
+    marks: &[u8],
+) -> Result<Vec<u32>, ParquetError> {
+    let marked = || (0u32..).zip(marks).filter(|(_, mark)| **mark != 0);
+    let rows: Vec<u32> = marked().map(|(row, _)| row).collect();
+    if marked().all(|(_, mark)| mark & PERSON != 0) {
+        return Ok(rows);
     }
+    let missing = || ParquetError::General("it has no column `allowed` of its type".into());
+    let leaf = leaf_of(groups, "allowed").ok_or_else(missing)?;
+    let (mut column, _) = FlatColumns::open(&groups.metadata, group, [leaf], fetched)?;
+    let allowed = column.read(&rows)?.pop().ok_or_else(missing)?.1;
+    let allowed = allowed.as_boolean_opt().ok_or_else(missing)?;
+    let wanted = marked()
+        .zip(allowed)
+        .filter(|((_, mark), allowed)| *mark & PERSON != 0 || *allowed == Some(true));
+    Ok(wanted.map(|((row, _), _)| row).collect())
+}
+
+fn leaf_of(groups: &Groups, name: &str) -> Option<usize> {
+    let columns = groups.metadata.parquet_schema().columns();
+    columns.iter().position(|column| column.name() == name)
 }
 
 /// By row of a row group: [`PERSON`] and [`OTHERS`].
@@ -207,10 +226,7 @@ fn mark(
     marks: &mut [u8],
     holds: impl Fn(Option<u64>) -> bool,
 ) -> Result<bool, ParquetError> {
-    let columns = groups.metadata.parquet_schema().columns();
-    let Some(leaf) = columns.iter().position(|column| column.name() == name) else {
-        return Ok(false);
-    };
+    let Some(leaf) = leaf_of(groups, name) else { return Ok(false) };
     FlatColumns::look(&groups.metadata, group, leaf, fetched, |row, half| {
         if holds(half)
             && let Some(marked) = marks.get_mut(row)

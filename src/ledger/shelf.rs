@@ -5,7 +5,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::errors::ParquetError;
@@ -351,11 +351,36 @@ impl Groups {
         columns: ProjectionMask,
         rows: usize,
     ) -> Result<ParquetRecordBatchReader, LedgerError> {
+        self.reader(group, fetched, columns, rows).build().map_err(|e| self.damaged(e))
+    }
+
+    /// As [`Self::columns`], of selected rows: up to `most` of them at a time.
+    ///
+    /// # Errors
+    /// Damaged objects.
+    pub fn rows(
+        &self,
+        group: usize,
+        fetched: Fetched,
+        leaves: Vec<usize>,
+        selected: RowSelection,
+        most: usize,
+    ) -> Result<ParquetRecordBatchReader, LedgerError> {
+        let columns = ProjectionMask::leaves(self.metadata.parquet_schema(), leaves);
+        let reader = self.reader(group, fetched, columns, most).with_row_selection(selected);
+        reader.build().map_err(|e| self.damaged(e))
+    }
+
+    fn reader(
+        &self,
+        group: usize,
+        fetched: Fetched,
+        columns: ProjectionMask,
+        rows: usize,
+    ) -> ParquetRecordBatchReaderBuilder<Fetched> {
         ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_projection(columns)
             .with_batch_size(rows)
-            .build()
-            .map_err(|e| self.damaged(e))
     }
 }

@@ -208,6 +208,35 @@ fn rows_that_share_one_event_id_are_counted_or_refused_within_the_limit() {
 }
 
 #[test]
+fn where_no_actor_is_named_none_of_the_memory_waits_for_actors() {
+    let lake = Lake::empty();
+    lake.edit("afterscope.toml", "event_id = \"request_id\"\n", "");
+    lake.edit("afterscope.toml", "status = \"status\"\n", "");
+    calls_in_files(&lake, 280_000, |rows| {
+        let actors = rows.clone().map(|row| (row == 0).then_some(7));
+        vec![
+            ("user_id", Arc::new(Int64Array::from_iter(rows.clone().map(|_| None::<i64>)))),
+            ("actor_id", Arc::new(Int64Array::from_iter(actors))),
+            ("group_id", numbers(rows.map(|row| row % 50))),
+        ]
+    });
+    let spilled = |folder: &str| {
+        let state = format!("{folder}-state");
+        let places = ["--output", folder, "--state", &state];
+        let limits = ["--memory-limit", "150MB", "--threads", "2"];
+        let outcome = lake.run(&[places, limits].concat()).succeeds();
+        outcome.json()["effort"]["bytes_spilled"].as_u64().unwrap()
+    };
+    assert_eq!(spilled("without"), 0);
+    lake.edit(
+        "afterscope.toml",
+        "subject = \"user_id\"\n",
+        "subject = \"user_id\"\nactor = \"actor_id\"\n",
+    );
+    assert!(spilled("with") > 0);
+}
+
+#[test]
 fn listed_groups_that_do_not_fit_are_refused_before_all_are_held() {
     let lake = calls_of_nobody(900_000, "-", |row| row);
     lake.edit("afterscope.toml", "event_id = \"request_id\"\n", "");

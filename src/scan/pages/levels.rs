@@ -91,6 +91,11 @@ impl Valid {
         }
     }
 
+    /// Whether each row has a value.
+    pub(super) fn rows(&self) -> impl Iterator<Item = bool> {
+        self.bits.iter()
+    }
+
     /// The place of the row's value; `None` where it is null. Rows ascend from call to call.
     #[inline]
     pub(super) fn place_of(&mut self, row: usize) -> Option<usize> {

@@ -1,13 +1,15 @@
 use super::levels::levels;
 use super::*;
-use arrow::array::{Int16Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{BooleanArray, Int16Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::Field;
+use arrow::datatypes::{DataType, Field};
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::page::Page;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use proptest::prelude::*;
 
@@ -50,7 +52,10 @@ pub(super) fn file(rows: &[Option<u16>], how: &Written) -> Bytes {
         ("small", Arc::new(Int16Array::from_iter(rows.iter().map(|v| v.map(|v| v as i16 % 9))))),
         ("at", Arc::new(TimestampMicrosecondArray::from_iter(times).with_timezone("UTC"))),
         ("scope", Arc::new(StringArray::from_iter(texts))),
+        ("kept", Arc::new(BooleanArray::from_iter(rows.iter().map(|v| v.map(|v| v % 5 < 2))))),
     ];
+    // Writers of the second version have runs of them, those of the first have packed bits.
+    let of_bits = if how.second_version { Encoding::RLE } else { Encoding::PLAIN };
     let columns = columns.into_iter().map(|(name, array)| (name, array, how.nullable));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
     let properties = WriterProperties::builder()
@@ -63,6 +68,7 @@ pub(super) fn file(rows: &[Option<u16>], how: &Written) -> Bytes {
             false => WriterVersion::PARQUET_1_0,
         })
         .set_encoding(Encoding::PLAIN)
+        .set_column_encoding("kept".into(), of_bits)
         .set_compression(match how.compressed {
             true => Compression::ZSTD(ZstdLevel::default()),
             false => Compression::UNCOMPRESSED,
@@ -192,9 +198,9 @@ proptest! {
             Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes.clone())]));
         let leaves: Vec<usize> = match how.dictionary {
             true if FlatColumn::open(&metadata, 0, 3, &fetched, None).unwrap().is_some() => {
-                vec![0, 1, 2, 3]
+                vec![0, 1, 2, 3, 4]
             }
-            _ => vec![0, 1, 2],
+            _ => vec![0, 1, 2, 4],
         };
         let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, &fetched, Places::new());
         let flat = flat.unwrap().unwrap();
@@ -279,7 +285,7 @@ proptest! {
         let ended = [
             panics_at(|| {
                 let none = Places::new();
-                let flat = FlatReader::open(&metadata, 0, &[0, 1, 2], &wanted, &fetched, none);
+                let flat = FlatReader::open(&metadata, 0, &[0, 1, 2, 4], &wanted, &fetched, none);
                 if let Ok(Some(flat)) = flat {
                     flat.take_while(Result::is_ok).for_each(drop);
                 }

@@ -8,16 +8,20 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{Field, Fields, Int64Type};
+use arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::arrow::{ArrowWriter, ProjectionMask};
-use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+use parquet::basic::{
+    BrotliLevel, Compression, Encoding, GzipLevel, Type as PhysicalType, ZstdLevel,
+};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
 
+use super::structs::way;
 use super::*;
 
 /// A row: how far down it is there (0: the outer struct is null, 1: the inner one, 2: the values, 3: nothing),
