@@ -3,7 +3,7 @@
 /// Sorts by keys that are spread evenly, so that the place of one among the others tells nearly where its row belongs:
 /// rows are dealt to buckets of about two by it, and moved a step or two within. That takes half the time of a sort
 /// that compares. Where keys are not spread (nobody's rows, ids that were chosen to be so), a bucket is too full, and
-/// the caller compares.
+/// the caller compares; or rows are compared within their bucket alone.
 #[derive(Debug)]
 pub struct Dealer<T> {
     /// The rows in order.
@@ -18,7 +18,7 @@ impl<T> Default for Dealer<T> {
 }
 
 impl<T: Copy> Dealer<T> {
-    /// Rows of a bucket at most.
+    /// Rows of a bucket at most, where it is put in order step by step.
     const FULL: u32 = 32;
     /// Fewer rows are not dealt.
     const FEW: usize = 64;
@@ -26,8 +26,52 @@ impl<T: Copy> Dealer<T> {
     /// Puts the rows in the order of their keys into `dealt`, equal ones in their own order, where the buckets are not
     /// too full; says whether they were not.
     pub fn deal(&mut self, all: &[T], key: impl Fn(&T) -> u64) -> bool {
+        if !self.deal_out(all, &key, Self::FULL) {
+            return false;
+        }
+        for row in 1..self.dealt.len() {
+            let mut at = row;
+            while let Some([before, here]) = self.dealt.get_mut(at - 1..=at)
+                && key(before) > key(here)
+            {
+                std::mem::swap(before, here);
+                at -= 1;
+                if at == 0 {
+                    break;
+                }
+            }
+        }
+        true
+    }
+
+    /// Puts the rows into order, where there are not too few; says whether they were not. Many may have one key: each
+    /// bucket is sorted by comparing, and most hold the rows of one key or two.
+    pub fn sort(&mut self, all: &[T], key: impl Fn(&T) -> u64) -> bool
+    where
+        T: Ord,
+    {
+        if !self.deal_out(all, &key, u32::MAX) {
+            return false;
+        }
+        let mut rest = self.dealt.as_mut_slice();
+        let mut from = 0;
+        for end in &self.next {
+            let Some((bucket, after)) = rest.split_at_mut_checked((end - from) as usize) else {
+                return false;
+            };
+            (rest, from) = (after, *end);
+            bucket.sort_unstable();
+        }
+        true
+    }
+
+    /// Puts the rows into `dealt` bucket by bucket, of which none has more than `full`; of each `next` is the end.
+    fn deal_out(&mut self, all: &[T], key: &impl Fn(&T) -> u64, full: u32) -> bool {
         let rows = all.len();
-        let Some(first) = all.first().filter(|_| rows >= Self::FEW) else { return false };
+        let Some(first) = all.first().filter(|_| rows >= Self::FEW && u32::try_from(rows).is_ok())
+        else {
+            return false;
+        };
         let (least, greatest) = all.iter().fold((u64::MAX, 0), |(least, greatest), row| {
             (key(row).min(least), key(row).max(greatest))
         });
@@ -44,7 +88,7 @@ impl<T: Copy> Dealer<T> {
         let mut from = 0;
         for next in &mut self.next {
             let own = std::mem::replace(next, from);
-            if own > Self::FULL {
+            if own > full {
                 return false;
             }
             from += own;
@@ -57,18 +101,6 @@ impl<T: Copy> Dealer<T> {
             let Some(place) = place else { return false };
             *place = *row;
             *next += 1;
-        }
-        for row in 1..rows {
-            let mut at = row;
-            while let Some([before, here]) = self.dealt.get_mut(at - 1..=at)
-                && key(before) > key(here)
-            {
-                std::mem::swap(before, here);
-                at -= 1;
-                if at == 0 {
-                    break;
-                }
-            }
         }
         true
     }
@@ -87,6 +119,21 @@ mod tests {
             let mut dealer = Dealer::default();
             prop_assert!(dealer.deal(&rows, key));
             prop_assert!(dealer.dealt.is_sorted_by_key(key));
+        }
+
+        #[test]
+        fn what_is_sorted_is_in_order_whatever_the_keys(
+            keys in proptest::collection::vec(prop_oneof![0u64..50, any::<u64>(), Just(u64::MAX)], 0..400),
+            seed in any::<u64>(),
+        ) {
+            let mut rows: Vec<(u64, u64)> =
+                keys.into_iter().zip(0..).map(|(key, i)| (key, crate::key::mix(seed ^ i))).collect();
+            let mut dealer = Dealer::default();
+            prop_assert_eq!(dealer.sort(&rows, |row| row.0), rows.len() >= 64);
+            if rows.len() >= 64 {
+                rows.sort_unstable();
+                prop_assert_eq!(dealer.dealt, rows);
+            }
         }
 
         #[test]

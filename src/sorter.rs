@@ -53,6 +53,11 @@ pub trait Record: Ord + Clone {
         records.sort_unstable();
     }
 
+    /// Brings records into the order of their partitions, of which there are so many.
+    fn place(records: &mut [Self], _partitions: usize, of: impl Fn(&Self) -> usize) {
+        records.sort_unstable_by_key(of);
+    }
+
     /// Appends the record's bytes.
     fn encode(&self, out: &mut Vec<u8>);
 
@@ -60,17 +65,33 @@ pub trait Record: Ord + Clone {
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
-/// Brings records into order whose prefixes are spread evenly.
+/// Brings records into order whose prefixes are spread evenly, except that many may have one.
 pub fn sort_dealt<R: Record + Copy>(records: &mut Vec<R>) {
     let mut dealer = Dealer::default();
-    if !dealer.deal(records, R::prefix) {
-        records.sort_unstable();
-        return;
+    match dealer.sort(records, R::prefix) {
+        true => *records = dealer.dealt,
+        false => records.sort_unstable(),
     }
-    *records = dealer.dealt;
-    for run in records.chunk_by_mut(|a, b| a.prefix() == b.prefix()) {
-        if !run.is_sorted() {
-            run.sort_unstable();
+}
+
+/// Brings records into the order of their partitions by counting them first.
+pub fn place_counted<R: Copy>(records: &mut [R], partitions: usize, of: impl Fn(&R) -> usize) {
+    let before = records.to_vec();
+    let mut next = vec![0; partitions];
+    for record in &before {
+        if let Some(next) = next.get_mut(of(record)) {
+            *next += 1;
+        }
+    }
+    let mut from = 0;
+    for next in &mut next {
+        from += std::mem::replace(next, from);
+    }
+    for record in before {
+        let Some(next) = next.get_mut(of(&record)) else { continue };
+        if let Some(place) = records.get_mut(*next) {
+            *place = record;
+            *next += 1;
         }
     }
 }
@@ -172,7 +193,7 @@ impl<R: Record> Sorter<R> {
         let of = |record: &R| partition_of(record.prefix(), bits);
         let mut from = std::mem::replace(&mut self.placed, self.buffer.len());
         let Some(chunk) = self.buffer.get_mut(from..) else { return };
-        chunk.sort_unstable_by_key(of);
+        R::place(chunk, 1 << bits, of);
         for own in chunk.chunk_by(|a, b| of(a) == of(b)) {
             let partition = own.first().and_then(|record| self.places.get_mut(of(record)));
             if let Some(places) = partition {
@@ -534,6 +555,9 @@ mod tests {
         fn sort(records: &mut Vec<Self>) {
             sort_dealt(records);
         }
+        fn place(records: &mut [Self], partitions: usize, of: impl Fn(&Self) -> usize) {
+            place_counted(records, partitions, of);
+        }
         fn encode(&self, out: &mut Vec<u8>) {
             out.extend_from_slice(&self.0.to_be_bytes());
             out.extend_from_slice(&self.1.to_be_bytes());
@@ -554,8 +578,12 @@ mod tests {
         for (thread, budget) in [(0, 1 << 30), (1, (CHUNK + CHUNK / 2) * size_of::<Number>())] {
             let mut sorter = Sorter::new(folder.path().into(), budget as u64, 3);
             for i in 0..rows {
-                // Each prefix of the first half has about eight records, those of the rest stand alone.
-                let of = if i < rows / 2 { i % (rows / 16) } else { i };
+                // One prefix has a fifth of all, each of the first half about eight records, others stand alone.
+                let of = match i {
+                    _ if i.is_multiple_of(5) => 0,
+                    _ if i < rows / 2 => i % (rows / 16),
+                    _ => i,
+                };
                 let record = Number(crate::key::mix(of.into()), rows - i * 2 % 7 + thread);
                 sorter.push(record).unwrap();
                 expected.push(record);

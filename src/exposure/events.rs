@@ -41,7 +41,7 @@ pub struct Events {
     /// By leaf: the scopes that an event exercised of those restricted by then.
     pub scopes: BTreeMap<u32, Vec<String>>,
     /// A group's own id.
-    pub groups: BTreeMap<(usize, Key), String>,
+    pub groups: MixMap<(usize, Key), String>,
 }
 
 /// All events that belong to the report: those of a scope that was restricted by then, before `as_of`, whatever

@@ -1,7 +1,7 @@
 //! What the second pass sorts: events by group, actors, and the groups' own ids.
 
 use crate::key::Key;
-use crate::sorter::{Record, decode_key, encode_key, sort_dealt};
+use crate::sorter::{Record, decode_key, encode_key, place_counted, sort_dealt};
 
 /// Stands for nobody where a person's number is asked for.
 pub const NOBODY: u64 = u64::MAX;
@@ -71,6 +71,10 @@ impl<L: Of> Record for GroupRecord<L> {
 
     fn sort(records: &mut Vec<Self>) {
         sort_dealt(records);
+    }
+
+    fn place(records: &mut [Self], partitions: usize, of: impl Fn(&Self) -> usize) {
+        place_counted(records, partitions, of);
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -148,6 +152,10 @@ impl<L: Of> Record for SmallRecord<L> {
 
     fn sort(records: &mut Vec<Self>) {
         sort_dealt(records);
+    }
+
+    fn place(records: &mut [Self], partitions: usize, of: impl Fn(&Self) -> usize) {
+        place_counted(records, partitions, of);
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::AsArray;
-use arrow::datatypes::Schema;
-use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::errors::ParquetError;
 
 use super::LedgerError;
 use super::pack::PersonColumn;
 use super::shelf::Groups;
-use crate::codes::index;
 use crate::fetched::Fetched;
-use crate::scan::pages::FlatColumns;
+use crate::scan::pages::{FlatColumns, Rows};
 
 /// People, groups and actors by the upper halves of their keys, which are spread evenly: a bit for each range of them.
 /// Some that were not chosen fall into the same ranges, about one in a hundred.
@@ -88,76 +84,19 @@ impl Chosen {
 const PERSON: u8 = 1;
 const OTHERS: u8 = 2;
 
-/// The rows of one row group that were chosen. Of the others nothing is made: keys are looked at where they lie, and of
-/// what is wanted the values alone are taken.
-pub struct ChosenRows {
-    /// Ascending, and which of them comes next.
-    rows: Vec<u32>,
-    next: usize,
-    flat: FlatColumns,
-    /// Columns that are not flat, of the same rows.
-    others: Option<ParquetRecordBatchReader>,
-    /// Rows of a batch at most.
-    most: usize,
-}
-
-impl ChosenRows {
-    /// Looks at a row group, whose rows come up to `most` at a time.
-    ///
-    /// # Errors
-    /// Storage failures and damaged packs.
-    pub fn open(
-        groups: &Groups,
-        group: usize,
-        most: usize,
-        person: PersonColumn,
-        chosen: &Chosen,
-    ) -> Result<Self, LedgerError> {
-        let fetched = Arc::new(groups.fetch(group)?);
-        let damaged = |e: ParquetError| groups.damaged(e);
-        let marks = marks(groups, group, &fetched, (person, chosen)).map_err(damaged)?;
-        let all = marks.len();
-        let rows = wanted(groups, group, &fetched, &marks).map_err(damaged)?;
-        let (mut flat, mut others) = (FlatColumns::default(), None);
-        if !rows.is_empty() {
-            let leaves = 0..groups.metadata.parquet_schema().num_columns();
-            let rest;
-            (flat, rest) =
-                FlatColumns::open(&groups.metadata, group, leaves, &fetched).map_err(damaged)?;
-            if !rest.is_empty() {
-                let ranges = rows.chunk_by(|a, b| a + 1 == *b).filter_map(|run| {
-                    let first = index(*run.first()?);
-                    Some(first..first + run.len())
-                });
-                let selection = RowSelection::from_consecutive_ranges(ranges, all);
-                others =
-                    Some(groups.rows(group, fetched.as_ref().clone(), rest, selection, most)?);
-            }
-        }
-        Ok(Self { rows, next: 0, flat, others, most })
-    }
-
-    /// The next rows; `None` at the end.
-    ///
-    /// # Errors
-    /// What is damaged, in words.
-    pub fn next(&mut self) -> Result<Option<RecordBatch>, String> {
-        let rows = self.rows.get(self.next..).unwrap_or_default();
-        let rows = rows.get(..self.most).unwrap_or(rows);
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        self.next += rows.len();
-        let (mut fields, mut arrays): (Vec<_>, Vec<_>) =
-            self.flat.read(rows).map_err(|e| e.to_string())?.into_iter().unzip();
-        if let Some(others) = &mut self.others {
-            let batch = others.next().ok_or("a column ends early")?.map_err(|e| e.to_string())?;
-            fields.extend(batch.schema().fields().iter().cloned());
-            arrays.extend(batch.columns().iter().cloned());
-        }
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays);
-        batch.map(Some).map_err(|e| e.to_string())
-    }
+/// The rows of a row group that were chosen: keys are looked at where they lie.
+///
+/// # Errors
+/// Damaged packs.
+pub fn chosen_rows(
+    groups: &Groups,
+    group: usize,
+    fetched: &Arc<Fetched>,
+    (person, chosen): (PersonColumn, &Chosen),
+) -> Result<Vec<u32>, LedgerError> {
+    marks(groups, group, fetched, (person, chosen))
+        .and_then(|marks| wanted(groups, group, fetched, &marks))
+        .map_err(|e| groups.damaged(e))
 }
 
 /// The rows that are wanted of those that bear a mark.
@@ -175,7 +114,7 @@ fn wanted(
     let missing = || ParquetError::General("it has no column `allowed` of its type".into());
     let leaf = leaf_of(groups, "allowed").ok_or_else(missing)?;
     let (mut column, _) = FlatColumns::open(&groups.metadata, group, [leaf], fetched)?;
-    let allowed = column.read(&rows)?.pop().ok_or_else(missing)?.1;
+    let allowed = column.read(Rows::Some(&rows))?.pop().ok_or_else(missing)?.1;
     let allowed = allowed.as_boolean_opt().ok_or_else(missing)?;
     let wanted = marked()
         .zip(allowed)
@@ -195,9 +134,7 @@ fn marks(
     fetched: &Arc<Fetched>,
     (person, chosen): (PersonColumn, &Chosen),
 ) -> Result<Vec<u8>, ParquetError> {
-    let row_group = groups.metadata.metadata().row_groups().get(group);
-    let rows = row_group.and_then(|group| usize::try_from(group.num_rows()).ok());
-    let mut marks = vec![0; rows.unwrap_or(0)];
+    let mut marks = vec![0; groups.rows(group)];
     let place = (groups, group, fetched);
     let person = match person {
         PersonColumn::Subject => "subject_hi",

@@ -6,6 +6,7 @@
 mod call;
 mod chosen;
 mod compact;
+mod group_rows;
 mod merge;
 pub mod pack;
 mod read;

@@ -9,13 +9,11 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use super::LedgerError;
-use super::chosen::{Chosen, ChosenRows};
+use super::chosen::{Chosen, chosen_rows};
+use super::group_rows::{GroupRows, Wanted};
 use super::merge::Names;
 use super::pack::{NAMES_KEY, PackNames, PersonColumn};
 use super::shelf::{Groups, checksum, footer_value, is_sealed, sized};
@@ -165,19 +163,13 @@ impl Near {
     }
 }
 
-/// The rows of the row group at hand.
-enum Reader {
-    None,
-    All(ParquetRecordBatchReader),
-    Chosen(ChosenRows),
-}
-
 /// The rows of one pack within a key range, in order, a block at a time.
 pub struct Cursor {
     pack: Arc<OpenPack>,
     range: KeyRange,
     groups: std::vec::IntoIter<usize>,
-    reader: Reader,
+    /// Rows of the row group at hand.
+    rows: Option<GroupRows>,
     batch_rows: usize,
     codes: Codes,
     /// The source, and the namespace of its groups.
@@ -189,8 +181,8 @@ pub struct Cursor {
     pub row: usize,
     /// Whose rows alone are given.
     chosen: Option<Arc<Chosen>>,
-    /// Columns that are read, where all rows are.
-    columns: ProjectionMask,
+    /// Columns that are read.
+    leaves: Vec<usize>,
 }
 
 impl Cursor {
@@ -207,12 +199,13 @@ impl Cursor {
         names: &mut Names,
     ) -> Result<Self, LedgerError> {
         let groups = pack.groups_in(&range).into_iter();
+        let leaves = (0..pack.groups.metadata.parquet_schema().num_columns()).collect();
         let codes = Codes::of(pack.names()?, asked, names);
         Ok(Self {
             pack,
             range,
             groups,
-            reader: Reader::None,
+            rows: None,
             batch_rows,
             codes,
             source,
@@ -220,7 +213,7 @@ impl Cursor {
             near: Vec::new(),
             row: 0,
             chosen: None,
-            columns: ProjectionMask::all(),
+            leaves,
         })
     }
 
@@ -247,7 +240,7 @@ impl Cursor {
         let schema = self.pack.groups.metadata.parquet_schema();
         let columns = schema.columns().iter().enumerate();
         let wanted = columns.filter(|(_, column)| Self::MEANING.contains(&column.name()));
-        self.columns = ProjectionMask::leaves(schema, wanted.map(|(leaf, _)| leaf));
+        self.leaves = wanted.map(|(leaf, _)| leaf).collect();
         self
     }
 
@@ -291,30 +284,25 @@ impl Cursor {
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, LedgerError> {
         loop {
-            let next = match &mut self.reader {
-                Reader::None => None,
-                Reader::All(rows) => rows.next().transpose().map_err(|e| self.pack.damaged(e))?,
-                Reader::Chosen(rows) => rows.next().map_err(|e| self.pack.damaged(e))?,
-            };
-            if next.is_some() {
-                return Ok(next);
+            let next = self.rows.as_mut().map(GroupRows::next).transpose();
+            if let Some(batch) = next.map_err(|e| self.pack.damaged(e))?.flatten() {
+                return Ok(Some(batch));
             }
             // Before the next row group is held, too.
-            self.reader = Reader::None;
+            self.rows = None;
             let Some(group) = self.groups.next() else { return Ok(None) };
             let groups = &self.pack.groups;
-            self.reader = match &self.chosen {
-                None => {
-                    let columns = self.columns.clone();
-                    let fetched = groups.fetch(group)?;
-                    Reader::All(groups.columns(group, fetched, columns, self.batch_rows)?)
-                }
+            let fetched = Arc::new(groups.fetch(group)?);
+            let wanted = match &self.chosen {
+                None => Wanted::All(groups.rows(group)),
                 Some(chosen) => {
-                    let person = self.person_column();
-                    let rows = ChosenRows::open(groups, group, self.batch_rows, person, chosen)?;
-                    Reader::Chosen(rows)
+                    let of = (self.person_column(), chosen.as_ref());
+                    Wanted::Some(chosen_rows(groups, group, &fetched, of)?)
                 }
             };
+            let rows =
+                GroupRows::open((groups, group), &fetched, &self.leaves, wanted, self.batch_rows)?;
+            self.rows = Some(rows);
         }
     }
 

@@ -319,6 +319,12 @@ impl Groups {
             .collect()
     }
 
+    /// How many rows a row group has.
+    pub fn rows(&self, group: usize) -> usize {
+        let group = self.metadata.metadata().row_groups().get(group);
+        group.and_then(|group| usize::try_from(group.num_rows()).ok()).unwrap_or(0)
+    }
+
     /// The bytes of one row group, checked.
     ///
     /// # Errors
@@ -337,10 +343,11 @@ impl Groups {
     /// # Errors
     /// Storage failures and damaged objects.
     pub fn open(&self, group: usize, rows: usize) -> Result<ParquetRecordBatchReader, LedgerError> {
-        self.columns(group, self.fetch(group)?, ProjectionMask::all(), rows)
+        let leaves = (0..self.metadata.parquet_schema().num_columns()).collect();
+        self.columns(group, self.fetch(group)?, leaves, None, rows)
     }
 
-    /// Some columns of a row group that was fetched.
+    /// Some columns of a row group that was fetched, `rows` rows of those `selected` at a time; `None` selects all.
     ///
     /// # Errors
     /// Damaged objects.
@@ -348,39 +355,19 @@ impl Groups {
         &self,
         group: usize,
         fetched: Fetched,
-        columns: ProjectionMask,
-        rows: usize,
-    ) -> Result<ParquetRecordBatchReader, LedgerError> {
-        self.reader(group, fetched, columns, rows).build().map_err(|e| self.damaged(e))
-    }
-
-    /// As [`Self::columns`], of selected rows: up to `most` of them at a time.
-    ///
-    /// # Errors
-    /// Damaged objects.
-    pub fn rows(
-        &self,
-        group: usize,
-        fetched: Fetched,
         leaves: Vec<usize>,
-        selected: RowSelection,
-        most: usize,
+        selected: Option<RowSelection>,
+        rows: usize,
     ) -> Result<ParquetRecordBatchReader, LedgerError> {
         let columns = ProjectionMask::leaves(self.metadata.parquet_schema(), leaves);
-        let reader = self.reader(group, fetched, columns, most).with_row_selection(selected);
+        let mut reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone())
+                .with_row_groups(vec![group])
+                .with_projection(columns)
+                .with_batch_size(rows);
+        if let Some(selected) = selected {
+            reader = reader.with_row_selection(selected);
+        }
         reader.build().map_err(|e| self.damaged(e))
-    }
-
-    fn reader(
-        &self,
-        group: usize,
-        fetched: Fetched,
-        columns: ProjectionMask,
-        rows: usize,
-    ) -> ParquetRecordBatchReaderBuilder<Fetched> {
-        ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone())
-            .with_row_groups(vec![group])
-            .with_projection(columns)
-            .with_batch_size(rows)
     }
 }

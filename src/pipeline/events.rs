@@ -1,9 +1,10 @@
 //! The events that the figures of a published run were counted from, as a table: read from the ledger, each
 //! event once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringBuilder, TimestampMicrosecondArray};
 
 use super::count::Opened;
 use super::explain::select;
@@ -13,7 +14,7 @@ use crate::config::RunPlan;
 use crate::error::Error;
 use crate::exposure::{self, Event, Events};
 use crate::impact::escaped;
-use crate::key::{Key, hex};
+use crate::key::{Key, MixMap, hex};
 use crate::query::{EVENTS, made_columns};
 use crate::scan::Progress;
 use crate::store::Io;
@@ -65,97 +66,124 @@ pub fn events(
         exposure::events(&opened.rows, &settings, usize::try_from(most).unwrap_or(usize::MAX))?;
     let found = found.ok_or_else(|| too_many(&format!("more than {most}")))?;
     let rows = sorted(&found, &prepared, &filled);
-    let texts: u64 = rows.iter().map(|row| texts_of(row, &found, &prepared)).sum();
+    let scopes = Scopes::of(&found);
+    let texts: u64 = rows.iter().map(|row| texts_of(row, &scopes, &prepared)).sum();
     let count = rows.len() as u64;
     if count * (EVENT_BYTES + ROW_BYTES) + COPIES * texts > plan.memory_limit {
         let megabytes = texts.div_ceil(1_000_000);
         return Err(too_many(&format!("{count} with {megabytes} MB of texts")));
     }
-    table(&rows, &found, &prepared)
+    table(&rows, &scopes, &prepared)
         .map_err(|e| Error::argument(format!("events of run {run_id}"), e.to_string()))
 }
 
-/// Bytes of a row's texts.
-fn texts_of((event, app, place): &Sorted<'_>, found: &Events, prepared: &Prepared<'_>) -> u64 {
-    let joined = |texts: &[String]| texts.iter().map(|text| text.len() + 1).sum::<usize>();
-    let of_app = app.and_then(|app| prepared.registry.apps.get(app)).map_or(0, |app| {
-        let texts = [&app.name, &app.developer_id];
-        texts.into_iter().flatten().map(String::len).sum()
-    });
-    let (source, file, _) = place;
-    let bytes = app.map_or(0, str::len)
-        + of_app
-        + found.scopes.get(&event.leaf).map_or(0, |scopes| joined(scopes))
-        + held(event, found).map_or(0, |scopes| joined(&scopes))
-        + event.group.and_then(|group| found.groups.get(&group)).map_or(0, String::len)
-        + source.len()
-        + file.map_or(0, str::len);
-    // Key and outcome.
-    bytes as u64 + 40
+/// An event and what it refers to. Rows are many, and their texts are few: each is made once.
+struct Row<'a> {
+    event: &'a Event,
+    app: Option<&'a str>,
+    group: Option<&'a str>,
+    place: Place<'a>,
 }
-
-/// An event with what it is sorted by: all that it shows, so that equal rows alone may change places.
-type Sorted<'a> = (&'a Event, Option<&'a str>, Place<'a>);
 
 /// Source, file and row group.
 type Place<'a> = (&'a str, Option<&'a str>, Option<i64>);
 
-fn key<'a>((event, app, place): &Sorted<'a>, sets: &[u32]) -> impl Ord + use<'a> {
-    let Event { at, person, group, outcome, weight, .. } = **event;
-    // Not by its code, which depends on the packs.
-    let set = usize::try_from(event.set).ok().and_then(|set| sets.get(set).copied());
-    ((at, *app, person), (group, set, outcome, weight), *place)
+/// Scopes with ; between them.
+struct Scopes {
+    /// By leaf: those that were exercised.
+    exercised: MixMap<u32, String>,
+    /// By scope set: those of the registry that the token carried, whether they were exercised or not, restricted by
+    /// then or later.
+    held: MixMap<u32, String>,
 }
 
-fn sorted<'a>(found: &'a Events, prepared: &'a Prepared<'_>, filled: &[Filled]) -> Vec<Sorted<'a>> {
-    let row = |event: &'a Event| {
-        (event, found.names.apps.name(event.app), place(event, prepared, filled))
+impl Scopes {
+    fn of(found: &Events) -> Self {
+        let exercised = found.scopes.iter().map(|(leaf, scopes)| (*leaf, scopes.join(";")));
+        let sets: BTreeSet<u32> = found.rows.iter().map(|event| event.set).collect();
+        let held = sets.into_iter().filter_map(|code| {
+            let set = found.names.sets.get(code)?;
+            Some((code, set.scopes.join(";")))
+        });
+        Self { exercised: exercised.collect(), held: held.collect() }
+    }
+
+    fn exercised(&self, event: &Event) -> Option<&str> {
+        self.exercised.get(&event.leaf).map(String::as_str)
+    }
+
+    fn held(&self, event: &Event) -> Option<&str> {
+        self.held.get(&event.set).map(String::as_str)
+    }
+}
+
+/// Bytes of a row's texts.
+fn texts_of(row: &Row<'_>, scopes: &Scopes, prepared: &Prepared<'_>) -> u64 {
+    let of_app = row.app.and_then(|app| prepared.registry.apps.get(app)).map_or(0, |app| {
+        let texts = [&app.name, &app.developer_id];
+        texts.into_iter().flatten().map(String::len).sum()
+    });
+    let (source, file, _) = row.place;
+    let texts = [row.app, scopes.exercised(row.event), scopes.held(row.event), row.group, file];
+    let bytes = texts.into_iter().flatten().map(str::len).sum::<usize>() + of_app + source.len();
+    // Key and outcome.
+    bytes as u64 + 40
+}
+
+/// What a row is sorted by: all that it shows, so that equal rows alone may change places.
+fn key<'a>(row: &Row<'a>, sets: &[u32]) -> impl Ord + use<'a> {
+    let Event { at, person, group, outcome, weight, .. } = *row.event;
+    // Not by its code, which depends on the packs.
+    let set = usize::try_from(row.event.set).ok().and_then(|set| sets.get(set).copied());
+    ((at, row.app, person), (group, set, outcome, weight), row.place)
+}
+
+fn sorted<'a>(found: &'a Events, prepared: &'a Prepared<'_>, filled: &[Filled]) -> Vec<Row<'a>> {
+    let row = |event: &'a Event| Row {
+        event,
+        app: found.names.apps.name(event.app),
+        group: event.group.and_then(|group| found.groups.get(&group)).map(String::as_str),
+        place: place(event, prepared, filled),
     };
-    let mut rows: Vec<Sorted<'_>> = found.rows.iter().map(row).collect();
+    let mut rows: Vec<Row<'_>> = found.rows.iter().map(row).collect();
     let (_, sets) = found.names.sets.sorted();
     rows.sort_unstable_by(|a, b| key(a, &sets).cmp(&key(b, &sets)));
     rows
 }
 
 fn table(
-    rows: &[Sorted<'_>],
-    found: &Events,
+    rows: &[Row<'_>],
+    scopes: &Scopes,
     prepared: &Prepared<'_>,
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let app = |id: Option<&str>| id.and_then(|id| prepared.registry.apps.get(id));
-    let text = |of: &dyn Fn(&Sorted<'_>) -> Option<String>| -> ArrayRef {
-        Arc::new(StringArray::from_iter(rows.iter().map(of)))
+    let app = |row: &Row<'_>| row.app.and_then(|id| prepared.registry.apps.get(id));
+    let texts = |of: &dyn Fn(&Row<'_>, &mut StringBuilder)| -> ArrayRef {
+        let mut texts = StringBuilder::new();
+        rows.iter().for_each(|row| of(row, &mut texts));
+        Arc::new(texts.finish())
     };
-    let at = rows.iter().map(|(event, ..)| event.at.micros);
+    let as_shown = |id: Option<&str>, out: &mut StringBuilder| out.append_option(id.map(escaped));
+    let at = rows.iter().map(|row| row.event.at.micros);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(TimestampMicrosecondArray::from_iter_values(at).with_timezone("UTC")),
-        text(&|(_, id, _)| id.map(|id| escaped(id).into_owned())),
-        text(&|(_, id, _)| app(*id).and_then(|app| app.name.clone())),
-        text(&|(_, id, _)| {
-            let developer = app(*id).and_then(|app| app.developer_id.as_deref());
-            developer.map(|developer| escaped(developer).into_owned())
-        }),
-        text(&|(event, ..)| found.scopes.get(&event.leaf).map(|scopes| scopes.join(";"))),
-        text(&|(event, ..)| held(event, found).map(|scopes| scopes.join(";"))),
-        text(&|(event, ..)| Some(event.outcome.name().to_string())),
-        Arc::new(Int64Array::from_iter_values(rows.iter().map(|(event, ..)| event.weight))),
-        text(&|(event, ..)| event.person.map(shown)),
-        text(&|(event, ..)| found.groups.get(&event.group?).cloned()),
-        text(&|(.., (source, ..))| Some((*source).to_string())),
-        text(&|(.., (_, file, _))| file.map(str::to_string)),
-        Arc::new(Int64Array::from_iter(rows.iter().map(|(.., (_, _, group))| *group))),
+        texts(&|row, out| as_shown(row.app, out)),
+        texts(&|row, out| out.append_option(app(row).and_then(|app| app.name.as_ref()))),
+        texts(&|row, out| as_shown(app(row).and_then(|app| app.developer_id.as_deref()), out)),
+        texts(&|row, out| out.append_option(scopes.exercised(row.event))),
+        texts(&|row, out| out.append_option(scopes.held(row.event))),
+        texts(&|row, out| out.append_value(row.event.outcome.name())),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.event.weight))),
+        texts(&|row, out| out.append_option(row.event.person.map(shown))),
+        texts(&|row, out| out.append_option(row.group)),
+        texts(&|row, out| out.append_value(row.place.0)),
+        texts(&|row, out| out.append_option(row.place.1)),
+        Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.place.2))),
     ];
     RecordBatch::try_from_iter(made_columns(EVENTS).zip(columns))
 }
 
 fn shown(key: Key) -> String {
     hex(&[key.hi.to_be_bytes(), key.lo.to_be_bytes()].concat())
-}
-
-/// Scopes of the registry that the token carried, whether they were exercised or not, restricted by then or
-/// later.
-fn held(event: &Event, found: &Events) -> Option<Vec<String>> {
-    found.names.sets.get(event.set).map(|set| set.scopes)
 }
 
 fn place<'a>(event: &Event, prepared: &'a Prepared<'_>, filled: &[Filled]) -> Place<'a> {

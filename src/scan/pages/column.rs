@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayData, ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringBuilder, make_array,
+    ArrayData, ArrayRef, BooleanArray, BooleanBufferBuilder, DictionaryArray, Int32Array,
+    NullBufferBuilder, StringBuilder, make_array,
 };
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -14,7 +15,8 @@ use parquet::column::page::Page;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
 
-use super::levels::{Valid, levels};
+use super::levels::levels;
+use super::page::{Bits, DataPage, Never, Plain, Rows, Taken, Values, Whole};
 use super::source::Pages;
 use super::structs::{Way, way};
 use super::texts::Texts;
@@ -143,11 +145,11 @@ impl FlatColumn {
     }
 
     /// The values of `rows`, which ascend, also from one call to the next.
-    pub fn read(&mut self, rows: &[u32]) -> Result<ArrayRef> {
+    pub fn read(&mut self, rows: Rows<'_>) -> Result<ArrayRef> {
         match self.kind {
             Kind::Int64 => {
                 let (values, nulls) =
-                    self.whole(rows, i64::from_le_bytes, |dictionary| match dictionary {
+                    self.numbers(rows, i64::from_le_bytes, |dictionary| match dictionary {
                         Dictionary::Int64(values) => Some(values),
                         _ => None,
                     })?;
@@ -155,7 +157,7 @@ impl FlatColumn {
             }
             Kind::Int32 => {
                 let (values, nulls) =
-                    self.whole(rows, i32::from_le_bytes, |dictionary| match dictionary {
+                    self.numbers(rows, i32::from_le_bytes, |dictionary| match dictionary {
                         Dictionary::Int32(values) => Some(values),
                         _ => None,
                     })?;
@@ -166,19 +168,13 @@ impl FlatColumn {
                     _ => numbers(&self.data_type, values, nulls),
                 }
             }
-            Kind::Bool => {
-                let (values, nulls) = self.gather(rows, bit, |_, code| Some(code != 0))?;
-                Ok(Arc::new(BooleanArray::new(BooleanBuffer::from(values), nulls)))
-            }
+            Kind::Bool => self.bits(rows),
             Kind::Texts => {
-                let (codes, nulls) = self.gather(
-                    rows,
-                    |_, _| None,
-                    |dictionary, code| match dictionary {
-                        Dictionary::Texts(texts) if code < texts.len() => i32::try_from(code).ok(),
-                        _ => None,
-                    },
-                )?;
+                let code_of = |dictionary: &Dictionary, code| match dictionary {
+                    Dictionary::Texts(texts) if code < texts.len() => i32::try_from(code).ok(),
+                    _ => None,
+                };
+                let (codes, nulls) = self.values(rows, &Never, code_of)?;
                 match &mut self.dictionary {
                     Dictionary::Texts(texts) => Ok(Arc::new(texts.column(codes, nulls)?)),
                     _ => {
@@ -192,68 +188,58 @@ impl FlatColumn {
     }
 
     /// Whole numbers and nulls of `rows`: each takes `N` bytes.
-    fn whole<T: Copy + Default, const N: usize>(
+    fn numbers<T: Copy + Default, const N: usize>(
         &mut self,
-        rows: &[u32],
+        rows: Rows<'_>,
         from_bytes: impl Fn([u8; N]) -> T,
         dictionary: impl Fn(&Dictionary) -> Option<&Vec<T>>,
     ) -> Result<(Vec<T>, Option<NullBuffer>)> {
-        self.gather(
-            rows,
-            |bytes, i| chunk(bytes, i).map(|bytes| from_bytes(*bytes)),
-            |known, code| dictionary(known)?.get(code).copied(),
-        )
+        let plain = Whole::<_, N>(from_bytes);
+        self.values(rows, &plain, |known, code| dictionary(known)?.get(code).copied())
     }
 
     /// Values and nulls of `rows`.
-    fn gather<T: Copy + Default>(
+    fn values<T: Copy + Default>(
         &mut self,
-        rows: &[u32],
-        plain: impl Fn(&[u8], usize) -> Option<T>,
+        mut rows: Rows<'_>,
+        plain: &impl Plain<T>,
         coded: impl Fn(&Dictionary, usize) -> Option<T>,
     ) -> Result<(Vec<T>, Option<NullBuffer>)> {
-        let mut out = Vec::with_capacity(rows.len());
-        let mut valid: Vec<bool> = Vec::new();
-        let mut left = rows;
-        while let Some(first) = left.first() {
-            let page = self.page_of(index(*first))?;
-            let (here, after) = left
-                .split_at_checked(left.partition_point(|row| index(*row) < page.end))
-                .unwrap_or((left, &[]));
-            left = after;
-            let dictionary = &self.dictionary;
-            let Some(page) = &mut self.page else { break };
-            let DataPage { first, valid: defined, values, .. } = page;
-            let first = *first;
-            let mut value = |at: usize| {
-                match values {
-                    Values::Plain(bytes) => plain(bytes, at),
-                    Values::Codes(codes) => codes.at(at).and_then(|code| coded(dictionary, code)),
-                }
-                .ok_or_else(|| {
-                    damaged("a page ends early, or names a value that is not in its dictionary")
-                })
-            };
-            match defined {
-                None => {
-                    for row in here {
-                        out.push(value(index(*row) - first)?);
-                    }
-                    if !valid.is_empty() {
-                        valid.resize(out.len(), true);
-                    }
-                }
-                Some(defined) => {
-                    valid.resize(out.len(), true);
-                    for row in here {
-                        let at = defined.place_of(index(*row) - first);
-                        valid.push(at.is_some());
-                        out.push(at.map_or(Ok(T::default()), &mut value)?);
-                    }
-                }
-            }
+        let mut out = Taken::of(rows.len());
+        while let Some(first) = rows.first() {
+            let end = self.page_of(first)?.end;
+            let here = rows.take_before(end);
+            let (Some(page), dictionary) = (&mut self.page, &self.dictionary) else { break };
+            page.take(here, plain, |code| coded(dictionary, code), &mut out)?;
         }
-        Ok((out, (!valid.is_empty()).then(|| NullBuffer::from(valid))))
+        Ok(out.finish())
+    }
+
+    /// Truth values and nulls of `rows`.
+    fn bits(&mut self, mut rows: Rows<'_>) -> Result<ArrayRef> {
+        let mut bits = BooleanBufferBuilder::new(rows.len());
+        let mut nulls = NullBufferBuilder::new(rows.len());
+        while let Some(first) = rows.first() {
+            let end = self.page_of(first)?.end;
+            let here = rows.take_before(end);
+            let Some(page) = &mut self.page else { break };
+            // As they lie in the page, a word at a time.
+            if let Some(run) = page.bits_of(&here) {
+                let (bytes, places) = run?;
+                nulls.append_n_non_nulls(places.len());
+                bits.append_packed_range(places, bytes);
+                continue;
+            }
+            let mut out = Taken::of(here.len());
+            page.take(here, &Bits, |code| Some(code != 0), &mut out)?;
+            let (values, valid) = out.finish();
+            match valid {
+                None => nulls.append_n_non_nulls(values.len()),
+                Some(valid) => nulls.append_buffer(&valid),
+            }
+            bits.append_slice(&values);
+        }
+        Ok(Arc::new(BooleanArray::new(bits.finish(), nulls.finish())))
     }
 
     /// The page with `row`; pages before it are passed over as they are.
@@ -417,12 +403,6 @@ fn is_known(chunk: &ColumnChunkMetaData) -> bool {
     })
 }
 
-/// The `i`-th bit.
-#[inline]
-fn bit(bytes: &[u8], i: usize) -> Option<bool> {
-    bytes.get(i / 8).map(|byte| byte >> (i % 8) & 1 == 1)
-}
-
 fn narrowed<T: TryFrom<i32>>(values: &[i32]) -> Result<Vec<T>> {
     let narrow = |value: &i32| T::try_from(*value);
     let values: std::result::Result<Vec<T>, _> = values.iter().map(narrow).collect();
@@ -456,18 +436,4 @@ fn dictionary(kind: Kind, bytes: &Bytes, values: usize) -> Result<Dictionary> {
         Kind::Bool => return Err(damaged("it has a dictionary, and holds truth values")),
         Kind::Texts => Dictionary::Texts(Texts::open(bytes, values)?),
     })
-}
-
-/// A page of data, decompressed.
-struct DataPage {
-    first: usize,
-    end: usize,
-    /// `None` where no value is null.
-    valid: Option<Valid>,
-    values: Values,
-}
-
-enum Values {
-    Plain(Bytes),
-    Codes(Codes),
 }

@@ -1,5 +1,7 @@
 //! Definition levels: which rows of a page are null, and where the values of the others stand.
 
+use std::ops::Range;
+
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::BooleanBuffer;
 use bytes::Bytes;
@@ -94,6 +96,12 @@ impl Valid {
     /// Whether each row has a value.
     pub(super) fn rows(&self) -> impl Iterator<Item = bool> {
         self.bits.iter()
+    }
+
+    /// Of rows that follow each other the place of the first value, and which of them have one.
+    pub(super) fn run(&self, rows: Range<usize>) -> (usize, BooleanBuffer) {
+        let before = self.bits.slice(0, rows.start).count_set_bits();
+        (before, self.bits.slice(rows.start, rows.len()))
     }
 
     /// The place of the row's value; `None` where it is null. Rows ascend from call to call.

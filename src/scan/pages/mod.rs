@@ -9,6 +9,7 @@
 
 mod column;
 mod levels;
+mod page;
 mod seek;
 mod source;
 mod structs;
@@ -30,6 +31,7 @@ use parquet::errors::ParquetError;
 
 use column::Flat;
 pub(super) use column::FlatColumn;
+pub(crate) use page::Rows;
 pub(super) use seek::{FewRows, Places};
 use structs::in_structs;
 
@@ -92,7 +94,8 @@ impl<'a> FlatReader<'a> {
 
     fn read(&mut self, rows: &[u32]) -> Result<RecordBatch> {
         let columns = self.columns.iter_mut();
-        let arrays: Result<Vec<ArrayRef>> = columns.map(|column| column.read(rows)).collect();
+        let arrays: Result<Vec<ArrayRef>> =
+            columns.map(|column| column.read(Rows::Some(rows))).collect();
         let ways = self.columns.iter().map(|column| column.way.as_slice());
         let leaves: Vec<_> = ways.zip(arrays?).collect();
         let (fields, arrays) = in_structs(&leaves)?;
@@ -148,10 +151,10 @@ impl FlatColumns {
     }
 
     /// Fields and values of `rows`, which ascend, also from one call to the next.
-    pub(crate) fn read(&mut self, rows: &[u32]) -> Result<Vec<(FieldRef, ArrayRef)>> {
+    pub(crate) fn read(&mut self, rows: Rows<'_>) -> Result<Vec<(FieldRef, ArrayRef)>> {
         let columns = self.columns.iter_mut();
         let read = |column: &mut FlatColumn| {
-            let values = column.read(rows)?;
+            let values = column.read(rows.clone())?;
             Ok(column.way.last().cloned().map(|field| (field, values)))
         };
         columns.filter_map(|column| read(column).transpose()).collect()

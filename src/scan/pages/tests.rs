@@ -232,6 +232,32 @@ proptest! {
     }
 
     #[test]
+    fn rows_that_follow_each_other_are_what_they_are_one_by_one(
+        rows in proptest::collection::vec(proptest::option::weighted(0.8, any::<u16>()), 1..1500),
+        runs in proptest::collection::vec((0..90usize, 0..400usize), 1..20),
+        how in written(),
+    ) {
+        let bytes = file(&rows, &how);
+        let metadata = texts_as_dictionary(&bytes);
+        let fetched = Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes)]));
+        let mut at = 0;
+        let runs: Vec<_> = runs.into_iter().map(|(skip, take)| {
+            let from = (at + skip).min(rows.len());
+            at = (from + take).min(rows.len());
+            from..at
+        }).collect();
+        for leaf in 0..5 {
+            let open = || FlatColumn::open(&metadata, 0, leaf, &fetched, None).unwrap();
+            let (Some(mut one_by_one), Some(mut in_runs)) = (open(), open()) else { continue };
+            for run in &runs {
+                let wanted: Vec<u32> = run.clone().map(|row| row as u32).collect();
+                let expected = one_by_one.read(Rows::Some(&wanted)).unwrap();
+                prop_assert_eq!(&in_runs.read(Rows::Run(run.clone())).unwrap(), &expected, "{}", leaf);
+            }
+        }
+    }
+
+    #[test]
     fn codes_are_found_where_their_texts_stand(
         rows in proptest::collection::vec(proptest::option::weighted(0.8, any::<u16>()), 1..3000),
         wanted in 0..41u16,
@@ -288,6 +314,12 @@ proptest! {
                 let flat = FlatReader::open(&metadata, 0, &[0, 1, 2, 4], &wanted, &fetched, none);
                 if let Ok(Some(flat)) = flat {
                     flat.take_while(Result::is_ok).for_each(drop);
+                }
+                for leaf in [0, 1, 2, 4] {
+                    if let Ok(Some(mut column)) = FlatColumn::open(&metadata, 0, leaf, &fetched, None) {
+                        let runs = (0..rows.len()).step_by(70).map(|from| from..rows.len().min(from + 70));
+                        runs.take_while(|run| column.read(Rows::Run(run.clone())).is_ok()).for_each(drop);
+                    }
                 }
             }),
             panics_at(|| {

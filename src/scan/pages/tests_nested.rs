@@ -349,6 +349,20 @@ fn the_public_corpus_is_read_as_the_library_reads_it() {
                         found => found,
                     };
                     let library = by_library(&bytes, &metadata, group, &[leaf], &wanted);
+                    if let ([column], Ok(library), 1) = (parts, &library, every) {
+                        let flat = FlatColumn::open(&metadata, group, leaf, &fetched, None);
+                        let mut flat = flat.unwrap().unwrap();
+                        let runs = (0..rows as usize).step_by(1000).map(|from| {
+                            let run = from..(rows as usize).min(from + 1000);
+                            let array = flat.read(Rows::Run(run)).unwrap();
+                            RecordBatch::try_from_iter([(column, array)]).unwrap()
+                        });
+                        let runs: Vec<RecordBatch> = runs.collect();
+                        if let Some(first) = runs.first() {
+                            let found = concat_batches(&first.schema(), &runs).unwrap();
+                            assert_eq!(values(&found, parts), values(library, parts), "{name}");
+                        }
+                    }
                     match (found, library) {
                         (Ok(found), Ok(library)) if !found.is_empty() => {
                             let found = concat_batches(&found[0].schema(), &found).unwrap();
