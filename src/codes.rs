@@ -62,6 +62,24 @@ impl Codes {
         Ok(Self::of_levels(bytes.slice(4..end), 1))
     }
 
+    /// Whether there are so many codes, all of whose bits are there. Headers of runs alone are looked at.
+    pub fn has(&self, count: usize) -> bool {
+        let (bytes, run) = (self.bytes.clone(), self.run);
+        let mut walk = Self { bytes, run, ..*self };
+        while walk.to < count {
+            if walk.advance().is_none() {
+                return false;
+            }
+        }
+        match walk.run {
+            Run::Packed(at) if count > walk.from => {
+                let bits = (count - walk.from).saturating_mul(walk.width);
+                at.saturating_add(bits.div_ceil(8)) <= walk.bytes.len()
+            }
+            _ => true,
+        }
+    }
+
     /// Moves to the next run; `None` at the end.
     pub fn advance(&mut self) -> Option<()> {
         let mut header = 0u64;
@@ -72,6 +90,10 @@ impl Codes {
             if byte & 0x80 == 0 {
                 break;
             }
+        }
+        // Some writers fill pages up with zeros: no run is that short.
+        if header == 0 {
+            return None;
         }
         let count = usize::try_from(header >> 1).ok()?;
         self.from = self.to;
@@ -185,5 +207,43 @@ impl Codes {
         let code = |i: usize| (word >> (i * self.width) & mask) as u8;
         let is_sought = |i: usize| sought.get(usize::from(code(i))).is_none_or(|sought| *sought);
         !(0..8).fold(false, |any, i| any | is_sought(i))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes of one bit: `runs` after their length.
+    fn bits(runs: &[u8]) -> Result<Codes> {
+        let length = u32::try_from(runs.len()).unwrap().to_le_bytes();
+        Codes::of_bits([&length, runs].concat().into())
+    }
+
+    #[test]
+    fn codes_are_counted_by_the_headers_of_their_runs() {
+        // Three times 1, then eight packed ones.
+        let mut codes = bits(&[6, 1, 3, 0b0101_0110]).unwrap();
+        assert!(codes.has(11) && !codes.has(12));
+        let read: Vec<usize> = (0..11).map(|place| codes.at(place).unwrap()).collect();
+        assert_eq!(read, [1, 1, 1, 0, 1, 1, 0, 1, 0, 1, 0]);
+        // Packed ones of which some are not there; writers may leave out those that no row has.
+        let codes = bits(&[5, 0xff]).unwrap();
+        assert!(codes.has(8) && !codes.has(9));
+        assert!(bits(&[]).unwrap().has(0) && !bits(&[]).unwrap().has(1));
+    }
+
+    #[test]
+    fn a_run_without_a_code_ends_them() {
+        let mut codes = bits(&[6, 1, 0, 1, 6, 1]).unwrap();
+        assert!(codes.has(3) && !codes.has(4));
+        assert_eq!((codes.at(2), codes.at(3)), (Some(1), None));
+    }
+
+    #[test]
+    fn truth_values_that_end_before_their_length_are_damaged() {
+        for bytes in [&[][..], &[1, 0, 0], &[2, 0, 0, 0, 6]] {
+            assert!(Codes::of_bits(Bytes::copy_from_slice(bytes)).is_err());
+        }
     }
 }

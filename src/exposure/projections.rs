@@ -15,7 +15,7 @@ use crate::sorter::Sorter;
 pub struct Projections {
     /// By group namespace.
     pub groups: Vec<GroupSorters>,
-    /// Actor records by person namespace; none where every actor is the subject, or none is mapped.
+    /// Actor records by person namespace; none where every actor is the subject, or no row names one.
     pub actors: Vec<Option<Sorter<ActorRecord>>>,
 }
 

@@ -111,7 +111,9 @@ fn wanted(
     if marked().all(|(_, mark)| mark & PERSON != 0) {
         return Ok(rows);
     }
-    let missing = || ParquetError::General("it has no column `allowed` of its type".into());
+    let missing = || {
+        ParquetError::General("its column `allowed` is not there, or not as packs have it".into())
+    };
     let leaf = leaf_of(groups, "allowed").ok_or_else(missing)?;
     let (mut column, _) = FlatColumns::open(&groups.metadata, group, [leaf], fetched)?;
     let allowed = column.read(Rows::Some(&rows))?.pop().ok_or_else(missing)?.1;

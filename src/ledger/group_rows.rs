@@ -20,7 +20,7 @@ pub enum Wanted {
     Some(Vec<u32>),
 }
 
-/// Wanted rows of some columns. Of others nothing is made.
+/// Wanted rows of some columns. Nothing is made of rows and columns that nobody asked for.
 pub struct GroupRows {
     wanted: Wanted,
     /// How many were given.
@@ -80,6 +80,7 @@ impl GroupRows {
         self.given += rows.len();
         let (mut fields, mut arrays): (Vec<_>, Vec<_>) =
             self.flat.read(rows).map_err(|e| e.to_string())?.into_iter().unzip();
+        // The library fills each batch, so that all columns are of the same rows; another number of them is an error.
         if let Some(others) = &mut self.others {
             let batch = others.next().ok_or("a column ends early")?.map_err(|e| e.to_string())?;
             fields.extend(batch.schema().fields().iter().cloned());

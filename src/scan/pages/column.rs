@@ -15,7 +15,7 @@ use parquet::column::page::Page;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
 
-use super::levels::levels;
+use super::levels::{Valid, levels};
 use super::page::{Bits, DataPage, Never, Plain, Rows, Taken, Values, Whole};
 use super::source::Pages;
 use super::structs::{Way, way};
@@ -37,6 +37,16 @@ enum Kind {
 }
 
 impl Kind {
+    /// How many bits a value takes in plain encoding; `None` where none is read in it.
+    fn bits(self) -> Option<usize> {
+        match self {
+            Self::Bool => Some(1),
+            Self::Int32 => Some(32),
+            Self::Int64 => Some(64),
+            Self::Texts => None,
+        }
+    }
+
     fn of(physical: PhysicalType, arrow: &DataType) -> Option<Self> {
         use DataType as T;
         match (physical, arrow) {
@@ -302,6 +312,17 @@ impl FlatColumn {
             Encoding::RLE if self.kind == Kind::Bool => Values::Codes(Codes::of_bits(values)?),
             other => return Err(not_flat(format!("a page is encoded as {other}"))),
         };
+        // What is short is damaged, whichever rows are asked for: a run that lies has shifted those behind it.
+        let count = valid.as_ref().map_or(rows, Valid::count);
+        let is_whole = match &values {
+            Values::Codes(codes) => codes.has(count),
+            Values::Plain(bytes) => self.kind.bits().is_some_and(|bits| {
+                count.checked_mul(bits).is_some_and(|bits| bits.div_ceil(8) <= bytes.len())
+            }),
+        };
+        if !is_whole {
+            return Err(damaged(format!("a page of {rows} rows has fewer values than it says")));
+        }
         self.page = Some(DataPage { first, end: self.next_row, valid, values });
         Ok(true)
     }
@@ -433,7 +454,7 @@ fn dictionary(kind: Kind, bytes: &Bytes, values: usize) -> Result<Dictionary> {
             let value = |i| chunk(bytes, i).map(|b| i64::from_le_bytes(*b));
             Dictionary::Int64((0..values).map(value).collect::<Option<_>>().ok_or_else(short)?)
         }
-        Kind::Bool => return Err(damaged("it has a dictionary, and holds truth values")),
+        Kind::Bool => return Err(not_flat("it has a dictionary of truth values")),
         Kind::Texts => Dictionary::Texts(Texts::open(bytes, values)?),
     })
 }

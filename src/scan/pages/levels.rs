@@ -51,6 +51,11 @@ fn valid(levels: Bytes, defined: u32, rows: usize) -> Result<Option<Valid>> {
         levels.advance().ok_or_else(short)?;
         let count = (levels.to - levels.from).min(rows - bits.len());
         match levels.run {
+            Run::Repeated(level) if level > defined => {
+                return Err(damaged(format!(
+                    "a page has the level {level} where {defined} is the highest"
+                )));
+            }
             Run::Repeated(level) => bits.append_n(count, level == defined),
             Run::Packed(at) if defined == 1 => {
                 let packed = levels.bytes.get(at..).filter(|b| b.len() * 8 >= count);
@@ -91,6 +96,11 @@ impl Valid {
                 rest.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
             }
         }
+    }
+
+    /// How many rows have a value.
+    pub(super) fn count(&self) -> usize {
+        self.bits.count_set_bits()
     }
 
     /// Whether each row has a value.

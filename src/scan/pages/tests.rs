@@ -248,7 +248,11 @@ proptest! {
         }).collect();
         for leaf in 0..5 {
             let open = || FlatColumn::open(&metadata, 0, leaf, &fetched, None).unwrap();
-            let (Some(mut one_by_one), Some(mut in_runs)) = (open(), open()) else { continue };
+            let (Some(mut one_by_one), Some(mut in_runs)) = (open(), open()) else {
+                // Texts that are too many for a dictionary.
+                prop_assert_eq!(leaf, 3);
+                continue;
+            };
             for run in &runs {
                 let wanted: Vec<u32> = run.clone().map(|row| row as u32).collect();
                 let expected = one_by_one.read(Rows::Some(&wanted)).unwrap();
