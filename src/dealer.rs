@@ -44,8 +44,8 @@ impl<T: Copy> Dealer<T> {
         true
     }
 
-    /// Puts the rows into order, where there are neither too few nor too many to number; says whether there were not. Many may have one key: each
-    /// bucket is sorted by comparing, and most hold the rows of one key or two.
+    /// Puts the rows into order, where there are neither too few nor too many to number; says whether there were not. Many
+    /// may have one key: each bucket is sorted by comparing, and most hold the rows of one key or two.
     pub fn sort(&mut self, all: &[T], key: impl Fn(&T) -> u64) -> bool
     where
         T: Ord,
