@@ -68,6 +68,10 @@ fn ask(args: &QueryArgs, global: &Global, is_answering: &AtomicBool) -> Result<(
     let Some(statement) = statement else { return list(&library.listing()?, format) };
     set_warning_function(warn);
     let made = library.made(&statement);
+    if !made.is_empty() && !statement.is_explain() {
+        // Rows of a ledger take long; a misspelt column is told at once.
+        library.check(&statement, &parameters)?;
+    }
     let made = made_of(args, &place, library.manifest(), made, (&runtime, global))?;
     is_answering.store(true, Ordering::SeqCst);
     let answer = library.answer(&statement, &parameters, &made);

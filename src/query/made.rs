@@ -1,5 +1,10 @@
 //! Tables that no run publishes: made from the configuration's ledger and registry when a statement names them.
 
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::record_batch::RecordBatch;
+
 /// A table, and its columns: name, type, unit and meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct MadeTable {
@@ -17,6 +22,7 @@ pub const REGISTRY: &str = "registry";
 
 const TEXT: &str = "string";
 const TIME: &str = "timestamp[us, UTC]";
+const INT: &str = "int64";
 const APP: (&str, &str, &str, &str) = ("app_id", TEXT, "", "App, as in the tables.");
 const SCOPE: (&str, &str, &str, &str) = ("scope", TEXT, "", "Scope.");
 
@@ -47,7 +53,7 @@ pub const MADE: [MadeTable; 7] = [
                 "Scopes of the registry that the token carried, with ; between them, restricted by then or later.",
             ),
             ("outcome", TEXT, "", "allowed, denied or unknown."),
-            ("weight", "int64", "requests", "Requests that it stands for."),
+            ("weight", INT, "requests", "Requests that it stands for."),
             (
                 "person",
                 TEXT,
@@ -62,7 +68,7 @@ pub const MADE: [MadeTable; 7] = [
             ),
             ("source", TEXT, "", "Source of the configuration."),
             ("file", TEXT, "", "Its file, below the url of the source."),
-            ("row_group", "int64", "", "Row group of the file, from 0."),
+            ("row_group", INT, "", "Row group of the file, from 0."),
         ],
     },
     MadeTable {
@@ -132,4 +138,18 @@ pub const MADE: [MadeTable; 7] = [
 pub fn columns(name: &str) -> impl Iterator<Item = &'static str> + use<> {
     let table = MADE.iter().find(|table| table.name == name);
     table.into_iter().flat_map(|table| table.columns).map(|(column, ..)| *column)
+}
+
+/// A made table without a row: a statement is looked at with it before rows are made.
+pub fn without_rows(table: &MadeTable) -> RecordBatch {
+    let field = |(name, data_type, ..): &(&str, &str, &str, &str)| {
+        let data_type = match *data_type {
+            TIME => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            INT => DataType::Int64,
+            _ => DataType::Utf8,
+        };
+        Field::new(*name, data_type, true)
+    };
+    let fields: Vec<Field> = table.columns.iter().map(field).collect();
+    RecordBatch::new_empty(Arc::new(Schema::new(fields)))
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use polars::prelude::{DslPlan, LazyFrame, PolarsResult};
+use polars::prelude::{DataFrame, DslPlan, LazyFrame, PolarsResult};
 use polars::sql::SQLContext;
 use thiserror::Error;
 
@@ -133,6 +133,19 @@ impl<'a> Library<'a> {
         MADE.iter().any(|table| table.name == name) && !self.manifest.tables().contains(name)
     }
 
+    /// Looks at the statement without making a row of the tables that [`Self::made`] names, which may take long.
+    ///
+    /// # Errors
+    /// Statements that name what is not there, or that the engine does not understand.
+    pub fn check(&self, statement: &Statement, parameters: &Parameters) -> Result<(), QueryError> {
+        let made = MADE.iter().map(|table| (table.name.to_string(), made::without_rows(table)));
+        let planned = |frame: LazyFrame| {
+            meant(frame.logical_plan).map(LazyFrame::from)?.collect_schema()?;
+            Ok(DataFrame::empty())
+        };
+        self.asked(statement, parameters, &made.collect(), planned).map(drop)
+    }
+
     /// What the statement gives, as a table. `made` has the rows of every table that [`Self::made`] names.
     ///
     /// # Errors
@@ -144,6 +157,35 @@ impl<'a> Library<'a> {
         parameters: &Parameters,
         made: &BTreeMap<String, RecordBatch>,
     ) -> Result<Table, QueryError> {
+        let is_explain = statement.is_explain();
+        let answered = |frame: LazyFrame| {
+            if is_explain {
+                return frame.collect();
+            }
+            let frame = LazyFrame::from(meant(frame.logical_plan)?);
+            // What the engine cannot put in a better order it can mostly answer as it stands: COUNT(*) over UNION ALL,
+            // which it counts in a type that this program is built without; a CROSS JOIN with a condition on a column
+            // that both tables have.
+            frame.clone().collect().or_else(|error| {
+                let plain = frame.with_projection_pushdown(false).with_predicate_pushdown(false);
+                plain.collect().map_err(|_| error)
+            })
+        };
+        let frame = self.asked(statement, parameters, made, answered)?;
+        Table::from_frame("query", &frame).map_err(|error| match error {
+            ImpactError::Output { reason, .. } => QueryError::Engine { reason },
+            other => other.into(),
+        })
+    }
+
+    /// What `answer` makes of the statement over its tables.
+    fn asked(
+        &self,
+        statement: &Statement,
+        parameters: &Parameters,
+        made: &BTreeMap<String, RecordBatch>,
+        answer: impl FnOnce(LazyFrame) -> PolarsResult<DataFrame>,
+    ) -> Result<DataFrame, QueryError> {
         let own = self.manifest.tables();
         let is_taken = |name: &&String| own.contains(*name) || self.is_made(name);
         if let Some(name) = statement.given.iter().find(is_taken) {
@@ -181,26 +223,9 @@ impl<'a> Library<'a> {
             context.register(&internal, frame);
             registered.insert(name.clone(), internal);
         }
-        let is_explain = statement.is_explain();
         let bound = statement.clone().bound(&registered, parameters)?;
-        let frame = context.execute(&bound.text).and_then(|frame| {
-            if is_explain {
-                return frame.collect();
-            }
-            let frame = LazyFrame::from(meant(frame.logical_plan)?);
-            // What the engine cannot put in a better order it can mostly answer as it stands: COUNT(*) over UNION ALL,
-            // which it counts in a type that this program is built without; a CROSS JOIN with a condition on a column
-            // that both tables have.
-            frame.clone().collect().or_else(|error| {
-                let plain = frame.with_projection_pushdown(false).with_predicate_pushdown(false);
-                plain.collect().map_err(|_| error)
-            })
-        });
-        let frame = frame.map_err(|e| complaint(&e, statement, &columns, &bound, &empty))?;
-        Table::from_frame("query", &frame).map_err(|error| match error {
-            ImpactError::Output { reason, .. } => QueryError::Engine { reason },
-            other => other.into(),
-        })
+        let frame = context.execute(&bound.text).and_then(answer);
+        frame.map_err(|e| complaint(&e, statement, &columns, &bound, &empty))
     }
 
     fn unknown(&self, name: &str, at: At) -> QueryError {

@@ -73,9 +73,9 @@ impl Place {
             Ok(Some((latest, _))) => {
                 Ok(Self { run: format!("runs/{}", latest.run_id), store, whole: true })
             }
-            Ok(None) => {
-                Err(VerifyError::Differs(format!("{pointer} is missing: no run is the latest")))
-            }
+            Ok(None) => Err(VerifyError::Differs(format!(
+                "{pointer} is missing: no run is the latest\n`afterscope run` publishes one; a run that lies elsewhere is named by its folder"
+            ))),
             Err(crate::publish::PublishError::Damaged { object, reason }) => {
                 Err(VerifyError::Differs(format!("{object} is damaged: {reason}")))
             }

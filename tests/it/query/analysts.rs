@@ -148,3 +148,14 @@ fn groups_come_in_the_order_in_which_their_first_rows_do() {
     let sorted = "SELECT person FROM events ORDER BY weight";
     assert_eq!(first(&sample.answer(sorted, &[])), met);
 }
+
+#[test]
+fn what_a_statement_gets_wrong_is_told_before_events_are_read() {
+    let sample = Sample::published();
+    std::fs::remove_dir_all(sample.lake.path("out/state")).unwrap();
+    let ask = |sql| sample.lake.afterscope(&["query", sql, "--run", "out", "--config", CONFIG]);
+    ask("SELECT app_id FROM events").fails(1, &["the ledger", "it lacks"]);
+    ask("SELECT app_idd FROM events").fails(1, &["column 8", "app_id`"]);
+    ask("SELECT at + person FROM events")
+        .fails(1, &["column 8", "`at + person` cannot be answered"]);
+}
