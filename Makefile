@@ -152,7 +152,7 @@ bench-people: build ## Time 200 million memberships and 50 million residences on
 	benches/people.sh $(BIN)
 
 .PHONY: bench-latency
-bench-latency: build $(VENV)/ready-slow ## Time a run on disk and in S3 20 ms away (AFTERSCOPE_TOOLS names the fault proxy)
+bench-latency: build $(VENV)/ready-slow ## Time a run on disk and in S3 20 ms away (AFTERSCOPE_BENCH names the lake generator)
 	AFTERSCOPE_PYTHON=$(abspath $(PY)) benches/latency.sh $(BIN)
 
 .PHONY: clean

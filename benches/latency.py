@@ -1,4 +1,4 @@
-"""Runs over one lake on disk, in S3, and in S3 far away, in turn: see latency.sh."""
+"""Runs over one lake on disk, and in stores near and far, in turn: see latency.sh."""
 
 import json
 import os
@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
 import boto3
 import botocore
 
+HERE = pathlib.Path(__file__).parent
 KEY, SECRET = "bench", "a-secret-of-the-bench-only"
 AS_OF = "2019-11-06T00:00:00Z"
 program, lake = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -45,8 +45,8 @@ def listens(port):
     sys.exit(f"nothing listens on port {port}")
 
 
-def server(folder):
-    """SeaweedFS with one identity; its port."""
+def seaweed(folder):
+    """SeaweedFS with one identity, and the lake in it; a port of its own for each time that requests are to take."""
     credentials = [{"accessKey": KEY, "secretKey": SECRET}]
     identity = {"name": KEY, "credentials": credentials, "actions": ["Admin", "Read", "List", "Write"]}
     config = folder / "s3.json"
@@ -60,17 +60,25 @@ def server(folder):
     # Of a piece it reads more than is asked for; with pieces of 4 MB, its default, it takes a fifth more processor time.
     command += ["-filer.maxMB=1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-    servers.append(subprocess.Popen(command, **quiet, preexec_fn=lambda: os.sched_setaffinity(0, theirs)))
+    serve(port, command, **quiet)
+    upload(port)
+    return lambda seconds: helper("relay.py", port, seconds)
+
+
+def files(_):
+    """The lake's files as objects, sent by the kernel; a port for each time that requests are to take."""
+    return lambda seconds: helper("objects.py", lake, seconds)
+
+
+def serve(port, command, **more):
+    servers.append(subprocess.Popen(command, **more, preexec_fn=lambda: os.sched_setaffinity(0, theirs)))
     listens(port)
-    return port
 
 
-def proxy(upstream):
+def helper(script, *more):
+    """The port of one of the servers beside this file."""
     port = free_port()
-    tool = pathlib.Path(os.environ["AFTERSCOPE_TOOLS"]) / "faultproxy.py"
-    command = [sys.executable, tool, str(port), str(upstream)]
-    servers.append(subprocess.Popen(command, preexec_fn=lambda: os.sched_setaffinity(0, theirs)))
-    listens(port)
+    serve(port, [sys.executable, HERE / script, *map(str, (port, *more))])
     return port
 
 
@@ -78,13 +86,6 @@ def cpu_of(process):
     """Seconds of processor time so far."""
     fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def control(port, seconds):
-    """Every request waits so long from now on."""
-    rules = [{"delay": seconds, "times": 1 << 40}] if seconds else []
-    body = json.dumps({"rules": rules}).encode()
-    urllib.request.urlopen(f"http://127.0.0.1:{port}/__fault", data=body).read()
 
 
 def upload(port):
@@ -105,6 +106,12 @@ def upload(port):
             time.sleep(0.2)
     for path in sorted((lake / "logs").rglob("*.parquet")):
         client.upload_file(str(path), "lake", str(path.relative_to(lake)))
+
+
+def by(port):
+    """What is set so that the log is read from the server, by this port."""
+    told = ["source.0.url=s3://lake/logs/", f"source.0.store.endpoint=http://127.0.0.1:{port}"]
+    return [word for key in (*told, "source.0.store.region=us-east-1") for word in ("--set", key)]
 
 
 def asked(said):
@@ -132,7 +139,7 @@ def run(name, more):
         sys.exit(f"failed ({status}): {command}\n{said}")
     cpu, peak = use.ru_utime + use.ru_stime, use.ru_maxrss / 1024
     print(
-        f"{name:5} wall {wall:6.2f} s  cpu {cpu:6.2f} s  peak {peak:4.0f} MB"
+        f"{name:15} wall {wall:6.2f} s  cpu {cpu:6.2f} s  peak {peak:4.0f} MB"
         f"  servers' cpu {sum(map(cpu_of, servers)) - before:5.2f} s  {asked(said)}",
         flush=True,
     )
@@ -142,18 +149,17 @@ def run(name, more):
 
 def main():
     folder = pathlib.Path(tempfile.mkdtemp())
+    stores = {"files": files, "SeaweedFS": seaweed}
     try:
-        upstream = server(folder)
-        upload(upstream)
-        port = proxy(upstream)
-        far = ["--set", "source.0.url=s3://lake/logs/"]
-        far += ["--set", f"source.0.store.endpoint=http://127.0.0.1:{port}"]
-        far += ["--set", "source.0.store.region=us-east-1"]
-        walls = {"disk": [], "near": [], "far": []}
+        ways = {"disk": []}
+        for name, start in stores.items():
+            port = start(folder)
+            ways[name] = by(port(0))
+            ways[f"{name}, far"] = by(port(delay))
+        walls = {name: [] for name in ways}
         for _ in range(rounds):
             totals = []
-            for name, seconds, more in (("disk", 0, []), ("near", 0, far), ("far", delay, far)):
-                control(port, seconds)
+            for name, more in ways.items():
                 wall, told = run(name, more)
                 walls[name].append(wall)
                 totals.append(told)
@@ -164,9 +170,9 @@ def main():
             process.terminate()
             process.wait()
         shutil.rmtree(folder, ignore_errors=True)
-    disk, near, far = (statistics.median(walls[name]) for name in ("disk", "near", "far"))
-    print(f"median    disk {disk:.2f} s  near {near:.2f} s  far ({delay * 1000:.0f} ms) {far:.2f} s")
-    print(f"ratio     far / disk {far / disk:.2f}  far / near {far / near:.2f}")
+    median = {name: statistics.median(found) for name, found in walls.items()}
+    for name, wall in median.items():
+        print(f"median  {name:15} {wall:6.2f} s  to disk {wall / median['disk']:.2f}")
 
 
 main()

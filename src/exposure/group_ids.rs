@@ -1,5 +1,7 @@
 //! Groups' own ids: how they are compared, and how they are told from their keys.
 
+use compact_str::CompactString;
+
 use crate::key::{IdKind, Key, Keyer};
 
 /// A group's own id. Ids are compared often, and mostly their first bytes tell: they stand as a number, and
@@ -31,13 +33,13 @@ impl GroupId {
         (self.head, &self.whole)
     }
 
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> CompactString {
         if !self.whole.is_empty() {
-            return self.whole.to_string();
+            return CompactString::from(self.whole.as_ref());
         }
         let bytes = self.head.to_be_bytes();
         let text: &[u8] = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(text).into_owned()
+        CompactString::from_utf8_lossy(text)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::ExposureError;
@@ -17,8 +18,8 @@ use crate::moment::Moment;
 pub struct GroupRow {
     /// Index of the scope.
     pub scope: u32,
-    /// As the log has it.
-    pub id: String,
+    /// As the log has it. A short one needs no memory of its own.
+    pub id: CompactString,
     /// Index of the group namespace.
     pub space: usize,
     /// Its number among the groups with members; `None` where it has none, or nothing is known.
@@ -126,7 +127,7 @@ impl KeptGroup {
         let Met { key, space, apps, subjects, requests, first, last, .. } = group.met;
         let mut id = Vec::new();
         if !ids.keyer.gives_back(key, ids.kind(space)) {
-            id = group.id.text().into_bytes();
+            id = group.id.text().as_bytes().to_vec();
             ids.keyer.veil(key, &mut id);
         }
         Self { key: (key.hi, key.lo), id, space, apps, subjects, requests, first, last }

@@ -14,7 +14,7 @@ use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::arrow_writer::{ArrowWriterOptions, compute_leaves};
 use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
@@ -353,11 +353,11 @@ fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize) -> Orderi
 
 /// How tables are written.
 pub fn parquet_properties(schema: &Schema) -> WriterProperties {
-    // The default of the library is a valid level too.
-    let level = ZstdLevel::try_new(3).unwrap_or_default();
+    // Whatever reads Parquet reads Snappy, which is not so of Zstandard, and of a run over a ledger Zstandard took
+    // one part in fifteen (docs/performance.md).
     // No version here: the same rows are the same bytes, whichever release wrote them.
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(Compression::SNAPPY)
         .set_created_by("afterscope".into());
     for field in schema.fields() {
         // Of moments and figures nearly every one is another: with a dictionary files of them are up to a

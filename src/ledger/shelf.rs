@@ -113,7 +113,7 @@ impl Shelf {
     ) -> Result<Bytes, LedgerError> {
         let path = self.path(name);
         let ranges = [range];
-        let read = self.store.io().wait(self.store.read_ranges(&path, pin, &ranges));
+        let read = self.store.wait_for_ranges(&path, pin, &ranges);
         match read {
             Ok(parts) => Ok(parts.into_iter().next().unwrap_or_default()),
             Err(e) if e.kind == StoreErrorKind::Changed => {

@@ -133,7 +133,7 @@ impl PersonIds {
         }
         let bytes: u64 = ranges.iter().map(|r| r.end - r.start).sum();
         self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let parts = self.store.io().wait(self.store.read_ranges(&file.path, &file.pin, &ranges))?;
+        let parts = self.store.wait_for_ranges(&file.path, &file.pin, &ranges)?;
         let parts = ranges.into_iter().map(|r| r.start).zip(parts).collect();
         Ok(Fetched::new(file.pin.size, parts))
     }

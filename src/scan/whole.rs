@@ -55,7 +55,7 @@ impl WholeFile {
         let footer = loop {
             let whole = from..file.pin.size;
             let ranges = if whole.is_empty() { Vec::new() } else { vec![whole] };
-            let bytes = store.io().wait(store.read_ranges(&file.path, &file.pin, &ranges))?;
+            let bytes = store.wait_for_ranges(&file.path, &file.pin, &ranges)?;
             let parts = bytes.into_iter().map(|bytes| (from, bytes)).collect();
             let fetched = Fetched::new(file.pin.size, parts);
             match in_file(&file, || file.read_footer(fetched, false))? {
@@ -178,7 +178,7 @@ impl WholeFile {
             let large = Large::group(group, Some(details.num_rows()));
             return Err(self.of_all(file.too_large(large, held)).into());
         }
-        let bytes = store.io().wait(store.read_ranges(&file.path, &file.pin, &ranges));
+        let bytes = store.wait_for_ranges(&file.path, &file.pin, &ranges);
         let bytes = bytes.map_err(ScanError::from)?;
         let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
         let fetched = Fetched::new(file.pin.size, parts);

@@ -52,8 +52,8 @@ impl Pinned {
     /// # Errors
     /// Storage failures.
     pub fn bytes(&self, range: Range<u64>) -> Result<Bytes, DeletesError> {
-        let read = self.store.read_ranges(&self.path, &self.pin, std::slice::from_ref(&range));
-        let parts = self.store.io().wait(read)?;
+        let range = std::slice::from_ref(&range);
+        let parts = self.store.wait_for_ranges(&self.path, &self.pin, range)?;
         parts.into_iter().next().ok_or_else(|| self.damaged("no bytes"))
     }
 
@@ -178,7 +178,7 @@ impl Opened {
             .filter(|range| !range.is_empty())
             .collect();
         let file = &self.file;
-        let bytes = file.store.io().wait(file.store.read_ranges(&file.path, &file.pin, &ranges))?;
+        let bytes = file.store.wait_for_ranges(&file.path, &file.pin, &ranges)?;
         let starts = ranges.iter().map(|range| range.start);
         Ok(Fetched::new(file.pin.size, starts.zip(bytes).collect()))
     }

@@ -1,9 +1,10 @@
 //! Reads of local files: all that is asked of one through one handle.
 //!
-//! The library opens a file, looks at it and changes threads for each range. A log of small files is
-//! thousands of such reads.
+//! The library opens a file, looks at it and changes threads for each range, and clears the memory of a whole file
+//! before it is read. A log of small files, or a ledger of many packs, is thousands of such reads.
 
 use std::fs::{File, Metadata};
+use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -51,7 +52,7 @@ pub(super) fn read<T>(
     pin: &Pin,
     seek: impl FnOnce(&File) -> (Vec<Range<u64>>, T),
 ) -> Found<T> {
-    let Some((file, before)) = open(path, pin) else { return Found::Other };
+    let Some((file, before)) = open_pinned(path, pin) else { return Found::Other };
     let (ranges, learnt) = seek(&file);
     let read = |range: &Range<u64>| {
         // No room is taken for what cannot be there.
@@ -67,17 +68,35 @@ pub(super) fn read<T>(
     }
 }
 
-fn open(path: &Path, pin: &Pin) -> Option<(File, Metadata)> {
+/// All of a file, and its version; `None` where the library is to be asked. Blocks.
+pub(super) fn read_whole(path: &Path) -> Option<(Bytes, Pin)> {
+    let (mut file, before) = open(path)?;
+    let pin = Pin { size: before.len(), e_tag: e_tag(&before), ..Pin::default() };
+    pin.e_tag.as_ref()?;
+    // One byte more than there should be, so that the end is found without more room.
+    let mut bytes = Vec::with_capacity(usize::try_from(pin.size).ok()?.checked_add(1)?);
+    file.read_to_end(&mut bytes).ok()?;
+    let after = file.metadata().ok()?;
+    let is_whole = bytes.len() as u64 == pin.size && is_same(&before, &after);
+    is_whole.then(|| (Bytes::from(bytes), pin))
+}
+
+/// Where it is the pinned version. What is pinned by its size alone, as objects of the state and of table formats
+/// are, may be any of that size.
+fn open_pinned(path: &Path, pin: &Pin) -> Option<(File, Metadata)> {
+    let (file, metadata) = open(path)?;
+    let is_pinned = metadata.len() == pin.size
+        && pin.version.is_none()
+        && (pin.e_tag.is_none() || pin.e_tag == e_tag(&metadata));
+    is_pinned.then_some((file, metadata))
+}
+
+fn open(path: &Path) -> Option<(File, Metadata)> {
     // Where a FIFO took its place, opening would wait for somebody to write.
     std::fs::metadata(path).ok().filter(Metadata::is_file)?;
     let file = File::open(path).ok()?;
-    let metadata = file.metadata().ok()?;
-    let is_pinned = metadata.is_file()
-        && metadata.len() == pin.size
-        && pin.version.is_none()
-        && pin.e_tag.is_some()
-        && pin.e_tag == e_tag(&metadata);
-    is_pinned.then_some((file, metadata))
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    Some((file, metadata))
 }
 
 fn is_same(before: &Metadata, after: &Metadata) -> bool {
@@ -118,8 +137,13 @@ mod tests {
         let Found::Bytes(found) = read(&pin, &[0..2, 7..10]) else { panic!("it was not read") };
         assert_eq!(found.bytes, [&b"01"[..], b"789"]);
         assert!(matches!(read(&pin, &[0..2, 7..11]), Found::Other), "it has ten bytes");
-        let untagged = Pin { e_tag: None, ..pin.clone() };
-        assert!(matches!(read(&untagged, &[0..2]), Found::Other));
+        let sized = |size| Pin { size, ..Default::default() };
+        assert!(
+            matches!(read(&sized(10), &[0..2]), Found::Bytes(_)),
+            "its size is all that is known"
+        );
+        assert!(matches!(read(&sized(11), &[0..2]), Found::Other));
+        assert_eq!(read_whole(&path), Some((Bytes::from_static(b"0123456789"), pin.clone())));
 
         let time = std::fs::metadata(&path).unwrap().modified().unwrap();
         let later = time + std::time::Duration::from_millis(1);
@@ -127,6 +151,7 @@ mod tests {
         assert!(matches!(read(&pin, &[0..2]), Found::Other), "it was written later");
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(read(&pin, &[0..2]), Found::Other), "it is gone");
+        assert_eq!((read_whole(&path), read_whole(folder.path())), (None, None));
     }
 
     #[test]

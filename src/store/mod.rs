@@ -90,8 +90,13 @@ impl Io {
 
     /// Waits for `future` on a thread that is not one of the runtime's.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.waiting(|| self.handle.block_on(future))
+    }
+
+    /// What reads on a thread that is not one of the runtime's, which waits meanwhile.
+    fn waiting<T>(&self, read: impl FnOnce() -> T) -> T {
         self.waits.pending.fetch_add(1, Ordering::Relaxed);
-        let found = self.handle.block_on(future);
+        let found = read();
         self.waits.ended.fetch_add(1, Ordering::Relaxed);
         self.waits.pending.fetch_sub(1, Ordering::Relaxed);
         found
@@ -311,6 +316,10 @@ impl Store {
     pub fn read(&self, path: &str) -> Result<Option<(Bytes, Pin)>, StoreError> {
         let at = self.at(path)?;
         self.refuse_odd(path)?;
+        let file = self.root.as_ref().map(|root| root.join(path));
+        if let Some(found) = file.and_then(|file| self.io.waiting(|| local::read_whole(&file))) {
+            return Ok(Some(found));
+        }
         let result = self.io.wait(async {
             let got = self.inner.get(&at).await?;
             let pin = self.pin(&got.meta);
@@ -346,6 +355,39 @@ impl Store {
                     .await?
             }
         };
+        self.slices(path, ranges, &merged, &fetched)
+    }
+
+    /// The same on a thread that is not one of the runtime's, and waits: of a local file without a change of threads.
+    ///
+    /// # Errors
+    /// As [`Self::read_ranges`].
+    pub fn wait_for_ranges(
+        &self,
+        path: &str,
+        pin: &Pin,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Bytes>, StoreError> {
+        if let Some(root) = &self.root {
+            self.at(path)?;
+            let (file, merged) = (root.join(path), merge_ranges(ranges));
+            let seek = |_: &File| (merged, ());
+            let read = || local::read(&self.io.buffers, &file, pin, seek);
+            if let Some(found) = self.found(path, self.io.waiting(read))? {
+                return self.slices(path, ranges, &found.ranges, &found.bytes);
+            }
+        }
+        self.io.wait(self.read_ranges(path, pin, ranges))
+    }
+
+    /// Ranges of what was fetched, which are sorted.
+    fn slices(
+        &self,
+        path: &str,
+        ranges: &[Range<u64>],
+        merged: &[Range<u64>],
+        fetched: &[Bytes],
+    ) -> Result<Vec<Bytes>, StoreError> {
         ranges
             .iter()
             .map(|range| {
@@ -394,7 +436,11 @@ impl Store {
         let (file, pin, buffers) = (root.join(path), pin.clone(), self.io.buffers.clone());
         let read = move || local::read(&buffers, &file, &pin, seek);
         let found = tokio::task::spawn_blocking(read).await;
-        match found.map_err(|e| self.error(path, &generic(Box::new(e))))? {
+        self.found(path, found.map_err(|e| self.error(path, &generic(Box::new(e))))?)
+    }
+
+    fn found<T>(&self, path: &str, found: Found<T>) -> Result<Option<Sought<T>>, StoreError> {
+        match found {
             Found::Bytes(found) => Ok(Some(found)),
             Found::Other => Ok(None),
             Found::Written => Err(StoreError::new(

@@ -162,9 +162,8 @@ impl Folder {
 
     /// All of the version that is held.
     fn pinned(&self, path: &str, pin: &Pin) -> DeltaResult<Bytes> {
-        let whole = 0..pin.size;
-        let read = self.store.read_ranges(path, pin, std::slice::from_ref(&whole));
-        let parts = self.store.io().wait(read).map_err(|e| self.failed(e))?;
+        let parts = self.store.wait_for_ranges(path, pin, &[0..pin.size]);
+        let parts = parts.map_err(|e| self.failed(e))?;
         Ok(parts.into_iter().next().unwrap_or_default())
     }
 }
