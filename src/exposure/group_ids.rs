@@ -39,7 +39,11 @@ impl GroupId {
         }
         let bytes = self.head.to_be_bytes();
         let text: &[u8] = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        CompactString::from_utf8_lossy(text)
+        // What `from_utf8_lossy` of these texts makes, it makes character by character.
+        match std::str::from_utf8(text) {
+            Ok(text) => text.into(),
+            Err(_) => CompactString::from_utf8_lossy(text),
+        }
     }
 }
 
