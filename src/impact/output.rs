@@ -355,7 +355,7 @@ fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize) -> Orderi
 pub fn parquet_properties(schema: &Schema) -> WriterProperties {
     // Whatever reads Parquet reads Snappy, which is not so of Zstandard, and of a run over a ledger Zstandard took
     // one part in fifteen (docs/performance.md).
-    // No version here: the same rows are the same bytes, whichever release wrote them.
+    // No version here: the same rows are the same bytes, whichever build of the same writer wrote them.
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_created_by("afterscope".into());

@@ -70,12 +70,13 @@ pub(super) fn read<T>(
 
 /// All of a file, and its version; `None` where the library is to be asked. Blocks.
 pub(super) fn read_whole(path: &Path) -> Option<(Bytes, Pin)> {
-    let (mut file, before) = open(path)?;
+    let (file, before) = open(path)?;
     let pin = Pin { size: before.len(), e_tag: e_tag(&before), ..Pin::default() };
     pin.e_tag.as_ref()?;
-    // One byte more than there should be, so that the end is found without more room.
-    let mut bytes = Vec::with_capacity(usize::try_from(pin.size).ok()?.checked_add(1)?);
-    file.read_to_end(&mut bytes).ok()?;
+    // One byte more than there should be: by it a file that grows is noticed, and not followed.
+    let most = pin.size.checked_add(1)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(most).ok()?);
+    (&file).take(most).read_to_end(&mut bytes).ok()?;
     let after = file.metadata().ok()?;
     let is_whole = bytes.len() as u64 == pin.size && is_same(&before, &after);
     is_whole.then(|| (Bytes::from(bytes), pin))
@@ -152,6 +153,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(read(&pin, &[0..2]), Found::Other), "it is gone");
         assert_eq!((read_whole(&path), read_whole(folder.path())), (None, None));
+        assert_eq!(read_whole(Path::new("/proc/self/status")), None, "it is longer than it says");
     }
 
     #[test]

@@ -109,6 +109,8 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     prefix: Path,
     root: Option<PathBuf>,
+    /// The same without links on the way to it, as it was when it was opened: the library follows them then, too.
+    home: Option<PathBuf>,
     /// Whether others put files there, so that anything may stand under a name.
     is_input: bool,
     /// `None` where the folder is local.
@@ -154,9 +156,9 @@ pub struct Listed {
 impl Store {
     /// A store that is open already, shown as `shown`.
     pub fn of(inner: Arc<dyn ObjectStore>, shown: &str, io: &Io) -> Self {
-        let (prefix, root, service) = (Path::default(), None, None);
+        let (prefix, root, home, service) = (Path::default(), None, None, None);
         let (is_input, shown) = (true, shown.to_string());
-        Self { inner, prefix, root, is_input, service, shown, io: io.clone() }
+        Self { inner, prefix, root, home, is_input, service, shown, io: io.clone() }
     }
 
     pub fn io(&self) -> &Io {
@@ -206,6 +208,15 @@ impl Store {
             StoreError::new(StoreErrorKind::Settings, self.shown(path), e.to_string())
         })?;
         Ok(self.prefix.parts().chain(below.parts()).collect())
+    }
+
+    /// Where the object is a local file; never outside the folder.
+    ///
+    /// # Errors
+    /// A path that no object has.
+    fn file(&self, path: &str) -> Result<Option<PathBuf>, StoreError> {
+        let at = self.at(path)?;
+        Ok(self.home.as_ref().map(|home| home.join(at.as_ref())))
     }
 
     fn error(&self, path: &str, error: &OsError) -> StoreError {
@@ -280,9 +291,9 @@ impl Store {
 
     /// The library opens whatever it is asked for, and of a FIFO that may never end.
     fn refuse_odd(&self, path: &str) -> Result<(), StoreError> {
-        let Some(root) = self.root.as_ref().filter(|_| self.is_input) else { return Ok(()) };
+        let Some(file) = self.file(path)?.filter(|_| self.is_input) else { return Ok(()) };
         // What cannot be looked at is the library's to name.
-        let found = std::fs::metadata(root.join(path)).ok();
+        let found = std::fs::metadata(file).ok();
         match found.as_ref().and_then(odd_kind) {
             None => Ok(()),
             Some(kind) => Err(StoreError::new(
@@ -316,8 +327,9 @@ impl Store {
     pub fn read(&self, path: &str) -> Result<Option<(Bytes, Pin)>, StoreError> {
         let at = self.at(path)?;
         self.refuse_odd(path)?;
-        let file = self.root.as_ref().map(|root| root.join(path));
-        if let Some(found) = file.and_then(|file| self.io.waiting(|| local::read_whole(&file))) {
+        if let Some(found) =
+            self.file(path)?.and_then(|file| self.io.waiting(|| local::read_whole(&file)))
+        {
             return Ok(Some(found));
         }
         let result = self.io.wait(async {
@@ -368,9 +380,8 @@ impl Store {
         pin: &Pin,
         ranges: &[Range<u64>],
     ) -> Result<Vec<Bytes>, StoreError> {
-        if let Some(root) = &self.root {
-            self.at(path)?;
-            let (file, merged) = (root.join(path), merge_ranges(ranges));
+        if let Some(file) = self.file(path)? {
+            let merged = merge_ranges(ranges);
             let seek = |_: &File| (merged, ());
             let read = || local::read(&self.io.buffers, &file, pin, seek);
             if let Some(found) = self.found(path, self.io.waiting(read))? {
@@ -432,8 +443,8 @@ impl Store {
         pin: &Pin,
         seek: impl FnOnce(&File) -> (Vec<Range<u64>>, T) + Send + 'static,
     ) -> Result<Option<Sought<T>>, StoreError> {
-        let Some(root) = &self.root else { return Ok(None) };
-        let (file, pin, buffers) = (root.join(path), pin.clone(), self.io.buffers.clone());
+        let Some(file) = self.file(path)? else { return Ok(None) };
+        let (pin, buffers) = (pin.clone(), self.io.buffers.clone());
         let read = move || local::read(&buffers, &file, &pin, seek);
         let found = tokio::task::spawn_blocking(read).await;
         self.found(path, found.map_err(|e| self.error(path, &generic(Box::new(e))))?)
@@ -577,6 +588,34 @@ fn merge_ranges(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_leads_to_the_folder_that_was_opened_and_not_out_of_it() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (folder, io) = (tempfile::tempdir().unwrap(), Io::new(runtime.handle().clone()));
+        let file = |name: &str| folder.path().join(name);
+        for (name, text) in [("one", "first"), ("two", "other")] {
+            std::fs::create_dir(file(name)).unwrap();
+            std::fs::write(file(name).join("a%20 b"), text).unwrap();
+        }
+        std::os::unix::fs::symlink(file("one"), file("link")).unwrap();
+        let url = StoreUrl::parse("link/", folder.path(), &Default::default()).unwrap();
+        let store = url.open(&io).unwrap();
+        // The library followed the link when the folder was opened.
+        std::fs::remove_file(file("link")).unwrap();
+        std::os::unix::fs::symlink(file("two"), file("link")).unwrap();
+
+        let (bytes, pin) = store.read("a%20 b").unwrap().unwrap();
+        assert_eq!((bytes.as_ref(), store.head("a%20 b").unwrap()), (&b"first"[..], Some(pin)));
+        let sized = Pin { size: 5, ..Pin::default() };
+        let read = |path: &str| store.wait_for_ranges(path, &sized, &[1..3]);
+        assert_eq!(read("a%20 b").unwrap(), ["ir"]);
+
+        let outside = file("two").join("a%20 b").display().to_string();
+        assert_eq!(store.read(&outside).unwrap(), None);
+        assert_eq!(read(&outside).unwrap_err().kind, StoreErrorKind::Changed);
+        assert!(store.read("../two/a%20 b").is_err() && read("../two/a%20 b").is_err());
+    }
 
     #[test]
     fn neighbouring_ranges_are_fetched_together() {

@@ -251,6 +251,8 @@ impl StoreUrl {
                     inner: Arc::new(inner),
                     prefix: Path::default(),
                     root: Some(path.clone()),
+                    // Where this cannot be told the library reads alone.
+                    home: path.canonicalize().ok(),
                     is_input: true,
                     service: None,
                     shown: self.to_string(),
@@ -263,8 +265,8 @@ impl StoreUrl {
                     StoreError::new(StoreErrorKind::Settings, self.to_string(), e.to_string())
                 })?;
                 let (service, shown) = (Some(remote.service), self.to_string());
-                let (root, is_input) = (None, true);
-                Ok(Store { inner, prefix, root, is_input, service, shown, io: io.clone() })
+                let (root, home, is_input) = (None, None, true);
+                Ok(Store { inner, prefix, root, home, is_input, service, shown, io: io.clone() })
             }
         }
     }
