@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tikv_jemalloc_ctl::{epoch, stats};
+use tikv_jemalloc_ctl::{Access, AsName, epoch, stats};
 
 /// A quarter of the memory that this process may use (the machine's, or its control group's), in
 /// bytes; 1 GiB where it cannot be known.
@@ -67,6 +67,13 @@ pub fn held() -> Option<u64> {
     stats::active::read().ok().map(|held| held as u64)
 }
 
+/// Keeps large pieces that are freed for the next use. At first what is past 8 MB goes back to the system at once, and
+/// comes again page by page: that holds few runs to less memory, and takes those longer that read much.
+fn keep_freed() {
+    // It only saves time.
+    let _ = b"arena.0.oversize_threshold\0".name().write(usize::MAX);
+}
+
 /// The parts of a memory limit, in bytes. What each stage may hold follows from the limit alone, so
 /// that a run can say beforehand whether it fits.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +134,10 @@ pub fn pack_bytes(limit: u64, written: u32) -> u64 {
     limit.min((24 * MIB) << (written / 16).min(16))
 }
 
+/// Logs of so many bytes are many, and a limit of so many has room for memory that is kept though it is free.
+const LARGE_LOG: u64 = 256 * MIB;
+const AMPLE: u64 = 1 << 30;
+
 /// The least that one thread needs, and each further one.
 const MINIMUM: u64 = 112 * MIB;
 const EACH_MORE: u64 = 24 * MIB;
@@ -155,6 +166,13 @@ impl Budget {
             rest,
             limit,
         })
+    }
+
+    /// Prepares for reading `bytes` of logs: where they are many, and the limit has room, freed memory is kept.
+    pub fn prepare_for(&self, bytes: u64) {
+        if bytes >= LARGE_LOG && self.limit >= AMPLE {
+            keep_freed();
+        }
     }
 
     /// Reads of groups with members that each of `threads` may hold, eight bytes each.

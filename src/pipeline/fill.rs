@@ -76,6 +76,7 @@ fn fill_ledger(
                 .collect();
             let bytes = files.iter().map(|f| f.pin.size).sum();
             observer.scanning(&Scanning { files: files.len() as u64, bytes, ..scanning });
+            prepared.budget.prepare_for(bytes);
             let written = Arc::new(Mutex::new(Vec::new()));
             let settings = WriterSettings {
                 ledger: ledger.clone(),

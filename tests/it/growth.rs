@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray}
 use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
-use crate::lake::{AS_OF, Call, Lake, call, micros, skipped};
+use crate::lake::{AS_OF, Call, Lake, call, micros, program, skipped};
 
 /// A lake of so many days after every restriction, with so many calls a day.
 fn lake_of(days: u32, calls: i64) -> Lake {
@@ -166,7 +166,8 @@ fn instructions(lake: &Lake, folder: &Path) -> u64 {
     let out = folder.join("callgrind.out");
     let run = Command::new("valgrind")
         .args(["--tool=callgrind", &format!("--callgrind-out-file={}", out.display())])
-        .args([env!("CARGO_BIN_EXE_afterscope"), "run", "--quiet", "--threads", "1"])
+        .arg(program())
+        .args(["run", "--quiet", "--threads", "1"])
         .args(["--memory-limit", "512MB", "--as-of", AS_OF])
         .current_dir(lake.path(""))
         .output()

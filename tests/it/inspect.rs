@@ -12,7 +12,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Fields, Int32Type};
 use serde_json::{Value, json};
 
-use crate::lake::{Lake, Outcome, call, skipped};
+use crate::lake::{Lake, Outcome, call, program, skipped};
 use crate::published::Table;
 
 fn inspect(lake: &Lake, args: &[&str]) -> Outcome {
@@ -223,7 +223,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     let lake = Lake::empty();
     let calls: Vec<_> = (0..20_000).map(|n| call("2019-07-01T08:00:00Z", "app-1", n)).collect();
     lake.log("logs/a.parquet", &calls);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_afterscope"))
+    let mut child = Command::new(program())
         .args(["inspect", "logs", "--rows", "all"])
         .current_dir(lake.path(""))
         .stdout(Stdio::piped())
@@ -246,7 +246,9 @@ fn public_tables_read_as_their_makers_say() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(python)
         .arg(root.join("tests/conformance/check.py"))
-        .args(["--program", env!("CARGO_BIN_EXE_afterscope"), "--check"])
+        .arg("--program")
+        .arg(program())
+        .arg("--check")
         .arg(root.join("docs/conformance.md"))
         .arg("--corpora")
         .arg(corpora)

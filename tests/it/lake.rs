@@ -56,6 +56,14 @@ app-2,Mailer,dev-1,Ada Ltd
 app-3,Viewer,dev-2,Bo GmbH
 ";
 
+/// The program that is tested: what `AFTERSCOPE_PROGRAM` names, else the one that cargo built beside the tests.
+///
+/// `make test` names the one that ships: the tests themselves are compiled for a short build, not for speed.
+pub fn program() -> PathBuf {
+    let named = std::env::var_os("AFTERSCOPE_PROGRAM");
+    std::path::absolute(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_afterscope").into())).unwrap()
+}
+
 /// Group, person, from, to.
 type Membership<'a> = (i64, i64, Option<&'a str>, Option<&'a str>);
 
@@ -383,7 +391,7 @@ app-3,all,2019-06-20,2019-07-02,We kept nothing
 
     /// A command in this place, with nothing of the caller's environment but the path.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_afterscope"));
+        let mut command = Command::new(program());
         command
             .args(args)
             .current_dir(self.dir.path())

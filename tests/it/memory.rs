@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 
-use crate::lake::{AS_OF, Call, Lake, call, skipped, times};
+use crate::lake::{AS_OF, Call, Lake, call, program, skipped, times};
 use crate::published::{assert_same, bytes_below};
 
 /// Runs a program and prints, last, the most memory that it held (KiB).
@@ -22,7 +22,9 @@ fn measured(lake: &Lake, config: &str, as_of: &str, megabytes: u64) -> Option<(i
         return None;
     };
     let out = Command::new(python)
-        .args(["-c", MEASURE, env!("CARGO_BIN_EXE_afterscope"), "run", "--quiet", "--threads", "2"])
+        .args(["-c", MEASURE])
+        .arg(program())
+        .args(["run", "--quiet", "--threads", "2"])
         .args(["--config", config, "--as-of", as_of])
         .args(["--memory-limit", &format!("{megabytes}MB")])
         .current_dir(lake.path(""))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::lake::Lake;
+use crate::lake::{Lake, program};
 use crate::published::{Published, assert_same, bytes_below};
 
 fn sample() -> PathBuf {
@@ -21,7 +21,7 @@ fn the_report_before_and_the_committed_sample_meet_in_the_log_of_changes() {
         let mut args =
             vec!["run", "-q", "--config", &config, "--as-of", as_of, "--output", &folder];
         args.extend(more);
-        let output = Command::new(env!("CARGO_BIN_EXE_afterscope")).args(args).output().unwrap();
+        let output = Command::new(program()).args(args).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     run("2019-10-06", &[]);

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::{differs, holds, manifest, run_folder};
-use crate::lake::{Call, Lake, Outcome, Table, call, spoil};
+use crate::lake::{Call, Lake, Outcome, Table, call, program, spoil};
 
 const FOLLOW: [&str; 2] = ["--follows", "latest"];
 
@@ -136,7 +136,7 @@ fn ends_are_those_of_the_reports(first: &std::path::Path, outcome: &Outcome) {
     let (first, second) = (first.display().to_string(), second.folder.join(".."));
     let out = second.join("../changes.csv").display().to_string();
     let args = ["diff", &first, &second.display().to_string(), "--out", &out];
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_afterscope")).args(args).output();
+    let output = std::process::Command::new(program()).args(args).output();
     assert!(output.unwrap().status.success());
     let mut differ = 0;
     for record in csv::Reader::from_path(&out).unwrap().records() {
