@@ -242,7 +242,7 @@ impl Lake {
             person_namespace: "person".into(),
             group_namespace: "group".into(),
             event_namespace: "event".into(),
-            budget: self.budget.pack_buffer,
+            budget: self.budget,
         };
         let written = Arc::new(Mutex::new(Vec::new()));
         let shown = |path: &str| self.snapshot.store.shown(path);

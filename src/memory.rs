@@ -134,8 +134,9 @@ pub fn pack_bytes(limit: u64, written: u32) -> u64 {
     limit.min((24 * MIB) << (written / 16).min(16))
 }
 
-/// Logs of so many bytes are many, and a limit of so many has room for memory that is kept though it is free.
-const LARGE_LOG: u64 = 256 * MIB;
+/// So many rows of the ledger are sorted, written and read in large pieces, and a limit of so many bytes has room for
+/// such pieces though they are free.
+const MANY_ROWS: u64 = 4_000_000;
 const AMPLE: u64 = 1 << 30;
 
 /// The least that one thread needs, and each further one.
@@ -168,9 +169,9 @@ impl Budget {
         })
     }
 
-    /// Prepares for reading `bytes` of logs: where they are many, and the limit has room, freed memory is kept.
-    pub fn prepare_for(&self, bytes: u64) {
-        if bytes >= LARGE_LOG && self.limit >= AMPLE {
+    /// Prepares for so many rows of the ledger: where they are many, and the limit has room, freed memory is kept.
+    pub fn prepare_for(&self, rows: u64) {
+        if rows >= MANY_ROWS && self.limit >= AMPLE {
             keep_freed();
         }
     }

@@ -20,7 +20,7 @@ use super::shelf::{Encoder, checksum, internal};
 use super::store::{Ledger, Pack};
 use crate::dealer::Dealer;
 use crate::key::IdKind;
-use crate::memory::pack_bytes;
+use crate::memory::{Budget, pack_bytes};
 use crate::scan::batch::{AccessBatch, NONE};
 use crate::scan::{Asked, ScanError, Sink, UnitRecord};
 use crate::snapshot::SnapshotFile;
@@ -45,8 +45,7 @@ pub struct PackWriter {
     event_namespace: String,
     /// Address and pin of each file of the job.
     files: Arc<Vec<(String, Pin)>>,
-    /// Bytes of rows held at most.
-    budget: u64,
+    budget: Budget,
     /// Packs that were written before, about: by this writer, and as many by each of the others.
     packs: u32,
     writers: u32,
@@ -68,8 +67,7 @@ pub struct WriterSettings {
     pub person_namespace: String,
     pub group_namespace: String,
     pub event_namespace: String,
-    /// Bytes of rows that a writer may hold.
-    pub budget: u64,
+    pub budget: Budget,
 }
 
 impl PackWriter {
@@ -151,6 +149,8 @@ impl PackWriter {
         let pack = write_pack(&self.ledger, rows, footer, &mut self.order).map_err(into_scan)?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
         self.packs = self.packs.saturating_add(self.writers);
+        // By all writers so far, about.
+        self.budget.prepare_for((self.rows.len() as u64).saturating_mul(self.packs.into()));
         // What comes next brings its own memory; that of an uncommonly large row group is not kept.
         if self.order.rows.capacity() > self.full() / size_of::<Placed>() {
             self.order = Order::default();
@@ -162,7 +162,7 @@ impl PackWriter {
 
     /// Bytes of rows that make a pack.
     fn full(&self) -> usize {
-        usize::try_from(pack_bytes(self.budget, self.packs)).unwrap_or(usize::MAX)
+        usize::try_from(pack_bytes(self.budget.pack_buffer, self.packs)).unwrap_or(usize::MAX)
     }
 
     /// Makes room for a full pack as soon as it is clear that there will be one.

@@ -81,6 +81,7 @@ impl Opened {
         let group_kinds = one_kind("group", filled, &group, &group_namespaces, |k| k.group)?;
 
         let rows = open_rows(prepared, ledger, filled.iter().map(|filled| &filled.selection))?;
+        prepared.budget.prepare_for(rows_in(&rows));
         let temp = temp_dir(plan)?;
         let number = |of: &[usize]| of.get(plan.registry.people.source).copied().unwrap_or(0);
         let (person_space, group_space) = (number(&person), number(&group));
@@ -144,8 +145,7 @@ impl Opened {
         progress: &Progress,
         observer: &dyn Observer,
     ) -> Result<Counted, Error> {
-        let rows: u64 = self.rows.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
-        if rows < plan.keep_counts_from {
+        if rows_in(&self.rows) < plan.keep_counts_from {
             return self.count(plan, prepared, filled, progress);
         }
         let of = self.told(plan, prepared);
@@ -334,6 +334,11 @@ fn open_rows<'a>(
         });
     }
     Ok(rows)
+}
+
+/// How many rows their packs have.
+fn rows_in(sources: &[SourceRows]) -> u64 {
+    sources.iter().flat_map(|source| &source.packs).map(|open| open.pack.footer.rows).sum()
 }
 
 /// Numbers for names, in the order of the names: ties between ids of two namespaces go by it.

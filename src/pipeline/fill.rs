@@ -76,7 +76,6 @@ fn fill_ledger(
                 .collect();
             let bytes = files.iter().map(|f| f.pin.size).sum();
             observer.scanning(&Scanning { files: files.len() as u64, bytes, ..scanning });
-            prepared.budget.prepare_for(bytes);
             let written = Arc::new(Mutex::new(Vec::new()));
             let settings = WriterSettings {
                 ledger: ledger.clone(),
@@ -85,7 +84,7 @@ fn fill_ledger(
                 person_namespace: source.plan.person_namespace.clone(),
                 group_namespace: source.plan.group_namespace.clone(),
                 event_namespace: source.plan.event_namespace.clone(),
-                budget: prepared.budget.pack_buffer,
+                budget: prepared.budget,
             };
             let mut writers = PackWriter::many(
                 &settings,
