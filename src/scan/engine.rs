@@ -114,17 +114,22 @@ impl Fetch {
         Self { few, ..self }
     }
 
-    /// What is wanted, from storage.
-    async fn read(&mut self, store: &Store) -> Result<Vec<Bytes>, StoreError> {
+    /// What is wanted, from a service.
+    async fn read(&self, store: &Store) -> Result<Vec<Bytes>, StoreError> {
+        store.read_ranges(&self.file.path, &self.file.pin, &self.ranges).await
+    }
+
+    /// What is wanted, from a folder. Blocks.
+    fn read_near(&mut self, store: &Store) -> Result<Vec<Bytes>, StoreError> {
         let (path, pin) = (&self.file.path, &self.file.pin);
         if let Some(few) = self.few.take() {
             let seek = move |file: &File| few.seek(|into, at| file.read_at(into, at));
-            if let Some(found) = store.read_sought(path, pin, seek).await? {
+            if let Some(found) = store.wait_for_sought(path, pin, seek)? {
                 (self.ranges, self.places) = (found.ranges, found.learnt);
                 return Ok(found.bytes);
             }
         }
-        store.read_ranges(path, pin, &self.ranges).await
+        store.wait_for_ranges(path, pin, &self.ranges)
     }
 
     fn bytes(&self) -> u64 {
@@ -562,9 +567,8 @@ impl Engine<'_> {
         let store = self.job.store.clone();
         let (shared, progress) = (self.shared.clone(), self.progress.clone());
         let (allow_incomplete, max_active) = (self.allow_incomplete, self.max_active);
-        self.job.store.io().handle().spawn(async move {
+        let arrived = move |fetch: Fetch, result: Result<Vec<Bytes>, StoreError>| {
             let file = fetch.file.clone();
-            let result = fetch.read(&store).await;
             let mut state = shared.lock();
             state.arrived(fetch.is_last(), max_active);
             match result {
@@ -593,6 +597,19 @@ impl Engine<'_> {
             }
             drop(state);
             shared.changed.notify_all();
-        });
+        };
+        let handle = store.io().handle().clone();
+        if store.local_root().is_some() {
+            // One change of threads for each read, not three: of small files there are thousands.
+            handle.spawn_blocking(move || {
+                let result = fetch.read_near(&store);
+                arrived(fetch, result);
+            });
+        } else {
+            handle.spawn(async move {
+                let result = fetch.read(&store).await;
+                arrived(fetch, result);
+            });
+        }
     }
 }

@@ -48,17 +48,12 @@ impl Store {
     ) -> Result<Vec<Bytes>, StoreError> {
         let at = self.at(path)?;
         let merged = merge_ranges(ranges);
-        let fetched = match self.read_here(path, pin, &merged).await? {
-            Some(fetched) => fetched,
-            None => {
-                self.refuse_odd(path)?;
-                futures::stream::iter(merged.iter().cloned())
-                    .map(|range| self.read_range(path, &at, pin, range))
-                    .buffered(8)
-                    .try_collect()
-                    .await?
-            }
-        };
+        self.refuse_odd(path)?;
+        let fetched: Vec<Bytes> = futures::stream::iter(merged.iter().cloned())
+            .map(|range| self.read_range(path, &at, pin, range))
+            .buffered(8)
+            .try_collect()
+            .await?;
         self.slices(path, ranges, &merged, &fetched)
     }
 
@@ -72,15 +67,28 @@ impl Store {
         pin: &Pin,
         ranges: &[Range<u64>],
     ) -> Result<Vec<Bytes>, StoreError> {
-        if let Some(file) = self.file(path)? {
-            let merged = merge_ranges(ranges);
-            let seek = |_: &File| (merged, ());
-            let read = || local::read(&self.io.buffers, &file, pin, seek);
-            if let Some(found) = self.found(path, self.io.waiting(read))? {
-                return self.slices(path, ranges, &found.ranges, &found.bytes);
-            }
+        let merged = merge_ranges(ranges);
+        match self.wait_for_sought(path, pin, |_| (merged, ()))? {
+            Some(found) => self.slices(path, ranges, &found.ranges, &found.bytes),
+            None => self.io.wait(self.read_ranges(path, pin, ranges)),
         }
-        self.io.wait(self.read_ranges(path, pin, ranges))
+    }
+
+    /// Ranges of the version `pin` of a local file, which `seek` finds in it, on a thread that is not one of the
+    /// runtime's, and waits; `None` where the file is elsewhere, or another version: [`Self::read_ranges`] says what is
+    /// wrong.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Changed`] where the file was written meanwhile.
+    pub fn wait_for_sought<T>(
+        &self,
+        path: &str,
+        pin: &Pin,
+        seek: impl FnOnce(&File) -> (Vec<Range<u64>>, T),
+    ) -> Result<Option<Sought<T>>, StoreError> {
+        let Some(file) = self.file(path)? else { return Ok(None) };
+        let read = || local::read(&self.io.buffers, &file, pin, seek);
+        self.found(path, self.io.waiting(read))
     }
 
     /// Ranges of what was fetched, which are sorted.
@@ -110,36 +118,6 @@ impl Store {
                 })
             })
             .collect()
-    }
-
-    /// Ranges of a local file, all at once; `None` where the library is to be asked.
-    async fn read_here(
-        &self,
-        path: &str,
-        pin: &Pin,
-        ranges: &[Range<u64>],
-    ) -> Result<Option<Vec<Bytes>>, StoreError> {
-        let ranges = ranges.to_vec();
-        let found = self.read_sought(path, pin, move |_| (ranges, ())).await?;
-        Ok(found.map(|found| found.bytes))
-    }
-
-    /// Ranges of the version `pin` of a local file, which `seek` finds in it, off the threads that wait for storage;
-    /// `None` where the file is elsewhere, or another version: [`Self::read_ranges`] says what is wrong.
-    ///
-    /// # Errors
-    /// [`StoreErrorKind::Changed`] where the file was written meanwhile.
-    pub async fn read_sought<T: Send + 'static>(
-        &self,
-        path: &str,
-        pin: &Pin,
-        seek: impl FnOnce(&File) -> (Vec<Range<u64>>, T) + Send + 'static,
-    ) -> Result<Option<Sought<T>>, StoreError> {
-        let Some(file) = self.file(path)? else { return Ok(None) };
-        let (pin, buffers) = (pin.clone(), self.io.buffers.clone());
-        let read = move || local::read(&buffers, &file, &pin, seek);
-        let found = tokio::task::spawn_blocking(read).await;
-        self.found(path, found.map_err(|e| self.error(path, &generic(Box::new(e))))?)
     }
 
     fn found<T>(&self, path: &str, found: Found<T>) -> Result<Option<Sought<T>>, StoreError> {
