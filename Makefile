@@ -7,15 +7,18 @@ SHELL := bash
 CARGO ?= cargo
 PYTHON ?= python3
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-BIN := $(TARGET_DIR)/release/afterscope
-# Tests are compiled for a short build; the program that they call is the one that ships, a copy of it, since cargo
-# lays another where it was.
-TESTED := $(TARGET_DIR)/tested/afterscope
-TESTS := $(CARGO) test --release --locked --config profile.release.package.afterscope.opt-level=0 \
-	--config profile.release.package.afterscope.codegen-units=16
+BUILT := $(TARGET_DIR)/release/afterscope
+# What every target calls: a copy of the program that ships.
+BIN := $(TARGET_DIR)/program/afterscope
 VENV := .venv
 PY := $(VENV)/bin/python
 DEMO := demo
+# Tests are compiled for a short build, and cargo lays their program where that one was built; the last thing that they do
+# is to have it there again.
+TESTS := trap '$(CARGO) build --release --locked --quiet' EXIT; \
+	AFTERSCOPE_PYTHON=$(abspath $(PY)) AFTERSCOPE_TEST_PROGRAM=$(abspath $(BIN)) \
+	$(CARGO) test --release --locked --config profile.release.package.afterscope.opt-level=0 \
+	--config profile.release.package.afterscope.codegen-units=16
 
 .PHONY: help
 help: ## List the targets
@@ -24,11 +27,9 @@ help: ## List the targets
 .PHONY: build
 build: ## Build the program (release)
 	$(CARGO) build --release --locked
-
-.PHONY: tested
-tested: build
-	mkdir -p $(dir $(TESTED))
-	cp $(BIN) $(TESTED)
+	mkdir -p $(dir $(BIN))
+	rm -f $(BIN)
+	cp $(BUILT) $(BIN)
 
 .PHONY: demo
 demo: build ## Make a sample lake with the story of November 2019, run the job, show what was found
@@ -54,18 +55,18 @@ $(VENV)-airflow/ready: tests/requirements-airflow.txt tests/constraints-airflow.
 	touch $@
 
 .PHONY: test
-test: tested $(VENV)/ready ## Fast tests: unit, laws, command line, storage, oracle on 200 random lakes
-	AFTERSCOPE_PYTHON=$(abspath $(PY)) AFTERSCOPE_PROGRAM=$(abspath $(TESTED)) $(TESTS)
-	$(PY) tests/oracle/check.py --program $(TESTED) --lakes 200
+test: build $(VENV)/ready ## Fast tests: unit, laws, command line, storage, oracle on 200 random lakes
+	$(TESTS)
+	$(PY) tests/oracle/check.py --program $(BIN) --lakes 200
 
 .PHONY: test-slow
-test-slow: tested $(VENV)/ready-slow ## The rest: kills, stores on SeaweedFS, azurite and fake-gcs-server, PostgreSQL, reports in Chromium and LibreOffice, CloudTrail, the oracle on 10,000 random lakes (LAKES=n: on n)
-	AFTERSCOPE_PYTHON=$(abspath $(PY)) AFTERSCOPE_PROGRAM=$(abspath $(TESTED)) $(TESTS) -- --ignored
+test-slow: build $(VENV)/ready-slow ## The rest: kills, stores on SeaweedFS, azurite and fake-gcs-server, PostgreSQL, reports in Chromium and LibreOffice, CloudTrail, the oracle on 10,000 random lakes (LAKES=n: on n)
+	$(TESTS) -- --ignored
 	if [ -n "$${AFTERSCOPE_CORPORA:-}" ]; then \
-	  $(PY) tests/oracle/check.py --program $(TESTED) --as-of 2023-07-10T12:25:00Z \
+	  $(PY) tests/oracle/check.py --program $(BIN) --as-of 2023-07-10T12:25:00Z \
 	    --config docs/examples/cloudtrail/afterscope.toml; \
 	else echo "skipped: AFTERSCOPE_CORPORA does not name the folder with the CloudTrail logs"; fi
-	$(PY) tests/oracle/check.py --program $(TESTED) --lakes $(or $(LAKES),10000) --first 1000
+	$(PY) tests/oracle/check.py --program $(BIN) --lakes $(or $(LAKES),10000) --first 1000
 
 AIRFLOW := integrations/airflow
 

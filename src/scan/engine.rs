@@ -1,7 +1,7 @@
 //! Fetching and decoding at once, in bounded memory.
 //!
 //! Work moves in steps. What a step needs from storage is a *fetch*; what has arrived is *ready*.
-//! Fetches run on the storage threads, ready work on decoding threads. Later steps go first, so that
+//! Fetches run on threads that wait for storage, ready work on decoding threads. Later steps go first, so that
 //! what has begun is finished before more is begun, and the bytes between fetch and decode stay
 //! within the budget.
 
@@ -114,22 +114,23 @@ impl Fetch {
         Self { few, ..self }
     }
 
-    /// What is wanted, from a service.
+    /// What is wanted, by the store's library.
     async fn read(&self, store: &Store) -> Result<Vec<Bytes>, StoreError> {
         store.read_ranges(&self.file.path, &self.file.pin, &self.ranges).await
     }
 
-    /// What is wanted, from a folder. Blocks.
-    fn read_near(&mut self, store: &Store) -> Result<Vec<Bytes>, StoreError> {
+    /// What is wanted, from a folder; `None` where the library is to be asked. Blocks.
+    fn read_near(&mut self, store: &Store) -> Result<Option<Vec<Bytes>>, StoreError> {
         let (path, pin) = (&self.file.path, &self.file.pin);
-        if let Some(few) = self.few.take() {
-            let seek = move |file: &File| few.seek(|into, at| file.read_at(into, at));
-            if let Some(found) = store.wait_for_sought(path, pin, seek)? {
-                (self.ranges, self.places) = (found.ranges, found.learnt);
-                return Ok(found.bytes);
-            }
-        }
-        store.wait_for_ranges(path, pin, &self.ranges)
+        let Some(few) = self.few.take() else {
+            return store.wait_for_near(path, pin, &self.ranges);
+        };
+        let seek = move |file: &File| few.seek(|into, at| file.read_at(into, at));
+        let found = store.wait_for_sought(path, pin, seek)?;
+        Ok(found.map(|found| {
+            (self.ranges, self.places) = (found.ranges, found.learnt);
+            found.bytes
+        }))
     }
 
     fn bytes(&self) -> u64 {
@@ -599,17 +600,28 @@ impl Engine<'_> {
             shared.changed.notify_all();
         };
         let handle = store.io().handle().clone();
-        if store.local_root().is_some() {
-            // One change of threads for each read, not three: of small files there are thousands.
-            handle.spawn_blocking(move || {
-                let result = fetch.read_near(&store);
-                arrived(fetch, result);
-            });
-        } else {
+        if store.local_root().is_none() {
             handle.spawn(async move {
                 let result = fetch.read(&store).await;
                 arrived(fetch, result);
             });
+            return;
         }
+        // One change of threads for each read, not three: of small files there are thousands.
+        let again = handle.clone();
+        handle.spawn_blocking(move || {
+            let near = guarded(|| fetch.read_near(&store)).unwrap_or_else(|what| {
+                let reason = format!("reading it stopped at something impossible ({what})");
+                Err(StoreError::new(StoreErrorKind::Transient, fetch.file.shown.clone(), reason))
+            });
+            if let Some(result) = near.transpose() {
+                return arrived(fetch, result);
+            }
+            // Not on this thread: while it waited for others of its kind, they could wait for it.
+            again.spawn(async move {
+                let result = fetch.read(&store).await;
+                arrived(fetch, result);
+            });
+        });
     }
 }

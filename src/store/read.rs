@@ -67,11 +67,25 @@ impl Store {
         pin: &Pin,
         ranges: &[Range<u64>],
     ) -> Result<Vec<Bytes>, StoreError> {
-        let merged = merge_ranges(ranges);
-        match self.wait_for_sought(path, pin, |_| (merged, ()))? {
-            Some(found) => self.slices(path, ranges, &found.ranges, &found.bytes),
+        match self.wait_for_near(path, pin, ranges)? {
+            Some(found) => Ok(found),
             None => self.io.wait(self.read_ranges(path, pin, ranges)),
         }
+    }
+
+    /// The same of a local file alone; `None` as of [`Self::wait_for_sought`].
+    ///
+    /// # Errors
+    /// As [`Self::wait_for_sought`].
+    pub fn wait_for_near(
+        &self,
+        path: &str,
+        pin: &Pin,
+        ranges: &[Range<u64>],
+    ) -> Result<Option<Vec<Bytes>>, StoreError> {
+        let merged = merge_ranges(ranges);
+        let found = self.wait_for_sought(path, pin, |_| (merged, ()))?;
+        found.map(|found| self.slices(path, ranges, &found.ranges, &found.bytes)).transpose()
     }
 
     /// Ranges of the version `pin` of a local file, which `seek` finds in it, on a thread that is not one of the

@@ -56,11 +56,11 @@ app-2,Mailer,dev-1,Ada Ltd
 app-3,Viewer,dev-2,Bo GmbH
 ";
 
-/// The program that is tested: what `AFTERSCOPE_PROGRAM` names, else the one that cargo built beside the tests.
+/// The program that is tested: what `AFTERSCOPE_TEST_PROGRAM` names, else the one that cargo built beside the tests.
 ///
 /// `make test` names the one that ships: the tests themselves are compiled for a short build, not for speed.
 pub fn program() -> PathBuf {
-    let named = std::env::var_os("AFTERSCOPE_PROGRAM");
+    let named = std::env::var_os("AFTERSCOPE_TEST_PROGRAM");
     std::path::absolute(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_afterscope").into())).unwrap()
 }
 

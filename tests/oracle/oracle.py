@@ -16,6 +16,9 @@ from mapping import people
 from mapping import settings as configuration
 from mapping.moments import parse_setting, zone_named
 
+# Rows of an answer's input.
+SMALL = 20_000
+
 SHARED = ("00_events.sql", "10_measures.sql")
 
 
@@ -27,8 +30,6 @@ class Oracle:
         self.people = contracts_of.people()
         self.connection = duckdb.connect(config={"threads": threads})
         self.connection.execute("SET TimeZone = 'UTC'")
-        # A lake has some hundred rows: to plan a query takes longer than to run it as it is written.
-        self.connection.execute("PRAGMA disable_optimizer")
         folder = QUERIES / "oracle"
         self.shared = [(folder / name).read_text(encoding="utf-8") for name in SHARED]
         self.queries = {
@@ -41,7 +42,11 @@ class Oracle:
         registry = registries.load(settings)
         known = people.load(settings)
         rows = mapped.read(settings, registry)
-        for name, table in views(settings, registry, known, rows, as_of).items():
+        given = views(settings, registry, known, rows, as_of)
+        # Of few rows a query takes longer to plan well than to run as it is written.
+        is_small = sum(table.num_rows for table in given.values()) < SMALL
+        self.connection.execute(f"PRAGMA {'disable' if is_small else 'enable'}_optimizer")
+        for name, table in given.items():
             self.connection.register(f"arrow_{name}", table)
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM arrow_{name}")
             self.connection.unregister(f"arrow_{name}")
