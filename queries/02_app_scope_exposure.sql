@@ -68,50 +68,43 @@ SELECT e.grain, e.scope, e.app_id, e.app_name, e.developer_id, e.developer_name,
        e.first_access,
        e.last_access,
        e.active_days,
-       g.requests AS requests_in_grace,
-       g.subjects AS subjects_in_grace,
-       g.upper AS subjects_upper_bound_in_grace,
-       g.unknown AS subjects_unknown_rows_in_grace,
-       a.requests AS requests_after_grace,
-       a.subjects AS subjects_after_grace,
-       a.upper AS subjects_upper_bound_after_grace,
-       a.unknown AS subjects_unknown_rows_after_grace,
-       CASE WHEN r.has_brownouts THEN b.requests END AS requests_in_brownout,
-       CASE WHEN r.has_brownouts THEN b.subjects END AS subjects_in_brownout,
-       CASE WHEN r.has_brownouts THEN b.upper END AS subjects_upper_bound_in_brownout,
-       CASE WHEN r.has_brownouts THEN b.unknown END AS subjects_unknown_rows_in_brownout,
-       CASE WHEN r.has_grants THEN v.requests END AS requests_after_revocation,
-       CASE WHEN r.has_grants THEN v.subjects END AS subjects_after_revocation,
-       CASE WHEN r.has_grants THEN v.upper END AS subjects_upper_bound_after_revocation,
-       CASE WHEN r.has_grants THEN v.unknown END AS subjects_unknown_rows_after_revocation,
-       CASE WHEN r.has_attestations THEN t.requests END AS requests_after_attestation,
-       CASE WHEN r.has_attestations THEN t.subjects END AS subjects_after_attestation,
-       CASE WHEN r.has_attestations THEN t.upper END AS subjects_upper_bound_after_attestation,
-       CASE WHEN r.has_attestations THEN t.unknown END AS subjects_unknown_rows_after_attestation,
-       l.requests AS requests_lookback,
-       l.subjects AS subjects_lookback,
-       l.upper AS subjects_upper_bound_lookback,
-       l.unknown AS subjects_unknown_rows_lookback,
-       l.groups AS groups_lookback,
+       w.requests_in_grace,
+       w.subjects_in_grace,
+       w.subjects_upper_bound_in_grace,
+       w.subjects_unknown_rows_in_grace,
+       w.requests_after_grace,
+       w.subjects_after_grace,
+       w.subjects_upper_bound_after_grace,
+       w.subjects_unknown_rows_after_grace,
+       CASE WHEN r.has_brownouts THEN w.requests_in_brownout END AS requests_in_brownout,
+       CASE WHEN r.has_brownouts THEN w.subjects_in_brownout END AS subjects_in_brownout,
+       CASE WHEN r.has_brownouts THEN w.subjects_upper_bound_in_brownout END
+         AS subjects_upper_bound_in_brownout,
+       CASE WHEN r.has_brownouts THEN w.subjects_unknown_rows_in_brownout END
+         AS subjects_unknown_rows_in_brownout,
+       CASE WHEN r.has_grants THEN w.requests_after_revocation END
+         AS requests_after_revocation,
+       CASE WHEN r.has_grants THEN w.subjects_after_revocation END
+         AS subjects_after_revocation,
+       CASE WHEN r.has_grants THEN w.subjects_upper_bound_after_revocation END
+         AS subjects_upper_bound_after_revocation,
+       CASE WHEN r.has_grants THEN w.subjects_unknown_rows_after_revocation END
+         AS subjects_unknown_rows_after_revocation,
+       CASE WHEN r.has_attestations THEN w.requests_after_attestation END
+         AS requests_after_attestation,
+       CASE WHEN r.has_attestations THEN w.subjects_after_attestation END
+         AS subjects_after_attestation,
+       CASE WHEN r.has_attestations THEN w.subjects_upper_bound_after_attestation END
+         AS subjects_upper_bound_after_attestation,
+       CASE WHEN r.has_attestations THEN w.subjects_unknown_rows_after_attestation END
+         AS subjects_unknown_rows_after_attestation,
+       w.requests_lookback,
+       w.subjects_lookback,
+       w.subjects_upper_bound_lookback,
+       w.subjects_unknown_rows_lookback,
+       w.groups_lookback,
        r.coverage_pct, r.verdict
 FROM exposure AS e
 CROSS JOIN (SELECT coverage_pct, verdict, has_grants, has_brownouts, has_attestations FROM run) AS r
-JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
-             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
-      FROM exposure WHERE window = 'in_grace') AS g ON e.cell = g.cell
-JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
-             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
-      FROM exposure WHERE window = 'after_grace') AS a ON e.cell = a.cell
-JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
-             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
-      FROM exposure WHERE window = 'in_brownout') AS b ON e.cell = b.cell
-JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
-             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
-      FROM exposure WHERE window = 'after_revocation') AS v ON e.cell = v.cell
-JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
-             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown
-      FROM exposure WHERE window = 'after_attestation') AS t ON e.cell = t.cell
-JOIN (SELECT cell, requests_allowed AS requests, subjects_observed AS subjects,
-             subjects_upper_bound AS upper, subjects_unknown_rows AS unknown, groups
-      FROM exposure WHERE window = 'lookback') AS l ON e.cell = l.cell
+JOIN exposure_windows AS w ON e.cell = w.cell
 WHERE e.window = 'after_restriction' AND e.grain IN ('scope_app', 'app', 'scope', 'all')

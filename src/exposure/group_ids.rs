@@ -16,8 +16,9 @@ pub struct GroupId {
 /// The first bytes of an id, and all of it where these do not tell it.
 pub fn halves(text: &str) -> (u128, &str) {
     let mut head = [0; 16];
-    for (byte, text) in head.iter_mut().zip(text.bytes()) {
-        *byte = text;
+    let first = text.len().min(head.len());
+    if let Some((head, text)) = head.get_mut(..first).zip(text.as_bytes().get(..first)) {
+        head.copy_from_slice(text);
     }
     let tells = text.len() <= head.len() && !text.contains('\0');
     (u128::from_be_bytes(head), if tells { "" } else { text })

@@ -56,6 +56,7 @@ pub use tally::{Term, Terms};
 pub use totals::{Cell, Day, Exposure, Measures};
 pub use trace::{Figure, Share, Shares, trace};
 
+use counts::CellCounts;
 use group_ids::GroupIds;
 use passes::{Passed, Passes, Way};
 
@@ -183,11 +184,11 @@ pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure
     let passes = Passes::new(sources, settings, 1)?;
     let mut cells = Vec::new();
     let way = Way::all(settings, settings.groups_limit);
-    let passed = passes.count(vec![way], |_, key, counts| {
+    let each = |key, counts: CellCounts| {
         cells.push(counts.cell(key)?);
         Ok::<(), ExposureError>(())
-    })?;
-    let passed = passed.into_iter().next();
+    };
+    let passed = passes.count(vec![(way, each)])?.into_iter().next();
     let passed =
         passed.ok_or_else(|| ExposureError::Internal { what: "nothing was counted".into() })?;
     exposure(cells, passed, settings)

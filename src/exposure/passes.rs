@@ -21,7 +21,7 @@ use super::records::ActorRecord;
 use super::rules::Rules;
 use super::seen::Seen;
 use super::tally::{Tally, Term, Terms};
-use super::totals::{self, Second};
+use super::totals::{self, Counts, Second};
 use super::{ExposureError, Job, PARTITION_BITS, Settings, SourceRows, plan_jobs};
 use crate::effort::Part;
 use crate::ledger::pack::PersonColumn;
@@ -30,7 +30,7 @@ use crate::memory::Counting;
 use crate::scan::Asked;
 use crate::scan::batch::NONE;
 use crate::sorter::{Sorted, Sorter, partition_keys};
-use crate::threads::in_threads;
+use crate::threads::{all_at_once, in_threads};
 
 /// Rules by which rows are counted, and whose.
 pub struct Way<'a> {
@@ -135,27 +135,31 @@ impl<'a> Passes<'a> {
         })
     }
 
-    /// Counts every way; `each` is given the cells of each with its number.
+    /// Counts every way, and gives each of them its cells.
     ///
     /// # Errors
-    /// Storage failures, damaged packs, sums that overflow, interruption; those of `each`.
-    pub fn count<E: From<ExposureError>>(
+    /// Storage failures, damaged packs, sums that overflow, interruption; those of the takers.
+    pub fn count<E: From<ExposureError> + Send>(
         &self,
-        ways: Vec<Way<'_>>,
-        mut each: impl FnMut(usize, CellKey, CellCounts) -> Result<(), E>,
+        ways: Vec<(Way<'_>, impl FnMut(CellKey, CellCounts) -> Result<(), E> + Send)>,
     ) -> Result<Vec<Passed>, E> {
+        let (ways, takers): (Vec<_>, Vec<_>) = ways.into_iter().unzip();
         let policies: Vec<Mutex<Policy>> =
             ways.iter().map(|way| Mutex::new(Policy::new(way.rules.clone()))).collect();
         let observed: Vec<Mutex<Option<ObservedReader>>> =
             self.jobs.iter().map(|_| Mutex::new(None)).collect();
         let merged = self.by_person(&ways, &policies, &observed)?;
-        let policies = policies.into_iter();
         let mut passed = Vec::with_capacity(ways.len());
-        for (number, ((way, policy), merged)) in ways.iter().zip(policies).zip(merged).enumerate() {
+        let mut sums = Vec::with_capacity(ways.len());
+        for ((way, policy), merged) in ways.iter().zip(policies).zip(merged) {
             let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let each = |key, counts| each(number, key, counts);
-            passed.push(self.by_others(way, policy, merged, &observed, each)?);
+            let (beside, of_way) = self.by_others(way, policy, merged, &observed)?;
+            passed.push(beside);
+            sums.push(of_way);
         }
+        // One thread sums up the cells of a way.
+        let sums = sums.into_iter().zip(takers).map(|(sums, each)| move || sums.roll_up(each));
+        all_at_once(self.settings.threads, sums)?;
         Ok(passed)
     }
 
@@ -297,15 +301,14 @@ impl<'a> Passes<'a> {
         }
     }
 
-    /// The passes after the first, of one way.
-    fn by_others<E: From<ExposureError>>(
+    /// The passes after the first, of one way. The cells are still to be summed up.
+    fn by_others(
         &self,
         way: &Way<'_>,
         policy: Policy,
         merged: Merged,
         observed: &[Mutex<Option<ObservedReader>>],
-        each: impl FnMut(CellKey, CellCounts) -> Result<(), E>,
-    ) -> Result<Passed, E> {
+    ) -> Result<(Passed, Counts), ExposureError> {
         let settings = self.settings;
         let Merged { mut tally, groups, actors: actor_runs, returned } = merged;
         let spilled = groups.iter().map(SortedGroups::spilled).sum::<u64>()
@@ -359,8 +362,12 @@ impl<'a> Passes<'a> {
             upper: of.filter(|of| of.has_members).map(|_| upper),
             residents: of.filter(|of| of.has_residency).map(|_| residents.into_iter().collect()),
         };
-        totals::roll_up(keys, &leaves, (sums, surplus), second, each)?;
-        Ok(Passed { scope_names, groups: ranked, listed, terms, conflicts, fields, contradictions })
+        let counts = Counts { keys, leaves, sums, surplus, second };
+        let groups = ranked;
+        Ok((
+            Passed { scope_names, groups, listed, terms, conflicts, fields, contradictions },
+            counts,
+        ))
     }
 }
 

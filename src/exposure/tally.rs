@@ -117,7 +117,7 @@ impl<T: Copy + Default> Days<T> {
     /// Days that `near` may span.
     const SPAN: i64 = 4096;
     /// Days in `few` at most.
-    const FEW: usize = 8;
+    const FEW: usize = 24;
     /// `near` grows by so many: people come in no order of days, and each step copies all.
     const STEP: i64 = 32;
 

@@ -32,6 +32,16 @@ pub struct Exposure {
     pub fields: Vec<BTreeSet<String>>,
 }
 
+impl Exposure {
+    /// The first and the last day with an event that counts.
+    pub fn days(&self) -> Option<(i64, i64)> {
+        // Those of a cell are in order.
+        let first = self.cells.iter().filter_map(|cell| cell.days.first()).map(|day| day.day);
+        let last = self.cells.iter().filter_map(|cell| cell.days.last()).map(|day| day.day);
+        first.min().zip(last.max())
+    }
+}
+
 /// One grain's group with its figures.
 #[derive(Clone, Debug)]
 pub struct Cell {
@@ -244,83 +254,102 @@ pub struct Second {
     pub residents: Option<Vec<(u64, Residents)>>,
 }
 
-/// Sums of leaves to those of cells with an event, one after another, by number.
-///
-/// # Errors
-/// [`ExposureError::Overflow`]; [`ExposureError::Internal`] where two ways to count people differ; those of `each`.
-pub fn roll_up<E: From<ExposureError>>(
-    keys: Vec<CellKey>,
-    leaves: &[Arc<Leaf>],
-    (parts, mut surplus): (Vec<Sums>, Vec<Surplus>),
-    second: Second,
-    mut each: impl FnMut(CellKey, CellCounts) -> Result<(), E>,
-) -> Result<(), E> {
-    let Second { groups, actors, actors_are_people, upper, residents } = second;
-    let (has_members, has_residency) = (upper.is_some(), residents.is_some());
-    let mut residents = residents.unwrap_or_default();
-    residents.sort_unstable_by_key(|(key, _)| *key);
-    let mut residents = residents.into_iter().peekable();
-    surplus.resize_with(keys.len(), Surplus::default);
-    let mut upper = upper.unwrap_or_default();
-    upper.resize(keys.len(), [0; Window::COUNT]);
-    let mut rest = keys.into_iter().zip(0u32..).zip(surplus).zip(groups).zip(actors).zip(upper);
-    for first in (0..).step_by(AT_ONCE) {
-        let chunk: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
-        if chunk.is_empty() {
-            break;
-        }
-        let with_days: Vec<bool> =
-            chunk.iter().map(|(((((key, _), _), _), _), _)| key.grain.has_days()).collect();
-        let sums = sum_up(leaves, &parts, first, &with_days)?;
-        for ((((((key, number), surplus), groups), actors), upper), sums) in
-            chunk.into_iter().zip(sums)
-        {
-            let mut own = Vec::new();
-            while let Some((key, people)) =
-                residents.next_if(|(key, _)| key >> 32 == u64::from(number))
+/// What all passes have counted, by leaf and by cell.
+pub struct Counts {
+    /// By number.
+    pub keys: Vec<CellKey>,
+    pub leaves: Vec<Arc<Leaf>>,
+    /// By leaf.
+    pub sums: Vec<Sums>,
+    /// By cell.
+    pub surplus: Vec<Surplus>,
+    pub second: Second,
+}
+
+impl Counts {
+    /// Sums of leaves to those of cells with an event, one after another, by number.
+    ///
+    /// # Errors
+    /// [`ExposureError::Overflow`]; [`ExposureError::Internal`] where two ways to count people differ; those of `each`.
+    pub fn roll_up<E: From<ExposureError>>(
+        self,
+        mut each: impl FnMut(CellKey, CellCounts) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { keys, leaves, sums: parts, mut surplus, second } = self;
+        let Second { groups, actors, actors_are_people, upper, residents } = second;
+        let (has_members, has_residency) = (upper.is_some(), residents.is_some());
+        let mut residents = residents.unwrap_or_default();
+        residents.sort_unstable_by_key(|(key, _)| *key);
+        let mut residents = residents.into_iter().peekable();
+        surplus.resize_with(keys.len(), Surplus::default);
+        let mut upper = upper.unwrap_or_default();
+        upper.resize(keys.len(), [0; Window::COUNT]);
+        let mut rest = keys.into_iter().zip(0u32..).zip(surplus).zip(groups).zip(actors).zip(upper);
+        for first in (0..).step_by(AT_ONCE) {
+            let chunk: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
+            if chunk.is_empty() {
+                break;
+            }
+            let with_days: Vec<bool> =
+                chunk.iter().map(|(((((key, _), _), _), _), _)| key.grain.has_days()).collect();
+            let sums = sum_up(&leaves, &parts, first, &with_days)?;
+            for ((((((key, number), surplus), groups), actors), upper), sums) in
+                chunk.into_iter().zip(sums)
             {
-                own.push((u32::try_from(key & u64::from(u32::MAX)).unwrap_or(u32::MAX), people));
+                let mut own = Vec::new();
+                while let Some((key, people)) =
+                    residents.next_if(|(key, _)| key >> 32 == u64::from(number))
+                {
+                    own.push((
+                        u32::try_from(key & u64::from(u32::MAX)).unwrap_or(u32::MAX),
+                        people,
+                    ));
+                }
+                // Where some people, groups and actors were chosen, a cell may have groups of others' events.
+                let none = [0; Window::COUNT];
+                if sums.rows == 0 && groups == none && actors == none {
+                    continue;
+                }
+                let mut windows = sums.windows;
+                for (i, window) in windows.iter_mut().enumerate() {
+                    let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
+                    window.subjects = less(window.subjects, count(&surplus.subjects))?;
+                    window.groups = count(&groups);
+                    window.actors =
+                        if actors_are_people { window.subjects } else { count(&actors) };
+                }
+                let days = if key.grain.has_days() {
+                    days_of(&sums.days, &surplus.days)?
+                } else {
+                    Vec::new()
+                };
+                if has_residency && key.grain.has_days() {
+                    let all = windows.get(Window::AfterRestriction as usize).map(|w| w.subjects);
+                    let upper = upper.get(Window::AfterRestriction as usize).copied();
+                    let upper = upper.filter(|_| has_members);
+                    check_residents(&own, all, upper)?;
+                }
+                let in_set = |(set, days): (WindowSet, Days<u64>)| {
+                    let mut days: Vec<(i64, u64)> = days.iter().filter(|(_, n)| *n > 0).collect();
+                    // Those that lie near each other, which are most, are in order.
+                    days.sort_unstable_by_key(|day| day.0);
+                    (set, days)
+                };
+                each(
+                    key,
+                    CellCounts {
+                        rows: sums.rows,
+                        windows,
+                        days,
+                        events: sums.events.into_iter().map(in_set).collect(),
+                        upper: has_members.then_some(upper),
+                        residents: own,
+                    },
+                )?;
             }
-            // Where some people, groups and actors were chosen, a cell may have groups of others' events.
-            let none = [0; Window::COUNT];
-            if sums.rows == 0 && groups == none && actors == none {
-                continue;
-            }
-            let mut windows = sums.windows;
-            for (i, window) in windows.iter_mut().enumerate() {
-                let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
-                window.subjects = less(window.subjects, count(&surplus.subjects))?;
-                window.groups = count(&groups);
-                window.actors = if actors_are_people { window.subjects } else { count(&actors) };
-            }
-            let days =
-                if key.grain.has_days() { days_of(&sums.days, &surplus.days)? } else { Vec::new() };
-            if has_residency && key.grain.has_days() {
-                let all = windows.get(Window::AfterRestriction as usize).map(|w| w.subjects);
-                let upper = upper.get(Window::AfterRestriction as usize).copied();
-                let upper = upper.filter(|_| has_members);
-                check_residents(&own, all, upper)?;
-            }
-            let in_set = |(set, days): (WindowSet, Days<u64>)| {
-                let mut days: Vec<(i64, u64)> = days.iter().filter(|(_, n)| *n > 0).collect();
-                // Those that lie near each other, which are most, are in order.
-                days.sort_unstable_by_key(|day| day.0);
-                (set, days)
-            };
-            each(
-                key,
-                CellCounts {
-                    rows: sums.rows,
-                    windows,
-                    days,
-                    events: sums.events.into_iter().map(in_set).collect(),
-                    upper: has_members.then_some(upper),
-                    residents: own,
-                },
-            )?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// People by residence are all people: they were counted in another pass, in another way.

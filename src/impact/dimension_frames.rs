@@ -32,14 +32,8 @@ pub(super) fn apps(report: &Report<'_>) -> PolarsResult<DataFrame> {
 /// Days from the first with an event that counts to the last, without a gap. What days files have is another
 /// matter: the same rows in other files are the same days.
 pub(super) fn dates(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    // Those of a cell are in order.
-    let of_cells = || report.exposure.cells.iter().map(|cell| &cell.days);
-    let first = of_cells().filter_map(|days| days.first()).map(|day| day.day).min();
-    let last = of_cells().filter_map(|days| days.last()).map(|day| day.day).max();
-    let days: Vec<i64> = match first.zip(last) {
-        Some((first, last)) => (first..=last).collect(),
-        None => Vec::new(),
-    };
+    let days = report.days.map(|(first, last)| (first..=last).collect());
+    let days: Vec<i64> = days.unwrap_or_default();
     let dates: Vec<Option<NaiveDate>> = days.iter().map(|day| date_of(*day)).collect();
     let part = |of: fn(NaiveDate) -> u32| -> Vec<Option<i64>> {
         dates.iter().map(|date| date.map(|date| i64::from(of(date)))).collect()

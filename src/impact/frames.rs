@@ -10,10 +10,10 @@ use polars::prelude::{
 };
 
 use super::coverage::{self, SourceCoverage, coverage_pct};
-use super::whole::Columns;
-use super::{dimension_frames, people_frames, policy_frames};
+use super::exposure_frames::Rows;
+use super::{dimension_frames, exposure_frames, people_frames, policy_frames};
 use crate::config::IncidentPlan;
-use crate::exposure::{Cell, CellKey, Exposure, Grain, GroupRow, RestGroups, Window};
+use crate::exposure::{CellKey, Exposure, Grain};
 use crate::hidden::visible_lines;
 use crate::moment::{Moment, Zone};
 use crate::people::Residence;
@@ -22,7 +22,10 @@ use crate::registry::Registry;
 /// All that the frames are made from.
 pub struct Report<'a> {
     pub registry: &'a Registry,
+    /// But for its rows, which are given apart.
     pub exposure: &'a Exposure,
+    /// The first and the last day with an event that counts.
+    pub days: Option<(i64, i64)>,
     pub coverage: &'a [SourceCoverage],
     /// Names of the group namespaces.
     pub group_namespaces: &'a [String],
@@ -56,15 +59,6 @@ pub fn is_formula(text: &str) -> bool {
 pub fn csv_cell(text: &str) -> Cow<'_, str> {
     let shown = visible_lines(text);
     if is_formula(&shown) { format!("'{shown}").into() } else { shown }
-}
-
-/// A frame that queries read.
-pub enum Frame {
-    /// Of the query engine.
-    Engine(DataFrame),
-    /// Columns as tables have them. The query engine gets them only where a query asks more of them than to be taken
-    /// as they are.
-    Columns(RecordBatch),
 }
 
 #[derive(Default)]
@@ -136,14 +130,14 @@ impl<'a> Names<'a> {
 }
 
 /// A key with its names, as tables show it.
-struct Shown<'a> {
-    scope: Option<Cow<'a, str>>,
-    app: Option<Cow<'a, str>>,
-    app_name: Option<&'a str>,
-    developer: Option<Cow<'a, str>>,
-    developer_name: Option<&'a str>,
-    restricted_at: Option<Moment>,
-    grace_until: Option<Moment>,
+pub(super) struct Shown<'a> {
+    pub scope: Option<Cow<'a, str>>,
+    pub app: Option<Cow<'a, str>>,
+    pub app_name: Option<&'a str>,
+    pub developer: Option<Cow<'a, str>>,
+    pub developer_name: Option<&'a str>,
+    pub restricted_at: Option<Moment>,
+    pub grace_until: Option<Moment>,
 }
 
 pub(super) struct Names<'a> {
@@ -162,7 +156,7 @@ impl<'a> Names<'a> {
         Self { registry, developer_names }
     }
 
-    fn shown(&self, key: &'a CellKey) -> Shown<'a> {
+    pub fn shown(&self, key: &'a CellKey) -> Shown<'a> {
         let all = || Some(Cow::Borrowed("(all)"));
         let with_scope =
             matches!(key.grain, Grain::ScopeApp | Grain::ScopeDeveloper | Grain::Scope);
@@ -194,149 +188,36 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Builds all frames.
+/// The frames that queries are run over.
 ///
 /// # Errors
 /// Never in practice: columns have equal lengths.
-pub fn build(report: &Report<'_>) -> PolarsResult<Vec<(&'static str, Frame)>> {
-    let engine = |name, frame| (name, Frame::Engine(frame));
+pub(super) fn build(report: &Report<'_>) -> PolarsResult<Vec<(&'static str, DataFrame)>> {
     Ok(vec![
-        engine("exposure", exposure(report)?),
-        ("exposure_days", days(report)?),
-        ("exposure_groups", groups(report)?),
-        engine("capable", policy_frames::capable(report)?),
-        engine("attestations", policy_frames::attestations(report)?),
-        engine("residents", people_frames::residents(report)?),
-        engine("thresholds", people_frames::thresholds(report)?),
-        engine("deadlines", people_frames::deadlines(report)?),
-        engine("scopes", scopes(report)?),
-        engine("scope_fields", scope_fields(report)?),
-        engine("coverage_days", coverage::days(report)?),
-        engine("coverage_sources", coverage::sources(report)?),
-        engine("run", run(report)?),
-        engine("apps", dimension_frames::apps(report)?),
-        engine("dates", dimension_frames::dates(report)?),
+        ("exposure", exposure_frames::exposure(report)?),
+        ("exposure_windows", exposure_frames::windows(report)?),
+        ("capable", policy_frames::capable(report)?),
+        ("attestations", policy_frames::attestations(report)?),
+        ("residents", people_frames::residents(report)?),
+        ("thresholds", people_frames::thresholds(report)?),
+        ("deadlines", people_frames::deadlines(report)?),
+        ("scopes", scopes(report)?),
+        ("scope_fields", scope_fields(report)?),
+        ("coverage_days", coverage::days(report)?),
+        ("coverage_sources", coverage::sources(report)?),
+        ("run", run(report)?),
+        ("apps", dimension_frames::apps(report)?),
+        ("dates", dimension_frames::dates(report)?),
     ])
 }
 
-fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let names = Names::new(report.registry);
-    // Promises have a frame of their own.
-    let cells = || report.exposure.cells.iter().filter(|c| c.key.grain != Grain::Attestation);
-    let shown: Vec<Shown> = cells().map(|c| names.shown(&c.key)).collect();
-    let each = || {
-        let rows = cells().zip(&shown).enumerate();
-        rows.flat_map(|(i, (cell, shown))| std::iter::repeat_n((i, cell, shown), Window::COUNT))
-    };
-    let rows = || cells().flat_map(|c| c.windows.iter());
-    Builder::default()
-        .int("cell", each().map(|(i, ..)| i64::try_from(i).ok()).collect())
-        .text("grain", each().map(|(_, c, _)| Some(c.key.grain.name())))
-        .text("scope", each().map(|(.., s)| s.scope.as_deref()))
-        .text("app_id", each().map(|(.., s)| s.app.as_deref()))
-        .text("app_name", each().map(|(.., s)| s.app_name))
-        .text("developer_id", each().map(|(.., s)| s.developer.as_deref()))
-        .text("developer_name", each().map(|(.., s)| s.developer_name))
-        .time("restricted_at", each().map(|(.., s)| s.restricted_at))?
-        .time("grace_until", each().map(|(.., s)| s.grace_until))?
-        .text("window", cells().flat_map(|_| Window::ALL.iter().map(|w| Some(w.name()))))
-        .count("events_allowed", rows().map(|m| m.events))
-        .int("requests_allowed", rows().map(|m| Some(m.requests)).collect())
-        .int("requests_denied", rows().map(|m| Some(m.denied)).collect())
-        .int("requests_unknown", rows().map(|m| Some(m.unknown)).collect())
-        .int("requests_held_only", rows().map(|m| Some(m.held_only)).collect())
-        .count("subjects_observed", rows().map(|m| m.subjects))
-        .int(
-            "subjects_upper_bound",
-            rows().map(|m| m.subjects_upper.and_then(|n| i64::try_from(n).ok())).collect(),
-        )
-        .boolean(
-            "upper_bound_complete",
-            rows().map(|m| m.subjects_upper.map(|_| m.subjects_unknown_rows == 0)).collect(),
-        )
-        .count("subjects_unknown_rows", rows().map(|m| m.subjects_unknown_rows))
-        .count("actors", rows().map(|m| m.actors))
-        .count("groups", rows().map(|m| m.groups))
-        .int("bytes", rows().map(|m| m.bytes).collect())
-        .int("records", rows().map(|m| m.records).collect())
-        .time("first_access", rows().map(|m| m.first))?
-        .time("last_access", rows().map(|m| m.last))?
-        .count("active_days", rows().map(|m| m.active_days))
-        .finish()
-}
+/// Makes the columns of a frame, of rows that it takes.
+type MakeColumns = fn(&Report<'_>, &mut Rows) -> PolarsResult<RecordBatch>;
 
-fn days(report: &Report<'_>) -> PolarsResult<Frame> {
-    let names = Names::new(report.registry);
-    let with_days = report.exposure.cells.iter().enumerate().filter(|(_, c)| !c.days.is_empty());
-    let mut cells: Vec<_> = with_days.map(|(i, cell)| (i, cell, names.shown(&cell.key))).collect();
-    // In the order of the table that is made of it: then nothing is left to sort.
-    cells.sort_by(|a, b| {
-        let key = |c: &(usize, &Cell, Shown)| c.1.key.grain.name();
-        (key(a), &a.2.scope, &a.2.app).cmp(&(key(b), &b.2.scope, &b.2.app))
-    });
-    let each = || cells.iter().flat_map(|cell| std::iter::repeat_n(cell, cell.1.days.len()));
-    let runs = || cells.iter().map(|cell| (cell, cell.1.days.len()));
-    let rows = || cells.iter().flat_map(|c| c.1.days.iter());
-    let cumulative = cells.iter().flat_map(|c| {
-        c.1.days.iter().scan(0u64, |sum, day| {
-            *sum += day.new;
-            Some(*sum)
-        })
-    });
-    Columns::of(cells.iter().map(|cell| cell.1.days.len()).sum())
-        .ints("cell", each().map(|(i, ..)| i64::try_from(*i).ok()))
-        .runs("grain", runs().map(|((_, c, _), rows)| (Some(c.key.grain.name()), rows)))?
-        .runs("scope", runs().map(|((.., s), rows)| (s.scope.as_deref(), rows)))?
-        .runs("app_id", runs().map(|((.., s), rows)| (s.app.as_deref(), rows)))?
-        .runs("app_name", runs().map(|((.., s), rows)| (s.app_name, rows)))?
-        .days("day", rows().map(|d| d.day))
-        .ints("requests_allowed", rows().map(|d| Some(d.requests)))
-        .counts("subjects_observed", rows().map(|d| d.subjects))
-        .counts("subjects_new", rows().map(|d| d.new))
-        .counts("subjects_cumulative", cumulative)
-        .finish()
-}
-
-fn groups(report: &Report<'_>) -> PolarsResult<Frame> {
-    let scope_of = |i: u32| {
-        let name = usize::try_from(i).ok().and_then(|i| report.exposure.scope_names.get(i));
-        name.map(|name| escaped(name))
-    };
-    let namespace = |space: usize| report.group_namespaces.get(space).map(|name| escaped(name));
-    let mut listed: Vec<&GroupRow> = report.exposure.groups.iter().collect();
-    // In the order of the table, as days are; but for ids that are shown otherwise than they are.
-    let mut spaces: Vec<usize> = (0..report.group_namespaces.len()).collect();
-    spaces.sort_by_key(|space| report.group_namespaces.get(*space));
-    let place = |space: usize| spaces.iter().position(|s| *s == space);
-    listed.sort_unstable_by_key(|g| (g.scope, place(g.space), &g.id));
-    let rest: Vec<(u32, &RestGroups)> =
-        (0..).zip(&report.exposure.rest_groups).filter(|(_, rest)| rest.groups > 0).collect();
-    let none = || std::iter::repeat_n(None, rest.len());
-    let scopes = listed.chunk_by(|a, b| a.scope == b.scope);
-    let scopes = scopes.filter_map(|run| Some((scope_of(run.first()?.scope), run.len())));
-    let namespaces = listed.chunk_by(|a, b| a.space == b.space);
-    let namespaces = namespaces.filter_map(|run| Some((namespace(run.first()?.space), run.len())));
-    let grains = [(Some("scope_group"), listed.len()), (Some("scope_rest"), rest.len())];
-    let ids = listed.iter().map(|g| Some(escaped(&g.id)));
-    let count = |of: fn(&GroupRow) -> Option<u64>| {
-        let counts = listed.iter().map(move |g| i64::try_from(of(g)?).ok());
-        counts.chain(std::iter::repeat_n(None, rest.len()))
-    };
-    let requests = listed.iter().map(|g| Some(g.requests));
-    Columns::of(listed.len() + rest.len())
-        .runs("grain", grains.into_iter())?
-        .runs("scope", scopes.chain(rest.iter().map(|r| (scope_of(r.0), 1))))?
-        .runs("namespace", namespaces.chain([(Some("(rest)".into()), rest.len())]))?
-        .texts("group_id", ids.chain(rest.iter().map(|_| Some("(rest)".into()))))
-        .counts("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
-        .ints("apps", count(|g| Some(g.apps)))
-        .ints("members_then", count(|g| g.members))
-        .ints("subjects_observed", count(|g| Some(g.subjects)))
-        .ints("requests_allowed", requests.chain(rest.iter().map(|r| Some(r.1.requests))))
-        .times("first_access", listed.iter().map(|g| Some(g.first)).chain(none()))
-        .times("last_access", listed.iter().map(|g| Some(g.last)).chain(none()))
-        .finish()
-}
+/// Frames of very many rows, as columns of tables. The query engine gets them only where a query asks more of them than
+/// to be taken as they are.
+pub(super) const COLUMNS: [(&str, MakeColumns); 2] =
+    [("exposure_days", exposure_frames::days), ("exposure_groups", exposure_frames::groups)];
 
 fn scopes(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let scopes = &report.registry.scopes;

@@ -3,6 +3,7 @@
 
 mod coverage;
 mod dimension_frames;
+mod exposure_frames;
 mod frame_specs;
 mod frames;
 mod header;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use polars::prelude::{DataType, NULL, PolarsError, lit};
+use polars::prelude::{DataType, IntoLazy, LazyFrame, NULL, PolarsError, lit};
 use polars::sql::SQLContext;
 use thiserror::Error;
 
@@ -26,13 +27,14 @@ use crate::config::IncidentPlan;
 use crate::exposure::Exposure;
 use crate::moment::{Moment, Zone};
 use crate::registry::Registry;
-use whole::Frames;
+use crate::threads::beside;
 
 pub use coverage::{
     DayCoverage, HistoryCoverage, Periods, SinceReport, SourceCoverage, coverage_pct,
 };
+pub use exposure_frames::Rows;
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
-pub use frames::{Frame, Report, build as build_frames, csv_cell, escaped, is_formula};
+pub use frames::{Report, csv_cell, escaped, is_formula};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use output::{Table, TableFile, parquet_properties};
 pub use policy_frames::ChangeRow;
@@ -132,6 +134,13 @@ pub struct Query {
     pub columns: SchemaRef,
 }
 
+impl Query {
+    /// Whether it may read the frame. One of a user's may ask for any, and be told which there are.
+    fn asks(&self, frame: &str) -> bool {
+        self.spec.is_none() || self.sql.contains(frame)
+    }
+}
+
 /// The built-in queries.
 ///
 /// # Errors
@@ -221,7 +230,7 @@ pub fn user_queries(files: &[PathBuf], taken: &[Query]) -> Result<Vec<Query>, Im
 /// Runs the queries over empty frames: a mistake shows before anything is read, and which columns come out.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`tables`].
 pub fn check(queries: &mut [Query]) -> Result<(), ImpactError> {
     if queries.is_empty() {
         return Ok(());
@@ -229,6 +238,7 @@ pub fn check(queries: &mut [Query]) -> Result<(), ImpactError> {
     let empty = Report {
         registry: &Registry::default(),
         exposure: &Exposure::default(),
+        days: None,
         coverage: &[],
         group_namespaces: &[],
         residences: &[],
@@ -240,17 +250,9 @@ pub fn check(queries: &mut [Query]) -> Result<(), ImpactError> {
         lookback_days: 0,
         complete: true,
     };
-    let frames = build_frames(&empty)
-        .map_err(|e| ImpactError::Output { table: "frames".into(), reason: e.to_string() })?;
-    let mut found = BTreeMap::new();
-    run(queries, frames, |table| {
-        found.insert(table.name.clone(), table.batch.schema());
-        Ok::<(), ImpactError>(())
-    })?;
-    for query in queries {
-        if let Some(columns) = found.remove(&query.table) {
-            query.columns = columns;
-        }
+    let tables = tables(queries, &empty, Rows::default(), 1)?;
+    for (query, table) in queries.iter_mut().zip(tables) {
+        query.columns = table.batch.schema();
     }
     Ok(())
 }
@@ -258,60 +260,85 @@ pub fn check(queries: &mut [Query]) -> Result<(), ImpactError> {
 /// The table of changes.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`tables`].
 pub fn change_log(queries: &[Query], rows: &[ChangeRow]) -> Result<Table, ImpactError> {
     let failed = |reason: String| ImpactError::Output { table: CHANGE_LOG.into(), reason };
     let frame = policy_frames::changes(rows).map_err(|e| failed(e.to_string()))?;
-    let own: Vec<Query> = queries.iter().filter(|q| q.table == CHANGE_LOG).cloned().collect();
-    let mut made = None;
-    run(&own, vec![("changes", Frame::Engine(frame))], |table| {
-        made = Some(table);
-        Ok::<(), ImpactError>(())
-    })?;
-    made.ok_or_else(|| failed("there is no query of it".into()))
+    let query = queries.iter().find(|query| query.table == CHANGE_LOG);
+    let query = query.ok_or_else(|| failed("there is no query of it".into()))?;
+    run(query, &[("changes", frame.lazy())])
 }
 
-/// Runs the queries over the frames, one after another, and hands each table on, perhaps packed: only one is held
-/// at a time.
+/// The tables of the queries, in their order; some of them packed. Where there is more than one thread, those that are
+/// frames as they are, which hold nearly all rows, are made beside those that the query engine makes.
 ///
 /// # Errors
-/// Queries that fail, with the engine's reason, and what `take` says.
-pub fn run<E: From<ImpactError>>(
+/// Queries that fail, with the engine's reason.
+pub fn tables(
     queries: &[Query],
-    frames: Vec<(&'static str, Frame)>,
-    mut take: impl FnMut(Table) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut frames = Frames::of(frames, queries)
-        .map_err(|e| ImpactError::Output { table: "frames".into(), reason: e.to_string() })?;
-    for query in queries {
-        if let Some((table, spec)) = frames.taken(query).zip(query.spec.as_ref()) {
-            take(table?.sorted(&query.file, &spec.key)?)?;
-            continue;
-        }
-        // One context for all would find aliases of the query before.
-        let mut context = SQLContext::new();
-        // A query of one's own may ask for any frame, and be told which there are.
-        let asks = |name: &str| query.spec.is_none() || query.sql.contains(name);
-        for (name, frame) in frames.engine().filter(|(name, _)| asks(name)) {
-            let mut frame = frame.clone();
-            // What is about another report would be a change of an own table in every report.
-            if query.spec.is_none() {
-                for (_, column) in ABOUT_CHANGES.iter().filter(|(of, _)| *of == name) {
-                    frame = frame.with_column(lit(NULL).cast(DataType::Int64).alias(*column));
-                }
-            }
-            context.register(name, frame);
-        }
-        let frame = context
-            .execute(&query.sql)
-            .and_then(polars::prelude::LazyFrame::collect)
-            .map_err(|e| ImpactError::query(&query.file, &e))?;
-        let table = match &query.spec {
-            None => Table::from_frame(&query.table, &frame)?,
-            Some(spec) => Table::typed(spec, &frame)?.sorted(&query.file, &spec.key)?,
+    report: &Report<'_>,
+    rows: Rows,
+    threads: usize,
+) -> Result<Vec<Table>, ImpactError> {
+    let (others, whole): (Vec<&Query>, Vec<&Query>) =
+        queries.iter().partition(|query| whole::taken(query).is_none());
+    // What the engine is asked for must be there before.
+    let mut rows = Some(rows);
+    let mut make = || rows.take().map(|rows| whole::columns(report, rows)).transpose();
+    let columns = if whole::is_asked(&others) { make().map_err(of_frames)? } else { None };
+    let mut of_whole = || {
+        let made = if columns.is_none() { make().map_err(of_frames)? } else { None };
+        let columns = columns.as_ref().or(made.as_ref());
+        let table = |query: &&Query| {
+            let columns = columns?.get(whole::taken(query)?)?;
+            let spec = query.spec.as_ref()?;
+            let table = whole::table(query, spec, columns);
+            Some(table.and_then(|table| table.sorted(&query.file, &spec.key)))
         };
-        drop(frame);
-        take(table)?;
+        whole.iter().filter_map(table).collect::<Result<Vec<_>, _>>()
+    };
+    let of_engine = || {
+        let mut frames = frames::build(report).map_err(of_frames)?;
+        if let Some(columns) = &columns {
+            frames.extend(whole::asked(&others, columns).map_err(of_frames)?);
+        }
+        let frames: Vec<_> = frames.into_iter().map(|(name, made)| (name, made.lazy())).collect();
+        others.iter().map(|query| run(query, &frames)).collect::<Result<Vec<_>, _>>()
+    };
+    let (of_whole, of_engine) =
+        if threads > 1 { beside(of_whole, of_engine) } else { (of_whole(), of_engine()) };
+    let (mut of_whole, mut of_engine) = (of_whole?.into_iter(), of_engine?.into_iter());
+    let next = |query| match whole::taken(query) {
+        Some(_) => of_whole.next(),
+        None => of_engine.next(),
+    };
+    Ok(queries.iter().filter_map(next).collect())
+}
+
+fn of_frames(error: PolarsError) -> ImpactError {
+    ImpactError::Output { table: "frames".into(), reason: error.to_string() }
+}
+
+/// Runs a query over the frames that it asks for.
+fn run(query: &Query, frames: &[(&'static str, LazyFrame)]) -> Result<Table, ImpactError> {
+    // One context for all queries would find aliases of the one before.
+    let mut context = SQLContext::new();
+    for (name, frame) in frames.iter().filter(|(name, _)| query.asks(name)) {
+        let mut frame = frame.clone();
+        // What is about another report would be a change of an own table in every report.
+        if query.spec.is_none() {
+            for (_, column) in ABOUT_CHANGES.iter().filter(|(of, _)| of == name) {
+                frame = frame.with_column(lit(NULL).cast(DataType::Int64).alias(*column));
+            }
+        }
+        context.register(name, frame);
     }
-    Ok(())
+    let frame = context
+        .execute(&query.sql)
+        .and_then(LazyFrame::collect)
+        .map_err(|e| ImpactError::query(&query.file, &e))?;
+    match &query.spec {
+        None => Table::from_frame(&query.table, &frame),
+        Some(spec) => Table::typed(spec, &frame)?.sorted(&query.file, &spec.key),
+    }
 }

@@ -12,12 +12,13 @@ use arrow::datatypes::{
     DataType, Date32Type, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::record_batch::RecordBatch;
-use polars::prelude::{DataFrame, LazyFrame, PolarsError, PolarsResult};
+use polars::prelude::{DataFrame, PolarsError, PolarsResult};
 
-use super::frames::{Builder, Frame};
+use super::exposure_frames::Rows;
+use super::frames::{Builder, COLUMNS, Report};
 use super::output::arrow_type;
 use super::texts::{Texts, plain};
-use super::{ColumnSpec, ColumnType, ImpactError, Query, Table};
+use super::{ColumnSpec, ColumnType, ImpactError, Query, Table, TableSpec};
 use crate::moment::Moment;
 
 /// Columns of so many rows.
@@ -96,9 +97,8 @@ impl Columns {
         self.with(name, Arc::new(days.finish()))
     }
 
-    pub fn finish(self) -> PolarsResult<Frame> {
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays);
-        batch.map(Frame::Columns).map_err(failed)
+    pub fn finish(self) -> PolarsResult<RecordBatch> {
+        RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays).map_err(failed)
     }
 }
 
@@ -142,69 +142,60 @@ fn takes(query: &Query, frame: &str) -> bool {
     words.join(" ") == format!("SELECT {} FROM {frame}", columns.join(", "))
 }
 
-/// Frames for queries that come one after another.
-pub(super) struct Frames {
-    /// What the query engine is given.
-    engine: Vec<(&'static str, LazyFrame)>,
-    /// By the table that is made of it.
-    whole: BTreeMap<String, RecordBatch>,
+/// The name of the frame whose rows are the table of the query as they are; `None` where the query engine must be asked.
+pub(super) fn taken(query: &Query) -> Option<&'static str> {
+    COLUMNS.iter().map(|(name, _)| *name).find(|name| takes(query, name))
 }
 
-impl Frames {
-    /// # Errors
-    /// Never in practice: frames have no columns of other types.
-    pub fn of(frames: Vec<(&'static str, Frame)>, queries: &[Query]) -> PolarsResult<Self> {
-        use polars::prelude::IntoLazy;
-        let (mut engine, mut whole) = (Vec::with_capacity(frames.len()), BTreeMap::new());
-        for (name, made) in frames {
-            let batch = match made {
-                Frame::Engine(made) => {
-                    engine.push((name, made.lazy()));
-                    continue;
-                }
-                Frame::Columns(batch) => batch,
-            };
-            let taker = queries.iter().position(|query| takes(query, name));
-            // A query of one's own may ask for any frame, and be told which there are.
-            let asks = |query: &Query| query.spec.is_none() || query.sql.contains(name);
-            if queries.iter().enumerate().any(|(i, query)| Some(i) != taker && asks(query)) {
-                engine.push((name, frame(&batch)?.lazy()));
-            }
-            if let Some(query) = taker.and_then(|taker| queries.get(taker)) {
-                whole.insert(query.table.clone(), batch);
-            }
-        }
-        Ok(Self { engine, whole })
-    }
+/// Frames of very many rows, by name, as columns.
+pub(super) type Whole = BTreeMap<&'static str, RecordBatch>;
 
-    pub fn engine(&self) -> impl Iterator<Item = (&'static str, &LazyFrame)> {
-        self.engine.iter().map(|(name, frame)| (*name, frame))
-    }
+/// # Errors
+/// Never in practice: columns have equal lengths.
+pub(super) fn columns(report: &Report<'_>, mut rows: Rows) -> PolarsResult<Whole> {
+    COLUMNS.iter().map(|(name, make)| Ok((*name, make(report, &mut rows)?))).collect()
+}
 
-    /// The table of a query that takes a frame as it is, once, and packed; `None` where the query engine must be asked.
-    ///
-    /// # Errors
-    /// Columns that are not those of the table.
-    pub fn taken(&mut self, query: &Query) -> Option<Result<Table, ImpactError>> {
-        let spec = query.spec.as_ref()?;
-        let batch = self.whole.remove(&query.table)?;
-        let failed = |reason: String| ImpactError::Output { table: query.table.clone(), reason };
-        let place = |column: &ColumnSpec| batch.schema_ref().index_of(&column.name);
-        let places = spec.columns.iter().map(place).collect::<Result<Vec<_>, _>>();
-        let taken = places.and_then(|places| batch.project(&places));
-        let table = taken.map(|batch| Table { name: query.table.clone(), batch });
-        let is_of = |table: &Table| plain(table.batch.schema_ref()) == *query.columns;
-        Some(table.map_err(|e| failed(e.to_string())).and_then(|table| match is_of(&table) {
-            true => Ok(table),
-            false => Err(failed("its columns are not those of its header".into())),
-        }))
+/// Whether one of the queries asks more of such a frame than to be taken as it is.
+pub(super) fn is_asked(queries: &[&Query]) -> bool {
+    COLUMNS.iter().any(|(name, _)| queries.iter().any(|query| query.asks(name)))
+}
+
+/// The frames that queries ask for.
+///
+/// # Errors
+/// Never in practice: frames have no columns of other types.
+pub(super) fn asked(
+    queries: &[&Query],
+    whole: &Whole,
+) -> PolarsResult<Vec<(&'static str, DataFrame)>> {
+    let asked = whole.iter().filter(|(name, _)| queries.iter().any(|query| query.asks(name)));
+    asked.map(|(name, columns)| Ok((*name, frame(columns)?))).collect()
+}
+
+/// The table of a query that takes the rows as they are, packed.
+///
+/// # Errors
+/// Columns that are not those of the table.
+pub(super) fn table(
+    query: &Query,
+    spec: &TableSpec,
+    rows: &RecordBatch,
+) -> Result<Table, ImpactError> {
+    let failed = |reason: String| ImpactError::Output { table: query.table.clone(), reason };
+    let place = |column: &ColumnSpec| rows.schema_ref().index_of(&column.name);
+    let places = spec.columns.iter().map(place).collect::<Result<Vec<_>, _>>();
+    let batch =
+        places.and_then(|places| rows.project(&places)).map_err(|e| failed(e.to_string()))?;
+    if plain(batch.schema_ref()) != *query.columns {
+        return Err(failed("its columns are not those of its header".into()));
     }
+    Ok(Table { name: query.table.clone(), batch })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::frames::{Report, build};
-    use super::super::{built_in, run};
+    use super::super::{built_in, tables as made};
     use super::*;
     use crate::config::IncidentPlan;
     use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, GroupRow, RestGroups};
@@ -264,10 +255,15 @@ mod tests {
 
     /// The tables that queries make, by name.
     fn tables(queries: &[Query]) -> BTreeMap<String, RecordBatch> {
-        let (registry, exposure) = (Registry::default(), exposure());
+        let (registry, mut exposure) = (Registry::default(), exposure());
+        let days = exposure.days();
+        let rows = || Rows::of(&mut exposure.clone());
+        let (both, one) = (rows(), rows());
+        Rows::of(&mut exposure);
         let report = Report {
             registry: &registry,
             exposure: &exposure,
+            days,
             coverage: &[],
             group_namespaces: &["n".into(), "m".into()],
             residences: &[],
@@ -279,14 +275,17 @@ mod tests {
             lookback_days: 0,
             complete: true,
         };
-        let mut tables = BTreeMap::new();
-        run(queries, build(&report).unwrap(), |table| {
-            let table = table.unpacked()?;
-            tables.insert(table.name, table.batch);
-            Ok::<(), ImpactError>(())
-        })
-        .unwrap();
-        tables
+        let both = made(queries, &report, both, 2).unwrap();
+        let one = made(queries, &report, one, 1).unwrap();
+        let names = |tables: &[Table]| tables.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&both), names(&one));
+        let of_queries: Vec<_> = queries.iter().map(|query| query.table.clone()).collect();
+        assert_eq!(names(&one), of_queries);
+        let unpacked = |table: Table| table.unpacked().map(|table| (table.name, table.batch));
+        let both: BTreeMap<_, _> = both.into_iter().map(|t| unpacked(t).unwrap()).collect();
+        let one: BTreeMap<_, _> = one.into_iter().map(|t| unpacked(t).unwrap()).collect();
+        assert_eq!(both, one);
+        both
     }
 
     #[test]

@@ -232,13 +232,13 @@ fn finish(
     let mut new = Tables::new();
     let mut reports = reports::builder(plan, prepared, &counted, followed)?;
     let (tables, suppressed) = tables(plan, prepared, &mut counted)?;
-    for table in tables {
-        let parquet = files.table(&table, plan.threads)?;
+    let parquet = files.tables(&tables, plan.threads)?;
+    for (table, parquet) in tables.into_iter().zip(parquet) {
         reports.take(&table)?;
         new.insert(table.name, parquet);
     }
     let changes = log_of(prepared, followed, earlier.steps, earlier.changes, &new)?;
-    files.table(&changes, plan.threads)?;
+    files.tables(std::slice::from_ref(&changes), 1)?;
     reports.take(&changes)?;
     reports.finish(&files.outputs)?.iter().try_for_each(|report| files.add(report))?;
     let totals = evidence::totals(&counted.exposure, suppressed.as_ref());

@@ -4,7 +4,7 @@ use super::count::Counted;
 use super::prepare::Prepared;
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::impact::{self, CHANGE_LOG, Query, Report, Table};
+use crate::impact::{self, CHANGE_LOG, Query, Report, Rows, Table};
 use crate::moment::DAY_MICROS;
 use crate::suppress::{self, Suppressed};
 
@@ -19,9 +19,12 @@ pub fn tables(
     counted: &mut Counted,
 ) -> Result<(Vec<Table>, Option<Suppressed>), Error> {
     let lookback = i64::from(plan.lookback_days).saturating_mul(DAY_MICROS);
+    let days = counted.exposure.days();
+    let rows = Rows::of(&mut counted.exposure);
     let report = Report {
         registry: &prepared.registry,
         exposure: &counted.exposure,
+        days,
         coverage: &counted.coverage,
         group_namespaces: &counted.group_namespaces,
         residences: &counted.residences,
@@ -33,22 +36,13 @@ pub fn tables(
         lookback_days: plan.lookback_days,
         complete: counted.is_complete(),
     };
-    let frames = impact::build_frames(&report).map_err(|e| impact::ImpactError::Output {
-        table: "frames".into(),
-        reason: e.to_string(),
-    })?;
-    // The frames hold them now.
-    counted.exposure.groups = Vec::new();
-    counted.exposure.cells.iter_mut().for_each(|cell| cell.days = Vec::new());
     let queries: Vec<Query> =
         prepared.queries.iter().filter(|query| query.table != CHANGE_LOG).cloned().collect();
     // A query that fails leaves no table of the others behind. And of what a count gives back, some may stand in any.
-    let mut tables = Vec::with_capacity(queries.len());
-    let is_masked = plan.suppress_below.is_some();
-    impact::run(&queries, frames, |table| {
-        tables.push(if is_masked { table.unpacked()? } else { table });
-        Ok::<(), Error>(())
-    })?;
+    let mut tables = impact::tables(&queries, &report, rows, plan.threads)?;
+    if plan.suppress_below.is_some() {
+        tables = tables.into_iter().map(|table| table.unpacked()).collect::<Result<_, _>>()?;
+    }
     let suppressed = match plan.suppress_below {
         None => None,
         Some(below) => {

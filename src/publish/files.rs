@@ -1,6 +1,9 @@
 //! The files of a run, written as they are made: large tables are never held as bytes. Readers look for the manifest,
 //! which comes last.
 
+use std::cmp::Reverse;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -10,7 +13,7 @@ use super::{PublishError, Publisher};
 use crate::impact::{Table, TableFile};
 use crate::key::hex;
 use crate::store::{Store, StoreError, Upload};
-use crate::threads::beside;
+use crate::threads::in_threads;
 
 /// A file that is sent and hashed while it is made; readers see it when it is finished.
 pub struct NewFile {
@@ -40,8 +43,14 @@ impl NewFile {
     }
 }
 
-/// From so many rows on a table is worth a thread of its own.
-const LARGE_TABLE: usize = 4096;
+/// Files of tables that are written at once, at most: each takes some memory.
+const AT_ONCE: usize = 4;
+
+/// One of the two files of a table.
+enum Written {
+    Parquet(Bytes, Output),
+    Csv(Output, Part),
+}
 
 /// What was written of a run.
 pub struct RunFiles {
@@ -63,31 +72,51 @@ impl RunFiles {
         NewFile::of(self.store.share_in_parts(&path))
     }
 
-    /// Writes a table as Parquet and as CSV, at once where there are threads for it. Gives the bytes of the Parquet
-    /// file.
+    /// Writes tables as Parquet and as CSV, several files at once where there are threads for it. Gives the bytes of the
+    /// Parquet files, table by table.
     ///
     /// # Errors
     /// Storage failures, and values that cannot be written.
-    pub fn table(&mut self, table: &Table, threads: usize) -> Result<Bytes, PublishError> {
-        let rows = table.batch.num_rows();
-        let (parquet, csv) = if threads > 1 && rows >= LARGE_TABLE {
-            beside(|| self.parquet(table), || self.csv(table))
-        } else {
-            (self.parquet(table), self.csv(table))
-        };
-        let ((parquet, output), (csv, part)) = (parquet?, csv?);
-        self.outputs.extend([output, csv]);
-        self.parts.push(part);
+    pub fn tables(&mut self, tables: &[Table], threads: usize) -> Result<Vec<Bytes>, PublishError> {
+        let both = |at| [(at, true), (at, false)];
+        let mut files: Vec<(usize, bool)> = (0..tables.len()).flat_map(both).collect();
+        // The longest first, so that no thread is left alone with one at the end.
+        files.sort_by_key(|(at, _)| Reverse(tables.get(*at).map(|table| table.batch.num_rows())));
+        let next = AtomicUsize::new(0);
+        let written = in_threads(threads.min(AT_ONCE), |_| {
+            let mut written = Vec::new();
+            while let Some((at, is_parquet)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Some(table) = tables.get(*at) else { continue };
+                let file = if *is_parquet { self.parquet(table)? } else { self.csv(table)? };
+                written.push(((*at, !is_parquet), file));
+            }
+            Ok::<_, PublishError>(written)
+        })?;
+        let mut written: Vec<_> = written.into_iter().flatten().collect();
+        written.sort_by_key(|(place, _)| *place);
+        let mut parquet = Vec::with_capacity(tables.len());
+        for (_, file) in written {
+            match file {
+                Written::Parquet(bytes, output) => {
+                    self.outputs.push(output);
+                    parquet.push(bytes);
+                }
+                Written::Csv(output, part) => {
+                    self.outputs.push(output);
+                    self.parts.push(part);
+                }
+            }
+        }
         Ok(parquet)
     }
 
-    fn parquet(&self, table: &Table) -> Result<(Bytes, Output), PublishError> {
+    fn parquet(&self, table: &Table) -> Result<Written, PublishError> {
         let file = table.parquet()?;
         let output = self.write(&file)?;
-        Ok((file.bytes, output))
+        Ok(Written::Parquet(file.bytes, output))
     }
 
-    fn csv(&self, table: &Table) -> Result<(Output, Part), PublishError> {
+    fn csv(&self, table: &Table) -> Result<Written, PublishError> {
         let path = format!("tables/{}.csv", table.name);
         let (mut file, mut rows) = (self.begin(&path), RowTree::default());
         table.csv_blocks(true, |block| {
@@ -96,7 +125,8 @@ impl RunFiles {
         })?;
         let (bytes, sha256) = file.finish()?;
         let part = rows.part(&path);
-        Ok((Output { path, bytes, rows: table.batch.num_rows() as u64, sha256 }, part))
+        let rows = table.batch.num_rows() as u64;
+        Ok(Written::Csv(Output { path, bytes, rows, sha256 }, part))
     }
 
     /// Writes a file that is made already: a report.

@@ -6,24 +6,22 @@
 //! within the budget.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::decode::Decoder;
+use super::fetch::Fetch;
 use super::file::OpenFile;
-use super::pages::{FewRows, Places};
-use super::step::{Selected, Step};
+use super::state::{Ready, Shared, State};
+use super::step::Selected;
 use super::{AccessBatch, ScanError, ScanJob, UnitRecord, left_out};
 use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;
 use crate::snapshot::Lost;
-use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind};
 use crate::threads::guarded;
 
 /// What is going on, for a progress bar. All counts only grow.
@@ -93,167 +91,6 @@ pub trait Sink: Send {
     fn finish(&mut self) -> Result<(), ScanError>;
 }
 
-/// Bytes wanted from one file, and what to do with them.
-pub(super) struct Fetch {
-    pub file: Arc<OpenFile>,
-    pub ranges: Vec<Range<u64>>,
-    pub step: Step,
-    /// Rows of which alone the pages are wanted, where they can be found on the way.
-    few: Option<FewRows>,
-    /// The pages of columns that were not read whole.
-    pub places: Places,
-}
-
-impl Fetch {
-    pub fn new(file: Arc<OpenFile>, ranges: Vec<Range<u64>>, step: Step) -> Self {
-        Self { file, ranges, step, few: None, places: Places::new() }
-    }
-
-    /// The same, but that `ranges` are more than is wanted.
-    pub fn of_few(self, few: Option<FewRows>) -> Self {
-        Self { few, ..self }
-    }
-
-    /// What is wanted, by the store's library.
-    async fn read(&self, store: &Store) -> Result<Vec<Bytes>, StoreError> {
-        store.read_ranges(&self.file.path, &self.file.pin, &self.ranges).await
-    }
-
-    /// What is wanted, from a folder; `None` where the library is to be asked. Blocks.
-    fn read_near(&mut self, store: &Store) -> Result<Option<Vec<Bytes>>, StoreError> {
-        let (path, pin) = (&self.file.path, &self.file.pin);
-        let Some(few) = self.few.take() else {
-            return store.wait_for_near(path, pin, &self.ranges);
-        };
-        let seek = move |file: &File| few.seek(|into, at| file.read_at(into, at));
-        let found = store.wait_for_sought(path, pin, seek)?;
-        Ok(found.map(|found| {
-            (self.ranges, self.places) = (found.ranges, found.learnt);
-            found.bytes
-        }))
-    }
-
-    fn bytes(&self) -> u64 {
-        self.ranges.iter().map(|r| r.end - r.start).sum()
-    }
-
-    /// Whether it is the last of its row group.
-    fn is_last(&self) -> bool {
-        self.step.rank() + 1 == Step::RANKS
-    }
-}
-
-struct Ready {
-    fetch: Fetch,
-    bytes: Vec<Bytes>,
-    held: u64,
-}
-
-impl Ready {
-    /// Bytes that decoding takes beside the fetched ones.
-    fn weight(&self) -> u64 {
-        self.rows() + DECODING
-    }
-
-    /// Bytes that the rows take which it hands on.
-    fn rows(&self) -> u64 {
-        self.fetch.step.bytes_kept()
-    }
-}
-
-/// Pages and batches while a row group is decoded.
-pub(super) const DECODING: u64 = 8 << 20;
-
-/// A matching row with its place in the selection, as an event, and copied into its pack.
-pub(super) const KEPT_ROW: u64 = 140;
-
-/// A matching row while its row group waits to be read: its place and the number of its scopes.
-pub(super) const MATCHED_ROW: u64 = 12;
-
-/// Row groups that are known to match and are not being decoded yet.
-#[derive(Default)]
-struct Matching {
-    groups: usize,
-    bytes: u64,
-}
-
-impl Matching {
-    fn add(&mut self, fetch: &Fetch) {
-        self.groups += usize::from(fetch.is_last());
-        self.bytes += fetch.step.bytes_waiting();
-    }
-
-    fn take(&mut self, fetch: &Fetch) {
-        self.groups -= usize::from(fetch.is_last());
-        self.bytes -= fetch.step.bytes_waiting();
-    }
-
-    /// Whether there are enough of them, or what is known of their rows takes enough memory.
-    fn are_enough(&self, most: usize, budget: &Budget) -> bool {
-        self.groups >= most || self.bytes >= budget.decode / 4
-    }
-}
-
-#[derive(Default)]
-struct State {
-    /// One queue for each rank of step; the last goes first.
-    fetches: [VecDeque<Fetch>; Step::RANKS],
-    ready: [VecDeque<Ready>; Step::RANKS],
-    next_file: usize,
-    matching: Matching,
-    /// Files opened and not finished with.
-    active: usize,
-    /// How many may be, of files that are read in parts.
-    window: usize,
-    /// Threads that have nothing to decode while something is on its way.
-    waiting: usize,
-    held: u64,
-    /// Bytes of small files that are here until their last row group is done.
-    kept: u64,
-    /// What is being decoded takes so much.
-    decoding: u64,
-    in_flight: usize,
-    /// Those of them that are the last of their row groups.
-    last_in_flight: usize,
-    busy: usize,
-    failed: Option<ScanError>,
-    outcome: ScanOutcome,
-}
-
-impl State {
-    /// Goes on without a file; the first reason stands.
-    fn give_up(&mut self, file: &OpenFile, reason: String) {
-        if file.abandon() {
-            self.outcome.unreadable.push(Unreadable::new(file.path.clone(), reason));
-            self.active = self.active.saturating_sub(1);
-        }
-        self.count_kept(file, false);
-    }
-
-    /// A fetch has arrived. Where threads waited for it, more files are opened at once from now on: at first few
-    /// are, so that the first rows do not queue up behind what only later ones need. While rows are on their way,
-    /// only their arrival opens more.
-    fn arrived(&mut self, is_last: bool, most_active: usize) {
-        self.in_flight -= 1;
-        let is_row_coming = self.last_in_flight > 0;
-        self.last_in_flight -= usize::from(is_last);
-        let is_idle = self.waiting > 0 && self.ready.iter().all(VecDeque::is_empty);
-        if is_idle && (is_last || !is_row_coming) {
-            self.window = (self.window + 1).min(most_active);
-        }
-    }
-
-    /// Counts the bytes of a small file once, as long as they are needed.
-    fn count_kept(&mut self, file: &OpenFile, is_needed: bool) {
-        let keeps = is_needed && file.is_whole() && !file.is_abandoned();
-        match (file.is_kept.swap(keeps, Ordering::Relaxed), keeps) {
-            (false, true) => self.kept += file.pin.size,
-            (true, false) => self.kept = self.kept.saturating_sub(file.pin.size),
-            _ => {}
-        }
-    }
-}
-
 struct Engine<'a> {
     job: &'a ScanJob,
     /// Of the job's files those that must be opened.
@@ -266,19 +103,6 @@ struct Engine<'a> {
     allow_incomplete: bool,
     progress: Arc<Progress>,
     shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // A thread that panicked has ended the run already; the state is only read to stop.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Reads the job's files with one thread for each of `sinks`; `budget` bounds the bytes that wait
@@ -564,8 +388,7 @@ impl Engine<'_> {
         Some(first(open))
     }
 
-    fn spawn(&self, mut fetch: Fetch, held: u64) {
-        let store = self.job.store.clone();
+    fn spawn(&self, fetch: Fetch, held: u64) {
         let (shared, progress) = (self.shared.clone(), self.progress.clone());
         let (allow_incomplete, max_active) = (self.allow_incomplete, self.max_active);
         let arrived = move |fetch: Fetch, result: Result<Vec<Bytes>, StoreError>| {
@@ -599,29 +422,6 @@ impl Engine<'_> {
             drop(state);
             shared.changed.notify_all();
         };
-        let handle = store.io().handle().clone();
-        if store.local_root().is_none() {
-            handle.spawn(async move {
-                let result = fetch.read(&store).await;
-                arrived(fetch, result);
-            });
-            return;
-        }
-        // One change of threads for each read, not three: of small files there are thousands.
-        let again = handle.clone();
-        handle.spawn_blocking(move || {
-            let near = guarded(|| fetch.read_near(&store)).unwrap_or_else(|what| {
-                let reason = format!("reading it stopped at something impossible ({what})");
-                Err(StoreError::new(StoreErrorKind::Transient, fetch.file.shown.clone(), reason))
-            });
-            if let Some(result) = near.transpose() {
-                return arrived(fetch, result);
-            }
-            // Not on this thread: while it waited for others of its kind, they could wait for it.
-            again.spawn(async move {
-                let result = fetch.read(&store).await;
-                arrived(fetch, result);
-            });
-        });
+        fetch.start(&self.job.store, arrived);
     }
 }

@@ -11,8 +11,8 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::bind::FileShape;
 use super::deleted::Deleted;
-use super::engine::Fetch;
 use super::events::Columns;
+use super::fetch::Fetch;
 use super::footer::{Footer, FooterRead, GroupDays};
 use super::prune;
 use super::step::Step;

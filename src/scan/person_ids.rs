@@ -10,11 +10,11 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::columns::Bound;
-use super::engine::DECODING;
 use super::file::{OpenFile, Opened};
 use super::footer::Footer;
 use super::mapping::ids_with_texts;
 use super::ranges::{BATCH_ROWS, byte_ranges, open_reader};
+use super::state::DECODING;
 use super::{Progress, ScanContext, ScanError};
 use crate::fetched::Fetched;
 use crate::key::Key;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::engine::Fetch;
+use super::fetch::Fetch;
 use super::file::OpenFile;
 use super::footer::Footer;
 use super::prune;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::UnitRecord;
 use super::batch::AccessBatch;
-use super::engine::Fetch;
+use super::fetch::Fetch;
 use super::file::OpenFile;
 use super::footer::Footer;
 use super::pages::{FewRows, FlatReader};

@@ -16,6 +16,7 @@ mod survey;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cells::{CellKey, Grain, Window};
 use super::counts::{CellCounts, Misfit, take};
@@ -28,6 +29,7 @@ use super::{Cell, ExposureError, Settings, SourceRows, exposure};
 use crate::ledger::Chosen;
 use crate::memory::Budget;
 use crate::moment::Moment;
+use crate::threads::beside;
 use file::{CellsIn, CellsOut, Header, places};
 use groups::{KeptGroups, kept_groups};
 use survey::{Bounds, Question, Survey, survey};
@@ -143,11 +145,12 @@ pub fn count_kept(
     let mut out = CellsOut::new(most_bytes(&settings.budget));
     let mut cells = Vec::new();
     let way = Way::all(settings, most_groups(settings));
-    let passed = passes.count(vec![way], |_, key, counts| {
+    let each = |key, counts: CellCounts| {
         out.push(&key, &counts);
         cells.push(counts.cell(key)?);
         Ok::<(), ExposureError>(())
-    })?;
+    };
+    let passed = passes.count(vec![(way, each)])?;
     let passed = first(passed.into_iter().next())?;
     let (exposure, file) = finish(cells, passed, out, settings, keep)?;
     Ok(KeptCount { exposure, file, changed: None, misfit })
@@ -218,10 +221,13 @@ fn recount(
     let passes = Passes::new(sources, settings, 2)?;
     let rows = sources.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
     let question = Question { old: &old, new: &settings.rules, added: &added };
-    let found = find(&passes, (sources, rows), &question, (of_group, keep.always))?;
+    let how = (of_group, keep.always);
+    let (found, kept_groups) = beside(
+        || find(&passes, (sources, rows), &question, how),
+        || kept_groups(&groups, &mut kept, settings.group_ids()),
+    );
+    let (found, kept_groups) = (found?, kept_groups?);
     let (changed, rows) = (found.changed, rows.max(found.rows));
-
-    let kept_groups = kept_groups(&groups, &mut kept, settings.group_ids())?;
     let floors: Vec<Floor> = kept_groups.iter().map(KeptGroups::floor).collect();
     let Changes { cells, then, mut now } =
         count_changes(&passes, &question, &floors, found.chosen)?;
@@ -232,15 +238,26 @@ fn recount(
         true => CellsOut::new(most_bytes(&settings.budget)),
         false => CellsOut::closed(),
     };
-    let cells = join((kept, of_then), cells, found.bounds.as_ref(), &mut out)?;
     let changes = then.groups.0.into_iter().zip(std::mem::take(&mut now.groups.0));
     if kept_groups.len() != changes.len() {
         return Err(Unfit::Misfit);
     }
-    let limits = (settings.groups_limit, most_groups(settings));
-    let groups = kept_groups.into_iter().zip(changes);
-    let groups = groups.map(|(kept, (then, now))| kept.now(then, now, limits));
-    now.groups = RankedGroups(groups.collect::<Result<_, _>>()?);
+    let is_kept = !out.is_closed();
+    let groups_now = || {
+        let limits = (settings.groups_limit, most_groups(settings));
+        let groups = kept_groups.into_iter().zip(changes);
+        let groups = groups.map(|(kept, (then, now))| kept.now(then, now, limits));
+        let ranked = RankedGroups(groups.collect::<Result<_, Unfit>>()?);
+        // To keep a count takes more of them than to list them.
+        Ok::<_, Unfit>(match is_kept {
+            true => (ranked, None),
+            false => (RankedGroups::default(), Some(ranked.listed(settings.groups_limit))),
+        })
+    };
+    let (cells, groups) =
+        beside(|| join((kept, of_then), cells, found.bounds.as_ref(), &mut out), groups_now);
+    let (cells, groups) = (cells?, groups?);
+    (now.groups, now.listed) = groups;
     now.terms = terms_now(terms, &then.terms, &now.terms)?;
     now.conflicts = conflicts_now(conflicts, &then.conflicts, &now.conflicts)?;
     if found.bounds.is_some() {
@@ -306,17 +323,27 @@ fn count_changes(
         chosen: Some(chosen.clone()),
         without,
     };
-    let ways = vec![way(question.old, question.added), way(question.new, &[])];
+    let ways = [way(question.old, question.added), way(question.new, &[])];
+    let held = AtomicU64::new(0);
     let most = passes.settings.budget.rest / CELLS;
-    let counted = passes.count(ways, |way, key, counts| {
-        let into = if way == 0 { &mut before } else { &mut after };
-        into.insert(key, Box::new(counts));
-        let cells = (before.len() + after.len()) as u64;
-        if cells.saturating_mul(OF_CELL) > most { Err(Unfit::NoRoom) } else { Ok(()) }
-    })?;
+    let takers = [&mut before, &mut after].map(|cells| taker(cells, &held, most));
+    let counted = passes.count(ways.into_iter().zip(takers).collect())?;
     let mut counted = counted.into_iter();
     let (then, now) = (first(counted.next())?, first(counted.next())?);
     Ok(Changes { cells: (before, after), then, now })
+}
+
+/// Puts cells into the table as long as no more than `most` bytes are held of them and of those of others.
+fn taker(
+    into: &mut Cells,
+    held: &AtomicU64,
+    most: u64,
+) -> impl FnMut(CellKey, CellCounts) -> Result<(), Unfit> {
+    move |key, counts| {
+        into.insert(key, Box::new(counts));
+        let cells = held.fetch_add(1, Ordering::Relaxed) + 1;
+        if cells.saturating_mul(OF_CELL) > most { Err(Unfit::NoRoom) } else { Ok(()) }
+    }
 }
 
 /// The kept cells, of which there are so many, less those of then, and with those of now; first and last moments are

@@ -1,0 +1,185 @@
+//! Frames of what was counted: every grain and window, days, and groups.
+
+use arrow::record_batch::RecordBatch;
+use polars::prelude::{DataFrame, PolarsResult};
+
+use super::frames::{Builder, Names, Report, Shown, escaped};
+use super::whole::Columns;
+use crate::exposure::{Cell, Day, Exposure, Grain, GroupRow, Measures, RestGroups, Window};
+
+/// Promises have a frame of their own.
+fn cells<'a>(report: &Report<'a>) -> impl Iterator<Item = &'a Cell> + Clone {
+    report.exposure.cells.iter().filter(|cell| cell.key.grain != Grain::Attestation)
+}
+
+fn upper(measures: &Measures) -> Option<i64> {
+    measures.subjects_upper.and_then(|people| i64::try_from(people).ok())
+}
+
+pub(super) fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
+    let names = Names::new(report.registry);
+    let cells = || cells(report);
+    let shown: Vec<Shown> = cells().map(|c| names.shown(&c.key)).collect();
+    let each = || {
+        let rows = cells().zip(&shown).enumerate();
+        rows.flat_map(|(i, (cell, shown))| std::iter::repeat_n((i, cell, shown), Window::COUNT))
+    };
+    let rows = || cells().flat_map(|c| c.windows.iter());
+    Builder::default()
+        .int("cell", each().map(|(i, ..)| i64::try_from(i).ok()).collect())
+        .text("grain", each().map(|(_, c, _)| Some(c.key.grain.name())))
+        .text("scope", each().map(|(.., s)| s.scope.as_deref()))
+        .text("app_id", each().map(|(.., s)| s.app.as_deref()))
+        .text("app_name", each().map(|(.., s)| s.app_name))
+        .text("developer_id", each().map(|(.., s)| s.developer.as_deref()))
+        .text("developer_name", each().map(|(.., s)| s.developer_name))
+        .time("restricted_at", each().map(|(.., s)| s.restricted_at))?
+        .time("grace_until", each().map(|(.., s)| s.grace_until))?
+        .text("window", cells().flat_map(|_| Window::ALL.iter().map(|w| Some(w.name()))))
+        .count("events_allowed", rows().map(|m| m.events))
+        .int("requests_allowed", rows().map(|m| Some(m.requests)).collect())
+        .int("requests_denied", rows().map(|m| Some(m.denied)).collect())
+        .int("requests_unknown", rows().map(|m| Some(m.unknown)).collect())
+        .int("requests_held_only", rows().map(|m| Some(m.held_only)).collect())
+        .count("subjects_observed", rows().map(|m| m.subjects))
+        .int("subjects_upper_bound", rows().map(upper).collect())
+        .boolean(
+            "upper_bound_complete",
+            rows().map(|m| m.subjects_upper.map(|_| m.subjects_unknown_rows == 0)).collect(),
+        )
+        .count("subjects_unknown_rows", rows().map(|m| m.subjects_unknown_rows))
+        .count("actors", rows().map(|m| m.actors))
+        .count("groups", rows().map(|m| m.groups))
+        .int("bytes", rows().map(|m| m.bytes).collect())
+        .int("records", rows().map(|m| m.records).collect())
+        .time("first_access", rows().map(|m| m.first))?
+        .time("last_access", rows().map(|m| m.last))?
+        .count("active_days", rows().map(|m| m.active_days))
+        .finish()
+}
+
+/// What the row of a cell in `exposure` says of its other windows, in columns: to find them there takes a join for each.
+pub(super) fn windows(report: &Report<'_>) -> PolarsResult<DataFrame> {
+    let numbers = (0i64..).zip(cells(report)).map(|(number, _)| Some(number));
+    let mut builder = Builder::default().int("cell", numbers.collect());
+    for window in Window::ALL.into_iter().filter(|window| *window != Window::AfterRestriction) {
+        let each = || cells(report).map(move |cell| cell.windows.get(window as usize));
+        let column = |name: &str| format!("{name}_{}", window.name());
+        builder = builder
+            .int(&column("requests"), each().map(|m| Some(m?.requests)).collect())
+            .int(&column("subjects"), each().map(|m| i64::try_from(m?.subjects).ok()).collect())
+            .int(&column("subjects_upper_bound"), each().map(|m| upper(m?)).collect())
+            .int(
+                &column("subjects_unknown_rows"),
+                each().map(|m| i64::try_from(m?.subjects_unknown_rows).ok()).collect(),
+            );
+    }
+    let lookback = cells(report).map(|cell| cell.windows.get(Window::Lookback as usize));
+    let groups = lookback.map(|m| i64::try_from(m?.groups).ok());
+    builder.int("groups_lookback", groups.collect()).finish()
+}
+
+/// Rows of which there are very many, apart from the rest of what was counted: they are freed as soon as tables have
+/// them.
+#[derive(Default)]
+pub struct Rows {
+    /// By cell.
+    days: Vec<Vec<Day>>,
+    groups: Vec<GroupRow>,
+}
+
+impl Rows {
+    /// Takes them.
+    pub fn of(exposure: &mut Exposure) -> Self {
+        let days = exposure.cells.iter_mut().map(|cell| std::mem::take(&mut cell.days));
+        Self { days: days.collect(), groups: std::mem::take(&mut exposure.groups) }
+    }
+}
+
+/// A cell with its number, what is shown of its key, and its days.
+struct CellDays<'a> {
+    number: i64,
+    grain: &'static str,
+    shown: Shown<'a>,
+    days: &'a [Day],
+}
+
+pub(super) fn days(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordBatch> {
+    let names = Names::new(report.registry);
+    let of_cells = std::mem::take(&mut rows.days);
+    let mut cells: Vec<CellDays<'_>> = Vec::new();
+    for (number, (cell, days)) in (0..).zip(report.exposure.cells.iter().zip(&of_cells)) {
+        if !days.is_empty() {
+            let (grain, shown) = (cell.key.grain.name(), names.shown(&cell.key));
+            cells.push(CellDays { number, grain, shown, days });
+        }
+    }
+    // In the order of the table that is made of it: then nothing is left to sort.
+    cells.sort_by(|a, b| {
+        let key = |cell: &CellDays<'_>| cell.grain;
+        (key(a), &a.shown.scope, &a.shown.app).cmp(&(key(b), &b.shown.scope, &b.shown.app))
+    });
+    let numbers = cells.iter().flat_map(|c| std::iter::repeat_n(Some(c.number), c.days.len()));
+    let runs = || cells.iter().map(|cell| (&cell.shown, cell.days.len()));
+    let rows = || cells.iter().flat_map(|cell| cell.days.iter());
+    let cumulative = cells.iter().flat_map(|cell| {
+        cell.days.iter().scan(0u64, |sum, day| {
+            *sum += day.new;
+            Some(*sum)
+        })
+    });
+    Columns::of(cells.iter().map(|cell| cell.days.len()).sum())
+        .ints("cell", numbers)
+        .runs("grain", cells.iter().map(|cell| (Some(cell.grain), cell.days.len())))?
+        .runs("scope", runs().map(|(shown, rows)| (shown.scope.as_deref(), rows)))?
+        .runs("app_id", runs().map(|(shown, rows)| (shown.app.as_deref(), rows)))?
+        .runs("app_name", runs().map(|(shown, rows)| (shown.app_name, rows)))?
+        .days("day", rows().map(|d| d.day))
+        .ints("requests_allowed", rows().map(|d| Some(d.requests)))
+        .counts("subjects_observed", rows().map(|d| d.subjects))
+        .counts("subjects_new", rows().map(|d| d.new))
+        .counts("subjects_cumulative", cumulative)
+        .finish()
+}
+
+pub(super) fn groups(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordBatch> {
+    let scope_of = |i: u32| {
+        let name = usize::try_from(i).ok().and_then(|i| report.exposure.scope_names.get(i));
+        name.map(|name| escaped(name))
+    };
+    let namespace = |space: usize| report.group_namespaces.get(space).map(|name| escaped(name));
+    let listed = std::mem::take(&mut rows.groups);
+    let mut listed: Vec<&GroupRow> = listed.iter().collect();
+    // In the order of the table, as days are; but for ids that are shown otherwise than they are.
+    let mut spaces: Vec<usize> = (0..report.group_namespaces.len()).collect();
+    spaces.sort_by_key(|space| report.group_namespaces.get(*space));
+    let place = |space: usize| spaces.iter().position(|s| *s == space);
+    listed.sort_unstable_by_key(|g| (g.scope, place(g.space), &g.id));
+    let rest: Vec<(u32, &RestGroups)> =
+        (0..).zip(&report.exposure.rest_groups).filter(|(_, rest)| rest.groups > 0).collect();
+    let none = || std::iter::repeat_n(None, rest.len());
+    let scopes = listed.chunk_by(|a, b| a.scope == b.scope);
+    let scopes = scopes.filter_map(|run| Some((scope_of(run.first()?.scope), run.len())));
+    let namespaces = listed.chunk_by(|a, b| a.space == b.space);
+    let namespaces = namespaces.filter_map(|run| Some((namespace(run.first()?.space), run.len())));
+    let grains = [(Some("scope_group"), listed.len()), (Some("scope_rest"), rest.len())];
+    let ids = listed.iter().map(|g| Some(escaped(&g.id)));
+    let count = |of: fn(&GroupRow) -> Option<u64>| {
+        let counts = listed.iter().map(move |g| i64::try_from(of(g)?).ok());
+        counts.chain(std::iter::repeat_n(None, rest.len()))
+    };
+    let requests = listed.iter().map(|g| Some(g.requests));
+    Columns::of(listed.len() + rest.len())
+        .runs("grain", grains.into_iter())?
+        .runs("scope", scopes.chain(rest.iter().map(|r| (scope_of(r.0), 1))))?
+        .runs("namespace", namespaces.chain([(Some("(rest)".into()), rest.len())]))?
+        .texts("group_id", ids.chain(rest.iter().map(|_| Some("(rest)".into()))))
+        .counts("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
+        .ints("apps", count(|g| Some(g.apps)))
+        .ints("members_then", count(|g| g.members))
+        .ints("subjects_observed", count(|g| Some(g.subjects)))
+        .ints("requests_allowed", requests.chain(rest.iter().map(|r| Some(r.1.requests))))
+        .times("first_access", listed.iter().map(|g| Some(g.first)).chain(none()))
+        .times("last_access", listed.iter().map(|g| Some(g.last)).chain(none()))
+        .finish()
+}
