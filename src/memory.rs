@@ -74,6 +74,14 @@ fn keep_freed() {
     let _ = b"arena.0.oversize_threshold\0".name().write(usize::MAX);
 }
 
+/// Gives freed memory back to the system after a fifth of a second instead of a half. Counting and tables need other
+/// memory, one after the other, and a count of few rows ends before the first is given back.
+fn give_back_soon() {
+    let milliseconds: isize = 200;
+    // It only saves memory.
+    let _ = b"arena.0.dirty_decay_ms\0".name().write(milliseconds);
+}
+
 /// The parts of a memory limit, in bytes. What each stage may hold follows from the limit alone, so
 /// that a run can say beforehand whether it fits.
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +181,14 @@ impl Budget {
     pub fn prepare_for(&self, rows: u64) {
         if rows >= MANY_ROWS && self.limit >= AMPLE {
             keep_freed();
+        }
+    }
+
+    /// Prepares for a count of all rows of the ledger, which are so many.
+    pub fn prepare_to_count(&self, rows: u64) {
+        self.prepare_for(rows);
+        if rows < MANY_ROWS {
+            give_back_soon();
         }
     }
 

@@ -17,6 +17,7 @@ mod whole;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use polars::prelude::{DataType, IntoLazy, LazyFrame, NULL, PolarsError, lit};
@@ -250,7 +251,7 @@ pub fn check(queries: &mut [Query]) -> Result<(), ImpactError> {
         lookback_days: 0,
         complete: true,
     };
-    let tables = tables(queries, &empty, Rows::default(), 1)?;
+    let (tables, ()) = collected(|take| tables(queries, &empty, Rows::default(), 1, take))?;
     for (query, table) in queries.iter_mut().zip(tables) {
         query.columns = table.batch.schema();
     }
@@ -269,8 +270,24 @@ pub fn change_log(queries: &[Query], rows: &[ChangeRow]) -> Result<Table, Impact
     run(query, &[("changes", frame.lazy())])
 }
 
-/// The tables of the queries, in their order; some of them packed. Where there is more than one thread, those that are
-/// frames as they are, which hold nearly all rows, are made beside those that the query engine makes.
+/// Takes a table that is made, with the place of its query.
+pub type Take<'a> = dyn Fn(usize, Table) + Sync + 'a;
+
+/// All tables that `make` hands on, in their order, and what it gives.
+///
+/// # Errors
+/// Those of `make`.
+pub fn collected<T, E>(make: impl FnOnce(&Take<'_>) -> Result<T, E>) -> Result<(Vec<Table>, T), E> {
+    let tables = Mutex::new(BTreeMap::new());
+    let made = make(&|at, table| {
+        tables.lock().unwrap_or_else(PoisonError::into_inner).insert(at, table);
+    })?;
+    let tables = tables.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((tables.into_values().collect(), made))
+}
+
+/// Makes the tables of the queries, some of them packed. Where there is more than one thread, those that are frames as
+/// they are, which hold nearly all rows, are made beside those that the query engine makes.
 ///
 /// # Errors
 /// Queries that fail, with the engine's reason.
@@ -279,40 +296,41 @@ pub fn tables(
     report: &Report<'_>,
     rows: Rows,
     threads: usize,
-) -> Result<Vec<Table>, ImpactError> {
-    let (others, whole): (Vec<&Query>, Vec<&Query>) =
-        queries.iter().partition(|query| whole::taken(query).is_none());
+    take: &Take<'_>,
+) -> Result<(), ImpactError> {
+    let (others, whole): (Vec<_>, Vec<_>) =
+        queries.iter().enumerate().partition(|(_, query)| whole::taken(query).is_none());
+    let asking: Vec<&Query> = others.iter().map(|(_, query)| *query).collect();
     // What the engine is asked for must be there before.
     let mut rows = Some(rows);
     let mut make = || rows.take().map(|rows| whole::columns(report, rows)).transpose();
-    let columns = if whole::is_asked(&others) { make().map_err(of_frames)? } else { None };
-    let mut of_whole = || {
+    let columns = if whole::is_asked(&asking) { make().map_err(of_frames)? } else { None };
+    let mut of_whole = || -> Result<(), ImpactError> {
         let made = if columns.is_none() { make().map_err(of_frames)? } else { None };
         let columns = columns.as_ref().or(made.as_ref());
-        let table = |query: &&Query| {
-            let columns = columns?.get(whole::taken(query)?)?;
-            let spec = query.spec.as_ref()?;
-            let table = whole::table(query, spec, columns);
-            Some(table.and_then(|table| table.sorted(&query.file, &spec.key)))
-        };
-        whole.iter().filter_map(table).collect::<Result<Vec<_>, _>>()
+        for (at, query) in &whole {
+            let columns = whole::taken(query).and_then(|name| columns?.get(name));
+            if let Some((columns, spec)) = columns.zip(query.spec.as_ref()) {
+                let table = whole::table(query, spec, columns)?;
+                take(*at, table.sorted(&query.file, &spec.key)?);
+            }
+        }
+        Ok(())
     };
-    let of_engine = || {
+    let of_engine = || -> Result<(), ImpactError> {
         let mut frames = frames::build(report).map_err(of_frames)?;
         if let Some(columns) = &columns {
-            frames.extend(whole::asked(&others, columns).map_err(of_frames)?);
+            frames.extend(whole::asked(&asking, columns).map_err(of_frames)?);
         }
         let frames: Vec<_> = frames.into_iter().map(|(name, made)| (name, made.lazy())).collect();
-        others.iter().map(|query| run(query, &frames)).collect::<Result<Vec<_>, _>>()
+        others.iter().try_for_each(|(at, query)| {
+            take(*at, run(query, &frames)?);
+            Ok(())
+        })
     };
-    let (of_whole, of_engine) =
-        if threads > 1 { beside(of_whole, of_engine) } else { (of_whole(), of_engine()) };
-    let (mut of_whole, mut of_engine) = (of_whole?.into_iter(), of_engine?.into_iter());
-    let next = |query| match whole::taken(query) {
-        Some(_) => of_whole.next(),
-        None => of_engine.next(),
-    };
-    Ok(queries.iter().filter_map(next).collect())
+    let (of_engine, of_whole) =
+        if threads > 1 { beside(of_engine, of_whole) } else { (of_engine(), of_whole()) };
+    of_engine.and(of_whole)
 }
 
 fn of_frames(error: PolarsError) -> ImpactError {

@@ -195,7 +195,7 @@ pub(super) fn table(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{built_in, tables as made};
+    use super::super::{Take, built_in, collected, tables as made};
     use super::*;
     use crate::config::IncidentPlan;
     use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, GroupRow, RestGroups};
@@ -275,16 +275,18 @@ mod tests {
             lookback_days: 0,
             complete: true,
         };
-        let both = made(queries, &report, both, 2).unwrap();
-        let one = made(queries, &report, one, 1).unwrap();
-        let names = |tables: &[Table]| tables.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&both), names(&one));
-        let of_queries: Vec<_> = queries.iter().map(|query| query.table.clone()).collect();
-        assert_eq!(names(&one), of_queries);
-        let unpacked = |table: Table| table.unpacked().map(|table| (table.name, table.batch));
-        let both: BTreeMap<_, _> = both.into_iter().map(|t| unpacked(t).unwrap()).collect();
-        let one: BTreeMap<_, _> = one.into_iter().map(|t| unpacked(t).unwrap()).collect();
-        assert_eq!(both, one);
+        let made = |rows, threads| {
+            let make = |take: &Take<'_>| made(queries, &report, rows, threads, take);
+            let (tables, ()) = collected(make).unwrap();
+            assert_eq!(tables.len(), queries.len());
+            let unpacked = tables.into_iter().zip(queries).map(|(table, query)| {
+                assert_eq!(table.name, query.table);
+                (query.table.clone(), table.unpacked().unwrap().batch)
+            });
+            unpacked.collect::<BTreeMap<_, _>>()
+        };
+        let both = made(both, 2);
+        assert_eq!(both, made(one, 1));
         both
     }
 

@@ -81,7 +81,7 @@ impl Opened {
         let group_kinds = one_kind("group", filled, &group, &group_namespaces, |k| k.group)?;
 
         let rows = open_rows(prepared, ledger, filled.iter().map(|filled| &filled.selection))?;
-        prepared.budget.prepare_for(rows_in(&rows));
+        prepared.budget.prepare_to_count(rows_in(&rows));
         let temp = temp_dir(plan)?;
         let number = |of: &[usize]| of.get(plan.registry.people.source).copied().unwrap_or(0);
         let (person_space, group_space) = (number(&person), number(&group));

@@ -32,7 +32,7 @@ use crate::database::Filled;
 use crate::effort::Part;
 use crate::error::Error;
 use crate::impact::Table;
-use crate::publish::{Publisher, Standing};
+use crate::publish::{Filed, Publisher, Standing};
 use crate::scan::Progress;
 use crate::signature::PublicKey;
 use crate::store::Io;
@@ -190,6 +190,8 @@ fn run_prepared(
         _ => None,
     };
     observer.stage("counting");
+    // Packs are read in smaller pieces than logs.
+    io.keep_buffers(prepared.budget.prefetch / 4);
     let counted = count_kept(plan, &prepared, &ledger, scanned, progress, observer)?;
     check_rejects(plan, &prepared, &counted.filled, &counted.exposure)?;
     // Little is read from here on.
@@ -231,14 +233,17 @@ fn finish(
     let mut files = publisher.files(&prepared.run_id);
     let mut new = Tables::new();
     let mut reports = reports::builder(plan, prepared, &counted, followed)?;
-    let (tables, suppressed) = tables(plan, prepared, &mut counted)?;
-    let parquet = files.tables(&tables, plan.threads)?;
-    for (table, parquet) in tables.into_iter().zip(parquet) {
+    let (tables, suppressed) =
+        files.tables(plan.threads, |take| tables(plan, prepared, &mut counted, take))?;
+    for Filed { table, parquet } in tables {
         reports.take(&table)?;
-        new.insert(table.name, parquet);
+        new.insert(table.name.clone(), parquet);
     }
     let changes = log_of(prepared, followed, earlier.steps, earlier.changes, &new)?;
-    files.tables(std::slice::from_ref(&changes), 1)?;
+    files.tables(1, |take| {
+        take(0, changes.clone());
+        Ok::<(), Error>(())
+    })?;
     reports.take(&changes)?;
     reports.finish(&files.outputs)?.iter().try_for_each(|report| files.add(report))?;
     let totals = evidence::totals(&counted.exposure, suppressed.as_ref());

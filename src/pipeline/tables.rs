@@ -4,12 +4,12 @@ use super::count::Counted;
 use super::prepare::Prepared;
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::impact::{self, CHANGE_LOG, Query, Report, Rows, Table};
+use crate::impact::{self, CHANGE_LOG, Query, Report, Rows, Table, Take};
 use crate::moment::DAY_MICROS;
 use crate::suppress::{self, Suppressed};
 
-/// Makes every table but that of changes. What was counted is used up. Small counts of people are masked where the plan
-/// says so; gives what was.
+/// Makes every table but that of changes, and hands each to `take`. What was counted is used up. Small counts of people
+/// are masked where the plan says so; gives what was.
 ///
 /// # Errors
 /// Queries that fail.
@@ -17,7 +17,8 @@ pub fn tables(
     plan: &RunPlan,
     prepared: &Prepared<'_>,
     counted: &mut Counted,
-) -> Result<(Vec<Table>, Option<Suppressed>), Error> {
+    take: &Take<'_>,
+) -> Result<Option<Suppressed>, Error> {
     let lookback = i64::from(plan.lookback_days).saturating_mul(DAY_MICROS);
     let days = counted.exposure.days();
     let rows = Rows::of(&mut counted.exposure);
@@ -38,18 +39,18 @@ pub fn tables(
     };
     let queries: Vec<Query> =
         prepared.queries.iter().filter(|query| query.table != CHANGE_LOG).cloned().collect();
-    // A query that fails leaves no table of the others behind. And of what a count gives back, some may stand in any.
-    let mut tables = impact::tables(&queries, &report, rows, plan.threads)?;
-    if plan.suppress_below.is_some() {
-        tables = tables.into_iter().map(|table| table.unpacked()).collect::<Result<_, _>>()?;
-    }
-    let suppressed = match plan.suppress_below {
-        None => None,
-        Some(below) => {
-            let thresholds = prepared.registry.thresholds.as_deref().unwrap_or_default();
-            let from = plan.as_of.plus_micros(-lookback);
-            Some(suppress::mask(&mut tables, below, thresholds, from)?)
-        }
+    let make = |take: &Take<'_>| impact::tables(&queries, &report, rows, plan.threads, take);
+    let Some(below) = plan.suppress_below else {
+        make(take)?;
+        return Ok(None);
     };
-    Ok((tables, suppressed))
+    // Of what a count gives back, some may stand in any table: all are looked at together.
+    let (tables, ()) = impact::collected(make)?;
+    let tables = tables.into_iter().map(|table| table.unpacked());
+    let mut tables: Vec<Table> = tables.collect::<Result<_, _>>()?;
+    let thresholds = prepared.registry.thresholds.as_deref().unwrap_or_default();
+    let from = plan.as_of.plus_micros(-lookback);
+    let suppressed = suppress::mask(&mut tables, below, thresholds, from)?;
+    tables.into_iter().enumerate().for_each(|(at, table)| take(at, table));
+    Ok(Some(suppressed))
 }

@@ -1,8 +1,10 @@
 //! The files of a run, written as they are made: large tables are never held as bytes. Readers look for the manifest,
 //! which comes last.
 
-use std::cmp::Reverse;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -10,10 +12,9 @@ use sha2::{Digest, Sha256};
 use super::manifest::Output;
 use super::merkle::{Part, RowTree};
 use super::{PublishError, Publisher};
-use crate::impact::{Table, TableFile};
+use crate::impact::{Table, TableFile, Take};
 use crate::key::hex;
 use crate::store::{Store, StoreError, Upload};
-use crate::threads::in_threads;
 
 /// A file that is sent and hashed while it is made; readers see it when it is finished.
 pub struct NewFile {
@@ -43,14 +44,55 @@ impl NewFile {
     }
 }
 
-/// Files of tables that are written at once, at most: each takes some memory.
+/// Threads that write files of tables, at most: each takes some memory, and those that a service is sent wait in memory
+/// until they are finished.
 const AT_ONCE: usize = 4;
+const SENT_AT_ONCE: usize = 2;
 
-/// One of the two files of a table.
-enum Written {
-    Parquet(Bytes, Output),
-    Csv(Output, Part),
+/// A table that is to be written, with its place among all, as Parquet or as CSV.
+type Job = (usize, Arc<Table>, Form);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    Parquet,
+    Csv,
 }
+
+/// A table whose files are written.
+pub struct Filed {
+    pub table: Arc<Table>,
+    /// Its Parquet file.
+    pub parquet: Bytes,
+}
+
+/// A file of a table that nobody sees yet.
+struct Written {
+    file: NewFile,
+    path: String,
+    rows: u64,
+    /// The whole file, of Parquet.
+    bytes: Option<Bytes>,
+    /// The tree over its rows, of CSV.
+    part: Option<Part>,
+}
+
+/// A file that readers see.
+struct Finished {
+    output: Output,
+    bytes: Option<Bytes>,
+    part: Option<Part>,
+}
+
+impl Written {
+    fn finish(self) -> Result<Finished, StoreError> {
+        let Self { file, path, rows, bytes: whole, part } = self;
+        let (bytes, sha256) = file.finish()?;
+        Ok(Finished { output: Output { path, bytes, rows, sha256 }, bytes: whole, part })
+    }
+}
+
+/// By place of the table and form.
+type Files<T> = BTreeMap<(usize, Form), T>;
 
 /// What was written of a run.
 pub struct RunFiles {
@@ -72,78 +114,207 @@ impl RunFiles {
         NewFile::of(self.store.share_in_parts(&path))
     }
 
-    /// Writes tables as Parquet and as CSV, several files at once where there are threads for it. Gives the bytes of the
-    /// Parquet files, table by table.
+    /// Writes the tables that `make` hands on, as Parquet and as CSV. In a folder that begins while more are made, where
+    /// there are threads for it; a service is sent them when all are made, because files that are not finished wait in
+    /// memory there. A table that cannot be made leaves none of the others behind. Gives the tables in their order, and
+    /// what `make` gives.
     ///
     /// # Errors
-    /// Storage failures, and values that cannot be written.
-    pub fn tables(&mut self, tables: &[Table], threads: usize) -> Result<Vec<Bytes>, PublishError> {
-        let both = |at| [(at, true), (at, false)];
-        let mut files: Vec<(usize, bool)> = (0..tables.len()).flat_map(both).collect();
-        // The longest first, so that no thread is left alone with one at the end.
-        files.sort_by_key(|(at, _)| Reverse(tables.get(*at).map(|table| table.batch.num_rows())));
-        let next = AtomicUsize::new(0);
-        let written = in_threads(threads.min(AT_ONCE), |_| {
-            let mut written = Vec::new();
-            while let Some((at, is_parquet)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Some(table) = tables.get(*at) else { continue };
-                let file = if *is_parquet { self.parquet(table)? } else { self.csv(table)? };
-                written.push(((*at, !is_parquet), file));
+    /// Storage failures, values that cannot be written, and those of `make`.
+    pub fn tables<T, E: From<PublishError>>(
+        &mut self,
+        threads: usize,
+        make: impl FnOnce(&Take<'_>) -> Result<T, E>,
+    ) -> Result<(Vec<Filed>, T), E> {
+        let (jobs, waiting) = channel::<Job>();
+        let (waiting, tables) = (Mutex::new(waiting), Mutex::new(BTreeMap::new()));
+        let is_made = AtomicBool::new(false);
+        let is_near = self.store.local_root().is_some();
+        let threads = threads.min(if is_near { AT_ONCE } else { SENT_AT_ONCE });
+        let begins = threads > 1 && is_near;
+        let writing = || self.write_all(&waiting, &is_made);
+        // It is waited for as long as there are jobs.
+        let begin = |jobs: &Sender<Job>, at: usize, table: &Arc<Table>| {
+            for form in [Form::Csv, Form::Parquet] {
+                let _ = jobs.send((at, table.clone(), form));
             }
-            Ok::<_, PublishError>(written)
-        })?;
-        let mut written: Vec<_> = written.into_iter().flatten().collect();
-        written.sort_by_key(|(place, _)| *place);
-        let mut parquet = Vec::with_capacity(tables.len());
-        for (_, file) in written {
-            match file {
-                Written::Parquet(bytes, output) => {
-                    self.outputs.push(output);
-                    parquet.push(bytes);
+        };
+        let (made, written) = std::thread::scope(|scope| {
+            let others = (1..threads).map(|_| scope.spawn(writing));
+            let others: Vec<_> = others.collect();
+            let made = make(&|at, table| {
+                let table = Arc::new(table);
+                if begins {
+                    begin(&jobs, at, &table);
                 }
-                Written::Csv(output, part) => {
-                    self.outputs.push(output);
-                    self.parts.push(part);
+                locked(&tables).insert(at, table);
+            });
+            if made.is_ok() {
+                is_made.store(true, Ordering::Release);
+                if !begins {
+                    locked(&tables).iter().for_each(|(at, table)| begin(&jobs, *at, table));
                 }
+            }
+            drop(jobs);
+            let own = writing();
+            let others = others
+                .into_iter()
+                .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            (made, std::iter::once(own).chain(others).collect::<Result<Vec<_>, _>>())
+        });
+        let made = made?;
+        let mut finished = Files::new();
+        for (done, unseen) in written? {
+            finished.extend(done);
+            for (place, file) in unseen {
+                finished.insert(place, file.finish().map_err(PublishError::from)?);
             }
         }
-        Ok(parquet)
+        let tables = tables.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = tables.into_values();
+        let mut whole = Vec::new();
+        for Finished { output, bytes, part } in finished.into_values() {
+            self.outputs.push(output);
+            self.parts.extend(part);
+            whole.extend(bytes.and_then(|parquet| Some(Filed { table: tables.next()?, parquet })));
+        }
+        Ok((whole, made))
+    }
+
+    /// Writes files until there are no more jobs. Those are finished that are written when all tables are made.
+    fn write_all(
+        &self,
+        jobs: &Mutex<Receiver<Job>>,
+        is_made: &AtomicBool,
+    ) -> Result<(Files<Finished>, Files<Written>), PublishError> {
+        let (mut finished, mut unseen) = (Files::new(), Files::new());
+        loop {
+            let job = locked(jobs).recv();
+            let Ok((at, table, form)) = job else { return Ok((finished, unseen)) };
+            let file = match form {
+                Form::Parquet => self.parquet(&table),
+                Form::Csv => self.csv(&table),
+            }?;
+            if is_made.load(Ordering::Acquire) {
+                finished.insert((at, form), file.finish()?);
+            } else {
+                unseen.insert((at, form), file);
+            }
+        }
     }
 
     fn parquet(&self, table: &Table) -> Result<Written, PublishError> {
-        let file = table.parquet()?;
-        let output = self.write(&file)?;
-        Ok(Written::Parquet(file.bytes, output))
+        let made = table.parquet()?;
+        let path = made.path();
+        let mut file = self.begin(&path);
+        file.write(made.bytes.clone())?;
+        Ok(Written { file, path, rows: made.rows as u64, bytes: Some(made.bytes), part: None })
     }
 
     fn csv(&self, table: &Table) -> Result<Written, PublishError> {
         let path = format!("tables/{}.csv", table.name);
-        let (mut file, mut rows) = (self.begin(&path), RowTree::default());
+        let (mut file, mut tree) = (self.begin(&path), RowTree::default());
         table.csv_blocks(true, |block| {
-            rows.take(&block);
+            tree.take(&block);
             Ok::<(), PublishError>(file.write(block.into())?)
         })?;
-        let (bytes, sha256) = file.finish()?;
-        let part = rows.part(&path);
-        let rows = table.batch.num_rows() as u64;
-        Ok(Written::Csv(Output { path, bytes, rows, sha256 }, part))
+        let (part, rows) = (Some(tree.part(&path)), table.batch.num_rows() as u64);
+        Ok(Written { file, path, rows, bytes: None, part })
     }
 
     /// Writes a file that is made already: a report.
     ///
     /// # Errors
     /// Storage failures.
-    pub fn add(&mut self, file: &TableFile) -> Result<(), PublishError> {
-        let output = self.write(file)?;
-        self.outputs.push(output);
-        Ok(())
-    }
-
-    fn write(&self, made: &TableFile) -> Result<Output, StoreError> {
+    pub fn add(&mut self, made: &TableFile) -> Result<(), PublishError> {
         let path = made.path();
         let mut file = self.begin(&path);
         file.write(made.bytes.clone())?;
         let (bytes, sha256) = file.finish()?;
-        Ok(Output { path, bytes, rows: made.rows as u64, sha256 })
+        self.outputs.push(Output { path, bytes, rows: made.rows as u64, sha256 });
+        Ok(())
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::record_batch::RecordBatch;
+
+    use super::*;
+    use crate::impact::ImpactError;
+    use crate::store::{Io, StoreUrl};
+
+    fn table(name: &str, rows: i64) -> Table {
+        let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        let batch = RecordBatch::try_from_iter_with_nullable([("row", rows, true)]).unwrap();
+        Table { name: name.into(), batch }
+    }
+
+    /// What is written of tables that come in another order than they have, and which files are seen after it.
+    fn write(threads: usize, fails: bool) -> (Result<Vec<String>, PublishError>, RunFiles, usize) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (folder, io) = (tempfile::tempdir().unwrap(), Io::new(runtime.handle().clone()));
+        let url = StoreUrl::parse("out/", folder.path(), &Default::default()).unwrap();
+        let store = url.open_or_create(&io).unwrap();
+        let mut files = RunFiles::new(store.clone(), "run");
+        let written = files.tables(threads, |take| {
+            take(1, table("one", 300_000));
+            take(2, table("two", 0));
+            // So long that what is there already can be written.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            if fails {
+                let reason = "as it should".into();
+                return Err(ImpactError::Output { table: "zero".into(), reason }.into());
+            }
+            take(0, table("zero", 3));
+            Ok(())
+        });
+        let names = written.map(|(written, ())| {
+            let rows = |parquet| Table::read_back("t", parquet).unwrap().batch;
+            let same = |f: &Filed| rows(f.parquet.clone()) == f.table.batch;
+            assert!(written.iter().all(same));
+            written.into_iter().map(|filed| filed.table.name.clone()).collect()
+        });
+        let seen = store.list("").unwrap().len();
+        // Not even under other names.
+        let left = walk(&folder.path().join("out"));
+        assert_eq!(left, seen);
+        (names, files, seen)
+    }
+
+    fn walk(folder: &std::path::Path) -> usize {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|e| if e.path().is_dir() { walk(&e.path()) } else { 1 }).sum()
+    }
+
+    #[test]
+    fn files_are_the_same_on_any_number_of_threads() {
+        let (names, one, seen) = write(1, false);
+        assert_eq!((names.unwrap(), seen), (vec!["zero".into(), "one".into(), "two".into()], 6));
+        let paths: Vec<&str> = one.outputs.iter().map(|output| output.path.as_str()).collect();
+        let both =
+            ["zero", "one", "two"].map(|t| ["parquet", "csv"].map(|f| format!("tables/{t}.{f}")));
+        assert_eq!(paths, both.concat());
+        for threads in [2, 3, 9] {
+            let (names, other, seen) = write(threads, false);
+            assert_eq!((names.unwrap().len(), seen), (3, 6));
+            assert_eq!(other.outputs, one.outputs);
+            assert_eq!(other.parts, one.parts);
+        }
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_made_leaves_no_file_of_the_others_behind() {
+        for threads in [1, 2, 9] {
+            let (names, files, seen) = write(threads, true);
+            let error = names.unwrap_err().to_string();
+            assert!(error.contains("as it should"), "{error}");
+            assert_eq!((files.outputs.len(), files.parts.len(), seen), (0, 0, 0));
+        }
     }
 }

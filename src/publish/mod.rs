@@ -22,7 +22,7 @@ use crate::signature::{self, PublicKey, Signer};
 use crate::store::{Store, StoreError};
 use merkle::Merkle;
 
-pub use files::{NewFile, RunFiles};
+pub use files::{Filed, NewFile, RunFiles};
 pub use history::history_path;
 pub use latest::{FOLDER as LATEST_FOLDER, Latest, POINTER, read as read_latest};
 pub use manifest::{Manifest, Output};

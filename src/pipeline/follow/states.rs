@@ -9,7 +9,7 @@ use super::Followed;
 use crate::changes::{Cause, Step, Tables, differences};
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::impact::{SinceReport, SourceCoverage};
+use crate::impact::{self, SinceReport, SourceCoverage};
 use crate::ledger::{Ledger, Lineage, Pack, Wanted};
 use crate::pipeline::Observer;
 use crate::pipeline::count::count;
@@ -289,7 +289,8 @@ pub fn between(
             counted => counted?,
         };
         let mut found = Tables::new();
-        for table in tables(&earlier, &state, &mut counted)?.0 {
+        let make = |take: &impact::Take<'_>| tables(&earlier, &state, &mut counted, take);
+        for table in impact::collected(make)?.0 {
             let parquet = table.parquet()?.bytes;
             found.insert(table.name, parquet);
         }
