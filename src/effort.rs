@@ -109,7 +109,7 @@ impl Effort {
             Duration::from_micros(micros.load(Ordering::Relaxed)).as_secs_f64()
                 / threads.max(1) as f64
         });
-        // Tables are made by one thread.
+        // Of tables it is what they took by the clock, whoever made them.
         if let Some(tables) = seconds.get_mut(Part::Tables as usize) {
             *tables *= threads.max(1) as f64;
         }

@@ -53,6 +53,15 @@ pub fn beside<A, B: Send>(own: impl FnOnce() -> A, other: impl FnOnce() -> B + S
     })
 }
 
+/// Does both, at once where there is more than one thread for it.
+pub fn both<A, B: Send>(
+    threads: usize,
+    own: impl FnOnce() -> A,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if threads > 1 { beside(own, other) } else { (own(), other()) }
+}
+
 /// How often [`with_stack`] asks whether to go on waiting.
 const LOOK: Duration = Duration::from_millis(20);
 

@@ -159,7 +159,7 @@ impl<'a> Passes<'a> {
         }
         // One thread sums up the cells of a way.
         let sums = sums.into_iter().zip(takers).map(|(sums, each)| move || sums.roll_up(each));
-        all_at_once(self.settings.threads, sums)?;
+        all_at_once(self.memory.threads, sums)?;
         Ok(passed)
     }
 

@@ -202,7 +202,7 @@ impl Tally {
     }
 }
 
-/// How many cells [`roll_up`] makes with exposure in them, and how many days they have together, at
+/// How many cells [`Counts::roll_up`] makes with exposure in them, and how many days they have together, at
 /// the least.
 pub fn cells_and_days_at_least(policy: &Policy, tally: &Tally) -> (u64, u64) {
     let mut days: Vec<u64> = vec![0; policy.cells.len()];
@@ -554,7 +554,7 @@ mod tests {
     }
 
     fn events() -> impl Strategy<Value = Events> {
-        proptest::collection::vec((0..6usize, 0..6usize, -40..400i64, 0..1000i64), 0..12)
+        proptest::collection::vec((0..6usize, 0..6usize, -40..400i64, 0..1000i64), 0..400)
     }
 
     proptest! {

@@ -287,7 +287,8 @@ pub fn collected<T, E>(make: impl FnOnce(&Take<'_>) -> Result<T, E>) -> Result<(
 }
 
 /// Makes the tables of the queries, some of them packed. Where there is more than one thread, those that are frames as
-/// they are, which hold nearly all rows, are made beside those that the query engine makes.
+/// they are, which hold nearly all rows, are made beside those that the query engine makes. What queries ask the engine of
+/// these frames is made before both.
 ///
 /// # Errors
 /// Queries that fail, with the engine's reason.
@@ -310,10 +311,12 @@ pub fn tables(
         let columns = columns.as_ref().or(made.as_ref());
         for (at, query) in &whole {
             let columns = whole::taken(query).and_then(|name| columns?.get(name));
-            if let Some((columns, spec)) = columns.zip(query.spec.as_ref()) {
-                let table = whole::table(query, spec, columns)?;
-                take(*at, table.sorted(&query.file, &spec.key)?);
-            }
+            let (columns, spec) = columns.zip(query.spec.as_ref()).ok_or_else(|| {
+                let (table, reason) = (query.table.clone(), "its frame is not there".into());
+                ImpactError::Output { table, reason }
+            })?;
+            let table = whole::table(query, spec, columns)?;
+            take(*at, table.sorted(&query.file, &spec.key)?);
         }
         Ok(())
     };
@@ -328,8 +331,10 @@ pub fn tables(
             Ok(())
         })
     };
-    let (of_engine, of_whole) =
-        if threads > 1 { beside(of_engine, of_whole) } else { (of_engine(), of_whole()) };
+    if threads < 2 {
+        return of_engine().and_then(|()| of_whole());
+    }
+    let (of_engine, of_whole) = beside(of_engine, of_whole);
     of_engine.and(of_whole)
 }
 

@@ -1,7 +1,6 @@
 //! Query results as files: Parquet and CSV, the same bytes for the same rows.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -28,9 +27,6 @@ use super::texts::{self, Texts};
 
 /// Bytes of records from which on a block of them is handed on.
 const BLOCK: usize = 256 << 10;
-
-/// Rows that tell whether a column's texts repeat.
-const FIRST_ROWS: usize = 1024;
 
 /// A finished table.
 #[derive(Clone, Debug)]
@@ -264,7 +260,7 @@ impl Table {
     fn parquet_bytes(&self) -> Result<Vec<u8>, ParquetError> {
         let schema = self.batch.schema_ref();
         let plain = texts::plain(schema);
-        let mut properties = parquet_properties(&plain, |at| self.repeats(at));
+        let mut properties = parquet_properties(&plain);
         // Of packed columns the file says what they are to readers: plain.
         add_encoded_arrow_schema_to_metadata(&plain, &mut properties);
         let rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
@@ -336,16 +332,6 @@ impl Table {
         take(block)
     }
 
-    /// Whether texts of a column stand in several rows each, by the first rows: ids of groups do not.
-    fn repeats(&self, column: usize) -> bool {
-        let texts = self.batch.columns().get(column).and_then(Texts::of);
-        let Some(texts) = texts.filter(|_| self.batch.num_rows() >= FIRST_ROWS) else {
-            return true;
-        };
-        let mut seen = HashSet::with_capacity(FIRST_ROWS);
-        (0..FIRST_ROWS).any(|row| !seen.insert(texts.get(row)))
-    }
-
     fn file(&self, extension: &str, mut bytes: Vec<u8>) -> TableFile {
         bytes.shrink_to_fit();
         TableFile {
@@ -365,18 +351,18 @@ fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize) -> Orderi
     }
 }
 
-/// How tables are written; `repeats` says of a column of texts whether they stand in several rows each.
-pub fn parquet_properties(schema: &Schema, repeats: impl Fn(usize) -> bool) -> WriterProperties {
+/// How tables are written.
+pub fn parquet_properties(schema: &Schema) -> WriterProperties {
     // Whatever reads Parquet reads Snappy, which is not so of Zstandard, and of a run over a ledger Zstandard took
     // one part in fifteen (docs/performance.md).
     // No version here: the same rows are the same bytes, whichever build of the same writer wrote them.
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_created_by("afterscope".into());
-    for (at, field) in schema.fields().iter().enumerate() {
+    for field in schema.fields() {
         // Of moments and figures nearly every one is another: with a dictionary files of them are up to a
         // quarter larger, and take longer to write.
-        if field.data_type() != &DataType::Utf8 || !repeats(at) {
+        if field.data_type() != &DataType::Utf8 {
             let path = ColumnPath::from(field.name().as_str());
             properties = properties.set_column_dictionary_enabled(path, false);
         }
@@ -429,7 +415,7 @@ mod tests {
         let many = RecordBatch::try_from_iter_with_nullable([("many", many, true)]).unwrap();
         let some = table(Arc::new(texts().collect::<StringArray>())).batch;
         for (batch, groups) in [(some.slice(0, 0), 0), (some, 1), (many, 2)] {
-            let properties = parquet_properties(&batch.schema(), |_| true);
+            let properties = parquet_properties(&batch.schema());
             let mut expected = Vec::new();
             let mut writer =
                 ArrowWriter::try_new(&mut expected, batch.schema(), Some(properties)).unwrap();
@@ -438,26 +424,6 @@ mod tests {
             let found = Table { name: "t".into(), batch }.parquet().unwrap();
             assert_eq!(found.bytes, expected);
         }
-    }
-
-    #[test]
-    fn texts_that_do_not_repeat_have_no_dictionary() {
-        use parquet::file::reader::{FileReader, SerializedFileReader};
-        let has_dictionary = |distinct: usize, rows: usize| {
-            let texts = (0..rows).map(|row| Some(format!("id {}", row % distinct)));
-            let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
-            let batch = RecordBatch::try_from_iter_with_nullable([("id", texts, true)]).unwrap();
-            let table = Table { name: "t".into(), batch };
-            let file = table.parquet().unwrap().bytes;
-            let read = Table::read_back("t", file.clone()).unwrap();
-            assert_eq!(read.batch, table.batch);
-            let reader = SerializedFileReader::new(file).unwrap();
-            reader.metadata().row_group(0).column(0).dictionary_page_offset().is_some()
-        };
-        assert!(has_dictionary(FIRST_ROWS - 1, 5_000));
-        assert!(!has_dictionary(FIRST_ROWS, 5_000));
-        // Of a few rows it costs nothing.
-        assert!(has_dictionary(1_000, 1_000));
     }
 
     #[test]

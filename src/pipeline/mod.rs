@@ -240,7 +240,7 @@ fn finish(
         new.insert(table.name.clone(), parquet);
     }
     let changes = log_of(prepared, followed, earlier.steps, earlier.changes, &new)?;
-    files.tables(1, |take| {
+    files.tables(plan.threads, |take| {
         take(0, changes.clone());
         Ok::<(), Error>(())
     })?;

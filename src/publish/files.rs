@@ -94,6 +94,23 @@ impl Written {
 /// By place of the table and form.
 type Files<T> = BTreeMap<(usize, Form), T>;
 
+/// What the threads that write have in common.
+struct Writing {
+    jobs: Mutex<Receiver<Job>>,
+    /// Whether a file is finished as soon as it is written, and not when all are.
+    at_once: bool,
+    /// Nothing more is written: a file could not be, or a table not be made.
+    is_over: AtomicBool,
+}
+
+/// What one of them has done.
+#[derive(Default)]
+struct Done {
+    finished: Files<Finished>,
+    unseen: Files<Written>,
+    failed: Option<((usize, Form), PublishError)>,
+}
+
 /// What was written of a run.
 pub struct RunFiles {
     store: Store,
@@ -115,32 +132,35 @@ impl RunFiles {
     }
 
     /// Writes the tables that `make` hands on, as Parquet and as CSV. In a folder that begins while more are made, where
-    /// there are threads for it; a service is sent them when all are made, because files that are not finished wait in
-    /// memory there. A table that cannot be made leaves none of the others behind. Gives the tables in their order, and
-    /// what `make` gives.
+    /// there are threads for it, and the files are seen when all of them are written. A service is sent them when all are
+    /// made, each at once, because those that are not finished wait in memory there. A table that cannot be made leaves
+    /// none of the others behind. Gives the tables in their order, and what `make` gives.
     ///
     /// # Errors
-    /// Storage failures, values that cannot be written, and those of `make`.
+    /// Those of `make`; storage failures and values that cannot be written, of which the first by table is told.
     pub fn tables<T, E: From<PublishError>>(
         &mut self,
         threads: usize,
         make: impl FnOnce(&Take<'_>) -> Result<T, E>,
     ) -> Result<(Vec<Filed>, T), E> {
-        let (jobs, waiting) = channel::<Job>();
-        let (waiting, tables) = (Mutex::new(waiting), Mutex::new(BTreeMap::new()));
-        let is_made = AtomicBool::new(false);
         let is_near = self.store.local_root().is_some();
         let threads = threads.min(if is_near { AT_ONCE } else { SENT_AT_ONCE });
         let begins = threads > 1 && is_near;
-        let writing = || self.write_all(&waiting, &is_made);
+        let (jobs, waiting) = channel::<Job>();
+        let writing = Writing {
+            jobs: Mutex::new(waiting),
+            at_once: !is_near,
+            is_over: AtomicBool::new(false),
+        };
+        let tables = Mutex::new(BTreeMap::new());
         // It is waited for as long as there are jobs.
         let begin = |jobs: &Sender<Job>, at: usize, table: &Arc<Table>| {
             for form in [Form::Csv, Form::Parquet] {
                 let _ = jobs.send((at, table.clone(), form));
             }
         };
-        let (made, written) = std::thread::scope(|scope| {
-            let others = (1..threads).map(|_| scope.spawn(writing));
+        let (made, done) = std::thread::scope(|scope| {
+            let others = (1..threads).map(|_| scope.spawn(|| self.write_all(&writing)));
             let others: Vec<_> = others.collect();
             let made = make(&|at, table| {
                 let table = Arc::new(table);
@@ -149,56 +169,67 @@ impl RunFiles {
                 }
                 locked(&tables).insert(at, table);
             });
-            if made.is_ok() {
-                is_made.store(true, Ordering::Release);
-                if !begins {
-                    locked(&tables).iter().for_each(|(at, table)| begin(&jobs, *at, table));
-                }
+            if made.is_err() {
+                writing.is_over.store(true, Ordering::Relaxed);
+            } else if !begins {
+                locked(&tables).iter().for_each(|(at, table)| begin(&jobs, *at, table));
             }
             drop(jobs);
-            let own = writing();
+            let own = self.write_all(&writing);
             let others = others
                 .into_iter()
                 .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            (made, std::iter::once(own).chain(others).collect::<Result<Vec<_>, _>>())
+            (made, std::iter::once(own).chain(others).collect::<Vec<_>>())
         });
         let made = made?;
-        let mut finished = Files::new();
-        for (done, unseen) in written? {
-            finished.extend(done);
-            for (place, file) in unseen {
-                finished.insert(place, file.finish().map_err(PublishError::from)?);
-            }
+        let (mut finished, mut unseen, mut failed) = (Files::new(), Files::new(), Files::new());
+        for done in done {
+            finished.extend(done.finished);
+            unseen.extend(done.unseen);
+            failed.extend(done.failed);
+        }
+        if let Some((_, error)) = failed.pop_first() {
+            return Err(error.into());
+        }
+        for (place, file) in unseen {
+            finished.insert(place, file.finish().map_err(PublishError::from)?);
         }
         let tables = tables.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut tables = tables.into_values();
-        let mut whole = Vec::new();
+        let mut filed = Vec::new();
         for Finished { output, bytes, part } in finished.into_values() {
             self.outputs.push(output);
             self.parts.extend(part);
-            whole.extend(bytes.and_then(|parquet| Some(Filed { table: tables.next()?, parquet })));
+            filed.extend(bytes.and_then(|parquet| Some(Filed { table: tables.next()?, parquet })));
         }
-        Ok((whole, made))
+        Ok((filed, made))
     }
 
-    /// Writes files until there are no more jobs. Those are finished that are written when all tables are made.
-    fn write_all(
-        &self,
-        jobs: &Mutex<Receiver<Job>>,
-        is_made: &AtomicBool,
-    ) -> Result<(Files<Finished>, Files<Written>), PublishError> {
-        let (mut finished, mut unseen) = (Files::new(), Files::new());
+    /// Writes files until there are no more jobs, or it is over.
+    fn write_all(&self, writing: &Writing) -> Done {
+        let mut done = Done::default();
         loop {
-            let job = locked(jobs).recv();
-            let Ok((at, table, form)) = job else { return Ok((finished, unseen)) };
+            let job = locked(&writing.jobs).recv();
+            let Ok((at, table, form)) = job else { return done };
+            if writing.is_over.load(Ordering::Relaxed) {
+                continue;
+            }
             let file = match form {
                 Form::Parquet => self.parquet(&table),
                 Form::Csv => self.csv(&table),
-            }?;
-            if is_made.load(Ordering::Acquire) {
-                finished.insert((at, form), file.finish()?);
-            } else {
-                unseen.insert((at, form), file);
+            };
+            let place = (at, form);
+            let put = file.and_then(|file| {
+                if writing.at_once {
+                    done.finished.insert(place, file.finish()?);
+                } else {
+                    done.unseen.insert(place, file);
+                }
+                Ok(())
+            });
+            if let Err(error) = put {
+                writing.is_over.store(true, Ordering::Relaxed);
+                done.failed = Some((place, error));
             }
         }
     }
@@ -255,12 +286,20 @@ mod tests {
         Table { name: name.into(), batch }
     }
 
-    /// What is written of tables that come in another order than they have, and which files are seen after it.
-    fn write(threads: usize, fails: bool) -> (Result<Vec<String>, PublishError>, RunFiles, usize) {
+    /// What is written of tables that come in another order than they have, and which files are seen after it. There
+    /// are folders in the place of some.
+    fn write_beside(
+        threads: usize,
+        fails: bool,
+        folders: &[&str],
+    ) -> (Result<Vec<String>, PublishError>, RunFiles, usize) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (folder, io) = (tempfile::tempdir().unwrap(), Io::new(runtime.handle().clone()));
         let url = StoreUrl::parse("out/", folder.path(), &Default::default()).unwrap();
         let store = url.open_or_create(&io).unwrap();
+        for name in folders {
+            std::fs::create_dir_all(folder.path().join("out/runs/run/tables").join(name)).unwrap();
+        }
         let mut files = RunFiles::new(store.clone(), "run");
         let written = files.tables(threads, |take| {
             take(1, table("one", 300_000));
@@ -285,6 +324,10 @@ mod tests {
         let left = walk(&folder.path().join("out"));
         assert_eq!(left, seen);
         (names, files, seen)
+    }
+
+    fn write(threads: usize, fails: bool) -> (Result<Vec<String>, PublishError>, RunFiles, usize) {
+        write_beside(threads, fails, &[])
     }
 
     fn walk(folder: &std::path::Path) -> usize {
@@ -315,6 +358,21 @@ mod tests {
             let error = names.unwrap_err().to_string();
             assert!(error.contains("as it should"), "{error}");
             assert_eq!((files.outputs.len(), files.parts.len(), seen), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn of_files_that_cannot_be_written_the_first_is_told_whoever_meets_it() {
+        for threads in [1, 2, 9] {
+            for (folders, first) in [
+                (&["one.csv", "two.parquet"][..], "one.csv"),
+                (&["two.csv", "zero.csv", "one.parquet"], "zero.csv"),
+            ] {
+                let (names, files, _) = write_beside(threads, false, folders);
+                let error = names.unwrap_err().to_string();
+                assert!(error.contains(first), "{error}");
+                assert!(files.outputs.is_empty());
+            }
         }
     }
 }

@@ -52,7 +52,7 @@ impl Fetch {
         let again = handle.clone();
         handle.spawn_blocking(move || {
             let shown = self.file.shown.clone();
-            if let Some(result) = whole(&shown, || self.read_near(&store)).transpose() {
+            if let Some(result) = without_panic(&shown, || self.read_near(&store)).transpose() {
                 return arrived(self, result);
             }
             // Not on this thread: while it waited for others of its kind, they could wait for it.
@@ -93,7 +93,10 @@ impl Fetch {
 }
 
 /// What `read` gives. Whoever waits for it would wait for ever if a panic ended the thread.
-fn whole<T>(shown: &str, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+fn without_panic<T>(
+    shown: &str,
+    read: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     guarded(read).unwrap_or_else(|what| {
         let reason = format!("reading it stopped at something impossible ({what})");
         Err(StoreError::new(StoreErrorKind::Transient, shown.to_string(), reason))
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_local_read_does_not_take_the_library_is_asked_for() {
+    fn a_local_file_that_changed_or_is_gone_is_told_as_such() {
         let error = arrives(|path| std::fs::write(path, b"01234").unwrap()).unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Changed, "{error}");
         let error = arrives(|path| std::fs::remove_file(path).unwrap()).unwrap_err();
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn a_panic_is_an_error_that_names_the_file() {
         let read = || -> Result<(), StoreError> { panic!("no such place") };
-        let error = whole("logs/rows", read).unwrap_err().to_string();
+        let error = without_panic("logs/rows", read).unwrap_err().to_string();
         assert!(error.contains("logs/rows") && error.contains("no such place"), "{error}");
     }
 }

@@ -23,7 +23,7 @@ pub(super) const KEPT_ROW: u64 = 140;
 pub(super) const MATCHED_ROW: u64 = 12;
 
 /// What has arrived, and the bytes of it that are held.
-pub struct Ready {
+pub(super) struct Ready {
     pub fetch: Fetch,
     pub bytes: Vec<Bytes>,
     pub held: u64,
@@ -43,7 +43,7 @@ impl Ready {
 
 /// Row groups that are known to match and are not being decoded yet.
 #[derive(Default)]
-pub struct Matching {
+pub(super) struct Matching {
     groups: usize,
     bytes: u64,
 }
@@ -66,7 +66,7 @@ impl Matching {
 }
 
 #[derive(Default)]
-pub struct State {
+pub(super) struct State {
     /// One queue for each rank of step; the last goes first.
     pub fetches: [VecDeque<Fetch>; Step::RANKS],
     pub ready: [VecDeque<Ready>; Step::RANKS],
@@ -126,7 +126,7 @@ impl State {
 }
 
 #[derive(Default)]
-pub struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     pub changed: Condvar,
 }

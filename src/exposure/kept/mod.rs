@@ -29,7 +29,7 @@ use super::{Cell, ExposureError, Settings, SourceRows, exposure};
 use crate::ledger::Chosen;
 use crate::memory::Budget;
 use crate::moment::Moment;
-use crate::threads::beside;
+use crate::threads::both;
 use file::{CellsIn, CellsOut, Header, places};
 use groups::{KeptGroups, kept_groups};
 use survey::{Bounds, Question, Survey, survey};
@@ -222,7 +222,8 @@ fn recount(
     let rows = sources.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
     let question = Question { old: &old, new: &settings.rules, added: &added };
     let how = (of_group, keep.always);
-    let (found, kept_groups) = beside(
+    let (found, kept_groups) = both(
+        settings.threads,
         || find(&passes, (sources, rows), &question, how),
         || kept_groups(&groups, &mut kept, settings.group_ids()),
     );
@@ -254,8 +255,11 @@ fn recount(
             false => (RankedGroups::default(), Some(ranked.listed(settings.groups_limit))),
         })
     };
-    let (cells, groups) =
-        beside(|| join((kept, of_then), cells, found.bounds.as_ref(), &mut out), groups_now);
+    let (cells, groups) = both(
+        settings.threads,
+        || join((kept, of_then), cells, found.bounds.as_ref(), &mut out),
+        groups_now,
+    );
     let (cells, groups) = (cells?, groups?);
     (now.groups, now.listed) = groups;
     now.terms = terms_now(terms, &then.terms, &now.terms)?;
