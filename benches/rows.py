@@ -104,7 +104,7 @@ def level(figure: float, floor: float, target: float) -> str:
 class Bench:
     def __init__(self, program: str, lakes: Path) -> None:
         self.program, self.lakes = program, lakes
-        self.runs = int(os.environ.get("AFTERSCOPE_BENCH_RUNS", 3))
+        self.runs, self.old = int(os.environ.get("AFTERSCOPE_BENCH_RUNS", 3)), 0
 
     def rounds(self):
         for i in range(self.runs):
@@ -113,15 +113,23 @@ class Bench:
 
     def ours(self, lake: Path, row: Row | None, as_of: str = AS_OF, config: str = "afterscope.toml",
              keep: bool = False, name: str = "ours", bytes_too: bool = False) -> None:
-        """A run with the lake's ledger; its output is taken away before, unless it is to be kept."""
+        """A run with the lake's ledger; it publishes to a folder of its own, unless the last one is to be kept."""
         if not keep:
-            shutil.rmtree(lake / "out", ignore_errors=True)
+            self.put_away(lake, "out")
         figure, answer = timed([self.program, "run", "-q", "--config", lake / config, "--as-of", as_of,
                                 "--output", lake / "out", "--state", lake / "state"])
         if keep and not answer["reused"]:
             sys.exit(f"{lake}: the run that stands was not used again")
         if row:
             row.add(name, figure, total(answer) + ([summed_bytes(answer)] if bytes_too else []))
+
+    def put_away(self, lake: Path, name: str) -> None:
+        """Makes room for a new folder. Nothing is deleted between the runs of a lake: for minutes ext4 looks past
+        every file that was deleted lately when it makes one, which the next run would pay for."""
+        if (lake / name).exists():
+            self.old += 1
+            (lake / "old").mkdir(exist_ok=True)
+            (lake / name).rename(lake / "old" / f"{os.getpid()}-{self.old}")
 
     def peers(self, lake: Path, *rows: Row, shape: str | None = None, engines=None) -> None:
         script = [BENCHES / "shapes.py", "ask"] if shape else [HARNESS / "peers.py"]
@@ -155,7 +163,7 @@ class Bench:
         configure(lake, "grace.toml", extensions="extensions.csv")
         last = sorted((lake / "logs").iterdir())[-1]
         for _ in self.rounds():
-            shutil.rmtree(lake / "state", ignore_errors=True)
+            self.put_away(lake, "state")
             last.rename(lake / "hidden")
             self.ours(lake, first)
             (lake / "hidden").rename(last)
@@ -180,10 +188,11 @@ class Bench:
         configure(lake, means="exercised" if shape == "list" else None, **COLUMNS.get(shape, {}))
         row = Row(shape)
         for _ in self.rounds():
-            shutil.rmtree(lake / "state", ignore_errors=True)
+            self.put_away(lake, "state")
             self.ours(lake, row, bytes_too=shape == "wide")
             self.peers(lake, row, shape=shape if shape != "files" else None)
         row.print()
+        shutil.rmtree(lake / "old", ignore_errors=True)
 
     def linked(self) -> None:
         links = int(os.environ.get("AFTERSCOPE_BENCH_LINKS", 10))
@@ -197,7 +206,7 @@ class Bench:
             (lake / f"linked-{count}.toml").write_text(sources(count))
         for _ in self.rounds():
             for count, row in zip(counts, rows):
-                shutil.rmtree(lake / "state", ignore_errors=True)
+                self.put_away(lake, "state")
                 self.ours(lake, row, config=f"linked-{count}.toml")
         for row in rows:
             row.print()

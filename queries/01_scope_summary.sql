@@ -42,29 +42,20 @@ WITH wanted AS (
          CAST(NULL AS TIMESTAMP) AS restricted_at FROM run
 ),
 used AS (
-  SELECT scope, COUNT(*) AS apps,
-         SUM(CASE WHEN developer_id IS NULL THEN 1 ELSE 0 END) AS unknown
-  FROM exposure
-  WHERE window = 'after_restriction' AND grain IN ('scope_app', 'app')
-    AND events_allowed > 0 AND app_id IS NOT NULL
-  GROUP BY scope
-),
-used_lately AS (
-  SELECT scope, COUNT(*) AS apps FROM exposure
-  WHERE window = 'lookback' AND grain IN ('scope_app', 'app')
-    AND events_allowed > 0 AND app_id IS NOT NULL
+  SELECT scope,
+         SUM(CASE WHEN events_allowed > 0 THEN 1 ELSE 0 END) AS apps,
+         SUM(CASE WHEN events_allowed > 0 AND developer_id IS NULL THEN 1 ELSE 0 END) AS unknown,
+         SUM(CASE WHEN events_lookback > 0 THEN 1 ELSE 0 END) AS apps_lately
+  FROM exposure_cells
+  WHERE grain IN ('scope_app', 'app') AND app_id IS NOT NULL
   GROUP BY scope
 ),
 developers AS (
-  SELECT scope, COUNT(*) AS developers FROM exposure
-  WHERE window = 'after_restriction' AND grain IN ('scope_developer', 'developer')
-    AND events_allowed > 0
-  GROUP BY scope
-),
-developers_lately AS (
-  SELECT scope, COUNT(*) AS developers FROM exposure
-  WHERE window = 'lookback' AND grain IN ('scope_developer', 'developer')
-    AND events_allowed > 0
+  SELECT scope,
+         SUM(CASE WHEN events_allowed > 0 THEN 1 ELSE 0 END) AS developers,
+         SUM(CASE WHEN events_lookback > 0 THEN 1 ELSE 0 END) AS developers_lately
+  FROM exposure_cells
+  WHERE grain IN ('scope_developer', 'developer')
   GROUP BY scope
 ),
 capable_by AS (
@@ -76,10 +67,10 @@ capable_by AS (
 ),
 without_grant AS (
   SELECT e.scope, e.app_id, e.developer_id
-  FROM exposure AS e
+  FROM exposure_cells AS e
   LEFT JOIN (SELECT scope, app_id, TRUE AS is_capable FROM capable) AS c
     ON e.scope = c.scope AND e.app_id = c.app_id
-  WHERE e.grain = 'scope_app' AND e.window = 'after_restriction' AND e.events_allowed > 0
+  WHERE e.grain = 'scope_app' AND e.events_allowed > 0
     AND e.app_id IS NOT NULL AND c.is_capable IS NULL
 ),
 without_grant_by AS (
@@ -95,9 +86,9 @@ SELECT w.grain, w.scope, w.status, w.restricted_at,
        CASE WHEN r.has_grants THEN COALESCE(wg.apps, 0) END AS apps_used_without_grant,
        CASE WHEN r.has_grants THEN COALESCE(c.developers, 0) END AS developers_capable,
        COALESCE(u.apps, 0) AS apps_used_after_restriction,
-       COALESCE(ul.apps, 0) AS apps_used_lookback,
+       COALESCE(u.apps_lately, 0) AS apps_used_lookback,
        COALESCE(d.developers, 0) AS developers_used_after_restriction,
-       COALESCE(dl.developers, 0) AS developers_used_lookback,
+       COALESCE(d.developers_lately, 0) AS developers_used_lookback,
        CASE WHEN r.has_grants THEN COALESCE(wg.developers, 0) END AS developers_used_without_grant,
        COALESCE(u.unknown, 0) AS developers_unknown_apps,
        COALESCE(e.requests_allowed, 0) AS requests_allowed,
@@ -117,24 +108,17 @@ SELECT w.grain, w.scope, w.status, w.restricted_at,
        e.first_access,
        e.last_access,
        COALESCE(e.active_days, 0) AS active_days,
-       COALESCE(l.requests_lookback, 0) AS requests_lookback,
-       COALESCE(l.subjects_lookback, 0) AS subjects_lookback,
-       CASE WHEN r.has_memberships THEN COALESCE(l.upper, 0) END AS subjects_upper_bound_lookback,
-       COALESCE(l.unknown, 0) AS subjects_unknown_rows_lookback,
+       COALESCE(e.requests_lookback, 0) AS requests_lookback,
+       COALESCE(e.subjects_lookback, 0) AS subjects_lookback,
+       CASE WHEN r.has_memberships THEN COALESCE(e.subjects_upper_bound_lookback, 0) END
+         AS subjects_upper_bound_lookback,
+       COALESCE(e.subjects_unknown_rows_lookback, 0) AS subjects_unknown_rows_lookback,
        r.coverage_pct,
        r.verdict
 FROM wanted AS w
 CROSS JOIN (SELECT coverage_pct, verdict, has_grants, has_memberships FROM run) AS r
-LEFT JOIN (SELECT * FROM exposure
-           WHERE window = 'after_restriction' AND grain IN ('scope', 'all')) AS e ON w.scope = e.scope
-LEFT JOIN (SELECT scope, requests_allowed AS requests_lookback,
-                  subjects_observed AS subjects_lookback, subjects_upper_bound AS upper,
-                  subjects_unknown_rows AS unknown
-           FROM exposure WHERE window = 'lookback' AND grain IN ('scope', 'all')) AS l
-  ON w.scope = l.scope
+LEFT JOIN (SELECT * FROM exposure_cells WHERE grain IN ('scope', 'all')) AS e ON w.scope = e.scope
 LEFT JOIN used AS u ON w.scope = u.scope
-LEFT JOIN used_lately AS ul ON w.scope = ul.scope
 LEFT JOIN developers AS d ON w.scope = d.scope
-LEFT JOIN developers_lately AS dl ON w.scope = dl.scope
 LEFT JOIN capable_by AS c ON w.scope = c.scope
 LEFT JOIN without_grant_by AS wg ON w.scope = wg.scope

@@ -51,60 +51,48 @@
 -- column: coverage_pct | float64 | percent | Share of declared periods with rows in readable files: what a zero rests on; null where no source declares any.
 -- column: verdict | string |  | complete; incomplete where files were left out.
 
-SELECT e.grain, e.scope, e.app_id, e.app_name, e.developer_id, e.developer_name,
-       e.restricted_at, e.grace_until,
-       e.requests_allowed,
-       e.requests_denied,
-       e.requests_unknown,
-       e.requests_held_only,
-       e.subjects_observed,
-       e.subjects_upper_bound,
-       e.upper_bound_complete,
-       e.subjects_unknown_rows,
-       e.actors,
-       e.groups,
-       e.records,
-       e.bytes,
-       e.first_access,
-       e.last_access,
-       e.active_days,
-       w.requests_in_grace,
-       w.subjects_in_grace,
-       w.subjects_upper_bound_in_grace,
-       w.subjects_unknown_rows_in_grace,
-       w.requests_after_grace,
-       w.subjects_after_grace,
-       w.subjects_upper_bound_after_grace,
-       w.subjects_unknown_rows_after_grace,
-       CASE WHEN r.has_brownouts THEN w.requests_in_brownout END AS requests_in_brownout,
-       CASE WHEN r.has_brownouts THEN w.subjects_in_brownout END AS subjects_in_brownout,
-       CASE WHEN r.has_brownouts THEN w.subjects_upper_bound_in_brownout END
-         AS subjects_upper_bound_in_brownout,
-       CASE WHEN r.has_brownouts THEN w.subjects_unknown_rows_in_brownout END
-         AS subjects_unknown_rows_in_brownout,
-       CASE WHEN r.has_grants THEN w.requests_after_revocation END
-         AS requests_after_revocation,
-       CASE WHEN r.has_grants THEN w.subjects_after_revocation END
-         AS subjects_after_revocation,
-       CASE WHEN r.has_grants THEN w.subjects_upper_bound_after_revocation END
-         AS subjects_upper_bound_after_revocation,
-       CASE WHEN r.has_grants THEN w.subjects_unknown_rows_after_revocation END
-         AS subjects_unknown_rows_after_revocation,
-       CASE WHEN r.has_attestations THEN w.requests_after_attestation END
-         AS requests_after_attestation,
-       CASE WHEN r.has_attestations THEN w.subjects_after_attestation END
-         AS subjects_after_attestation,
-       CASE WHEN r.has_attestations THEN w.subjects_upper_bound_after_attestation END
-         AS subjects_upper_bound_after_attestation,
-       CASE WHEN r.has_attestations THEN w.subjects_unknown_rows_after_attestation END
-         AS subjects_unknown_rows_after_attestation,
-       w.requests_lookback,
-       w.subjects_lookback,
-       w.subjects_upper_bound_lookback,
-       w.subjects_unknown_rows_lookback,
-       w.groups_lookback,
-       r.coverage_pct, r.verdict
-FROM exposure AS e
-CROSS JOIN (SELECT coverage_pct, verdict, has_grants, has_brownouts, has_attestations FROM run) AS r
-JOIN exposure_windows AS w ON e.cell = w.cell
-WHERE e.window = 'after_restriction' AND e.grain IN ('scope_app', 'app', 'scope', 'all')
+SELECT grain, scope, app_id, app_name, developer_id, developer_name,
+       restricted_at, grace_until,
+       requests_allowed,
+       requests_denied,
+       requests_unknown,
+       requests_held_only,
+       subjects_observed,
+       subjects_upper_bound,
+       upper_bound_complete,
+       subjects_unknown_rows,
+       actors,
+       groups,
+       records,
+       bytes,
+       first_access,
+       last_access,
+       active_days,
+       requests_in_grace,
+       subjects_in_grace,
+       subjects_upper_bound_in_grace,
+       subjects_unknown_rows_in_grace,
+       requests_after_grace,
+       subjects_after_grace,
+       subjects_upper_bound_after_grace,
+       subjects_unknown_rows_after_grace,
+       requests_in_brownout,
+       subjects_in_brownout,
+       subjects_upper_bound_in_brownout,
+       subjects_unknown_rows_in_brownout,
+       requests_after_revocation,
+       subjects_after_revocation,
+       subjects_upper_bound_after_revocation,
+       subjects_unknown_rows_after_revocation,
+       requests_after_attestation,
+       subjects_after_attestation,
+       subjects_upper_bound_after_attestation,
+       subjects_unknown_rows_after_attestation,
+       requests_lookback,
+       subjects_lookback,
+       subjects_upper_bound_lookback,
+       subjects_unknown_rows_lookback,
+       groups_lookback,
+       coverage_pct, verdict
+FROM exposure_cells
+WHERE grain IN ('scope_app', 'app', 'scope', 'all')

@@ -66,48 +66,36 @@ SELECT e.grain, e.scope, e.developer_id, e.developer_name,
        e.first_access,
        e.last_access,
        e.active_days,
-       w.requests_in_grace,
-       w.subjects_in_grace,
-       w.subjects_upper_bound_in_grace,
-       w.subjects_unknown_rows_in_grace,
-       w.requests_after_grace,
-       w.subjects_after_grace,
-       w.subjects_upper_bound_after_grace,
-       w.subjects_unknown_rows_after_grace,
-       CASE WHEN r.has_brownouts THEN w.requests_in_brownout END AS requests_in_brownout,
-       CASE WHEN r.has_brownouts THEN w.subjects_in_brownout END AS subjects_in_brownout,
-       CASE WHEN r.has_brownouts THEN w.subjects_upper_bound_in_brownout END
-         AS subjects_upper_bound_in_brownout,
-       CASE WHEN r.has_brownouts THEN w.subjects_unknown_rows_in_brownout END
-         AS subjects_unknown_rows_in_brownout,
-       CASE WHEN r.has_grants THEN w.requests_after_revocation END
-         AS requests_after_revocation,
-       CASE WHEN r.has_grants THEN w.subjects_after_revocation END
-         AS subjects_after_revocation,
-       CASE WHEN r.has_grants THEN w.subjects_upper_bound_after_revocation END
-         AS subjects_upper_bound_after_revocation,
-       CASE WHEN r.has_grants THEN w.subjects_unknown_rows_after_revocation END
-         AS subjects_unknown_rows_after_revocation,
-       CASE WHEN r.has_attestations THEN w.requests_after_attestation END
-         AS requests_after_attestation,
-       CASE WHEN r.has_attestations THEN w.subjects_after_attestation END
-         AS subjects_after_attestation,
-       CASE WHEN r.has_attestations THEN w.subjects_upper_bound_after_attestation END
-         AS subjects_upper_bound_after_attestation,
-       CASE WHEN r.has_attestations THEN w.subjects_unknown_rows_after_attestation END
-         AS subjects_unknown_rows_after_attestation,
-       w.requests_lookback,
-       w.subjects_lookback,
-       w.subjects_upper_bound_lookback,
-       w.subjects_unknown_rows_lookback,
-       w.groups_lookback,
-       r.coverage_pct, r.verdict
-FROM exposure AS e
-CROSS JOIN (SELECT coverage_pct, verdict, has_grants, has_brownouts, has_attestations FROM run) AS r
-JOIN exposure_windows AS w ON e.cell = w.cell
-LEFT JOIN (SELECT scope, developer_id, COUNT(*) AS apps FROM exposure
-           WHERE window = 'after_restriction' AND grain IN ('scope_app', 'app')
+       e.requests_in_grace,
+       e.subjects_in_grace,
+       e.subjects_upper_bound_in_grace,
+       e.subjects_unknown_rows_in_grace,
+       e.requests_after_grace,
+       e.subjects_after_grace,
+       e.subjects_upper_bound_after_grace,
+       e.subjects_unknown_rows_after_grace,
+       e.requests_in_brownout,
+       e.subjects_in_brownout,
+       e.subjects_upper_bound_in_brownout,
+       e.subjects_unknown_rows_in_brownout,
+       e.requests_after_revocation,
+       e.subjects_after_revocation,
+       e.subjects_upper_bound_after_revocation,
+       e.subjects_unknown_rows_after_revocation,
+       e.requests_after_attestation,
+       e.subjects_after_attestation,
+       e.subjects_upper_bound_after_attestation,
+       e.subjects_unknown_rows_after_attestation,
+       e.requests_lookback,
+       e.subjects_lookback,
+       e.subjects_upper_bound_lookback,
+       e.subjects_unknown_rows_lookback,
+       e.groups_lookback,
+       e.coverage_pct, e.verdict
+FROM exposure_cells AS e
+LEFT JOIN (SELECT scope, developer_id, COUNT(*) AS apps FROM exposure_cells
+           WHERE grain IN ('scope_app', 'app')
              AND events_allowed > 0 AND app_id IS NOT NULL AND developer_id IS NOT NULL
            GROUP BY scope, developer_id) AS u
   ON e.scope = u.scope AND e.developer_id = u.developer_id
-WHERE e.window = 'after_restriction' AND e.grain IN ('scope_developer', 'developer')
+WHERE e.grain IN ('scope_developer', 'developer')

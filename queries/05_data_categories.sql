@@ -26,5 +26,5 @@ FROM scope_fields AS f
 CROSS JOIN (SELECT coverage_pct, verdict, has_memberships FROM run) AS r
 LEFT JOIN (SELECT scope, subjects_observed, subjects_upper_bound, upper_bound_complete,
                   subjects_unknown_rows, records
-           FROM exposure WHERE grain = 'scope' AND window = 'after_restriction') AS e
+           FROM exposure_cells WHERE grain = 'scope') AS e
   ON f.scope = e.scope

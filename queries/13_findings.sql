@@ -17,23 +17,51 @@
 
 WITH without_grant AS (
   SELECT u.cell, u.app_id
-  FROM exposure AS u
+  FROM exposure_cells AS u
   LEFT JOIN (SELECT scope, app_id, TRUE AS is_capable FROM capable) AS c
     ON u.scope = c.scope AND u.app_id = c.app_id
-  WHERE u.grain = 'scope_app' AND u.window = 'after_restriction' AND u.app_id IS NOT NULL
-    AND c.is_capable IS NULL
+  WHERE u.grain = 'scope_app' AND u.app_id IS NOT NULL AND c.is_capable IS NULL
 )
-SELECT grain, window AS finding, scope, app_id, app_name, developer_id, developer_name,
-       requests_allowed, subjects_observed, subjects_upper_bound, subjects_unknown_rows, groups,
-       first_access, last_access
-FROM exposure
-WHERE grain = 'scope_app' AND events_allowed > 0
-  AND window IN ('after_attestation', 'after_revocation', 'in_brownout', 'after_grace')
+SELECT grain, 'after_attestation' AS finding, scope, app_id, app_name, developer_id, developer_name,
+       requests_after_attestation AS requests_allowed, subjects_after_attestation AS subjects_observed,
+       subjects_upper_bound_after_attestation AS subjects_upper_bound,
+       subjects_unknown_rows_after_attestation AS subjects_unknown_rows,
+       groups_after_attestation AS groups, first_access_after_attestation AS first_access,
+       last_access_after_attestation AS last_access
+FROM exposure_cells
+WHERE grain = 'scope_app' AND events_after_attestation > 0
+UNION ALL
+SELECT grain, 'after_revocation' AS finding, scope, app_id, app_name, developer_id, developer_name,
+       requests_after_revocation AS requests_allowed, subjects_after_revocation AS subjects_observed,
+       subjects_upper_bound_after_revocation AS subjects_upper_bound,
+       subjects_unknown_rows_after_revocation AS subjects_unknown_rows,
+       groups_after_revocation AS groups, first_access_after_revocation AS first_access,
+       last_access_after_revocation AS last_access
+FROM exposure_cells
+WHERE grain = 'scope_app' AND events_after_revocation > 0
+UNION ALL
+SELECT grain, 'in_brownout' AS finding, scope, app_id, app_name, developer_id, developer_name,
+       requests_in_brownout AS requests_allowed, subjects_in_brownout AS subjects_observed,
+       subjects_upper_bound_in_brownout AS subjects_upper_bound,
+       subjects_unknown_rows_in_brownout AS subjects_unknown_rows,
+       groups_in_brownout AS groups, first_access_in_brownout AS first_access,
+       last_access_in_brownout AS last_access
+FROM exposure_cells
+WHERE grain = 'scope_app' AND events_in_brownout > 0
+UNION ALL
+SELECT grain, 'after_grace' AS finding, scope, app_id, app_name, developer_id, developer_name,
+       requests_after_grace AS requests_allowed, subjects_after_grace AS subjects_observed,
+       subjects_upper_bound_after_grace AS subjects_upper_bound,
+       subjects_unknown_rows_after_grace AS subjects_unknown_rows,
+       groups_after_grace AS groups, first_access_after_grace AS first_access,
+       last_access_after_grace AS last_access
+FROM exposure_cells
+WHERE grain = 'scope_app' AND events_after_grace > 0
 UNION ALL
 SELECT e.grain, 'without_grant' AS finding, e.scope, e.app_id, e.app_name, e.developer_id,
        e.developer_name, e.requests_allowed, e.subjects_observed, e.subjects_upper_bound,
        e.subjects_unknown_rows, e.groups, e.first_access, e.last_access
-FROM exposure AS e
+FROM exposure_cells AS e
 CROSS JOIN (SELECT has_grants FROM run) AS r
 JOIN (SELECT cell, TRUE AS is_without FROM without_grant) AS w ON e.cell = w.cell
-WHERE e.window = 'after_restriction' AND e.events_allowed > 0 AND r.has_grants
+WHERE e.events_allowed > 0 AND r.has_grants

@@ -28,8 +28,7 @@ pub fn run(args: &SchemaArgs) -> Result<(), Failure> {
                 .iter()
                 .map(|f| {
                     let columns: Vec<_> = f
-                        .columns
-                        .iter()
+                        .columns()
                         .map(|(name, data_type, unit, meaning)| {
                             json!({ "name": name, "type": data_type, "unit": unit, "meaning": meaning })
                         })
@@ -94,7 +93,7 @@ fn frames() -> String {
             "\n## {}\n\n{}\n\n| column | type | unit | meaning |\n|---|---|---|---|\n",
             frame.name, frame.about
         );
-        for (name, data_type, unit, meaning) in frame.columns {
+        for (name, data_type, unit, meaning) in frame.columns() {
             let _ = writeln!(out, "| `{name}` | {data_type} | {unit} | {meaning} |");
         }
     }

@@ -81,6 +81,9 @@ pub struct Counter<'a> {
     counts_person: bool,
 }
 
+/// Leaves for which there is room at once.
+const MANY_LEAVES: usize = 4096;
+
 impl<'a> Counter<'a> {
     pub fn new(
         policy: &'a Mutex<Policy>,
@@ -196,11 +199,8 @@ impl<'a> Counter<'a> {
     pub fn take(&mut self, block: &Block<'_>) -> Result<(), ExposureError> {
         // What is looked up for every row lies in tables. Loops that do nothing else wait for many rows
         // at once.
-        self.places.clear();
-        self.lookup.begin_block();
-        for row in block.rows() {
-            self.places.push(self.lookup.place(row.app(), row.set(), row.names)?);
-        }
+        let codes = block.rows().map(|row| (row.app(), row.set(), row.names));
+        self.lookup.places(codes, &mut self.places)?;
         let mut found = std::mem::take(&mut self.found);
         found.clear();
         for (row, place) in block.rows().zip(&self.places) {
@@ -230,8 +230,9 @@ impl<'a> Counter<'a> {
         self.visits.make_room(leaves);
         let sums = &mut self.tally.sums;
         if leaves > sums.capacity() {
-            // A quarter more, not twice as many: sums are large, and the memory limit knows of them.
-            sums.reserve_exact(leaves - sums.len() + leaves / 4);
+            // A quarter more, not twice as many: sums are large, and the memory limit knows of them. Of few, room for
+            // many: what is not touched costs nothing, and to grow by little copies all over and over.
+            sums.reserve_exact((leaves - sums.len() + leaves / 4).max(MANY_LEAVES));
         }
         sums.resize_with(leaves, Sums::default);
         Ok(())

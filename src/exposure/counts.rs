@@ -24,6 +24,18 @@ pub struct CellCounts {
     pub residents: Vec<(u32, Residents)>,
 }
 
+/// The same while many are held: without windows in which nothing was counted, which are most.
+#[derive(Clone, Debug)]
+pub struct PackedCounts {
+    rows: u64,
+    /// With their places.
+    windows: Box<[(u8, WindowCounts)]>,
+    days: Vec<Day>,
+    events: BTreeMap<WindowSet, Vec<(i64, u64)>>,
+    upper: Option<[u64; Window::COUNT]>,
+    residents: Vec<(u32, Residents)>,
+}
+
 /// The sums of one window of a cell. Those that may pass 64 bits on the way are wider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowCounts {
@@ -151,7 +163,26 @@ impl WindowCounts {
     }
 }
 
+impl PackedCounts {
+    pub fn unpacked(self) -> CellCounts {
+        let Self { rows, windows: counted, days, events, upper, residents } = self;
+        let mut windows = [WindowCounts::default(); Window::COUNT];
+        for (place, counts) in counted {
+            if let Some(window) = windows.get_mut(usize::from(place)) {
+                *window = counts;
+            }
+        }
+        CellCounts { rows, windows, days, events, upper, residents }
+    }
+}
+
 impl CellCounts {
+    pub fn packed(self) -> PackedCounts {
+        let Self { rows, windows, days, events, upper, residents } = self;
+        let counted = (0..).zip(windows).filter(|(_, window)| *window != WindowCounts::default());
+        PackedCounts { rows, windows: counted.collect(), days, events, upper, residents }
+    }
+
     /// Adds the sums of other rows, of other people, groups and actors.
     ///
     /// # Errors
@@ -365,6 +396,11 @@ mod tests {
             prop_assert_eq!(&found, &counts(&a));
             found.add(counts(&b)).unwrap();
             prop_assert_eq!(found, counts(&both));
+        }
+
+        #[test]
+        fn what_was_packed_is_what_it_was(a in people()) {
+            prop_assert_eq!(counts(&a).packed().unpacked(), counts(&a));
         }
 
         #[test]

@@ -18,6 +18,16 @@ use crate::scan::batch::NONE;
 /// What one thread knows of the policy.
 pub struct Lookup<'a> {
     shared: Shared<'a>,
+    met: Met,
+    parts: Parts,
+    /// Events in parts of the block at hand, and their parts.
+    split: Vec<Split>,
+    found: Vec<Part>,
+}
+
+/// What a thread has met.
+#[derive(Default)]
+struct Met {
     /// Places in `known` by the codes of app and scope set.
     places: Places,
     known: Vec<Known>,
@@ -25,10 +35,6 @@ pub struct Lookup<'a> {
     /// By codes: numbers of apps that have events in parts, and of scope sets, for all threads.
     apps: ByCode<u32>,
     sets: ByCode<(u32, Arc<SetOfScopes>)>,
-    parts: Parts,
-    /// Events in parts of the block at hand, and their parts.
-    split: Vec<Split>,
-    found: Vec<Part>,
 }
 
 /// Where the leaves of an app and a scope set are found.
@@ -40,6 +46,9 @@ pub enum Place {
     InParts,
 }
 
+/// Codes of app and scope set, and whose they are.
+pub type Codes<'n> = (u32, u32, &'n Names);
+
 /// An event in parts: numbers of its app and scope set, and where its parts stand.
 #[derive(Clone, Copy, Debug)]
 struct Split {
@@ -49,15 +58,54 @@ struct Split {
     to: usize,
 }
 
+impl Met {
+    /// Inlined always: what a call gives back passes through memory.
+    #[inline(always)]
+    fn place(&self, app: u32, set: u32) -> Option<Place> {
+        self.places.get(app, set).or_else(|| self.place_in_parts(app, set))
+    }
+
+    /// Sets that are counted in parts may be as many as rows: no table has a place for each.
+    fn place_in_parts(&self, app: u32, set: u32) -> Option<Place> {
+        let several = self.sets.get(set).is_some_and(|(_, set)| set.scopes.len() > 1);
+        (several && self.apps.get(app).is_some()).then_some(Place::InParts)
+    }
+
+    /// The place of an app and a scope set that were not met before.
+    fn learn(&mut self, policy: &mut Policy, (app, set, names): Codes<'_>) -> Place {
+        let carried = names.sets.get(set).filter(|carried| !carried.scopes.is_empty());
+        let place = match carried.map(|carried| policy.find(names.apps.name(app), &carried)) {
+            None => Place::Nowhere,
+            Some(Leaves::Whole(pair)) => {
+                for (number, leaf) in pair.leaves() {
+                    self.leaves.learn(*number, leaf);
+                }
+                self.known.push(Known::new(pair));
+                Place::Whole(u32::try_from(self.known.len() - 1).unwrap_or(u32::MAX))
+            }
+            Some(Leaves::InParts { app: of, set: number, scopes }) => {
+                self.apps.insert(app, of);
+                self.sets.insert(set, (number, scopes));
+                return Place::InParts;
+            }
+        };
+        self.places.insert(app, set, place);
+        place
+    }
+}
+
 impl<'a> Lookup<'a> {
+    /// Apps with a scope set that are learnt at once. Threads that begin with the same rows would else wait for each
+    /// other at every one; and what they take of memory is looked at between.
+    const AT_ONCE: usize = if cfg!(test) { 2 } else { 256 };
+
+    /// And what they may take before it is looked at, in bytes.
+    const BYTES_AT_ONCE: u64 = 1 << 20;
+
     pub fn new(policy: &'a Mutex<Policy>, memory: Counting) -> Self {
         Self {
             shared: Shared::new(policy, memory),
-            places: Places::default(),
-            known: Vec::new(),
-            leaves: LeafTable::default(),
-            apps: ByCode::default(),
-            sets: ByCode::default(),
+            met: Met::default(),
             parts: Parts::default(),
             split: Vec::new(),
             found: Vec::new(),
@@ -66,7 +114,7 @@ impl<'a> Lookup<'a> {
 
     /// Leaf numbers lie below this.
     pub fn leaf_count(&self) -> usize {
-        self.leaves.len()
+        self.met.leaves.len()
     }
 
     /// Bytes that are left, on each thread, to what waits to be sorted.
@@ -77,72 +125,67 @@ impl<'a> Lookup<'a> {
     /// Scopes and cells of a leaf.
     #[inline]
     pub fn cells(&self, leaf: u32) -> Option<LeafCells<'_>> {
-        self.leaves.get(leaf)
+        self.met.leaves.get(leaf)
     }
 
-    /// Forgets the parts of earlier events.
-    pub fn begin_block(&mut self) {
-        self.split.clear();
-        self.found.clear();
-    }
-
-    /// Where the leaves of an app and a scope set are found. Inlined always: what a call gives back passes
-    /// through memory.
+    /// Where the leaves of the rows of a block are found, in their order. Forgets the parts of earlier events.
     ///
     /// # Errors
     /// As [`Shared::ask`].
-    #[inline(always)]
-    pub fn place(&mut self, app: u32, set: u32, names: &Names) -> Result<Place, ExposureError> {
-        match self.places.get(app, set) {
-            Some(place) => Ok(place),
-            None => self.place_in_parts(app, set, names),
-        }
-    }
-
-    /// Sets that are counted in parts may be as many as rows: no table has a place for each.
-    fn place_in_parts(
+    pub fn places<'n>(
         &mut self,
-        app: u32,
-        set: u32,
-        names: &Names,
-    ) -> Result<Place, ExposureError> {
-        let several = self.sets.get(set).is_some_and(|(_, set)| set.scopes.len() > 1);
-        if several && self.apps.get(app).is_some() {
-            return Ok(Place::InParts);
+        rows: impl Iterator<Item = Codes<'n>> + Clone,
+        places: &mut Vec<Place>,
+    ) -> Result<(), ExposureError> {
+        self.split.clear();
+        self.found.clear();
+        places.clear();
+        for (at, (app, set, _)) in rows.clone().enumerate() {
+            let place = match self.met.place(app, set) {
+                Some(place) => place,
+                None => self.learn(rows.clone().skip(at))?,
+            };
+            places.push(place);
         }
-        self.learn(app, set, names)
+        Ok(())
     }
 
+    /// The place of the first of the rows, which was not met before; some that follow are learnt, too.
     #[cold]
-    fn learn(&mut self, app: u32, set: u32, names: &Names) -> Result<Place, ExposureError> {
-        let carried = names.sets.get(set);
-        let Some(carried) = carried else { return Ok(Place::Nowhere) };
-        let place = if carried.scopes.is_empty() {
-            Place::Nowhere
-        } else {
-            match self.shared.ask(|policy| policy.find(names.apps.name(app), &carried))? {
-                Leaves::Whole(pair) => {
-                    for (number, leaf) in pair.leaves() {
-                        self.leaves.learn(*number, leaf);
-                    }
-                    self.known.push(Known::new(pair));
-                    Place::Whole(u32::try_from(self.known.len() - 1).unwrap_or(u32::MAX))
+    fn learn<'n>(&mut self, rows: impl Iterator<Item = Codes<'n>>) -> Result<Place, ExposureError> {
+        let met = &mut self.met;
+        // Found before the lock is held.
+        let new = rows.filter(|(app, set, _)| met.place(*app, *set).is_none());
+        let new: Vec<Codes<'_>> = new.take(Self::AT_ONCE).collect();
+        self.shared.ask(|policy| {
+            let most = policy.held.bytes(1) + Self::BYTES_AT_ONCE;
+            let mut place = Place::Nowhere;
+            for (number, (app, set, names)) in new.into_iter().enumerate() {
+                if number > 0 && policy.held.bytes(1) > most {
+                    break;
                 }
-                Leaves::InParts { app: of, set: number, scopes } => {
-                    self.apps.insert(app, of);
-                    self.sets.insert(set, (number, scopes));
-                    return Ok(Place::InParts);
+                // One may be there twice.
+                let known = met.place(app, set);
+                let own = known.unwrap_or_else(|| met.learn(policy, (app, set, names)));
+                if number == 0 {
+                    place = own;
                 }
             }
-        };
-        self.places.insert(app, set, place);
-        Ok(place)
+            place
+        })
+    }
+
+    /// Cuts and leaves of a place, where cuts are few and whole microseconds.
+    pub fn segments(&self, place: u32) -> Option<(&[i64], &[LeafAt])> {
+        let known = usize::try_from(place).ok().and_then(|i| self.met.known.get(i))?;
+        let near = known.cuts.get(..known.count).zip(known.leaves.get(..=known.count));
+        near.filter(|_| known.long.is_none())
     }
 
     /// The leaf of a moment.
     #[inline]
     pub fn leaf(&self, place: u32, at: Moment) -> LeafAt {
-        let known = usize::try_from(place).ok().and_then(|i| self.known.get(i));
+        let known = usize::try_from(place).ok().and_then(|i| self.met.known.get(i));
         known.map_or(LeafAt::OUTSIDE, |known| known.at(at))
     }
 
@@ -156,7 +199,8 @@ impl<'a> Lookup<'a> {
         set: u32,
         at: Moment,
     ) -> Result<LeafAt, ExposureError> {
-        let (Some(of), Some((number, scopes))) = (self.apps.get(app), self.sets.get(set)) else {
+        let (Some(of), Some((number, scopes))) = (self.met.apps.get(app), self.met.sets.get(set))
+        else {
             let what = format!("no parts are known for app {app} and scope set {set}");
             return Err(ExposureError::Internal { what });
         };
@@ -165,14 +209,14 @@ impl<'a> Lookup<'a> {
         leaf.number = u32::try_from(self.split.len()).unwrap_or(u32::MAX);
         self.split.push(Split { app: *of, set: *number, from, to: self.found.len() });
         for (number, leaf) in self.parts.learned.drain(..) {
-            self.leaves.learn(number, &leaf);
+            self.met.leaves.learn(number, &leaf);
         }
         Ok(leaf)
     }
 
     /// The scopes of a set by code, whose events are in parts.
     pub fn scopes_in_parts(&self, set: u32) -> Option<&Arc<SetOfScopes>> {
-        self.sets.get(set).map(|(_, scopes)| scopes)
+        self.met.sets.get(set).map(|(_, scopes)| scopes)
     }
 
     /// Numbers of app and scope set, and parts, of a leaf in parts.

@@ -93,7 +93,8 @@ impl Policy {
             parts: PartTables::default(),
             leaves: Vec::new(),
             idle: Vec::new(),
-            cells: Vec::new(),
+            // Room that is not touched costs nothing.
+            cells: Vec::with_capacity(1 << 13),
             by_numbers: MixMap::default(),
             by_promise: HashMap::new(),
             developers: Interner::default(),

@@ -284,17 +284,13 @@ impl Counts {
         surplus.resize_with(keys.len(), Surplus::default);
         let mut upper = upper.unwrap_or_default();
         upper.resize(keys.len(), [0; Window::COUNT]);
+        let with_days: Vec<bool> = keys.iter().map(|key| key.grain.has_days()).collect();
         let mut rest = keys.into_iter().zip(0u32..).zip(surplus).zip(groups).zip(actors).zip(upper);
-        for first in (0..).step_by(AT_ONCE) {
-            let chunk: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
-            if chunk.is_empty() {
-                break;
-            }
-            let with_days: Vec<bool> =
-                chunk.iter().map(|(((((key, _), _), _), _), _)| key.grain.has_days()).collect();
-            let sums = sum_up(&leaves, &parts, first, &with_days)?;
-            for ((((((key, number), surplus), groups), actors), upper), sums) in
-                chunk.into_iter().zip(sums)
+        for (first, with_days) in (0..).step_by(AT_ONCE).zip(with_days.chunks(AT_ONCE)) {
+            let sums = sum_up(&leaves, &parts, first, with_days)?;
+            // The sums come first: where they end, nothing of the rest must be taken.
+            for (sums, (((((key, number), surplus), groups), actors), upper)) in
+                sums.into_iter().zip(rest.by_ref())
             {
                 let mut own = Vec::new();
                 while let Some((key, people)) =

@@ -77,6 +77,9 @@ impl Default for Visits {
     }
 }
 
+/// Cells for which there is room at once: memory that is not touched costs nothing.
+const MANY_CELLS: usize = 8192;
+
 impl Visits {
     const MANY: usize = 1 << 16;
 
@@ -201,6 +204,11 @@ impl Visits {
     fn cross(&mut self, all: &mut Vec<Surplus>) {
         for Crossing { person, cell, windows, day, new_leaf } in self.crossings.drain(..) {
             if self.stamps.len() <= cell {
+                if self.stamps.is_empty() {
+                    // To grow from nothing copies all over and over.
+                    self.stamps.reserve(MANY_CELLS);
+                    all.reserve(MANY_CELLS);
+                }
                 let empty = Stamp { person: NOBODY, seen: 0, day: i64::MIN };
                 self.stamps.resize(cell + 1, empty);
                 all.resize_with(cell + 1, Surplus::default);

@@ -3,7 +3,8 @@
 use arrow::record_batch::RecordBatch;
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::frames::{Builder, Names, Report, Shown, escaped};
+use super::coverage::coverage_pct;
+use super::frames::{Builder, Names, Report, Shown, escaped, verdict};
 use super::whole::Columns;
 use crate::exposure::{Cell, Day, Exposure, Grain, GroupRow, Measures, RestGroups, Window};
 
@@ -16,26 +17,31 @@ fn upper(measures: &Measures) -> Option<i64> {
     measures.subjects_upper.and_then(|people| i64::try_from(people).ok())
 }
 
-pub(super) fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let names = Names::new(report.registry);
-    let cells = || cells(report);
-    let shown: Vec<Shown> = cells().map(|c| names.shown(&c.key)).collect();
-    let each = || {
-        let rows = cells().zip(&shown).enumerate();
-        rows.flat_map(|(i, (cell, shown))| std::iter::repeat_n((i, cell, shown), Window::COUNT))
-    };
-    let rows = || cells().flat_map(|c| c.windows.iter());
-    Builder::default()
-        .int("cell", each().map(|(i, ..)| i64::try_from(i).ok()).collect())
-        .text("grain", each().map(|(_, c, _)| Some(c.key.grain.name())))
-        .text("scope", each().map(|(.., s)| s.scope.as_deref()))
-        .text("app_id", each().map(|(.., s)| s.app.as_deref()))
-        .text("app_name", each().map(|(.., s)| s.app_name))
-        .text("developer_id", each().map(|(.., s)| s.developer.as_deref()))
-        .text("developer_name", each().map(|(.., s)| s.developer_name))
-        .time("restricted_at", each().map(|(.., s)| s.restricted_at))?
-        .time("grace_until", each().map(|(.., s)| s.grace_until))?
-        .text("window", cells().flat_map(|_| Window::ALL.iter().map(|w| Some(w.name()))))
+/// What tells the rows of a cell: its number, key and names.
+fn keys<'r>(
+    builder: Builder,
+    each: impl Iterator<Item = (usize, &'r Cell, &'r Shown<'r>)> + Clone,
+) -> PolarsResult<Builder> {
+    builder
+        .int("cell", each.clone().map(|(i, ..)| i64::try_from(i).ok()).collect())
+        .text("grain", each.clone().map(|(_, c, _)| Some(c.key.grain.name())))
+        .text("scope", each.clone().map(|(.., s)| s.scope.as_deref()))
+        .text("app_id", each.clone().map(|(.., s)| s.app.as_deref()))
+        .text("app_name", each.clone().map(|(.., s)| s.app_name))
+        .text("developer_id", each.clone().map(|(.., s)| s.developer.as_deref()))
+        .text("developer_name", each.clone().map(|(.., s)| s.developer_name))
+        .time("restricted_at", each.clone().map(|(.., s)| s.restricted_at))?
+        .time("grace_until", each.map(|(.., s)| s.grace_until))
+}
+
+/// All measures of a window.
+fn measures<'r>(
+    builder: Builder,
+    rows: impl Iterator<Item = &'r Measures> + Clone,
+) -> PolarsResult<Builder> {
+    let rows = || rows.clone();
+    let complete = |m: &Measures| m.subjects_upper.map(|_| m.subjects_unknown_rows == 0);
+    Ok(builder
         .count("events_allowed", rows().map(|m| m.events))
         .int("requests_allowed", rows().map(|m| Some(m.requests)).collect())
         .int("requests_denied", rows().map(|m| Some(m.denied)).collect())
@@ -43,10 +49,7 @@ pub(super) fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .int("requests_held_only", rows().map(|m| Some(m.held_only)).collect())
         .count("subjects_observed", rows().map(|m| m.subjects))
         .int("subjects_upper_bound", rows().map(upper).collect())
-        .boolean(
-            "upper_bound_complete",
-            rows().map(|m| m.subjects_upper.map(|_| m.subjects_unknown_rows == 0)).collect(),
-        )
+        .boolean("upper_bound_complete", rows().map(complete).collect())
         .count("subjects_unknown_rows", rows().map(|m| m.subjects_unknown_rows))
         .count("actors", rows().map(|m| m.actors))
         .count("groups", rows().map(|m| m.groups))
@@ -54,29 +57,55 @@ pub(super) fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .int("records", rows().map(|m| m.records).collect())
         .time("first_access", rows().map(|m| m.first))?
         .time("last_access", rows().map(|m| m.last))?
-        .count("active_days", rows().map(|m| m.active_days))
-        .finish()
+        .count("active_days", rows().map(|m| m.active_days)))
 }
 
-/// What the row of a cell in `exposure` says of its other windows, in columns: to find them there takes a join for each.
-pub(super) fn windows(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let numbers = (0i64..).zip(cells(report)).map(|(number, _)| Some(number));
-    let mut builder = Builder::default().int("cell", numbers.collect());
+pub(super) fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
+    let names = Names::new(report.registry);
+    let shown: Vec<Shown> = cells(report).map(|c| names.shown(&c.key)).collect();
+    let each = cells(report).zip(&shown).enumerate();
+    let each =
+        each.flat_map(|(i, (cell, shown))| std::iter::repeat_n((i, cell, shown), Window::COUNT));
+    let windows = cells(report).flat_map(|_| Window::ALL.iter().map(|w| Some(w.name())));
+    let builder = keys(Builder::default(), each)?.text("window", windows);
+    measures(builder, cells(report).flat_map(|c| &c.windows))?.finish()
+}
+
+/// The same with one row for each cell: what most queries ask, without a join for each window.
+pub(super) fn exposure_cells(report: &Report<'_>) -> PolarsResult<DataFrame> {
+    let names = Names::new(report.registry);
+    let shown: Vec<Shown> = cells(report).map(|c| names.shown(&c.key)).collect();
+    let each = cells(report).zip(&shown).enumerate().map(|(i, (cell, shown))| (i, cell, shown));
+    let of = |window: Window| cells(report).filter_map(move |c| c.windows.get(window as usize));
+    let mut builder = measures(keys(Builder::default(), each)?, of(Window::AfterRestriction))?;
     for window in Window::ALL.into_iter().filter(|window| *window != Window::AfterRestriction) {
-        let each = || cells(report).map(move |cell| cell.windows.get(window as usize));
+        // A zero would say that nothing happened in windows that nobody knows of.
+        let is_known = match window {
+            Window::InBrownout => report.registry.brownouts.is_some(),
+            Window::AfterRevocation => report.registry.grants.is_some(),
+            Window::AfterAttestation => report.registry.attestations.is_some(),
+            _ => true,
+        };
+        let rows = || of(window).map(|m| is_known.then_some(m));
+        let count = |of: fn(&Measures) -> u64| -> Vec<Option<i64>> {
+            rows().map(|m| i64::try_from(of(m?)).ok()).collect()
+        };
         let column = |name: &str| format!("{name}_{}", window.name());
         builder = builder
-            .int(&column("requests"), each().map(|m| Some(m?.requests)).collect())
-            .int(&column("subjects"), each().map(|m| i64::try_from(m?.subjects).ok()).collect())
-            .int(&column("subjects_upper_bound"), each().map(|m| upper(m?)).collect())
-            .int(
-                &column("subjects_unknown_rows"),
-                each().map(|m| i64::try_from(m?.subjects_unknown_rows).ok()).collect(),
-            );
+            .int(&column("events"), count(|m| m.events))
+            .int(&column("requests"), rows().map(|m| Some(m?.requests)).collect())
+            .int(&column("subjects"), count(|m| m.subjects))
+            .int(&column("subjects_upper_bound"), rows().map(|m| upper(m?)).collect())
+            .int(&column("subjects_unknown_rows"), count(|m| m.subjects_unknown_rows))
+            .int(&column("groups"), count(|m| m.groups))
+            .time(&column("first_access"), rows().map(|m| m?.first))?
+            .time(&column("last_access"), rows().map(|m| m?.last))?;
     }
-    let lookback = cells(report).map(|cell| cell.windows.get(Window::Lookback as usize));
-    let groups = lookback.map(|m| i64::try_from(m?.groups).ok());
-    builder.int("groups_lookback", groups.collect()).finish()
+    let count = cells(report).count();
+    builder
+        .float("coverage_pct", vec![coverage_pct(report.coverage); count])
+        .text("verdict", std::iter::repeat_n(Some(verdict(report)), count))
+        .finish()
 }
 
 /// Rows of which there are very many, apart from the rest of what was counted: they are freed as soon as tables have

@@ -188,27 +188,37 @@ impl<'a> Names<'a> {
     }
 }
 
+/// Makes a frame.
+type Make = fn(&Report<'_>) -> PolarsResult<DataFrame>;
+
 /// The frames that queries are run over.
+const MADE: [(&str, Make); 14] = [
+    ("exposure", exposure_frames::exposure),
+    ("exposure_cells", exposure_frames::exposure_cells),
+    ("capable", policy_frames::capable),
+    ("attestations", policy_frames::attestations),
+    ("residents", people_frames::residents),
+    ("thresholds", people_frames::thresholds),
+    ("deadlines", people_frames::deadlines),
+    ("scopes", scopes),
+    ("scope_fields", scope_fields),
+    ("coverage_days", coverage::days),
+    ("coverage_sources", coverage::sources),
+    ("run", run),
+    ("apps", dimension_frames::apps),
+    ("dates", dimension_frames::dates),
+];
+
+/// Those of the frames that are asked for.
 ///
 /// # Errors
 /// Never in practice: columns have equal lengths.
-pub(super) fn build(report: &Report<'_>) -> PolarsResult<Vec<(&'static str, DataFrame)>> {
-    Ok(vec![
-        ("exposure", exposure_frames::exposure(report)?),
-        ("exposure_windows", exposure_frames::windows(report)?),
-        ("capable", policy_frames::capable(report)?),
-        ("attestations", policy_frames::attestations(report)?),
-        ("residents", people_frames::residents(report)?),
-        ("thresholds", people_frames::thresholds(report)?),
-        ("deadlines", people_frames::deadlines(report)?),
-        ("scopes", scopes(report)?),
-        ("scope_fields", scope_fields(report)?),
-        ("coverage_days", coverage::days(report)?),
-        ("coverage_sources", coverage::sources(report)?),
-        ("run", run(report)?),
-        ("apps", dimension_frames::apps(report)?),
-        ("dates", dimension_frames::dates(report)?),
-    ])
+pub(super) fn build(
+    report: &Report<'_>,
+    is_asked: impl Fn(&str) -> bool,
+) -> PolarsResult<Vec<(&'static str, DataFrame)>> {
+    let asked = MADE.iter().filter(|(name, _)| is_asked(name));
+    asked.map(|(name, make)| Ok((*name, make(report)?))).collect()
 }
 
 /// Makes the columns of a frame, of rows that it takes.
@@ -268,14 +278,17 @@ fn scope_fields(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .finish()
 }
 
+pub(super) fn verdict(report: &Report<'_>) -> &'static str {
+    if report.complete { "complete" } else { "incomplete" }
+}
+
 fn run(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let verdict = if report.complete { "complete" } else { "incomplete" };
     Builder::default()
         .time("as_of", std::iter::once(Some(report.as_of)))?
         .time("lookback_from", std::iter::once(Some(report.lookback_from)))?
         .int("lookback_days", vec![Some(i64::from(report.lookback_days))])
         .float("coverage_pct", vec![coverage_pct(report.coverage)])
-        .text("verdict", std::iter::once(Some(verdict)))
+        .text("verdict", std::iter::once(Some(verdict(report))))
         .boolean("has_grants", vec![Some(report.registry.grants.is_some())])
         .boolean("has_brownouts", vec![Some(report.registry.brownouts.is_some())])
         .boolean("has_attestations", vec![Some(report.registry.attestations.is_some())])

@@ -22,13 +22,14 @@ use std::sync::{Mutex, PoisonError};
 use arrow::datatypes::{Schema, SchemaRef};
 use polars::prelude::{DataType, IntoLazy, LazyFrame, NULL, PolarsError, lit};
 use polars::sql::SQLContext;
+use polars_async::executor::ALLOW_RAYON_THREADS;
 use thiserror::Error;
 
 use crate::config::IncidentPlan;
 use crate::exposure::Exposure;
 use crate::moment::{Moment, Zone};
 use crate::registry::Registry;
-use crate::threads::beside;
+use crate::threads::both;
 
 pub use coverage::{
     DayCoverage, HistoryCoverage, Periods, SinceReport, SourceCoverage, coverage_pct,
@@ -138,8 +139,20 @@ pub struct Query {
 impl Query {
     /// Whether it may read the frame. One of a user's may ask for any, and be told which there are.
     fn asks(&self, frame: &str) -> bool {
-        self.spec.is_none() || self.sql.contains(frame)
+        self.spec.is_none() || names(&self.sql, frame)
     }
+}
+
+/// Whether the name stands in the SQL, not only as a part of another or in a comment.
+fn names(sql: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let stands = |line: &str, at: usize| {
+        let before = line.get(..at).and_then(|line| line.chars().next_back());
+        let after = line.get(at + name.len()..).and_then(|line| line.chars().next());
+        ![before, after].into_iter().flatten().any(is_part)
+    };
+    let mut lines = sql.lines().filter(|line| !line.starts_with("--"));
+    lines.any(|line| line.match_indices(name).any(|(at, _)| stands(line, at)))
 }
 
 /// The built-in queries.
@@ -267,7 +280,9 @@ pub fn change_log(queries: &[Query], rows: &[ChangeRow]) -> Result<Table, Impact
     let frame = policy_frames::changes(rows).map_err(|e| failed(e.to_string()))?;
     let query = queries.iter().find(|query| query.table == CHANGE_LOG);
     let query = query.ok_or_else(|| failed("there is no query of it".into()))?;
-    run(query, &[("changes", frame.lazy())])
+    let few = frame.height() < FEW_ROWS;
+    let make = || run(query, &[("changes", frame.lazy())]);
+    if few { on_this_thread(make) } else { make() }
 }
 
 /// Takes a table that is made, with the place of its query.
@@ -306,7 +321,7 @@ pub fn tables(
     let mut rows = Some(rows);
     let mut make = || rows.take().map(|rows| whole::columns(report, rows)).transpose();
     let columns = if whole::is_asked(&asking) { make().map_err(of_frames)? } else { None };
-    let mut of_whole = || -> Result<(), ImpactError> {
+    let of_whole = || -> Result<(), ImpactError> {
         let made = if columns.is_none() { make().map_err(of_frames)? } else { None };
         let columns = columns.as_ref().or(made.as_ref());
         for (at, query) in &whole {
@@ -321,21 +336,43 @@ pub fn tables(
         Ok(())
     };
     let of_engine = || -> Result<(), ImpactError> {
-        let mut frames = frames::build(report).map_err(of_frames)?;
+        let is_asked = |frame: &str| asking.iter().any(|query| query.asks(frame));
+        let mut frames = frames::build(report, is_asked).map_err(of_frames)?;
         if let Some(columns) = &columns {
             frames.extend(whole::asked(&asking, columns).map_err(of_frames)?);
         }
+        let rows = frames.iter().map(|(_, made)| made.height()).max().unwrap_or_default();
+        // An own query may make many rows of few.
+        let few = rows < FEW_ROWS && asking.iter().all(|query| query.spec.is_some());
         let frames: Vec<_> = frames.into_iter().map(|(name, made)| (name, made.lazy())).collect();
-        others.iter().try_for_each(|(at, query)| {
-            take(*at, run(query, &frames)?);
-            Ok(())
-        })
+        let run_all = || {
+            others.iter().try_for_each(|(at, query)| {
+                take(*at, run(query, &frames)?);
+                Ok(())
+            })
+        };
+        if few { on_this_thread(run_all) } else { run_all() }
     };
-    if threads < 2 {
-        return of_engine().and_then(|()| of_whole());
-    }
-    let (of_engine, of_whole) = beside(of_engine, of_whole);
+    let (of_engine, of_whole) = both(threads, of_engine, of_whole);
     of_engine.and(of_whole)
+}
+
+/// Frames of fewer rows are asked by one thread.
+const FEW_ROWS: usize = 200_000;
+
+/// Does `work` with all that it asks of the query engine on this thread, as the engine itself does on threads of its own:
+/// it has every step of a query done by another, and the others woken to look for something to do, which takes longer than
+/// a step over few rows.
+fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
+    /// As it was before, also where `work` panics.
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            ALLOW_RAYON_THREADS.set(self.0);
+        }
+    }
+    let _before = Before(ALLOW_RAYON_THREADS.replace(false));
+    work()
 }
 
 fn of_frames(error: PolarsError) -> ImpactError {
@@ -363,5 +400,24 @@ fn run(query: &Query, frames: &[(&'static str, LazyFrame)]) -> Result<Table, Imp
     match &query.spec {
         None => Table::from_frame(&query.table, &frame),
         Some(spec) => Table::typed(spec, &frame)?.sorted(&query.file, &spec.key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_asked_for_where_its_name_stands_alone_in_the_query() {
+        assert!(names("SELECT a FROM exposure", "exposure"));
+        assert!(names("-- all\nSELECT a FROM (SELECT * FROM exposure)", "exposure"));
+        assert!(!names("SELECT exposure_a FROM exposure_cells", "exposure"));
+        assert!(!names("SELECT a FROM my_exposure", "exposure"));
+        assert!(!names("-- what exposure is\nSELECT a FROM b", "exposure"));
+    }
+
+    #[test]
+    fn built_in_tables_do_not_ask_for_a_row_for_each_window() {
+        assert!(built_in().unwrap().iter().all(|query| !query.asks("exposure")));
     }
 }

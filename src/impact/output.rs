@@ -266,7 +266,8 @@ impl Table {
         let rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
         let options =
             ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let mut out = Vec::new();
+        // To grow copies all over and over; room that is not touched costs nothing.
+        let mut out = Vec::with_capacity(self.batch.get_array_memory_size() / 6);
         let writer = ArrowWriter::try_new_with_options(&mut out, schema.clone(), options)?;
         let (mut file, groups) = writer.into_serialized_writer()?;
         for from in (0..self.batch.num_rows()).step_by(rows) {

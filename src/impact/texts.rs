@@ -26,6 +26,7 @@ impl<'a> Texts<'a> {
         Some(Self { keys: Some(packed.keys()), texts: packed.values().as_string_opt()? })
     }
 
+    #[inline]
     fn place(&self, row: usize) -> Option<usize> {
         match self.keys {
             None => self.texts.is_valid(row).then_some(row),
@@ -50,6 +51,7 @@ impl<'a> Texts<'a> {
     }
 
     /// Nulls first.
+    #[inline]
     pub fn compare(&self, a: usize, b: usize) -> Ordering {
         match (self.place(a), self.place(b)) {
             (a, b) if a == b => Ordering::Equal,

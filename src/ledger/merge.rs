@@ -212,7 +212,7 @@ pub struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    pub fn rows(&self) -> impl Iterator<Item = Merged<'a>> + use<'a> {
+    pub fn rows(&self) -> impl Iterator<Item = Merged<'a>> + Clone + use<'a> {
         let (names, cursors) = (self.names, self.cursors);
         self.slots.iter().filter_map(move |slot| {
             let (cursor, row) = (cursors.get(index(slot.cursor))?, index(slot.row));

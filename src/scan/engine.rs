@@ -22,7 +22,6 @@ use crate::effort::{Effort, Part, Read};
 use crate::memory::Budget;
 use crate::snapshot::Lost;
 use crate::store::{StoreError, StoreErrorKind};
-use crate::threads::guarded;
 
 /// What is going on, for a progress bar. All counts only grow.
 #[derive(Debug, Default)]
@@ -209,12 +208,8 @@ impl Engine<'_> {
                 return Err(file.too_large(file.large(ready.fetch.step.group()), fetched + weight));
             }
             let (held, taken) = (ready.held, fetched + ready.rows());
-            let done = effort
-                .timed(Part::Decoding, || guarded(|| decoder.run(ready.fetch, ready.bytes, taken)));
-            let done = done.unwrap_or_else(|what| {
-                let reason = format!("decoding it stopped at something impossible ({what})");
-                Err(ScanError::Unreadable { file: file.shown.clone(), reason })
-            });
+            let decoding = || file.decoded(|| decoder.run(ready.fetch, ready.bytes, taken));
+            let done = effort.timed(Part::Decoding, decoding);
             let mut fetches = Vec::new();
             let mut finished = 0;
             match done {

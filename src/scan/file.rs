@@ -27,6 +27,7 @@ use crate::memory::Budget;
 use crate::moment::EpochUnit;
 use crate::snapshot::{SnapshotFile, TableSchema};
 use crate::store::{Pin, Store};
+use crate::threads::guarded;
 
 /// What a first read takes from the end of a file: most footers fit.
 pub(super) const TAIL: u64 = 64 << 10;
@@ -392,6 +393,17 @@ impl OpenFile {
 
     pub fn unreadable(&self, error: &impl std::fmt::Display) -> ScanError {
         ScanError::Unreadable { file: self.shown.clone(), reason: error.to_string() }
+    }
+
+    /// What `work` makes of its bytes. The Parquet library stops at some damage.
+    ///
+    /// # Errors
+    /// What `work` says.
+    pub fn decoded<T>(&self, work: impl FnOnce() -> Result<T, ScanError>) -> Result<T, ScanError> {
+        guarded(work).unwrap_or_else(|what| {
+            let reason = format!("decoding it stopped at something impossible ({what})");
+            Err(self.unreadable(&reason))
+        })
     }
 
     pub fn footer(&self) -> Result<&Footer, ScanError> {

@@ -20,7 +20,6 @@ use crate::fetched::Fetched;
 use crate::key::Key;
 use crate::snapshot::SnapshotFile;
 use crate::store::Store;
-use crate::threads::guarded;
 
 /// A file, and its people's column.
 pub struct PersonIds {
@@ -54,7 +53,7 @@ impl PersonIds {
         let mut fetch = OpenFile::first_fetch(own.file.clone());
         loop {
             let fetched = own.fetch(fetch.ranges)?;
-            match own.guarded(|| own.file.open(context, fetched))? {
+            match own.file.decoded(|| own.file.open(context, fetched))? {
                 Opened::Whole => return Ok(own),
                 Opened::NeedsFrom(from) => fetch = OpenFile::tail(own.file.clone(), from),
             }
@@ -105,7 +104,7 @@ impl PersonIds {
         let ranges = byte_ranges(footer, group, &bound.leaves, None);
         let fetched = self.fetch(ranges)?;
         let held = fetched.bytes();
-        self.guarded(|| {
+        file.decoded(|| {
             let headers = file.check_pages(details, &bound.leaves, &fetched, (held, self.rest))?;
             let room = (held, self.rest);
             let at_once = file.rows_at_once(details, &headers, &fetched, BATCH_ROWS, room)?;
@@ -136,13 +135,5 @@ impl PersonIds {
         let parts = self.store.wait_for_ranges(&file.path, &file.pin, &ranges)?;
         let parts = ranges.into_iter().map(|r| r.start).zip(parts).collect();
         Ok(Fetched::new(file.pin.size, parts))
-    }
-
-    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, ScanError>) -> Result<T, ScanError> {
-        guarded(work).unwrap_or_else(|what| {
-            Err(self
-                .file
-                .unreadable(&format!("decoding it stopped at something impossible ({what})")))
-        })
     }
 }

@@ -23,7 +23,6 @@ use crate::headers::Large;
 use crate::memory::{Budget, default_limit};
 use crate::snapshot::{Partition, SnapshotFile, TableSchema};
 use crate::store::{Io, Pin, Store};
-use crate::threads::guarded;
 
 /// Rows of a batch at most: few, as they may be wide.
 const ROWS: usize = 4 << 10;
@@ -58,12 +57,12 @@ impl WholeFile {
             let bytes = store.wait_for_ranges(&file.path, &file.pin, &ranges)?;
             let parts = bytes.into_iter().map(|bytes| (from, bytes)).collect();
             let fetched = Fetched::new(file.pin.size, parts);
-            match in_file(&file, || file.read_footer(fetched, false))? {
+            match file.decoded(|| file.read_footer(fetched, false))? {
                 FooterRead::Whole(footer) => break footer,
                 FooterRead::NeedsFrom(earlier) => from = earlier,
             }
         };
-        let metadata = in_file(&file, || arrow_metadata(&file, footer))?;
+        let metadata = file.decoded(|| arrow_metadata(&file, footer))?;
         file.check_table(table, &metadata)?;
         let deletes = file.file.deletes.as_ref();
         let deleted = deletes.map(|of| Deleted::load(&file, of, metadata.metadata()));
@@ -182,7 +181,7 @@ impl WholeFile {
         let bytes = bytes.map_err(ScanError::from)?;
         let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
         let fetched = Fetched::new(file.pin.size, parts);
-        let mut rows = in_file(file, || {
+        let mut rows = file.decoded(|| {
             let checked = file.check_pages(details, &leaves, &fetched, (held, self.rest));
             let headers = checked.map_err(|error| self.of_all(error))?;
             let at_once = file.rows_at_once(details, &headers, &fetched, ROWS, (held, self.rest));
@@ -205,7 +204,7 @@ impl WholeFile {
         let gone = self.deleted.as_ref().map_or(0, |deleted| deleted.count(group));
         let wanted = u64::try_from(details.num_rows()).unwrap_or(0).saturating_sub(gone);
         let mut read = 0;
-        let mut next = || in_file(file, || Ok(rows.next()));
+        let mut next = || file.decoded(|| Ok(rows.next()));
         while let Some(batch) = next()? {
             let batch = batch.map_err(|e| file.unreadable(&e))?;
             read += batch.num_rows() as u64;
@@ -231,15 +230,4 @@ impl WholeFile {
             other => other,
         }
     }
-}
-
-/// The Parquet library stops at some damage.
-fn in_file<T>(
-    file: &OpenFile,
-    work: impl FnOnce() -> Result<T, ScanError>,
-) -> Result<T, ScanError> {
-    guarded(work).unwrap_or_else(|what| {
-        let reason = format!("decoding it stopped at something impossible ({what})");
-        Err(file.unreadable(&reason))
-    })
 }

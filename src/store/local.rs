@@ -1,7 +1,7 @@
 //! Reads of local files: all that is asked of one through one handle.
 //!
-//! The library opens a file, looks at it and changes threads for each range, and clears the memory of a whole file
-//! before it is read. A log of small files, or a ledger of many packs, is thousands of such reads.
+//! The library opens a file and looks at it for each range, on another thread where it sees a runtime, and clears the
+//! memory of a whole file before it is read. A log of small files, or a ledger of many packs, is thousands of such reads.
 
 use std::fs::{File, Metadata};
 use std::io::Read;

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::TryStreamExt;
+use futures::executor::block_on;
 use object_store::path::Path;
 use object_store::{Error as OsError, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
@@ -158,6 +159,15 @@ impl Store {
         &self.io
     }
 
+    /// Waits for what the library does, as [`Io::wait`]. Of a local folder it does it on this thread: where it sees a
+    /// runtime, it has every call of the system made on another one, which takes longer than most of these calls.
+    fn wait<F: Future>(&self, future: F) -> F::Output {
+        match self.root {
+            Some(_) => self.io.waiting(|| block_on(future)),
+            None => self.io.wait(future),
+        }
+    }
+
     /// The address of `path`, without credentials.
     pub fn shown(&self, path: &str) -> String {
         let below = self.service.map_or_else(|| path.to_string(), |service| service.shown(path));
@@ -224,7 +234,7 @@ impl Store {
         let prefix = self.at(below)?;
         let depth = self.prefix.parts().count();
         let listed =
-            self.io.wait(async { self.inner.list(Some(&prefix)).try_collect::<Vec<_>>().await });
+            self.wait(async { self.inner.list(Some(&prefix)).try_collect::<Vec<_>>().await });
         let mut found: Vec<Listed> = listed
             .map_err(|e| self.error(below, &e))?
             .iter()
@@ -247,7 +257,7 @@ impl Store {
     ) -> Result<Option<Listed>, StoreError> {
         let prefix = self.at(below)?;
         let depth = self.prefix.parts().count();
-        let found = self.io.wait(async {
+        let found = self.wait(async {
             let mut listed = self.inner.list(Some(&prefix));
             while let Some(meta) = listed.try_next().await? {
                 let object = self.listed(&meta, depth);
@@ -306,7 +316,7 @@ impl Store {
     pub fn head(&self, path: &str) -> Result<Option<Pin>, StoreError> {
         let at = self.at(path)?;
         self.refuse_odd(path)?;
-        match self.io.wait(self.inner.head(&at)) {
+        match self.wait(self.inner.head(&at)) {
             Ok(meta) => Ok(Some(self.pin(&meta))),
             Err(e) if is_absent(&e) => Ok(None),
             Err(e) => Err(self.error(path, &e)),

@@ -24,7 +24,7 @@ impl Store {
         {
             return Ok(Some(found));
         }
-        let result = self.io.wait(async {
+        let result = self.wait(async {
             let got = self.inner.get(&at).await?;
             let pin = self.pin(&got.meta);
             Ok((got.bytes().await?, pin))
@@ -69,6 +69,7 @@ impl Store {
     ) -> Result<Vec<Bytes>, StoreError> {
         match self.wait_for_near(path, pin, ranges)? {
             Some(found) => Ok(found),
+            // On the runtime: what the library opens is read on a thread for such reads.
             None => self.io.wait(self.read_ranges(path, pin, ranges)),
         }
     }
@@ -285,6 +286,12 @@ mod tests {
         let sized = Pin { size: 5, ..Pin::default() };
         let read = |path: &str| store.wait_for_ranges(path, &sized, &[1..3]);
         assert_eq!(read("a%20 b").unwrap(), ["ir"]);
+
+        // Of another size than it was said to have, or shorter than is asked for: no panic, whatever the library says.
+        let other = Pin { size: 9, ..Pin::default() };
+        assert_eq!(store.wait_for_ranges("a%20 b", &other, &[1..3]).unwrap(), ["ir"]);
+        let beyond = store.wait_for_ranges("a%20 b", &sized, &[1..9]).unwrap_err();
+        assert_eq!(beyond.kind, StoreErrorKind::Changed);
 
         let outside = file("two").join("a%20 b").display().to_string();
         assert_eq!(store.read(&outside).unwrap(), None);

@@ -103,25 +103,28 @@ impl Upload {
     fn send(&mut self) -> Result<(), StoreError> {
         self.wait_for(PARTS_AT_ONCE - 1)?;
         let part = self.next_part();
-        let io = self.store.io();
+        let store = &self.store;
         let sending = match &mut self.sending {
             Some(sending) => sending,
             none => {
-                let at = self.store.at(&self.path)?;
-                let parts = io.wait(self.store.inner.put_multipart(&at));
-                let parts = parts.map_err(|e| self.store.error(&self.path, &e))?;
+                let at = store.at(&self.path)?;
+                let parts = store.wait(store.inner.put_multipart(&at));
+                let parts = parts.map_err(|e| store.error(&self.path, &e))?;
                 none.insert(Sending { parts, under_way: JoinSet::new() })
             }
         };
         let sent = sending.parts.put_part(part);
-        sending.under_way.spawn_on(sent, io.handle());
+        if store.local_root().is_some() {
+            return store.wait(sent).map_err(|e| self.failed(&e));
+        }
+        sending.under_way.spawn_on(sent, store.io().handle());
         Ok(())
     }
 
     /// Until at most so many parts are under way.
     fn wait_for(&mut self, parts: usize) -> Result<(), StoreError> {
         let Some(Sending { under_way, .. }) = &mut self.sending else { return Ok(()) };
-        let done = self.store.io().wait(async {
+        let done = self.store.wait(async {
             while under_way.len() > parts {
                 match under_way.join_next().await {
                     Some(Ok(sent)) => sent?,
@@ -157,7 +160,7 @@ impl Upload {
         }
         self.wait_for(0)?;
         let Some(Sending { parts, .. }) = &mut self.sending else { return Ok((self.size, true)) };
-        let completed = self.store.io().wait(parts.complete());
+        let completed = self.store.wait(parts.complete());
         completed.map_err(|e| {
             let mut failure = self.failed(&e);
             // Where the answer to the last step is lost, the step that is sent again finds no upload.
@@ -175,7 +178,7 @@ impl Drop for Upload {
     /// Gives up what was not finished.
     fn drop(&mut self) {
         let Some(Sending { mut parts, mut under_way }) = self.sending.take() else { return };
-        self.store.io().wait(async {
+        self.store.wait(async {
             under_way.shutdown().await;
             let _ = parts.abort().await;
         });

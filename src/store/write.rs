@@ -183,7 +183,7 @@ impl Store {
             self.at(path).map_err(|e| OsError::Generic { store: "path", source: Box::new(e) })?;
         let options = PutOptions { mode, ..Default::default() };
         let payload = PutPayload::from_iter(parts);
-        self.io.wait(async {
+        self.wait(async {
             let mut pause = Duration::from_millis(50);
             loop {
                 match self.inner.put_opts(&at, payload.clone(), options.clone()).await {
@@ -191,6 +191,8 @@ impl Store {
                     Err(error) if pause > LONGEST_PAUSE || !is_broken_off(&error) => {
                         return Err(error);
                     }
+                    // A folder may lie on another machine. There is no runtime then that could wake this thread.
+                    Err(_) if self.root.is_some() => std::thread::sleep(pause),
                     Err(_) => tokio::time::sleep(pause).await,
                 }
                 pause *= 2;
@@ -220,7 +222,7 @@ impl Store {
     /// Storage failures.
     pub fn remove(&self, path: &str) -> Result<(), StoreError> {
         let at = self.at(path)?;
-        match self.io.wait(self.inner.delete(&at)) {
+        match self.wait(self.inner.delete(&at)) {
             Ok(()) | Err(OsError::NotFound { .. }) => Ok(()),
             Err(e) => Err(self.error(path, &e)),
         }

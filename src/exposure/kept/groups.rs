@@ -23,9 +23,9 @@ pub fn kept_groups(
     let mut text = String::new();
     let mut of_scope = |(count, all): &(u64, RestGroups)| {
         let mut first = Vec::new();
-        first
-            .try_reserve_exact(usize::try_from(*count).unwrap_or(usize::MAX))
-            .map_err(|_| Misfit)?;
+        // With room for those that come to them: memory that is not touched costs nothing, and a copy does.
+        let room = usize::try_from(count.saturating_add(count / 8)).unwrap_or(usize::MAX);
+        first.try_reserve_exact(room).map_err(|_| Misfit)?;
         for _ in 0..*count {
             first.push(kept.group()?.candidate(ids, &mut text));
         }

@@ -10,6 +10,7 @@
 
 mod file;
 mod groups;
+mod meanings;
 mod numbers;
 mod spans;
 mod survey;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cells::{CellKey, Grain, Window};
-use super::counts::{CellCounts, Misfit, take};
+use super::counts::{CellCounts, Misfit, PackedCounts, take};
 use super::listed::{Floor, KeepGroups, KeptGroup, RankedGroups};
 use super::passes::{Passed, Passes, Way};
 use super::rules::{KeptRules, Rules};
@@ -231,7 +232,7 @@ fn recount(
     let (changed, rows) = (found.changed, rows.max(found.rows));
     let floors: Vec<Floor> = kept_groups.iter().map(KeptGroups::floor).collect();
     let Changes { cells, then, mut now } =
-        count_changes(&passes, &question, &floors, found.chosen)?;
+        count_changes(&passes, &question, &floors, (found.chosen, of_then))?;
 
     // What is kept serves as long as little has changed.
     let renew = changed > RENEW_ROWS.min(rows / RENEW);
@@ -296,8 +297,8 @@ fn find(
     Ok(found)
 }
 
-/// Cells by key, in boxes: a table that grows moves what it holds, and these are large.
-type Cells = HashMap<CellKey, Box<CellCounts>>;
+/// Cells by key.
+type Cells = HashMap<CellKey, PackedCounts>;
 
 /// What was counted of those who have changed, as they were and as they are.
 struct Changes {
@@ -308,12 +309,12 @@ struct Changes {
 }
 
 /// Counts those who have changed: without the new files by the rules of then, and with them by those of now. Of groups
-/// those alone that do not rank after the floors.
+/// those alone that do not rank after the floors. So many cells are kept.
 fn count_changes(
     passes: &Passes<'_>,
     question: &Question<'_>,
     floors: &[Floor],
-    chosen: Chosen,
+    (chosen, cells): (Chosen, u64),
 ) -> Result<Changes, Unfit> {
     let (mut before, mut after) = (Cells::new(), Cells::new());
     if chosen.is_empty() {
@@ -330,7 +331,12 @@ fn count_changes(
     let ways = [way(question.old, question.added), way(question.new, &[])];
     let held = AtomicU64::new(0);
     let most = passes.settings.budget.rest / CELLS;
-    let takers = [&mut before, &mut after].map(|cells| taker(cells, &held, most));
+    // A table that grows moves what it holds.
+    let room = usize::try_from(cells.min(most / OF_CELL)).unwrap_or_default();
+    let takers = [&mut before, &mut after].map(|cells| {
+        cells.reserve(room);
+        taker(cells, &held, most)
+    });
     let counted = passes.count(ways.into_iter().zip(takers).collect())?;
     let mut counted = counted.into_iter();
     let (then, now) = (first(counted.next())?, first(counted.next())?);
@@ -344,7 +350,7 @@ fn taker(
     most: u64,
 ) -> impl FnMut(CellKey, CellCounts) -> Result<(), Unfit> {
     move |key, counts| {
-        into.insert(key, Box::new(counts));
+        into.insert(key, counts.packed());
         let cells = held.fetch_add(1, Ordering::Relaxed) + 1;
         if cells.saturating_mul(OF_CELL) > most { Err(Unfit::NoRoom) } else { Ok(()) }
     }
@@ -384,10 +390,10 @@ fn join(
     };
     while let Some((key, mut counts)) = kept.next()? {
         if let Some(then) = before.remove(&key) {
-            counts.take(&then)?;
+            counts.take(&then.unpacked())?;
         }
         if let Some(now) = after.remove(&key) {
-            counts.add(*now)?;
+            counts.add(now.unpacked())?;
         }
         put(key, counts)?;
     }
@@ -397,7 +403,7 @@ fn join(
     // In the order of their keys: what is kept depends on nothing else.
     let mut new: Vec<_> = after.into_iter().collect();
     new.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    new.into_iter().try_for_each(|(key, counts)| put(key, *counts))?;
+    new.into_iter().try_for_each(|(key, counts)| put(key, counts.unpacked()))?;
     Ok(cells)
 }
 

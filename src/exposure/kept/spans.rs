@@ -43,6 +43,11 @@ impl Spans {
         Self { near, all: (!fits).then(|| joined.into()) }
     }
 
+    /// The stretches, where they are few and whole microseconds; of one that is none, the first lies behind the last.
+    pub fn near(&self) -> Option<&[(i64, i64)]> {
+        self.all.is_none().then_some(&self.near)
+    }
+
     #[inline]
     pub fn hold(&self, at: Moment) -> bool {
         match &self.all {

@@ -6,11 +6,12 @@ use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::meanings::{Meaning, Meanings};
 use super::spans::Spans;
 use crate::effort::Part;
 use crate::exposure::cells::{CellKey, Window};
 use crate::exposure::leaf::Standing;
-use crate::exposure::lookup::{Lookup, Place};
+use crate::exposure::lookup::{Codes, Lookup, Place};
 use crate::exposure::parts::index_of;
 use crate::exposure::passes::{Passes, fields_by_scope, read_fields};
 use crate::exposure::policy::Policy;
@@ -151,14 +152,13 @@ pub fn survey(
         },
         rows: all.rows,
         changed: all.changed,
-        bounds: rules_differ.then(|| bounds(&policy, &all.bounds)),
         fields: fields_by_scope(&policy, fields),
+        bounds: rules_differ.then(|| bounds(policy, &all.bounds)),
     }))
 }
 
 /// Bounds of leaves as those of cells.
-fn bounds(policy: &Policy, of_leaves: &[(Moment, Moment)]) -> HashMap<CellKey, Bounds> {
-    let mut all: HashMap<CellKey, Bounds> = HashMap::new();
+fn bounds(policy: Policy, of_leaves: &[(Moment, Moment)]) -> HashMap<CellKey, Bounds> {
     let mut by_cell: Vec<Option<Bounds>> = vec![None; policy.cells.len()];
     for (leaf, (first, last)) in policy.leaves.iter().zip(of_leaves) {
         if first > last {
@@ -175,11 +175,10 @@ fn bounds(policy: &Policy, of_leaves: &[(Moment, Moment)]) -> HashMap<CellKey, B
             }
         }
     }
-    for (key, bounds) in policy.cells.iter().zip(by_cell) {
-        if let Some(bounds) = bounds {
-            all.insert(key.clone(), bounds);
-        }
-    }
+    // A table that grows moves what it holds.
+    let mut all = HashMap::with_capacity(policy.cells.len());
+    let cells = policy.cells.into_iter().zip(by_cell);
+    all.extend(cells.filter_map(|(key, bounds)| Some((key, bounds?))));
     all
 }
 
@@ -220,6 +219,14 @@ impl Found {
     }
 }
 
+/// What rows of an app and a scope set mean.
+#[derive(Clone)]
+enum OfPlace {
+    Near(Meanings),
+    /// Where the rules differ.
+    Far(Spans),
+}
+
 struct Looker<'a> {
     question: &'a Question<'a>,
     rules_differ: bool,
@@ -227,8 +234,10 @@ struct Looker<'a> {
     rejects_differ: bool,
     scope_names: Vec<String>,
     lookup: Lookup<'a>,
-    /// Where the rules differ, by places of [`Lookup`].
-    of_places: Vec<Option<Spans>>,
+    /// Of the rows of the block at hand.
+    places: Vec<Place>,
+    /// By places of [`Lookup`].
+    of_places: Vec<Option<OfPlace>>,
     /// Where the rules differ for events in parts, by codes of app and scope.
     of_scopes: MixMap<u64, Spans>,
     fields: HashSet<u64, BuildHasherDefault<MixHasher>>,
@@ -237,6 +246,10 @@ struct Looker<'a> {
 
 fn both(one: u32, other: u32) -> u64 {
     u64::from(one) << 32 | u64::from(other)
+}
+
+fn code(codes: &[u32], row: usize) -> u32 {
+    codes.get(row).copied().unwrap_or(NONE)
 }
 
 /// The upper half of a row's key.
@@ -258,6 +271,7 @@ impl<'a> Looker<'a> {
             rejects_differ: least(question.old) != least(question.new),
             scope_names: question.new.restricted.keys().cloned().collect(),
             lookup: Lookup::new(policy, passes.memory),
+            places: Vec::new(),
             of_places: Vec::new(),
             of_scopes: MixMap::default(),
             fields: HashSet::default(),
@@ -268,55 +282,119 @@ impl<'a> Looker<'a> {
     fn look(&mut self, cursor: &Cursor, names: &Names) -> Result<(), ExposureError> {
         let block = &cursor.block;
         let people = cursor.people();
-        self.lookup.begin_block();
-        for row in 0..block.len() {
-            let unit = block.unit.get(row).copied().unwrap_or(NONE);
-            if unit == NONE {
+        let codes = || {
+            let codes = block.unit.iter().zip(&block.app).zip(&block.scopes);
+            // Rows of units that do not count are passed over, and nothing is made for them.
+            codes.map(|((unit, app), set)| match *unit {
+                NONE => (NONE, NONE, names),
+                _ => (*app, *set, names),
+            })
+        };
+        let mut places = std::mem::take(&mut self.places);
+        match self.rules_differ {
+            true => self.lookup.places(codes(), &mut places)?,
+            false => places.resize(block.len(), Place::Nowhere),
+        }
+        let added = self.question.added.get(cursor.source.0).map(Vec::as_slice).unwrap_or_default();
+        let is_added = |unit: u32| usize::try_from(unit).ok().and_then(|unit| added.get(unit));
+        let (mut rows, mut changed_rows, mut old, mut old_changed) = (0, 0, 0, 0);
+        let columns = block.unit.iter().zip(&places).zip(&block.micros).zip(&block.outcome);
+        for (row, (((unit, place), micros), outcome)) in columns.enumerate() {
+            if *unit == NONE {
                 continue;
             }
-            self.found.rows += 1;
-            let added = self.question.is_added(cursor.source.0, unit);
-            let changed = self.rules_differ && self.meaning(block, row, names)?;
-            self.found.old += u64::from(!added);
-            self.found.old_changed += u64::from(!added && changed);
+            rows += 1;
+            let added = is_added(*unit) == Some(&true);
+            let changed = self.rules_differ
+                && match self.near(*place, *micros) {
+                    Some(meaning) => self.put_down(block, row, *outcome, meaning),
+                    None => self.meaning(block, row, *place, names)?,
+                };
+            old += u64::from(!added);
+            old_changed += u64::from(!added && changed);
             if !added && !changed {
                 continue;
             }
-            self.found.changed += 1;
+            changed_rows += 1;
             match people.and_then(|keys| half(keys, row)) {
                 Some(half) => self.found.people.push(half),
                 None => self.found.nobody = true,
             }
             // Of groups and actors allowed events alone are counted.
-            if block.outcome.get(row) == Some(&Outcome::Allowed) {
+            if *outcome == Outcome::Allowed {
                 self.found.groups.extend(half(&block.group, row));
                 self.found.actors.extend(half(&block.actor, row));
             }
         }
+        let found = &mut self.found;
+        found.rows += rows;
+        found.changed += changed_rows;
+        found.old += old;
+        found.old_changed += old_changed;
+        self.places = places;
         Ok(())
     }
 
-    /// Whether the row means something else; puts down when it was.
+    /// What a row at a place means, where that stands near.
+    #[inline(always)]
+    fn near(&self, place: Place, micros: i64) -> Option<Meaning> {
+        let Place::Whole(place) = place else { return None };
+        match self.of_places.get(usize::try_from(place).ok()?)? {
+            Some(OfPlace::Near(meanings)) => Some(meanings.at(micros)),
+            _ => None,
+        }
+    }
+
+    /// Puts down when a row was that means this; whether it means something else than before.
+    #[inline(always)]
+    fn put_down(
+        &mut self,
+        block: &AccessBatch,
+        row: usize,
+        outcome: Outcome,
+        meaning: Meaning,
+    ) -> bool {
+        let rejected = block.reject.get(row).is_some_and(Option::is_some);
+        if meaning.is_exposed() && !rejected && outcome == Outcome::Allowed {
+            let leaf = meaning.leaf();
+            bound(&mut self.found.bounds, leaf, block.moment(row));
+            let fields = code(&block.fields, row);
+            if fields != NONE {
+                self.fields.insert(both(leaf, fields));
+            }
+        }
+        meaning.is_changed() || rejected && self.rejects_differ
+    }
+
+    /// As [`Self::put_down`], of a row whose meaning does not stand near.
     fn meaning(
         &mut self,
         block: &AccessBatch,
         row: usize,
+        place: Place,
         names: &Names,
     ) -> Result<bool, ExposureError> {
-        let code = |codes: &[u32]| codes.get(row).copied().unwrap_or(NONE);
-        let (app, set) = (code(&block.app), code(&block.scopes));
-        let at = Moment {
-            micros: block.micros.get(row).copied().unwrap_or_default(),
-            nanos: block.nanos.get(row).copied().unwrap_or_default(),
-        };
-        let rejected = block.reject.get(row).copied().flatten().is_some();
-        let (leaf, known) = match self.lookup.place(app, set, names)? {
+        let (app, set) = (code(&block.app, row), code(&block.scopes, row));
+        let at = block.moment(row);
+        let outcome = block.outcome.get(row).copied().unwrap_or(Outcome::Unknown);
+        let rejected = block.reject.get(row).is_some_and(Option::is_some);
+        let (leaf, known) = match place {
             Place::Nowhere => return Ok(rejected && self.rejects_differ),
             Place::Whole(place) => {
-                let spans = usize::try_from(place).ok().and_then(|at| self.of_places.get(at));
-                let known = match spans {
-                    Some(Some(spans)) => spans.hold(at),
-                    _ => self.learn(place, app, set, names).hold(at),
+                let at_place = usize::try_from(place).unwrap_or(usize::MAX);
+                if !matches!(self.of_places.get(at_place), Some(Some(_))) {
+                    self.learn(place, (app, set, names));
+                }
+                let known = match self.of_places.get(at_place) {
+                    Some(Some(OfPlace::Near(meanings))) => {
+                        let meaning = meanings.at(at.micros);
+                        return Ok(self.put_down(block, row, outcome, meaning));
+                    }
+                    Some(Some(OfPlace::Far(spans))) => spans.hold(at),
+                    _ => {
+                        let what = format!("nothing is known of place {place}");
+                        return Err(ExposureError::Internal { what });
+                    }
                 };
                 (self.lookup.leaf(place, at), known)
             }
@@ -325,7 +403,7 @@ impl<'a> Looker<'a> {
         let is_exposure = !rejected
             && leaf.standing == Standing::Counts
             && leaf.exercised
-            && block.outcome.get(row) == Some(&Outcome::Allowed);
+            && outcome == Outcome::Allowed;
         if is_exposure {
             let fields = block.fields.get(row).copied().unwrap_or(NONE);
             if leaf.in_parts {
@@ -370,19 +448,20 @@ impl<'a> Looker<'a> {
         Ok(false)
     }
 
-    /// Where the rules differ for an app and a scope set whose leaves stand at `place`.
+    /// Puts down what rows of a place mean, which was not met before.
     #[cold]
-    fn learn(&mut self, place: u32, app: u32, set: u32, names: &Names) -> Spans {
+    fn learn(&mut self, place: u32, (app, set, names): Codes<'_>) {
         let scopes = names.sets.get(set).map(|set| set.scopes).unwrap_or_default();
         let spans = self.differences(app, names, &scopes);
+        let near = self.lookup.segments(place).and_then(|of| Meanings::of(of, &spans));
+        let made = near.map_or(OfPlace::Far(spans), OfPlace::Near);
         let at = usize::try_from(place).unwrap_or(usize::MAX);
         if at >= self.of_places.len() {
             self.of_places.resize(at + 1, None);
         }
         if let Some(slot) = self.of_places.get_mut(at) {
-            *slot = Some(spans.clone());
+            *slot = Some(made);
         }
-        spans
     }
 
     /// Where the rules differ for any of these scopes.
@@ -399,7 +478,12 @@ fn bound(bounds: &mut Vec<(Moment, Moment)>, leaf: u32, at: Moment) {
     if index >= bounds.len() {
         bounds.resize(index + 1, NEVER);
     }
-    if let Some(bound) = bounds.get_mut(index) {
-        *bound = (bound.0.min(at), bound.1.max(at));
+    let Some((first, last)) = bounds.get_mut(index) else { return };
+    // Nearly always it lies between them.
+    if at < *first {
+        *first = at;
+    }
+    if at > *last {
+        *last = at;
     }
 }

@@ -233,6 +233,55 @@ fn every_frame_can_be_read_and_has_the_columns_that_its_schema_says() {
 }
 
 #[test]
+fn a_cell_has_in_its_one_row_what_it_has_in_a_row_for_each_window() {
+    const MEASURES: [(&str, &str); 8] = [
+        ("events", "events_allowed"),
+        ("requests", "requests_allowed"),
+        ("subjects", "subjects_observed"),
+        ("subjects_upper_bound", "subjects_upper_bound"),
+        ("subjects_unknown_rows", "subjects_unknown_rows"),
+        ("groups", "groups"),
+        ("first_access", "first_access"),
+        ("last_access", "last_access"),
+    ];
+    let asked = ["in_brownout", "after_revocation", "after_attestation"];
+    for (lake, knows_all) in [(Lake::with_all(), true), (Lake::standard(), false)] {
+        lake.write("sql/long.sql", "SELECT * FROM exposure");
+        lake.write("sql/wide.sql", "SELECT * FROM exposure_cells");
+        let set = ["--set", "report.queries=[\"sql/long.sql\", \"sql/wide.sql\"]"];
+        let published = lake.publishes(&set);
+        let (long, wide) = (published.table("long"), published.table("wide"));
+        let value = |table: &Table, row: &[String], column: &str| {
+            row[table.columns.iter().position(|name| name == column).unwrap()].clone()
+        };
+        let of_cell = |cell: &str| wide.rows.iter().find(|row| value(&wide, row, "cell") == cell);
+        let (mut looked, mut events) = (0, 0);
+        for row in &long.rows {
+            let cell = of_cell(&value(&long, row, "cell")).unwrap();
+            let window = value(&long, row, "window");
+            if window == "after_restriction" {
+                for column in long.columns.iter().filter(|name| *name != "window") {
+                    assert_eq!(value(&wide, cell, column), value(&long, row, column), "{column}");
+                }
+                looked += 1;
+                continue;
+            }
+            for (of, measure) in MEASURES {
+                let column = format!("{of}_{window}");
+                let expected = match knows_all || !asked.contains(&window.as_str()) {
+                    true => value(&long, row, measure),
+                    false => "null".into(),
+                };
+                assert_eq!(value(&wide, cell, &column), expected, "{column}");
+            }
+            events += value(&long, row, "events_allowed").parse::<u64>().unwrap();
+        }
+        assert_eq!(looked, wide.rows.len(), "each cell was looked at");
+        assert!(events > 0, "there is something in the other windows");
+    }
+}
+
+#[test]
 fn returned_fields_and_special_categories_stand_beside_what_a_scope_gives_access_to() {
     let lake = Lake::standard();
     let before = lake.publishes(&[]).table("data_categories");
