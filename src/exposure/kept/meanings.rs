@@ -90,7 +90,7 @@ mod tests {
     use crate::moment::Moment;
 
     fn leaf(number: u32) -> LeafAt {
-        let standing = if number % 3 == 0 { Standing::Outside } else { Standing::Counts };
+        let standing = if number.is_multiple_of(3) { Standing::Outside } else { Standing::Counts };
         LeafAt { number, standing, exercised: number % 2 == 1, exercises: true, in_parts: false }
     }
 
