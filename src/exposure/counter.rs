@@ -84,6 +84,9 @@ pub struct Counter<'a> {
 /// Leaves for which there is room at once.
 const MANY_LEAVES: usize = 4096;
 
+/// Rows whose parts are fetched before they are looked at: what they lie in stays in the processor's first cache.
+const FETCHED: usize = 128;
+
 impl<'a> Counter<'a> {
     pub fn new(
         policy: &'a Mutex<Policy>,
@@ -203,14 +206,20 @@ impl<'a> Counter<'a> {
         self.lookup.places(codes, &mut self.places)?;
         let mut found = std::mem::take(&mut self.found);
         found.clear();
-        for (row, place) in block.rows().zip(&self.places) {
-            found.push(match place {
-                Place::Nowhere => None,
-                Place::Whole(place) => Some(self.lookup.leaf(*place, row.at())),
-                Place::InParts => {
-                    Some(self.lookup.leaf_in_parts(row.app(), row.set(), row.at())?)
-                }
-            });
+        let mut rows = block.rows();
+        for places in self.places.chunks(FETCHED) {
+            let ahead = places.iter().zip(rows.clone());
+            let in_parts = ahead.filter(|(place, _)| **place == Place::InParts);
+            self.lookup.touch_parts(in_parts.map(|(_, row)| (row.app(), row.set())));
+            for (place, row) in places.iter().zip(rows.by_ref()) {
+                found.push(match place {
+                    Place::Nowhere => None,
+                    Place::Whole(place) => Some(self.lookup.leaf(*place, row.at())),
+                    Place::InParts => {
+                        Some(self.lookup.leaf_in_parts(row.app(), row.set(), row.at())?)
+                    }
+                });
+            }
         }
         self.make_room()?;
         for (row, leaf) in block.rows().zip(&found) {

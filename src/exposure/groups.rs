@@ -1,5 +1,7 @@
 //! The second pass: events in the order of (group, person).
 
+use std::ops::Range;
+
 use super::ExposureError;
 use super::cells::Window;
 use super::group_events::{Events, GroupEvent, SortedGroups};
@@ -45,6 +47,7 @@ struct Counted {
 /// places at once.
 #[derive(Default)]
 struct Batch {
+    met: Vec<GroupEvent>,
     events: Vec<Counted>,
     leaves: Vec<u32>,
 }
@@ -53,14 +56,16 @@ impl Batch {
     const FULL: usize = 256;
 
     fn clear(&mut self) {
+        self.met.clear();
         self.events.clear();
         self.leaves.clear();
     }
+}
 
-    fn push<L>(&mut self, record: &GroupRecord<L>, from: usize) {
+impl Counted {
+    fn new<L>(record: &GroupRecord<L>, leaves: Range<usize>) -> Self {
         let GroupRecord { group, subject, micros, weight, .. } = *record;
-        let to = self.leaves.len();
-        self.events.push(Counted { group, subject, micros, weight, from, to });
+        Self { group, subject, micros, weight, from: leaves.start, to: leaves.end }
     }
 }
 
@@ -174,26 +179,34 @@ impl<'a> GroupCounter<'a> {
     /// The next events, with their leaves.
     fn fill(&mut self, batch: &mut Batch, events: &mut Events<'_>) -> Result<(), ExposureError> {
         batch.clear();
-        while batch.events.len() < Batch::FULL {
-            let Some(event) = events.next()? else { break };
-            let from = batch.leaves.len();
+        while batch.met.len() < Batch::FULL
+            && let Some(event) = events.next()?
+        {
+            batch.met.push(event);
+        }
+        let Batch { met, events: counted, leaves } = batch;
+        self.touch_parts(met);
+        for event in met {
+            let from = leaves.len();
             match event {
                 GroupEvent::Whole(record) => {
-                    batch.leaves.push(record.of);
-                    batch.push(&record, from);
+                    leaves.push(record.of);
+                    counted.push(Counted::new(record, from..leaves.len()));
                 }
                 GroupEvent::InParts(record) => {
                     self.find_parts(record.of, record.micros)?;
                     let exposed = self.found.iter().filter(|part| part.exposed);
-                    batch.leaves.extend(exposed.map(|part| part.leaf));
-                    batch.push(&record, from);
+                    leaves.extend(exposed.map(|part| part.leaf));
+                    counted.push(Counted::new(record, from..leaves.len()));
                 }
             }
         }
         let mut touched = 0;
-        for leaf in &batch.leaves {
-            let cells = self.leaves.get(*leaf).map_or(&[][..], |leaf| leaf.exposed);
-            touched ^= cells.iter().fold(0, |touched, (cell, _)| touched ^ self.seen.touch(*cell));
+        for leaf in leaves.iter() {
+            let Some(LeafCells { scopes, exposed }) = self.leaves.get(*leaf) else { continue };
+            touched ^= scopes.first().map_or(0, |scope| u64::from(scope.scope));
+            touched ^=
+                exposed.iter().fold(0, |touched, (cell, _)| touched ^ self.seen.touch(*cell));
         }
         std::hint::black_box(touched);
         Ok(())
@@ -225,6 +238,17 @@ impl<'a> GroupCounter<'a> {
     fn tell(&mut self) -> Result<(), ExposureError> {
         self.met.add(&mut self.untold);
         self.met.fits()
+    }
+
+    /// Fetches what the events in parts are looked up by.
+    fn touch_parts(&self, events: &[GroupEvent]) {
+        let in_parts = events.iter().filter_map(|event| match event {
+            GroupEvent::InParts(record) => Some((record.of.app, self.policy.set(record.of.set)?)),
+            GroupEvent::Whole(_) => None,
+        });
+        let first = in_parts.clone().fold(0, |touched, (_, set)| touched ^ set.touch());
+        let touch = |touched, (app, set)| touched ^ self.parts.touch(app, set);
+        std::hint::black_box(in_parts.fold(first, touch));
     }
 
     fn find_parts(&mut self, of: InParts, micros: i64) -> Result<(), ExposureError> {

@@ -5,8 +5,8 @@
 //! very many pairs of app and scope set is refused early.
 
 use super::ExposureError;
+use super::carried::{SetOfScopes, SetPlace};
 use super::leaf::{Leaf, Pair};
-use super::parts::SetOfScopes;
 use super::tally::Sums;
 use crate::memory::Counting;
 use crate::moment::Moment;
@@ -29,10 +29,10 @@ pub struct Held {
 
 impl Held {
     pub fn set(&mut self, set: &SetOfScopes) {
-        let list = size_of_val(&*set.scopes) + size_of::<SetOfScopes>() + 16;
-        self.shared += list + FOUND + size_of::<usize>();
+        let scopes = size_of_val(&*set.scopes);
+        self.shared += scopes * 3 + size_of::<SetOfScopes>() + FOUND + size_of::<SetPlace>();
         // Each thread finds it by the code that it has there.
-        self.each += size_of::<(u32, usize)>();
+        self.each += size_of::<(u32, SetPlace)>() + scopes * 2;
     }
 
     pub fn pair(&mut self, pair: &Pair) {

@@ -6,7 +6,7 @@ use super::cells::WindowSet;
 use crate::moment::Moment;
 
 /// Which terms of row conservation a row falls into, before its outcome is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// Before the restriction of every scope of the row.
     Outside,

@@ -6,10 +6,11 @@
 use std::sync::{Arc, Mutex};
 
 use super::ExposureError;
+use super::by_pair::ByPair;
+use super::carried::{Carried, ScopeUse, SetList, SetPlace};
 use super::leaf::{Leaf, LeafCells, LeafTable, Pair, Standing};
-use super::parts::{Part, Parts, SetOfScopes, Shared};
+use super::parts::{Part, Parts, Shared};
 use super::policy::{Leaves, Policy};
-use crate::key::MixMap;
 use crate::ledger::Names;
 use crate::memory::Counting;
 use crate::moment::Moment;
@@ -28,13 +29,14 @@ pub struct Lookup<'a> {
 /// What a thread has met.
 #[derive(Default)]
 struct Met {
-    /// Places in `known` by the codes of app and scope set.
-    places: Places,
+    /// By the codes of app and scope set: 0 for nowhere, else the place in `known` and one.
+    places: ByPair<64>,
     known: Vec<Known>,
     leaves: LeafTable,
     /// By codes: numbers of apps that have events in parts, and of scope sets, for all threads.
     apps: ByCode<u32>,
-    sets: ByCode<(u32, Arc<SetOfScopes>)>,
+    sets: ByCode<(u32, SetPlace)>,
+    set_list: SetList,
 }
 
 /// Where the leaves of an app and a scope set are found.
@@ -62,34 +64,46 @@ impl Met {
     /// Inlined always: what a call gives back passes through memory.
     #[inline(always)]
     fn place(&self, app: u32, set: u32) -> Option<Place> {
-        self.places.get(app, set).or_else(|| self.place_in_parts(app, set))
+        let place = |code: u32| code.checked_sub(1).map_or(Place::Nowhere, Place::Whole);
+        self.places.get(app, set).map(place).or_else(|| self.place_in_parts(app, set))
     }
 
     /// Sets that are counted in parts may be as many as rows: no table has a place for each.
     fn place_in_parts(&self, app: u32, set: u32) -> Option<Place> {
-        let several = self.sets.get(set).is_some_and(|(_, set)| set.scopes.len() > 1);
+        let several = self.sets.get(set).is_some_and(|(_, set)| set.length > 1);
         (several && self.apps.get(app).is_some()).then_some(Place::InParts)
+    }
+
+    /// The set of a code whose events are in parts, and its number.
+    #[inline]
+    fn set(&self, code: u32) -> Option<(u32, Carried<'_>)> {
+        let (number, place) = self.sets.get(code)?;
+        Some((*number, self.set_list.get(*place)?))
     }
 
     /// The place of an app and a scope set that were not met before.
     fn learn(&mut self, policy: &mut Policy, (app, set, names): Codes<'_>) -> Place {
         let carried = names.sets.get(set).filter(|carried| !carried.scopes.is_empty());
-        let place = match carried.map(|carried| policy.find(names.apps.name(app), &carried)) {
-            None => Place::Nowhere,
+        let (place, code) = match carried.map(|carried| policy.find(names.apps.name(app), &carried))
+        {
+            None => (Place::Nowhere, 0),
             Some(Leaves::Whole(pair)) => {
                 for (number, leaf) in pair.leaves() {
                     self.leaves.learn(*number, leaf);
                 }
+                let place = u32::try_from(self.known.len()).unwrap_or(NONE);
                 self.known.push(Known::new(pair));
-                Place::Whole(u32::try_from(self.known.len() - 1).unwrap_or(u32::MAX))
+                (Place::Whole(place), place.saturating_add(1))
             }
-            Some(Leaves::InParts { app: of, set: number, scopes }) => {
-                self.apps.insert(app, of);
-                self.sets.insert(set, (number, scopes));
+            Some(Leaves::InParts { app: of, set: number }) => {
+                if let Some(carried) = policy.set(number) {
+                    self.apps.insert(app, of);
+                    self.sets.insert(set, (number, self.set_list.push(carried)));
+                }
                 return Place::InParts;
             }
         };
-        self.places.insert(app, set, place);
+        self.places.insert(app, set, code);
         place
     }
 }
@@ -189,6 +203,19 @@ impl<'a> Lookup<'a> {
         known.map_or(LeafAt::OUTSIDE, |known| known.at(at))
     }
 
+    /// Fetches what [`Self::leaf_in_parts`] will look at for events in parts, by the codes of their apps and scope sets:
+    /// in short loops the processor waits for many places in memory at once.
+    pub fn touch_parts(&self, events: impl Iterator<Item = (u32, u32)> + Clone) {
+        let met = &self.met;
+        let sets = events.clone().filter_map(|(_, set)| met.set(set));
+        let first = sets.fold(0, |touched, (_, set)| touched ^ set.touch());
+        let touched = events.fold(first, |touched, (app, set)| {
+            let known = met.apps.get(app).zip(met.set(set));
+            touched ^ known.map_or(0, |(app, (_, set))| self.parts.touch(*app, set))
+        });
+        std::hint::black_box(touched);
+    }
+
     /// The parts of a moment's leaf; they stay known until the next block begins.
     ///
     /// # Errors
@@ -199,15 +226,14 @@ impl<'a> Lookup<'a> {
         set: u32,
         at: Moment,
     ) -> Result<LeafAt, ExposureError> {
-        let (Some(of), Some((number, scopes))) = (self.met.apps.get(app), self.met.sets.get(set))
-        else {
+        let (Some(of), Some((number, scopes))) = (self.met.apps.get(app), self.met.set(set)) else {
             let what = format!("no parts are known for app {app} and scope set {set}");
             return Err(ExposureError::Internal { what });
         };
         let from = self.found.len();
         let mut leaf = self.parts.find((*of, scopes), at, &mut self.shared, &mut self.found)?;
         leaf.number = u32::try_from(self.split.len()).unwrap_or(u32::MAX);
-        self.split.push(Split { app: *of, set: *number, from, to: self.found.len() });
+        self.split.push(Split { app: *of, set: number, from, to: self.found.len() });
         for (number, leaf) in self.parts.learned.drain(..) {
             self.met.leaves.learn(number, &leaf);
         }
@@ -215,8 +241,8 @@ impl<'a> Lookup<'a> {
     }
 
     /// The scopes of a set by code, whose events are in parts.
-    pub fn scopes_in_parts(&self, set: u32) -> Option<&Arc<SetOfScopes>> {
-        self.met.sets.get(set).map(|(_, scopes)| scopes)
+    pub fn scopes_in_parts(&self, set: u32) -> &[ScopeUse] {
+        self.met.set(set).map_or(&[], |(_, set)| set.scopes)
     }
 
     /// Numbers of app and scope set, and parts, of a leaf in parts.
@@ -225,57 +251,6 @@ impl<'a> Lookup<'a> {
         split.map_or((0, 0, &[]), |split| {
             (split.app, split.set, self.found.get(split.from..split.to).unwrap_or_default())
         })
-    }
-}
-
-/// Places by the codes of app and scope set.
-#[derive(Default)]
-struct Places {
-    /// Of low codes, which most logs have alone, a cell for each pair: 0 where it is not known, 1 for nowhere, else
-    /// the place and two.
-    near: Vec<u32>,
-    far: MixMap<u64, Place>,
-}
-
-impl Places {
-    /// Sets with a cell for each app, and apps with such cells.
-    const SETS: u32 = 64;
-    const APPS: u32 = 1 << 14;
-
-    #[inline]
-    fn cell(app: u32, set: u32) -> Option<usize> {
-        let near = set < Self::SETS && app < Self::APPS;
-        usize::try_from(app.wrapping_mul(Self::SETS).wrapping_add(set)).ok().filter(|_| near)
-    }
-
-    #[inline(always)]
-    fn get(&self, app: u32, set: u32) -> Option<Place> {
-        match Self::cell(app, set) {
-            Some(cell) => match self.near.get(cell)? {
-                0 => None,
-                1 => Some(Place::Nowhere),
-                place => Some(Place::Whole(place - 2)),
-            },
-            None => self.far.get(&both(app, set)).copied(),
-        }
-    }
-
-    fn insert(&mut self, app: u32, set: u32, place: Place) {
-        let code = match place {
-            Place::Nowhere => 1,
-            Place::Whole(place) if place < NONE - 2 => place + 2,
-            _ => 0,
-        };
-        let Some(cell) = Self::cell(app, set) else {
-            self.far.insert(both(app, set), place);
-            return;
-        };
-        if cell >= self.near.len() {
-            self.near.resize(cell + 1, 0);
-        }
-        if let Some(slot) = self.near.get_mut(cell) {
-            *slot = code;
-        }
     }
 }
 
@@ -310,10 +285,6 @@ impl<T> ByCode<T> {
             None => self.none = Some(value),
         }
     }
-}
-
-fn both(one: u32, other: u32) -> u64 {
-    u64::from(one) << 32 | u64::from(other)
 }
 
 /// The leaf of a row, and what decides whether it counts.
@@ -397,21 +368,6 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_of_low_codes_and_of_others_are_kept_apart() {
-        let mut places = Places::default();
-        let pairs = [(0, 0), (1, 63), (1, 64), (2, 0), (Places::APPS, 0), (NONE, 0), (NONE, NONE)];
-        for (place, (app, set)) in (0..).zip(pairs) {
-            assert_eq!(places.get(app, set), None);
-            places.insert(app, set, Place::Whole(place));
-        }
-        for (place, (app, set)) in (0..).zip(pairs) {
-            assert_eq!(places.get(app, set), Some(Place::Whole(place)));
-        }
-        places.insert(3, 3, Place::Nowhere);
-        assert_eq!((places.get(3, 3), places.get(3, 4)), (Some(Place::Nowhere), None));
-    }
 
     #[test]
     fn a_moment_lies_in_the_segment_that_its_pair_says() {

@@ -1,5 +1,7 @@
 //! Merged rows to measures, for every grain and window, in one pass over the ledger.
 
+mod by_pair;
+mod carried;
 mod cells;
 mod counter;
 mod counts;

@@ -10,7 +10,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use indexmap::IndexSet;
+
 use super::ExposureError;
+use super::by_pair::ByPair;
+use super::carried::{Carried, ScopeUse, index_of, is_exercised};
 use super::cells::WindowSet;
 use super::held::Held;
 use super::leaf::{Leaf, Pair, Standing};
@@ -19,26 +23,6 @@ use super::policy::Policy;
 use crate::key::MixMap;
 use crate::memory::Counting;
 use crate::moment::Moment;
-
-/// A scope of a set, by number, and in the lowest bit whether the call exercised it.
-pub type ScopeUse = u32;
-
-pub const fn is_exercised(scope: ScopeUse) -> bool {
-    scope & 1 == 1
-}
-
-pub const fn index_of(scope: ScopeUse) -> u32 {
-    scope >> 1
-}
-
-/// A scope set by numbers: what decides on its leaves. Scopes that the registry does not name are not
-/// in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SetOfScopes {
-    pub scopes: Box<[ScopeUse]>,
-    /// Whether any of the event's scopes is exercised, restricted by now or not.
-    pub exercises: bool,
-}
 
 /// A part of the leaf that an event would have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,46 +149,58 @@ impl Source for &Policy {
     }
 }
 
-/// A scope of an app: leaves of its cells alone, with their windows. There may be very many, and events ask
-/// for them in no order: each is one line of the processor's cache.
-#[repr(C, align(64))]
+/// A scope of an app: leaves of its cells alone. There may be very many, and events ask for them in no order: what many
+/// of them have in common is not here.
 struct ScopePart {
-    /// In whole microseconds; those that there are not lie at the end of time.
-    cuts: [i64; Self::CUTS],
-    leaves: [u32; Self::CUTS + 1],
-    standings: [Standing; Self::CUTS + 1],
-    windows: [WindowSet; Self::CUTS + 1],
-    /// One that does not fit: it stands beside.
-    is_long: bool,
+    /// Place in [`Parts::kinds`], or [`ScopePart::LONG`].
+    kind: u32,
+    leaves: [u32; Kind::CUTS + 1],
 }
 
 impl ScopePart {
+    /// One that does not fit: it stands beside.
+    const LONG: u32 = u32::MAX;
+}
+
+/// When scopes of apps change their leaves, and what these are. It follows from a scope's restriction and an app's
+/// grace, so that most of a scope's apps have the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    /// In whole microseconds; those that there are not lie at the end of time.
+    cuts: [i64; Self::CUTS],
+    standings: [Standing; Self::CUTS + 1],
+    windows: [WindowSet; Self::CUTS + 1],
+}
+
+impl Kind {
     /// `as_of`, the lookback, one restriction and one grace.
     const CUTS: usize = 4;
 
-    fn new(pair: &Pair) -> Self {
-        let mut part = Self {
+    /// `None` where there are more cuts, or some between two microseconds.
+    fn of(pair: &Pair) -> Option<Self> {
+        if pair.cuts().len() > Self::CUTS || pair.cuts().iter().any(|cut| cut.nanos > 0) {
+            return None;
+        }
+        let mut kind = Self {
             cuts: [i64::MAX; Self::CUTS],
-            leaves: [0; Self::CUTS + 1],
             standings: [Standing::Outside; Self::CUTS + 1],
             windows: [0; Self::CUTS + 1],
-            is_long: pair.cuts().len() > Self::CUTS || pair.cuts().iter().any(|cut| cut.nanos > 0),
         };
-        for (slot, cut) in part.cuts.iter_mut().zip(pair.cuts()) {
+        for (slot, cut) in kind.cuts.iter_mut().zip(pair.cuts()) {
             *slot = cut.micros;
         }
-        let slots = part.leaves.iter_mut().zip(&mut part.standings).zip(&mut part.windows);
-        for (((number, standing), windows), (own, leaf)) in slots.zip(pair.leaves()) {
-            (*number, *standing, *windows) = (*own, leaf.standing, leaf.windows());
+        let slots = kind.standings.iter_mut().zip(&mut kind.windows);
+        for ((standing, windows), (_, leaf)) in slots.zip(pair.leaves()) {
+            (*standing, *windows) = (leaf.standing, leaf.windows());
         }
-        part
+        Some(kind)
     }
 
     #[inline]
-    fn at(&self, at: Moment) -> Option<ScopeLeaf> {
+    fn at(&self, leaves: &[u32; Self::CUTS + 1], at: Moment) -> Option<ScopeLeaf> {
         let segment = self.cuts.iter().filter(|cut| **cut <= at.micros).count();
         Some(ScopeLeaf {
-            number: *self.leaves.get(segment)?,
+            number: *leaves.get(segment)?,
             standing: *self.standings.get(segment)?,
             windows: *self.windows.get(segment)?,
         })
@@ -234,8 +230,9 @@ impl ScopeLeaf {
 #[derive(Default)]
 pub struct Parts {
     /// Places in `known` by app and [`ScopeUse`].
-    scopes: MixMap<u64, u32>,
+    scopes: ByPair<128>,
     known: Vec<ScopePart>,
+    kinds: IndexSet<Kind>,
     /// By place in `known`: those that do not fit there.
     long: MixMap<u32, Arc<Pair>>,
     /// Leaves by app and windows: those of the exercised scopes, and those of all.
@@ -255,7 +252,7 @@ impl Parts {
     /// What the source says.
     pub fn find(
         &mut self,
-        (app, set): (u32, &SetOfScopes),
+        (app, set): (u32, Carried<'_>),
         at: Moment,
         source: &mut impl Source,
         out: &mut Vec<Part>,
@@ -263,7 +260,7 @@ impl Parts {
         let mut standing = Standing::Outside;
         let (mut exercised, mut all) = (0, 0);
         self.counted.clear();
-        for scope in &set.scopes {
+        for scope in set.scopes {
             let ScopeLeaf { number, standing: own, windows } =
                 self.scope(app, *scope, at, source)?;
             match own {
@@ -293,6 +290,18 @@ impl Parts {
         })
     }
 
+    /// Something of the scopes of an event, where they are known: see [`Lookup::touch_parts`].
+    ///
+    /// [`Lookup::touch_parts`]: super::lookup::Lookup::touch_parts
+    #[inline]
+    pub fn touch(&self, app: u32, set: Carried<'_>) -> u64 {
+        set.scopes.iter().fold(0, |touched, scope| {
+            let place = self.scopes.get(app, *scope);
+            let known = place.and_then(|place| self.known.get(usize::try_from(place).ok()?));
+            touched ^ known.map_or(0, |part| u64::from(part.kind))
+        })
+    }
+
     #[inline]
     fn scope(
         &mut self,
@@ -301,29 +310,47 @@ impl Parts {
         at: Moment,
         source: &mut impl Source,
     ) -> Result<ScopeLeaf, ExposureError> {
-        let key = u64::from(app) << 32 | u64::from(scope);
-        let place = match self.scopes.get(&key) {
-            Some(place) => *place,
-            None => {
-                let pair = source.scope_part(app, scope)?;
-                self.learned.extend_from_slice(pair.leaves());
-                let place = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-                let part = ScopePart::new(&pair);
-                if part.is_long {
-                    self.long.insert(place, pair);
-                }
-                self.known.push(part);
-                self.scopes.insert(key, place);
-                place
-            }
+        let place = match self.scopes.get(app, scope) {
+            Some(place) => place,
+            None => self.learn(app, scope, source)?,
         };
         let part = usize::try_from(place).ok().and_then(|place| self.known.get(place));
         let part = part.ok_or_else(|| no_part(app))?;
-        if part.is_long {
+        if part.kind == ScopePart::LONG {
             let pair = self.long.get(&place).ok_or_else(|| no_part(app))?;
             return Ok(ScopeLeaf::of(pair, at));
         }
-        part.at(at).ok_or_else(|| no_part(app))
+        let kind = usize::try_from(part.kind).ok().and_then(|kind| self.kinds.get_index(kind));
+        kind.and_then(|kind| kind.at(&part.leaves, at)).ok_or_else(|| no_part(app))
+    }
+
+    /// The place in `known` of a scope of an app that was not met before.
+    #[cold]
+    fn learn(
+        &mut self,
+        app: u32,
+        scope: ScopeUse,
+        source: &mut impl Source,
+    ) -> Result<u32, ExposureError> {
+        let pair = source.scope_part(app, scope)?;
+        self.learned.extend_from_slice(pair.leaves());
+        let place = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        let mut part = ScopePart { kind: ScopePart::LONG, leaves: Default::default() };
+        match Kind::of(&pair) {
+            Some(kind) => {
+                let (kind, _) = self.kinds.insert_full(kind);
+                part.kind = u32::try_from(kind).unwrap_or(ScopePart::LONG);
+                for (slot, (number, _)) in part.leaves.iter_mut().zip(pair.leaves()) {
+                    *slot = *number;
+                }
+            }
+            None => {
+                self.long.insert(place, pair);
+            }
+        }
+        self.known.push(part);
+        self.scopes.insert(app, scope, place);
+        Ok(place)
     }
 
     fn without_scope(
@@ -465,12 +492,13 @@ mod tests {
             expected.add(&policy, leaf);
 
             let (of, number) = policy.numbers(app, &set);
-            let scopes = policy.set(number).unwrap().clone();
+            let scopes: Vec<ScopeUse> = policy.set(number).unwrap().scopes.to_vec();
+            let scopes = Carried { scopes: &scopes, exercises: !set.exercised.is_empty() };
             let policy = Mutex::new(policy);
             let memory = Budget::new(1 << 30, 1).unwrap().counting(1, 1);
             let (mut parts, mut out) = (Parts::default(), Vec::new());
             let mut shared = Shared::new(&policy, memory);
-            let found = parts.find((of, &scopes), at, &mut shared, &mut out).unwrap();
+            let found = parts.find((of, scopes), at, &mut shared, &mut out).unwrap();
             prop_assert_eq!(
                 (found.standing, found.exercised, found.exercises),
                 (whole.standing, whole.exercised, whole.exercises)
@@ -486,7 +514,7 @@ mod tests {
             prop_assert_eq!(cells, expected);
             // The second pass finds the same again.
             let mut again = Vec::new();
-            Parts::default().find((of, &scopes), at, &mut &policy, &mut again).unwrap();
+            Parts::default().find((of, scopes), at, &mut &policy, &mut again).unwrap();
             prop_assert_eq!(again, out);
         }
     }

@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::carried::{Carried, ScopeUse, SetList, SetOfScopes, SetPlace, index_of, is_exercised};
 use super::cells::{CellKey, Grain, Window, WindowSet};
 use super::held::Held;
 use super::leaf::{Leaf, LeafScope, Pair, Standing};
-use super::parts::{PromisePart, ScopeUse, SetOfScopes, index_of, is_exercised};
+use super::parts::PromisePart;
 use super::rules::{Promise, Rules};
 use crate::key::MixMap;
 use crate::moment::Moment;
@@ -24,11 +25,10 @@ const WHOLE_SETS: u32 = 4;
 /// Leaves of an app and a scope set, as they are looked up.
 pub enum Leaves {
     Whole(Arc<Pair>),
-    /// Numbers of app and scope set, and the set.
+    /// Numbers of app and scope set.
     InParts {
         app: u32,
         set: u32,
-        scopes: Arc<SetOfScopes>,
     },
 }
 
@@ -54,8 +54,9 @@ pub struct Policy {
     rules: Rules,
     /// Names of apps by number.
     apps: Interner,
-    sets: HashMap<Arc<SetOfScopes>, u32>,
-    by_number: Vec<Arc<SetOfScopes>>,
+    sets: HashMap<SetOfScopes, u32>,
+    by_number: Vec<SetPlace>,
+    set_list: SetList,
     /// By numbers of app and scope set.
     pairs: MixMap<u64, Arc<Pair>>,
     /// By app: sets of several scopes that have a leaf of their own.
@@ -88,6 +89,7 @@ impl Policy {
             apps: Interner::default(),
             sets: HashMap::new(),
             by_number: Vec::new(),
+            set_list: SetList::default(),
             pairs: MixMap::default(),
             whole: MixMap::default(),
             parts: PartTables::default(),
@@ -117,16 +119,16 @@ impl Policy {
             return (app, *number);
         }
         let number = u32::try_from(self.by_number.len()).unwrap_or(NONE);
-        let set = Arc::new(set);
         self.held.set(&set);
-        self.by_number.push(set.clone());
+        self.by_number.push(self.set_list.push((&set).into()));
         self.sets.insert(set, number);
         (app, number)
     }
 
     /// The scope set of a number.
-    pub fn set(&self, number: u32) -> Option<&Arc<SetOfScopes>> {
-        self.by_number.get(usize::try_from(number).ok()?)
+    #[inline]
+    pub fn set(&self, number: u32) -> Option<Carried<'_>> {
+        self.set_list.get(*self.by_number.get(usize::try_from(number).ok()?)?)
     }
 
     /// The leaves of an app and a scope set; in parts, where the app has called with very many sets.
@@ -136,10 +138,8 @@ impl Policy {
         let known = self.pairs.contains_key(&both(of, number));
         if several && !known {
             let whole = self.whole.get(&of).copied().unwrap_or(0);
-            if whole >= WHOLE_SETS
-                && let Some(scopes) = self.set(number).cloned()
-            {
-                return Leaves::InParts { app: of, set: number, scopes };
+            if whole >= WHOLE_SETS {
+                return Leaves::InParts { app: of, set: number };
             }
             self.whole.insert(of, whole + 1);
         }

@@ -109,7 +109,11 @@ impl Days<DaySums> {
     #[inline]
     pub fn touch(&self, day: i64) -> u64 {
         let index = usize::try_from(day.wrapping_sub(self.first)).unwrap_or(usize::MAX);
-        self.near.get(index).map_or(0, |on| on.events)
+        match self.near.get(index) {
+            Some(on) => on.events,
+            // Where a search for it begins.
+            None => self.few.get(self.few.len() / 2).map_or(0, |few| few.1.events),
+        }
     }
 }
 
@@ -118,8 +122,12 @@ impl<T: Copy + Default> Days<T> {
     const SPAN: i64 = 4096;
     /// Days in `few` at most.
     const FEW: usize = 24;
-    /// `near` grows by so many: people come in no order of days, and each step copies all.
-    const STEP: i64 = 32;
+    /// From so many days on it is looked whether they lie side by side: to look one up in `few` waits for several
+    /// places in memory, and for each of them before the next.
+    const SOME: usize = 8;
+    /// `near` grows by so many, and up to so many.
+    const STEP: i64 = 8;
+    const MOST: i64 = 32;
 
     #[inline]
     pub fn entry(&mut self, day: i64) -> &mut T {
@@ -137,17 +145,33 @@ impl<T: Copy + Default> Days<T> {
         }
         match self.few.binary_search_by_key(&day, |few| few.0) {
             Ok(at) => self.few_at(at, day),
-            Err(at) if self.few.len() < Self::FEW => {
+            Err(at) if self.few.len() < Self::FEW && !self.is_dense(day) => {
                 self.few.insert(at, (day, T::default()));
                 self.few_at(at, day)
             }
             Err(_) => {
-                for (day, value) in std::mem::take(&mut self.few) {
+                let few = std::mem::take(&mut self.few);
+                let ends = few.first().zip(few.last());
+                let (first, last) = ends.map_or((day, day), |(first, last)| (first.0, last.0));
+                self.cover(first.min(day), last.max(day));
+                for (day, value) in few {
                     *self.widen(day) = value;
                 }
                 self.widen(day)
             }
         }
+    }
+
+    /// Whether `few` and one day more take about as much memory side by side.
+    fn is_dense(&self, day: i64) -> bool {
+        if self.few.len() < self.few.capacity().max(Self::SOME) {
+            return false;
+        }
+        let ends = self.few.first().zip(self.few.last()).map(|(first, last)| (first.0, last.0));
+        let (first, last) = ends.unwrap_or((day, day));
+        let ends = Self::steps(first.min(day), last.max(day), Self::STEP);
+        let room = i64::try_from(self.few.len() * 4).unwrap_or(i64::MAX);
+        ends.is_some_and(|(from, to)| to - from <= room)
     }
 
     fn few_at(&mut self, at: usize, day: i64) -> &mut T {
@@ -157,45 +181,56 @@ impl<T: Copy + Default> Days<T> {
         }
     }
 
-    /// The last day at which a step begins, up to `day`; none for days that no calendar has.
-    fn step_before(day: i64) -> Option<i64> {
-        let from = day.checked_sub(day.rem_euclid(Self::STEP))?;
-        from.checked_add(Self::SPAN).map(|_| from)
+    /// Where the step of `first` begins, and that of `last` ends; none for days that no calendar has.
+    fn steps(first: i64, last: i64, step: i64) -> Option<(i64, i64)> {
+        let from = first.checked_sub(first.rem_euclid(step))?;
+        let to = last.checked_sub(last.rem_euclid(step))?.checked_add(step)?;
+        (from.checked_add(Self::SPAN)? >= to).then_some((from, to))
     }
 
     #[cold]
     fn widen(&mut self, day: i64) -> &mut T {
-        if self.near.is_empty() {
-            self.first = day;
-        }
-        let end = self.first + i64::try_from(self.near.len()).unwrap_or(i64::MAX);
-        let (from, to) = (self.first.min(day), end.max(day.saturating_add(1)));
-        let (from, to) = match (Self::step_before(from), Self::step_before(to - 1)) {
-            (Some(from), Some(last)) if last + Self::STEP - from <= Self::SPAN => {
-                (from, last + Self::STEP)
-            }
-            _ => (from, to),
-        };
-        if to.saturating_sub(from) <= Self::SPAN {
-            let before = usize::try_from(self.first - from).unwrap_or(0);
-            let length = usize::try_from(to - from).unwrap_or(0);
-            self.near.splice(0..0, std::iter::repeat_n(T::default(), before));
-            self.near.resize(length, T::default());
-            self.first = from;
-            // Days that were far may be near now: a day stands in one place only.
-            let early: Vec<i64> = self.far.range(from..to).map(|(day, _)| *day).collect();
-            for day in early {
-                let index = usize::try_from(day - from).unwrap_or(usize::MAX);
-                if let (Some(slot), Some(value)) = (self.near.get_mut(index), self.far.remove(&day))
-                {
-                    *slot = value;
-                }
-            }
-        }
-        let index = usize::try_from(day - self.first).unwrap_or(usize::MAX);
+        self.cover(day, day);
+        let index = usize::try_from(day.wrapping_sub(self.first)).unwrap_or(usize::MAX);
         match self.near.get_mut(index) {
             Some(value) => value,
             None => self.far.entry(day).or_default(),
+        }
+    }
+
+    /// Makes room side by side for these days and those between, unless they are too many.
+    fn cover(&mut self, first: i64, last: i64) {
+        let length = i64::try_from(self.near.len()).unwrap_or(i64::MAX);
+        let end = last.saturating_add(1);
+        let (from, to) = match length {
+            0 => (first, end),
+            _ => (self.first.min(first), end.max(self.first + length)),
+        };
+        if length > 0 && (from, to) == (self.first, self.first + length) {
+            return;
+        }
+        // By a quarter, not day by day: people come in no order of days, and each step copies all.
+        let step = (length / 4 / Self::STEP * Self::STEP).clamp(Self::STEP, Self::MOST);
+        let (from, to) = Self::steps(from, to - 1, step).unwrap_or((from, to));
+        if to.saturating_sub(from) > Self::SPAN {
+            return;
+        }
+        let before = match length {
+            0 => 0,
+            _ => usize::try_from(self.first - from).unwrap_or(0),
+        };
+        let length = usize::try_from(to - from).unwrap_or(0);
+        self.near.reserve_exact(length.saturating_sub(self.near.len()));
+        self.near.splice(0..0, std::iter::repeat_n(T::default(), before));
+        self.near.resize(length, T::default());
+        self.first = from;
+        // Days that were far may be near now: a day stands in one place only.
+        let early: Vec<i64> = self.far.range(from..to).map(|(day, _)| *day).collect();
+        for day in early {
+            let index = usize::try_from(day - from).unwrap_or(usize::MAX);
+            if let (Some(slot), Some(value)) = (self.near.get_mut(index), self.far.remove(&day)) {
+                *slot = value;
+            }
         }
     }
 

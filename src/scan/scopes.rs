@@ -26,13 +26,15 @@ const UNREADABLE: u32 = NONE - 1;
 #[derive(Clone, Debug, Default)]
 pub struct HeldSets {
     sets: IndexSet<Box<[u32]>>,
+    /// Numbers of short sets: to find one there is no list elsewhere to be compared.
+    short: HashMap<u64, u32>,
     at_hand: Vec<u32>,
     /// Bytes that they take, about.
     bytes: usize,
 }
 
 /// What a set takes beside its scopes: here, and by its number while rows are made of it.
-const SET: usize = 64;
+const SET: usize = 96;
 
 impl HeldSets {
     /// The number of a set of these, in any order and some of them repeated; [`NONE`] of the empty set.
@@ -46,18 +48,37 @@ impl HeldSets {
         }
         set.sort_unstable();
         set.dedup();
+        let short = in_one(set);
+        if let Some(code) = short.and_then(|short| self.short.get(&short)) {
+            return *code;
+        }
         let known = self.sets.get_index_of(set.as_slice());
         let code = known.unwrap_or_else(|| {
             self.bytes += SET + size_of_val(set.as_slice());
             self.sets.insert_full(set.as_slice().into()).0
         });
-        u32::try_from(code).unwrap_or(UNREADABLE)
+        let code = u32::try_from(code).unwrap_or(UNREADABLE);
+        if let Some(short) = short {
+            self.short.insert(short, code);
+        }
+        code
     }
 
     pub fn get(&self, code: u32) -> &[u32] {
         let set = usize::try_from(code).ok().and_then(|i| self.sets.get_index(i));
         set.map_or(&[], AsRef::as_ref)
     }
+}
+
+/// A set of up to four low indexes as one number.
+fn in_one(set: &[u32]) -> Option<u64> {
+    let all = set.iter().try_fold(0, |all, index| Some(all << 16 | u64::from(low(*index)?)));
+    all.filter(|_| set.len() <= 4)
+}
+
+/// From 1 on: a list that is longer by an index 0 is another number.
+fn low(index: u32) -> Option<u16> {
+    u16::try_from(index).ok()?.checked_add(1)
 }
 
 /// The rows of a row group that carry an asked scope, or a scope value that cannot be read.
@@ -402,5 +423,39 @@ impl Calls<'_> {
             None => None,
         };
         Ok((endpoint, method))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn a_set_has_one_number_in_any_order_and_another_than_every_other_set(
+            rows in proptest::collection::vec(
+                proptest::collection::vec(prop_oneof![0u32..4, 65_533u32..65_538, any::<u32>()], 0..7),
+                0..40,
+            )
+        ) {
+            let mut sets = HeldSets::default();
+            let mut met: Vec<BTreeSet<u32>> = Vec::new();
+            for row in rows {
+                let set: BTreeSet<u32> = row.iter().copied().collect();
+                let code = sets.code(row.iter().copied());
+                if set.is_empty() {
+                    prop_assert_eq!(code, NONE);
+                    continue;
+                }
+                if !met.contains(&set) {
+                    met.push(set.clone());
+                }
+                let expected = met.iter().position(|other| *other == set);
+                prop_assert_eq!(usize::try_from(code).ok(), expected);
+                prop_assert_eq!(sets.get(code).to_vec(), set.into_iter().collect::<Vec<_>>());
+            }
+        }
     }
 }

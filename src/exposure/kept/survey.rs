@@ -9,10 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use super::meanings::{Meaning, Meanings};
 use super::spans::Spans;
 use crate::effort::Part;
+use crate::exposure::carried::index_of;
 use crate::exposure::cells::{CellKey, Window};
 use crate::exposure::leaf::Standing;
 use crate::exposure::lookup::{Codes, Lookup, Place};
-use crate::exposure::parts::index_of;
 use crate::exposure::passes::{Passes, fields_by_scope, read_fields};
 use crate::exposure::policy::Policy;
 use crate::exposure::rules::Rules;
@@ -427,8 +427,7 @@ impl<'a> Looker<'a> {
         if !leaf.in_parts {
             return Ok(known);
         }
-        let scopes = self.lookup.scopes_in_parts(set).cloned();
-        for scope in scopes.iter().flat_map(|set| &set.scopes) {
+        for scope in self.lookup.scopes_in_parts(set) {
             let index = index_of(*scope);
             let known = match self.of_scopes.get(&both(app, index)) {
                 Some(spans) => spans.hold(at),
