@@ -15,6 +15,14 @@ impl<const WIDTH: u32> ByPair<WIDTH> {
     /// First codes with such cells.
     const HEIGHT: u32 = 1 << 14;
 
+    /// Bytes of the cells of one first code.
+    pub const ROW: u64 = WIDTH as u64 * size_of::<u32>() as u64;
+
+    /// First codes that there are cells for, where this is the last one.
+    pub fn rows(last: u32) -> u32 {
+        if last < Self::HEIGHT { last + 1 } else { 0 }
+    }
+
     #[inline]
     fn cell(one: u32, other: u32) -> Option<usize> {
         let near = other < WIDTH && one < Self::HEIGHT;
@@ -45,7 +53,8 @@ impl<const WIDTH: u32> ByPair<WIDTH> {
     }
 }
 
-fn both(one: u32, other: u32) -> u64 {
+/// Two codes as one.
+pub fn both(one: u32, other: u32) -> u64 {
     u64::from(one) << 32 | u64::from(other)
 }
 

@@ -56,10 +56,10 @@ pub struct SetPlace {
 }
 
 impl SetList {
-    /// Memory ends long before there are four billion entries.
+    /// Memory ends long before there are four billion entries; one beyond them would be at no place.
     pub fn push(&mut self, set: Carried<'_>) -> SetPlace {
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let (from, length) = (number(self.scopes.len()), number(set.scopes.len()));
+        let place = u32::try_from(self.scopes.len()).ok().zip(u32::try_from(set.scopes.len()).ok());
+        let (from, length) = place.unwrap_or((u32::MAX, u32::MAX));
         self.scopes.extend_from_slice(set.scopes);
         SetPlace { from, length, exercises: set.exercises }
     }
@@ -69,5 +69,28 @@ impl SetList {
         let SetPlace { from, length, exercises } = place;
         let (from, length) = (usize::try_from(from).ok()?, usize::try_from(length).ok()?);
         Some(Carried { scopes: self.scopes.get(from..)?.get(..length)?, exercises })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_stand_side_by_side_and_come_back() {
+        let mut list = SetList::default();
+        let sets = [(vec![3, 5], true), (vec![], false), (vec![7], false)];
+        let carried = |set: &(Vec<ScopeUse>, bool)| SetOfScopes {
+            scopes: set.0.clone().into(),
+            exercises: set.1,
+        };
+        let places: Vec<SetPlace> =
+            sets.iter().map(|set| list.push((&carried(set)).into())).collect();
+        for (place, (scopes, exercises)) in places.into_iter().zip(&sets) {
+            let found = list.get(place).unwrap();
+            assert_eq!((found.scopes, found.exercises), (scopes.as_slice(), *exercises));
+        }
+        let nowhere = SetPlace { from: u32::MAX, length: u32::MAX, exercises: false };
+        assert!(list.get(nowhere).is_none());
     }
 }

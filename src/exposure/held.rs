@@ -7,11 +7,12 @@
 use super::ExposureError;
 use super::carried::{SetOfScopes, SetPlace};
 use super::leaf::{Leaf, Pair};
+use super::parts::ScopesByApp;
 use super::tally::Sums;
 use crate::memory::Counting;
 use crate::moment::Moment;
 
-/// A pair's place in the table that finds it, of which up to a half is empty.
+/// The place of a pair or a set in the table that finds it, of which up to a half is empty.
 const FOUND: usize = 40;
 
 /// What a thread keeps of a pair to find a row's leaf, and of a leaf beside its cells and sums: stamps,
@@ -25,14 +26,22 @@ pub struct Held {
     leaves: u64,
     shared: usize,
     each: usize,
+    /// Apps up to the last one in parts: each thread has a row for each of them.
+    rows: u32,
 }
 
 impl Held {
     pub fn set(&mut self, set: &SetOfScopes) {
         let scopes = size_of_val(&*set.scopes);
-        self.shared += scopes * 3 + size_of::<SetOfScopes>() + FOUND + size_of::<SetPlace>();
-        // Each thread finds it by the code that it has there.
+        self.shared +=
+            scopes * 3 + 2 * size_of::<SetOfScopes>() + FOUND + 2 * size_of::<SetPlace>();
+        // Each thread finds it by the code that it has there, and has its scopes.
         self.each += size_of::<(u32, SetPlace)>() + scopes * 2;
+    }
+
+    /// An app with events in parts, by number.
+    pub fn app_in_parts(&mut self, app: u32) {
+        self.rows = self.rows.max(ScopesByApp::rows(app));
     }
 
     pub fn pair(&mut self, pair: &Pair) {
@@ -53,7 +62,8 @@ impl Held {
 
     /// Bytes of everything, with as many threads counting.
     pub fn bytes(&self, threads: usize) -> u64 {
-        (self.shared + self.each * threads.max(1)) as u64
+        let rows = u64::from(self.rows) * ScopesByApp::ROW;
+        (self.shared + self.each * threads.max(1)) as u64 + rows * threads.max(1) as u64
     }
 
     /// # Errors

@@ -151,6 +151,20 @@ impl Pair {
         &self.cuts
     }
 
+    /// The cuts in whole microseconds; those that there are not lie at the end of time. `None` where there are more, or
+    /// one lies between two microseconds, or at the end of time itself.
+    pub fn whole_cuts<const MOST: usize>(&self) -> Option<[i64; MOST]> {
+        let mut cuts = [i64::MAX; MOST];
+        let uneven = |cut: &Moment| cut.nanos > 0 || cut.micros == i64::MAX;
+        if self.cuts.len() > MOST || self.cuts.iter().any(uneven) {
+            return None;
+        }
+        for (slot, cut) in cuts.iter_mut().zip(&self.cuts) {
+            *slot = cut.micros;
+        }
+        Some(cuts)
+    }
+
     pub fn leaves(&self) -> &[(u32, Arc<Leaf>)] {
         &self.leaves
     }

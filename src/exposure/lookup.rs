@@ -29,13 +29,14 @@ pub struct Lookup<'a> {
 /// What a thread has met.
 #[derive(Default)]
 struct Met {
-    /// By the codes of app and scope set: 0 for nowhere, else the place in `known` and one.
+    /// Codes of places ([`Place::code`]) by the codes of app and scope set.
     places: ByPair<64>,
     known: Vec<Known>,
     leaves: LeafTable,
     /// By codes: numbers of apps that have events in parts, and of scope sets, for all threads.
     apps: ByCode<u32>,
     sets: ByCode<(u32, SetPlace)>,
+    /// The scopes of those sets.
     set_list: SetList,
 }
 
@@ -46,6 +47,21 @@ pub enum Place {
     Nowhere,
     Whole(u32),
     InParts,
+}
+
+impl Place {
+    /// As one number; none of those in parts, which may be as many as rows.
+    fn code(self) -> Option<u32> {
+        match self {
+            Self::Nowhere => Some(0),
+            Self::Whole(place) => place.checked_add(1),
+            Self::InParts => None,
+        }
+    }
+
+    fn of(code: u32) -> Self {
+        code.checked_sub(1).map_or(Self::Nowhere, Self::Whole)
+    }
 }
 
 /// Codes of app and scope set, and whose they are.
@@ -64,8 +80,7 @@ impl Met {
     /// Inlined always: what a call gives back passes through memory.
     #[inline(always)]
     fn place(&self, app: u32, set: u32) -> Option<Place> {
-        let place = |code: u32| code.checked_sub(1).map_or(Place::Nowhere, Place::Whole);
-        self.places.get(app, set).map(place).or_else(|| self.place_in_parts(app, set))
+        self.places.get(app, set).map(Place::of).or_else(|| self.place_in_parts(app, set))
     }
 
     /// Sets that are counted in parts may be as many as rows: no table has a place for each.
@@ -84,26 +99,30 @@ impl Met {
     /// The place of an app and a scope set that were not met before.
     fn learn(&mut self, policy: &mut Policy, (app, set, names): Codes<'_>) -> Place {
         let carried = names.sets.get(set).filter(|carried| !carried.scopes.is_empty());
-        let (place, code) = match carried.map(|carried| policy.find(names.apps.name(app), &carried))
-        {
-            None => (Place::Nowhere, 0),
+        let place = match carried.map(|carried| policy.find(names.apps.name(app), &carried)) {
+            None => Place::Nowhere,
             Some(Leaves::Whole(pair)) => {
                 for (number, leaf) in pair.leaves() {
                     self.leaves.learn(*number, leaf);
                 }
                 let place = u32::try_from(self.known.len()).unwrap_or(NONE);
                 self.known.push(Known::new(pair));
-                (Place::Whole(place), place.saturating_add(1))
+                Place::Whole(place)
             }
             Some(Leaves::InParts { app: of, set: number }) => {
-                if let Some(carried) = policy.set(number) {
-                    self.apps.insert(app, of);
+                self.apps.insert(app, of);
+                // Another app may have called with it.
+                if self.sets.get(set).is_none()
+                    && let Some(carried) = policy.set(number)
+                {
                     self.sets.insert(set, (number, self.set_list.push(carried)));
                 }
                 return Place::InParts;
             }
         };
-        self.places.insert(app, set, code);
+        if let Some(code) = place.code() {
+            self.places.insert(app, set, code);
+        }
         place
     }
 }
@@ -335,20 +354,17 @@ impl Known {
     const CUTS: usize = 4;
 
     fn new(pair: Arc<Pair>) -> Self {
+        let whole = pair.whole_cuts();
         let mut known = Self {
-            cuts: [i64::MAX; Self::CUTS],
+            cuts: whole.unwrap_or([i64::MAX; Self::CUTS]),
             count: pair.cuts().len(),
             leaves: [LeafAt::OUTSIDE; Self::CUTS + 1],
             long: None,
         };
-        for (slot, cut) in known.cuts.iter_mut().zip(pair.cuts()) {
-            *slot = cut.micros;
-        }
         for (slot, (number, leaf)) in known.leaves.iter_mut().zip(pair.leaves()) {
             *slot = LeafAt::of(*number, leaf);
         }
-        let uneven = |cut: &Moment| cut.nanos > 0 || cut.micros == i64::MAX;
-        if pair.cuts().len() > Self::CUTS || pair.cuts().iter().any(uneven) {
+        if whole.is_none() {
             known.long = Some(pair);
         }
         known
@@ -368,6 +384,14 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_come_back_from_their_codes() {
+        for place in [Place::Nowhere, Place::Whole(0), Place::Whole(7)] {
+            assert_eq!(place.code().map(Place::of), Some(place));
+        }
+        assert_eq!(Place::InParts.code(), None);
+    }
 
     #[test]
     fn a_moment_lies_in_the_segment_that_its_pair_says() {

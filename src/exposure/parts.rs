@@ -176,24 +176,14 @@ impl Kind {
     /// `as_of`, the lookback, one restriction and one grace.
     const CUTS: usize = 4;
 
-    /// `None` where there are more cuts, or some between two microseconds.
+    /// As [`Pair::whole_cuts`].
     fn of(pair: &Pair) -> Option<Self> {
-        if pair.cuts().len() > Self::CUTS || pair.cuts().iter().any(|cut| cut.nanos > 0) {
-            return None;
-        }
-        let mut kind = Self {
-            cuts: [i64::MAX; Self::CUTS],
-            standings: [Standing::Outside; Self::CUTS + 1],
-            windows: [0; Self::CUTS + 1],
-        };
-        for (slot, cut) in kind.cuts.iter_mut().zip(pair.cuts()) {
-            *slot = cut.micros;
-        }
-        let slots = kind.standings.iter_mut().zip(&mut kind.windows);
-        for ((standing, windows), (_, leaf)) in slots.zip(pair.leaves()) {
-            (*standing, *windows) = (leaf.standing, leaf.windows());
-        }
-        Some(kind)
+        let leaves = pair.leaves();
+        Some(Self {
+            cuts: pair.whole_cuts()?,
+            standings: segments(leaves.iter().map(|(_, leaf)| leaf.standing))?,
+            windows: segments(leaves.iter().map(|(_, leaf)| leaf.windows()))?,
+        })
     }
 
     #[inline]
@@ -205,6 +195,14 @@ impl Kind {
             windows: *self.windows.get(segment)?,
         })
     }
+}
+
+/// What there is of each segment. Those behind the last cut are asked for at the end of time alone, and are as the last
+/// one is.
+fn segments<T: Copy>(all: impl Iterator<Item = T> + Clone) -> Option<[T; Kind::CUTS + 1]> {
+    let mut segments = [all.clone().last()?; Kind::CUTS + 1];
+    segments.iter_mut().zip(all).for_each(|(slot, own)| *slot = own);
+    Some(segments)
 }
 
 /// The leaf of a scope of an app at a moment.
@@ -226,11 +224,14 @@ impl ScopeLeaf {
     }
 }
 
+/// By app and [`ScopeUse`]: of up to 64 scopes side by side.
+pub type ScopesByApp = ByPair<128>;
+
 /// What one thread knows of parts.
 #[derive(Default)]
 pub struct Parts {
     /// Places in `known` by app and [`ScopeUse`].
-    scopes: ByPair<128>,
+    scopes: ScopesByApp,
     known: Vec<ScopePart>,
     kinds: IndexSet<Kind>,
     /// By place in `known`: those that do not fit there.
@@ -335,20 +336,15 @@ impl Parts {
         let pair = source.scope_part(app, scope)?;
         self.learned.extend_from_slice(pair.leaves());
         let place = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        let mut part = ScopePart { kind: ScopePart::LONG, leaves: Default::default() };
-        match Kind::of(&pair) {
-            Some(kind) => {
-                let (kind, _) = self.kinds.insert_full(kind);
-                part.kind = u32::try_from(kind).unwrap_or(ScopePart::LONG);
-                for (slot, (number, _)) in part.leaves.iter_mut().zip(pair.leaves()) {
-                    *slot = *number;
-                }
-            }
-            None => {
-                self.long.insert(place, pair);
-            }
-        }
-        self.known.push(part);
+        let leaves = segments(pair.leaves().iter().map(|(number, _)| *number));
+        let kind = Kind::of(&pair).zip(leaves).and_then(|(kind, leaves)| {
+            let kind = u32::try_from(self.kinds.insert_full(kind).0).ok()?;
+            Some(ScopePart { kind, leaves })
+        });
+        self.known.push(kind.unwrap_or_else(|| {
+            self.long.insert(place, pair);
+            ScopePart { kind: ScopePart::LONG, leaves: Default::default() }
+        }));
         self.scopes.insert(app, scope, place);
         Ok(place)
     }
@@ -475,7 +471,7 @@ mod tests {
         #[test]
         fn parts_are_together_what_the_whole_leaf_is(
             times in proptest::collection::vec(0i64..40, 9),
-            (as_of, at) in (0i64..44, -1i64..44),
+            (as_of, at) in (0i64..44, prop_oneof![8 => -1i64..44, 1 => Just(i64::MAX)]),
             (carried, used, owned, named) in (1u8..8, 0u8..8, any::<bool>(), any::<bool>()),
         ) {
             let chosen = |bits: u8| (0..3).filter(move |i| bits >> i & 1 == 1);
@@ -492,8 +488,9 @@ mod tests {
             expected.add(&policy, leaf);
 
             let (of, number) = policy.numbers(app, &set);
-            let scopes: Vec<ScopeUse> = policy.set(number).unwrap().scopes.to_vec();
-            let scopes = Carried { scopes: &scopes, exercises: !set.exercised.is_empty() };
+            let Carried { scopes, exercises } = policy.set(number).unwrap();
+            let scopes = scopes.to_vec();
+            let scopes = Carried { scopes: &scopes, exercises };
             let policy = Mutex::new(policy);
             let memory = Budget::new(1 << 30, 1).unwrap().counting(1, 1);
             let (mut parts, mut out) = (Parts::default(), Vec::new());

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::by_pair::both;
 use super::carried::{Carried, ScopeUse, SetList, SetOfScopes, SetPlace, index_of, is_exercised};
 use super::cells::{CellKey, Grain, Window, WindowSet};
 use super::held::Held;
@@ -41,11 +42,6 @@ struct PartTables {
     without_scope: HashMap<(u32, WindowSet, WindowSet), (u32, Arc<Leaf>)>,
     /// By app.
     promises: MixMap<u32, Arc<[PromisePart]>>,
-}
-
-/// Two numbers as one.
-fn both(one: u32, other: u32) -> u64 {
-    u64::from(one) << 32 | u64::from(other)
 }
 
 /// Leaves and cells, made as they are met; one for all threads, so that their numbers agree.
@@ -225,6 +221,7 @@ impl Policy {
             }
             leaf
         });
+        self.held.app_in_parts(app);
         self.parts.scopes.insert(both(app, scope), pair.clone());
         pair
     }

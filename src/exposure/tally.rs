@@ -85,7 +85,8 @@ pub struct DayPeople {
     pub new: u64,
 }
 
-/// Values by day: a few as they come, many side by side while they lie within a few years.
+/// Values by day: a few in a list, more of them side by side where they lie close together, or within a few years and
+/// are many.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Days<T> {
@@ -94,6 +95,7 @@ pub struct Days<T> {
     first: i64,
     /// In order. Most leaves of a log with many apps have an event on a few days only, far apart.
     few: Vec<(i64, T)>,
+    /// Days that lie apart from `near`.
     far: BTreeMap<i64, T>,
 }
 
@@ -212,7 +214,10 @@ impl<T: Copy + Default> Days<T> {
         // By a quarter, not day by day: people come in no order of days, and each step copies all.
         let step = (length / 4 / Self::STEP * Self::STEP).clamp(Self::STEP, Self::MOST);
         let (from, to) = Self::steps(from, to - 1, step).unwrap_or((from, to));
-        if to.saturating_sub(from) > Self::SPAN {
+        let span = to.saturating_sub(from);
+        // A few days far from all others do not fill the years between with nothing.
+        let apart = length > 0 && span > length.saturating_mul(4) && self.far.len() < Self::FEW;
+        if apart || span > Self::SPAN {
             return;
         }
         let before = match length {
@@ -234,7 +239,7 @@ impl<T: Copy + Default> Days<T> {
         }
     }
 
-    /// Day and value; days without a value may come with the default.
+    /// Day and value, in no order; days without a value may come with the default.
     pub fn iter(&self) -> impl Iterator<Item = (i64, T)> {
         let near = (self.first..).zip(self.near.iter().copied());
         near.chain(self.few.iter().copied())
@@ -267,14 +272,42 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Days close together, then some anywhere.
+    fn days() -> impl Strategy<Value = Vec<i64>> {
+        let far = prop_oneof![
+            -3i64..40,
+            -9_000i64..9_000,
+            Just(i64::MAX / 2),
+            Just(i64::MIN / 2),
+            Just(i64::MIN),
+            Just(i64::MAX - 1),
+        ];
+        let close = (-60i64..60, proptest::collection::vec(0i64..40, 0..40));
+        (close, proptest::collection::vec(far, 0..60)).prop_map(|((from, close), far)| {
+            close.into_iter().map(|day| from + day).chain(far).collect()
+        })
+    }
+
+    #[test]
+    fn days_close_together_lie_side_by_side_and_one_far_from_them_does_not() {
+        let mut days = Days::<u64>::default();
+        for day in 100..120 {
+            *days.entry(day) += 1;
+        }
+        assert!(days.few.is_empty() && (20..=32).contains(&days.near.len()), "{days:?}");
+        *days.entry(1_000) += 1;
+        assert_eq!((days.near.len() <= 32, days.far.get(&1_000)), (true, Some(&1)));
+        // Until there are many of them.
+        for day in 200..300 {
+            *days.entry(day * 10) += 1;
+        }
+        assert_eq!((days.far.len() < 24, *days.entry(1_000)), (true, 1));
+        assert_eq!(days.iter().map(|(_, n)| n).sum::<u64>(), 121);
+    }
+
     proptest! {
         #[test]
-        fn days_hold_what_a_map_would_hold(
-            days in proptest::collection::vec(
-                prop_oneof![-3i64..40, -9_000i64..9_000, Just(i64::MAX / 2), Just(i64::MIN / 2)],
-                0..60,
-            )
-        ) {
+        fn days_hold_what_a_map_would_hold(days in days()) {
             let mut found = Days::<u64>::default();
             let mut expected = BTreeMap::<i64, u64>::new();
             for day in days {

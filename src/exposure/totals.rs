@@ -529,7 +529,8 @@ mod tests {
             .sums
             .iter()
             .map(|s| {
-                let days: Vec<_> = s.days.iter().filter(|d| d.1.events > 0).collect();
+                let mut days: Vec<_> = s.days.iter().filter(|d| d.1.events > 0).collect();
+                days.sort_by_key(|d| d.0);
                 (s.refused, s.exposed, format!("{days:?}"))
             })
             .collect();
@@ -537,7 +538,8 @@ mod tests {
             .surplus
             .iter()
             .map(|p| {
-                let days: Vec<_> = p.days.iter().filter(|d| d.1.subjects > 0).collect();
+                let mut days: Vec<_> = p.days.iter().filter(|d| d.1.subjects > 0).collect();
+                days.sort_by_key(|d| d.0);
                 (p.subjects, format!("{days:?}"))
             })
             .collect();

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use super::meanings::{Meaning, Meanings};
 use super::spans::Spans;
 use crate::effort::Part;
+use crate::exposure::by_pair::both;
 use crate::exposure::carried::index_of;
 use crate::exposure::cells::{CellKey, Window};
 use crate::exposure::leaf::Standing;
@@ -242,10 +243,6 @@ struct Looker<'a> {
     of_scopes: MixMap<u64, Spans>,
     fields: HashSet<u64, BuildHasherDefault<MixHasher>>,
     found: Found,
-}
-
-fn both(one: u32, other: u32) -> u64 {
-    u64::from(one) << 32 | u64::from(other)
 }
 
 fn code(codes: &[u32], row: usize) -> u32 {
