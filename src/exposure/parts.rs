@@ -473,12 +473,16 @@ mod tests {
             times in proptest::collection::vec(0i64..40, 9),
             (as_of, at) in (0i64..44, prop_oneof![8 => -1i64..44, 1 => Just(i64::MAX)]),
             (carried, used, owned, named) in (1u8..8, 0u8..8, any::<bool>(), any::<bool>()),
+            whole in any::<bool>(),
         ) {
+            // Cuts of whole microseconds are looked up otherwise than others.
+            let even = |micros: i64| if whole { micros - micros.rem_euclid(3) } else { micros };
+            let times: Vec<i64> = times.into_iter().map(even).collect();
             let chosen = |bits: u8| (0..3).filter(move |i| bits >> i & 1 == 1);
             let names = |bits: u8| chosen(bits).map(|i| format!("s{i}")).collect::<Vec<_>>();
             let set = ScopeSet { scopes: names(carried), exercised: names(carried & used) };
-            let mut rules = Rules::new(&registry(&times, owned), moment(as_of), 0);
-            rules.lookback_from = moment(as_of / 2);
+            let mut rules = Rules::new(&registry(&times, owned), moment(even(as_of)), 0);
+            rules.lookback_from = moment(even(as_of / 2));
             let at = moment(at);
             let app = named.then_some("app");
             let mut policy = Policy::new(rules);
