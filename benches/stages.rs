@@ -2,7 +2,7 @@
 //!
 //! | stage | the library's way |
 //! |---|---|
-//! | scan: wanted rows of a file, mapped | Parquet's Arrow reader with a row filter |
+//! | scan: wanted rows of a file, mapped | Parquet's Arrow reader with a row filter, and loops over its arrays |
 //! | ledger: rows sorted by person and written | Arrow's `lexsort_to_indices`, `take` and `ArrowWriter` |
 //! | merge: packs read back in order of people | Arrow's reader, `concat_batches`, `lexsort_to_indices` and `take` |
 //! | rollup: every measure of every grain and day | Polars' `group_by` with exact distinct counts, in memory |
@@ -13,6 +13,7 @@
 //! matching rows.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -41,7 +42,7 @@ use arrow::array::{
     Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_arrays};
-use arrow::datatypes::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Date32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -306,16 +307,75 @@ mod scanning {
         });
     }
 
-    /// Values as Arrow arrays: no keys, no outcomes.
     #[divan::bench(args = LAKES)]
     fn arrow(bencher: Bencher, share: u64) {
         let lake = lake(share);
-        let read = || lake.files.iter().map(filtered).sum::<usize>();
+        let read = || {
+            let mapped: Vec<Mapped> = lake.files.iter().map(filtered).collect();
+            mapped.iter().map(|rows| rows.micros.len()).sum::<usize>()
+        };
         assert_eq!(read(), lake.matching());
         bencher.counter(ItemsCount::new(FILES * FILE_ROWS)).bench(read);
     }
 
-    fn filtered(path: &PathBuf) -> usize {
+    /// What of an [`AccessBatch`] this log fills.
+    #[derive(Default)]
+    struct Mapped {
+        micros: Vec<i64>,
+        users: Vec<u64>,
+        groups: Vec<u64>,
+        in_group: Vec<bool>,
+        outcomes: Vec<Outcome>,
+        apps: Texts,
+        scopes: Texts,
+    }
+
+    /// Codes of texts that files have in common.
+    #[derive(Default)]
+    struct Texts {
+        known: HashMap<String, u32>,
+        codes: Vec<u32>,
+        /// Those of the dictionary at hand, which batches of a row group share.
+        of: Option<(ArrayRef, Vec<u32>)>,
+    }
+
+    impl Texts {
+        fn take(&mut self, array: &ArrayRef) {
+            let array = array.as_dictionary::<Int32Type>();
+            if !self.of.as_ref().is_some_and(|(values, _)| Arc::ptr_eq(values, array.values())) {
+                let code = |text: Option<&str>| {
+                    let next = self.known.len() as u32;
+                    *self.known.entry(text.unwrap().to_string()).or_insert(next)
+                };
+                let codes = array.values().as_string::<i32>().iter().map(code).collect();
+                self.of = Some((array.values().clone(), codes));
+            }
+            let (_, codes) = self.of.as_ref().unwrap();
+            self.codes.extend(array.keys().values().iter().map(|key| codes[*key as usize]));
+        }
+    }
+
+    impl Mapped {
+        fn take(&mut self, batch: &RecordBatch) {
+            let ints = |name: &str| batch[name].as_primitive::<Int64Type>();
+            let times = batch["event_time"].as_primitive::<TimestampMicrosecondType>();
+            self.micros.extend(times.values());
+            self.users.extend(ints("user_id").values().iter().map(|id| *id as u64));
+            self.groups.extend(ints("group_id").iter().map(|id| id.unwrap_or_default() as u64));
+            self.in_group.extend(ints("group_id").iter().map(|id| id.is_some()));
+            let outcome = |status: &i16| match status {
+                200 => Outcome::Allowed,
+                403 => Outcome::Denied,
+                _ => Outcome::Unknown,
+            };
+            let statuses = batch["status"].as_primitive::<Int16Type>().values();
+            self.outcomes.extend(statuses.iter().map(outcome));
+            self.apps.take(&batch["app_id"]);
+            self.scopes.take(&batch["scope"]);
+        }
+    }
+
+    fn filtered(path: &PathBuf) -> Mapped {
         let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
         let schema = builder.parquet_schema();
         let all = ProjectionMask::all();
@@ -335,7 +395,9 @@ mod scanning {
             .with_row_filter(RowFilter::new(vec![Box::new(is_restricted)]))
             .build()
             .unwrap();
-        reader.map(|batch| black_box(batch.unwrap()).num_rows()).sum()
+        let mut mapped = Mapped::default();
+        reader.for_each(|batch| mapped.take(&batch.unwrap()));
+        mapped
     }
 }
 

@@ -7,7 +7,7 @@ fn damaged(what: impl Into<String>) -> ParquetError {
     ParquetError::General(what.into())
 }
 
-/// A number of a page as a place in memory.
+/// A number, or a code, as a place in memory.
 pub fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -210,7 +210,7 @@ impl<'a> Counter<'a> {
         for places in self.places.chunks(FETCHED) {
             let ahead = places.iter().zip(rows.clone());
             let in_parts = ahead.filter(|(place, _)| **place == Place::InParts);
-            self.lookup.touch_parts(in_parts.map(|(_, row)| (row.app(), row.set())));
+            self.lookup.fetch_parts(in_parts.map(|(_, row)| (row.app(), row.set())));
             for (place, row) in places.iter().zip(rows.by_ref()) {
                 found.push(match place {
                     Place::Nowhere => None,

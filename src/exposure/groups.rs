@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::ExposureError;
 use super::cells::Window;
+use super::fetch::fetch;
 use super::group_events::{Events, GroupEvent, SortedGroups};
 use super::group_ids::own_id;
 use super::leaf::{LeafCells, LeafScope, LeafTable};
@@ -185,7 +186,10 @@ impl<'a> GroupCounter<'a> {
             batch.met.push(event);
         }
         let Batch { met, events: counted, leaves } = batch;
-        self.touch_parts(met);
+        self.parts.fetch(met.iter().filter_map(|event| match event {
+            GroupEvent::InParts(record) => Some((record.of.app, self.policy.set(record.of.set)?)),
+            GroupEvent::Whole(_) => None,
+        }));
         for event in met {
             let from = leaves.len();
             match event {
@@ -201,14 +205,12 @@ impl<'a> GroupCounter<'a> {
                 }
             }
         }
-        let mut touched = 0;
-        for leaf in leaves.iter() {
-            let Some(LeafCells { scopes, exposed }) = self.leaves.get(*leaf) else { continue };
-            touched ^= scopes.first().map_or(0, |scope| u64::from(scope.scope));
-            touched ^=
-                exposed.iter().fold(0, |touched, (cell, _)| touched ^ self.seen.touch(*cell));
-        }
-        std::hint::black_box(touched);
+        fetch(leaves.iter().filter_map(|leaf| self.leaves.get(*leaf)).map(
+            |LeafCells { scopes, exposed }| {
+                let first = scopes.first().map_or(0, |scope| u64::from(scope.scope));
+                exposed.iter().fold(first, |touched, (cell, _)| touched ^ self.seen.touch(*cell))
+            },
+        ));
         Ok(())
     }
 
@@ -238,17 +240,6 @@ impl<'a> GroupCounter<'a> {
     fn tell(&mut self) -> Result<(), ExposureError> {
         self.met.add(&mut self.untold);
         self.met.fits()
-    }
-
-    /// Fetches what the events in parts are looked up by.
-    fn touch_parts(&self, events: &[GroupEvent]) {
-        let in_parts = events.iter().filter_map(|event| match event {
-            GroupEvent::InParts(record) => Some((record.of.app, self.policy.set(record.of.set)?)),
-            GroupEvent::Whole(_) => None,
-        });
-        let first = in_parts.clone().fold(0, |touched, (_, set)| touched ^ set.touch());
-        let touch = |touched, (app, set)| touched ^ self.parts.touch(app, set);
-        std::hint::black_box(in_parts.fold(first, touch));
     }
 
     fn find_parts(&mut self, of: InParts, micros: i64) -> Result<(), ExposureError> {

@@ -11,17 +11,16 @@ use super::group_ids::{GroupId, GroupIds, halves, own_id};
 use super::totals::add;
 use crate::key::Key;
 use crate::memory::Budget;
-use crate::moment::Moment;
 
-/// A group that was reached through a scope.
+/// A group that was reached through a scope. There may be very many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRow {
     /// Index of the scope.
     pub scope: u32,
+    /// Index of the group namespace.
+    pub space: u32,
     /// As the log has it. A short one needs no memory of its own.
     pub id: CompactString,
-    /// Index of the group namespace.
-    pub space: usize,
     /// Its number among the groups with members; `None` where it has none, or nothing is known.
     pub number: Option<u32>,
     /// People who were members when it was read; `None` without memberships.
@@ -29,8 +28,9 @@ pub struct GroupRow {
     pub apps: u64,
     pub subjects: u64,
     pub requests: i64,
-    pub first: Moment,
-    pub last: Moment,
+    /// Microseconds.
+    pub first: i64,
+    pub last: i64,
 }
 
 /// All groups of a scope beyond those listed.
@@ -96,14 +96,14 @@ impl Candidate {
         GroupRow {
             scope,
             id: self.id.text(),
-            space: usize::try_from(space).unwrap_or(usize::MAX),
+            space,
             number,
             members: None,
             apps,
             subjects,
             requests,
-            first: Moment::from_micros(first),
-            last: Moment::from_micros(last),
+            first,
+            last,
         }
     }
 }

@@ -9,8 +9,9 @@ use super::ExposureError;
 use super::by_pair::ByPair;
 use super::carried::{Carried, ScopeUse, SetList, SetPlace};
 use super::leaf::{Leaf, LeafCells, LeafTable, Pair, Standing};
-use super::parts::{Part, Parts, Shared};
+use super::parts::{Part, Parts};
 use super::policy::{Leaves, Policy};
+use super::shared::Shared;
 use crate::ledger::Names;
 use crate::memory::Counting;
 use crate::moment::Moment;
@@ -61,6 +62,13 @@ impl Place {
 
     fn of(code: u32) -> Self {
         code.checked_sub(1).map_or(Self::Nowhere, Self::Whole)
+    }
+
+    /// The place of a leaf that is no part, as an index.
+    #[inline]
+    pub fn whole(self) -> Option<usize> {
+        let Self::Whole(place) = self else { return None };
+        usize::try_from(place).ok()
     }
 }
 
@@ -150,6 +158,11 @@ impl<'a> Lookup<'a> {
         self.met.leaves.len()
     }
 
+    /// Places of leaves that are no parts lie below this.
+    pub fn place_count(&self) -> usize {
+        self.met.known.len()
+    }
+
     /// Bytes that are left, on each thread, to what waits to be sorted.
     pub fn sort_buffer(&self) -> u64 {
         self.shared.sort_buffer()
@@ -222,17 +235,10 @@ impl<'a> Lookup<'a> {
         known.map_or(LeafAt::OUTSIDE, |known| known.at(at))
     }
 
-    /// Fetches what [`Self::leaf_in_parts`] will look at for events in parts, by the codes of their apps and scope sets:
-    /// in short loops the processor waits for many places in memory at once.
-    pub fn touch_parts(&self, events: impl Iterator<Item = (u32, u32)> + Clone) {
-        let met = &self.met;
-        let sets = events.clone().filter_map(|(_, set)| met.set(set));
-        let first = sets.fold(0, |touched, (_, set)| touched ^ set.touch());
-        let touched = events.fold(first, |touched, (app, set)| {
-            let known = met.apps.get(app).zip(met.set(set));
-            touched ^ known.map_or(0, |(app, (_, set))| self.parts.touch(*app, set))
-        });
-        std::hint::black_box(touched);
+    /// Fetches what [`Self::leaf_in_parts`] will look at for events in parts, by the codes of their apps and scope sets.
+    pub fn fetch_parts(&self, events: impl Iterator<Item = (u32, u32)> + Clone) {
+        let known = |(app, set)| Some((*self.met.apps.get(app)?, self.met.set(set)?.1));
+        self.parts.fetch(events.filter_map(known));
     }
 
     /// The parts of a moment's leaf; they stay known until the next block begins.

@@ -8,7 +8,7 @@
 //! windows. No two parts of an event have a cell in common, and they are leaves as others are: sums are
 //! rolled up, and people of several leaves found, as ever.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use indexmap::IndexSet;
 
@@ -16,12 +16,12 @@ use super::ExposureError;
 use super::by_pair::ByPair;
 use super::carried::{Carried, ScopeUse, index_of, is_exercised};
 use super::cells::WindowSet;
-use super::held::Held;
+use super::fetch::fetch;
 use super::leaf::{Leaf, Pair, Standing};
 use super::lookup::LeafAt;
 use super::policy::Policy;
+use super::shared::Shared;
 use crate::key::MixMap;
-use crate::memory::Counting;
 use crate::moment::Moment;
 
 /// A part of the leaf that an event would have.
@@ -47,44 +47,6 @@ pub struct PromisePart {
 impl PromisePart {
     fn covers(&self, scope: ScopeUse) -> bool {
         usize::try_from(index_of(scope)).ok().and_then(|i| self.covers.get(i)) == Some(&true)
-    }
-}
-
-/// The policy of all threads, asked for what one has not met yet.
-pub struct Shared<'a> {
-    policy: &'a Mutex<Policy>,
-    memory: Counting,
-    /// What all threads together were last found to hold.
-    held: Held,
-}
-
-impl<'a> Shared<'a> {
-    pub fn new(policy: &'a Mutex<Policy>, memory: Counting) -> Self {
-        Self { policy, memory, held: Held::default() }
-    }
-
-    /// # Errors
-    /// [`ExposureError::Memory`] and [`ExposureError::Leaves`] where the answer, or what it is summed
-    /// up from, outgrows the limit.
-    pub fn ask<T>(&mut self, question: impl FnOnce(&mut Policy) -> T) -> Result<T, ExposureError> {
-        let (answer, cells) = {
-            let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
-            let answer = question(&mut policy);
-            self.held = policy.held;
-            (answer, policy.cells.len() as u64)
-        };
-        self.held.fits(&self.memory)?;
-        // A cell has a day, nearly always.
-        if let Some(needed) = self.memory.budget.beyond(cells, cells, 0) {
-            let (more, needed) = (" so far".into(), needed.div_ceil(1_000_000));
-            return Err(ExposureError::Memory { cells, more, needed });
-        }
-        Ok(answer)
-    }
-
-    /// Bytes that are left, on each thread, to what waits to be sorted.
-    pub fn sort_buffer(&self) -> u64 {
-        self.memory.sort_buffer(self.held.bytes(self.memory.threads))
     }
 }
 
@@ -291,16 +253,18 @@ impl Parts {
         })
     }
 
-    /// Something of the scopes of an event, where they are known: see [`Lookup::touch_parts`].
-    ///
-    /// [`Lookup::touch_parts`]: super::lookup::Lookup::touch_parts
+    /// Fetches what [`Self::find`] will look at for events of these apps and scope sets.
     #[inline]
-    pub fn touch(&self, app: u32, set: Carried<'_>) -> u64 {
-        set.scopes.iter().fold(0, |touched, scope| {
-            let place = self.scopes.get(app, *scope);
+    pub fn fetch<'s>(&self, events: impl Iterator<Item = (u32, Carried<'s>)> + Clone) {
+        fetch(events.clone().map(|(_, set)| set.touch()));
+        let of_scope = |app, scope| {
+            let place = self.scopes.get(app, scope);
             let known = place.and_then(|place| self.known.get(usize::try_from(place).ok()?));
-            touched ^ known.map_or(0, |part| u64::from(part.kind))
-        })
+            known.map_or(0, |part| u64::from(part.kind))
+        };
+        fetch(events.map(|(app, set)| {
+            set.scopes.iter().fold(0, |touched, scope| touched ^ of_scope(app, *scope))
+        }));
     }
 
     #[inline]
@@ -402,6 +366,8 @@ fn no_part(app: u32) -> ExposureError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::exposure::cells::CellKey;
     use crate::exposure::rules::Rules;

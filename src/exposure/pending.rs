@@ -5,6 +5,7 @@
 //! processor waits for several at once.
 
 use super::ExposureError;
+use super::fetch::fetch;
 use super::tally::Sums;
 use crate::moment::Moment;
 
@@ -63,19 +64,16 @@ impl Pending {
     /// # Errors
     /// [`ExposureError::Overflow`].
     pub fn apply(&mut self, sums: &mut [Sums]) -> Result<(), ExposureError> {
-        // The shorter a loop is, the more of its rounds wait at once: the first one does nothing else.
         let mut overflow = false;
         let mut add = |sum: &mut i64, value: i64| {
             let (total, over) = sum.overflowing_add(value);
             *sum = total;
             overflow |= over;
         };
-        let mut touched = 0;
-        for event in &self.events {
-            let sums = usize::try_from(event.leaf).ok().and_then(|leaf| sums.get(leaf));
-            touched ^= sums.map_or(0, |sums| sums.days.touch(event.day) ^ sums.exposed.bytes_known);
-        }
-        std::hint::black_box(touched);
+        fetch(self.events.iter().filter_map(|event| {
+            let sums = usize::try_from(event.leaf).ok().and_then(|leaf| sums.get(leaf))?;
+            Some(sums.days.touch(event.day) ^ sums.exposed.bytes_known)
+        }));
         for event in &self.events {
             let Some(sums) = at(sums, event.leaf) else { return Err(no_leaf(event.leaf)) };
             let on = sums.days.entry(event.day);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::ExposureError;
 use super::cells::{CellKey, Window, WindowSet};
 use super::counts::{CellCounts, WindowCounts};
+use super::days::Days;
 use super::leaf::Leaf;
 use super::listed::{GroupRow, RestGroups};
 use super::policy::Policy;
 use super::reach::Residents;
-use super::tally::{DayPeople, DaySums, Days, Exposed, Sums, Surplus, Tally, Terms};
+use super::tally::{DayPeople, DaySums, Exposed, Sums, Surplus, Tally, Terms};
 use crate::moment::Moment;
 
 /// The result of a count.

@@ -1,6 +1,7 @@
 //! In which leaves a person was seen, and on which days.
 
 use super::cells::{WindowSet, count_windows};
+use super::fetch::fetch;
 use super::lookup::Lookup;
 use super::pending::Pending;
 use super::records::NOBODY;
@@ -177,31 +178,30 @@ impl Visits {
 
     /// Finds the cells in which people that wait were counted through more than one leaf.
     pub fn find_surplus(&mut self, lookup: &Lookup<'_>, surplus: &mut Vec<Surplus>) {
-        // Lists of cells, and stamps, lie anywhere in memory: short loops wait for many of them at once.
-        let mut touched = 0;
-        for visit in &self.waiting {
-            let first = lookup.cells(visit.leaf).and_then(|leaf| leaf.exposed.first());
-            touched ^= first.map_or(0, |(cell, _)| u64::from(*cell));
-        }
+        fetch(
+            self.waiting
+                .iter()
+                .filter_map(|visit| Some(u64::from(lookup.cells(visit.leaf)?.exposed.first()?.0))),
+        );
         let mut waiting = std::mem::take(&mut self.waiting);
         for Waiting { person, leaf, day, new_leaf } in waiting.drain(..) {
             let Some(leaf) = lookup.cells(leaf) else { continue };
             for (cell, windows) in leaf.exposed {
                 let cell = usize::try_from(*cell).unwrap_or(usize::MAX);
-                touched ^= self.stamps.get(cell).map_or(0, |stamp| stamp.person);
                 self.crossings.push(Crossing { person, cell, windows: *windows, day, new_leaf });
             }
             if self.crossings.len() >= MANY_CROSSINGS {
                 self.cross(surplus);
             }
         }
-        std::hint::black_box(touched);
         self.waiting = waiting;
         self.cross(surplus);
     }
 
     /// Finds the cells in which people were counted before.
     fn cross(&mut self, all: &mut Vec<Surplus>) {
+        let stamps = self.crossings.iter().filter_map(|crossing| self.stamps.get(crossing.cell));
+        fetch(stamps.map(|stamp| stamp.person));
         for Crossing { person, cell, windows, day, new_leaf } in self.crossings.drain(..) {
             if self.stamps.len() <= cell {
                 if self.stamps.is_empty() {

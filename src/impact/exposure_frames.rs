@@ -6,6 +6,7 @@ use polars::prelude::{DataFrame, PolarsResult};
 use super::coverage::coverage_pct;
 use super::frames::{Builder, Names, Report, Shown, escaped, verdict};
 use super::whole::Columns;
+use crate::codes::index;
 use crate::exposure::{Cell, Day, Exposure, Grain, GroupRow, Measures, RestGroups, Window};
 
 /// Promises have a frame of their own.
@@ -176,13 +177,14 @@ pub(super) fn groups(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<Recor
         let name = usize::try_from(i).ok().and_then(|i| report.exposure.scope_names.get(i));
         name.map(|name| escaped(name))
     };
-    let namespace = |space: usize| report.group_namespaces.get(space).map(|name| escaped(name));
+    let namespace =
+        |space: u32| report.group_namespaces.get(index(space)).map(|name| escaped(name));
     let listed = std::mem::take(&mut rows.groups);
     let mut listed: Vec<&GroupRow> = listed.iter().collect();
     // In the order of the table, as days are; but for ids that are shown otherwise than they are.
     let mut spaces: Vec<usize> = (0..report.group_namespaces.len()).collect();
     spaces.sort_by_key(|space| report.group_namespaces.get(*space));
-    let place = |space: usize| spaces.iter().position(|s| *s == space);
+    let place = |space: u32| spaces.iter().position(|s| *s == index(space));
     listed.sort_unstable_by_key(|g| (g.scope, place(g.space), &g.id));
     let rest: Vec<(u32, &RestGroups)> =
         (0..).zip(&report.exposure.rest_groups).filter(|(_, rest)| rest.groups > 0).collect();

@@ -84,10 +84,11 @@ impl Columns {
         self.ints(name, values.map(|value| i64::try_from(value).ok()))
     }
 
-    pub fn times(self, name: &str, values: impl Iterator<Item = Option<Moment>>) -> Self {
+    /// Moments in microseconds.
+    pub fn times(self, name: &str, values: impl Iterator<Item = Option<i64>>) -> Self {
         let mut times = TimestampMicrosecondBuilder::with_capacity(self.rows)
             .with_data_type(arrow_type(ColumnType::Time));
-        values.for_each(|value| times.append_option(value.map(|moment| moment.micros)));
+        values.for_each(|value| times.append_option(value));
         self.with(name, Arc::new(times.finish()))
     }
 
@@ -228,8 +229,8 @@ mod tests {
             apps: 2,
             subjects: 5,
             requests: 9,
-            first: Moment::from_micros(-1),
-            last: Moment::from_micros(1_573_000_000_123_456),
+            first: -1,
+            last: 1_573_000_000_123_456,
         };
         Exposure {
             cells: vec![

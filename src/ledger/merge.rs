@@ -7,6 +7,7 @@ use super::chosen::Chosen;
 use super::pack::PersonColumn;
 use super::read::{Cursor, KeyRange, Near, OpenPack};
 use super::slots::{Slot, Slots};
+use crate::codes::index;
 use crate::key::Key;
 use crate::moment::Moment;
 use crate::scan::Asked;
@@ -185,10 +186,6 @@ impl Merge {
         });
         Ok(Some(Block { names: &self.names, cursors, slots: self.slots.as_slice() }))
     }
-}
-
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The heads of a cursor's block by row.

@@ -4,9 +4,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampNanosecondArray};
 
-use crate::lake::{Call, Lake, assert_same, call, times};
+use crate::lake::{Call, Lake, assert_same, call, micros, times};
 
 /// Keeps the counts of few rows, too.
 const KEEP: [&str; 2] = ["--keep-counts-from", "0"];
@@ -168,6 +168,62 @@ fn a_damaged_count_is_none() {
         lake.log(&format!("logs/{at}.parquet"), &calls(1)[..3]);
         assert_eq!(changed(&lake, number, &[]), None, "byte {at}");
     }
+}
+
+/// A file of two hundred calls, by which all that a row is asked for differs: some are denied, some are rejected, some
+/// name no field, and some lie between two microseconds.
+fn of_every_kind(lake: &Lake, path: &str, first: i64) {
+    let rows = || first..first + 200;
+    let texts = |of: &dyn Fn(i64) -> Option<String>| -> ArrayRef {
+        Arc::new(rows().map(of).collect::<StringArray>())
+    };
+    let numbers =
+        |of: &dyn Fn(i64) -> i64| -> ArrayRef { Arc::new(rows().map(of).collect::<Int64Array>()) };
+    let start = micros("2019-06-20T00:00:00Z");
+    let hour = 3_600_000_000_i64;
+    let beyond = |n: i64| if first == 0 { 0 } else { n % 3 * 333 };
+    let nanos = |n: i64| (n % 29 != 7).then(|| (start + n % 199 * 7 * hour) * 1_000 + beyond(n));
+    let moments = rows().map(nanos).collect::<TimestampNanosecondArray>();
+    let one_of = |these: [&str; 3], n: i64| these[usize::try_from(n % 3).unwrap()].to_string();
+    lake.columns(
+        path,
+        vec![
+            ("event_time", Arc::new(moments.with_timezone("UTC"))),
+            ("request_id", texts(&|n| Some(format!("request-{n}")))),
+            ("app_id", texts(&|n| (n % 31 != 5).then(|| format!("app-{}", n % 7)))),
+            ("user_id", numbers(&|n| n % 43)),
+            ("group_id", numbers(&|n| n % 17)),
+            ("scope", texts(&|n| Some(one_of(["read_members", "write_posts", "other"], n / 2)))),
+            ("status", numbers(&|n| if n % 5 == 3 { 403 } else { 200 })),
+            ("bytes", numbers(&|n| n)),
+            (
+                "returned",
+                texts(&|n| (n % 4 > 0).then(|| one_of(["name", "email", "mail name"], n))),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn rows_of_every_kind_are_looked_at_again() {
+    let lake = Lake::empty();
+    let fields = "bytes = \"bytes\"\nfields = { path = \"returned\", encoding = \"space\" }";
+    lake.edit("afterscope.toml", "bytes = \"bytes\"", fields);
+    lake.edit("afterscope.toml", "[report]", "[report]\nmax_rejected_rows = 100");
+    of_every_kind(&lake, "logs/a.parquet", 0);
+    of_every_kind(&lake, "logs/b.parquet", 200);
+    assert_eq!(changed(&lake, 0, &[]), None);
+    let some = |rows: Option<u64>| assert!((1..400).contains(&rows.unwrap()), "{rows:?}");
+    some(changed(&lake, 1, &["--as-of", "2019-08-01"]));
+    some(changed(&lake, 2, &["--set", "report.lookback_days=40"]));
+    lake.edit("scopes.csv", "2019-07-01T00:00:00Z", "2019-07-03T11:30:00.000000333Z");
+    some(changed(&lake, 3, &[]));
+    let graces = "app-1,read_members,2019-07-12\napp-2,write_posts,2019-07-20T06:00:00Z\n";
+    lake.write("extensions.csv", &format!("app_id,scope,grace_until\n{graces}"));
+    some(changed(&lake, 4, &["--set", "registry.extensions=extensions.csv"]));
+    // The first restriction of all: rejected rows may mean something else, too.
+    lake.edit("scopes.csv", "2019-06-01", "2019-06-25");
+    some(changed(&lake, 5, &["--set", "registry.extensions=extensions.csv"]));
 }
 
 /// A file of one call in a group whose id is a text.

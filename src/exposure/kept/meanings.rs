@@ -4,31 +4,42 @@ use super::spans::Spans;
 use crate::exposure::leaf::Standing;
 use crate::exposure::lookup::LeafAt;
 
-/// What a row means: the number of its leaf, and two bits.
+/// What a row means: where the leaf of its exposure is found, and two bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meaning(u32);
 
 impl Meaning {
-    const EXPOSED: u32 = 1 << 31;
-    const CHANGED: u32 = 1 << 30;
+    const CHANGED: u32 = 1 << 31;
 
+    /// It does not stand here.
+    pub const ELSEWHERE: Self = Self(1 << 30);
+
+    /// An allowed event of this leaf; `None` for a leaf that has no place here.
     fn of(leaf: &LeafAt, changed: bool) -> Option<Self> {
         let exposed = leaf.standing == Standing::Counts && leaf.exercised;
-        let bits = [(exposed, Self::EXPOSED), (changed, Self::CHANGED)];
-        let bits: u32 = bits.iter().filter(|(is, _)| *is).map(|(_, bit)| bit).sum();
-        (leaf.number < Self::CHANGED && !leaf.in_parts).then_some(Self(leaf.number | bits))
+        let slot = if exposed { leaf.number.checked_add(1)? } else { 0 };
+        let has_place = leaf.number < Self::ELSEWHERE.0 - 1 && !leaf.in_parts;
+        has_place.then_some(Self(slot | Self::of_row(changed).0))
     }
 
-    pub fn leaf(self) -> u32 {
-        self.0 & (Self::CHANGED - 1)
+    /// No exposure.
+    pub fn of_row(changed: bool) -> Self {
+        Self(if changed { Self::CHANGED } else { 0 })
     }
 
-    /// Whether an allowed event is an exposure.
-    pub fn is_exposed(self) -> bool {
-        self.0 & Self::EXPOSED > 0
+    /// Of a row that is rejected, and may mean something else for that.
+    pub fn rejected(self, differs: bool) -> Self {
+        if self == Self::ELSEWHERE { self } else { Self::of_row(self.is_changed() || differs) }
+    }
+
+    /// The number of the leaf that an allowed event is an exposure of, and one; else 0.
+    #[inline]
+    pub fn slot(self) -> usize {
+        usize::try_from(self.0 & (Self::ELSEWHERE.0 - 1)).unwrap_or(0)
     }
 
     /// Whether the row means something else than it did.
+    #[inline]
     pub fn is_changed(self) -> bool {
         self.0 & Self::CHANGED > 0
     }
@@ -46,6 +57,10 @@ pub struct Meanings {
 impl Meanings {
     /// `as_of`, the lookback, one restriction and one grace, of which one or two were others.
     const CUTS: usize = 6;
+
+    /// Nothing stands here.
+    pub const ELSEWHERE: Self =
+        Self { cuts: [i64::MAX; Self::CUTS], meanings: [Meaning::ELSEWHERE; Self::CUTS + 1] };
 
     /// Of leaves between cuts, and of where they were others; `None` where these are more than most are, or lie between
     /// two microseconds.
@@ -75,6 +90,10 @@ impl Meanings {
         Some(Self { cuts: own, meanings })
     }
 
+    pub fn are_elsewhere(&self) -> bool {
+        self.meanings[0] == Meaning::ELSEWHERE
+    }
+
     #[inline]
     pub fn at(&self, micros: i64) -> Meaning {
         let segment: usize = self.cuts.iter().map(|cut| usize::from(*cut <= micros)).sum();
@@ -90,8 +109,14 @@ mod tests {
     use crate::moment::Moment;
 
     fn leaf(number: u32) -> LeafAt {
-        let standing = if number.is_multiple_of(3) { Standing::Outside } else { Standing::Counts };
-        LeafAt { number, standing, exercised: number % 2 == 1, exercises: true, in_parts: false }
+        let standing = if number % 3 == 2 { Standing::Outside } else { Standing::Counts };
+        LeafAt {
+            number,
+            standing,
+            exercised: number.is_multiple_of(2),
+            exercises: true,
+            in_parts: false,
+        }
     }
 
     proptest! {
@@ -117,11 +142,23 @@ mod tests {
             for at in (-12..18).chain([i64::MIN, i64::MAX]) {
                 let expected = &leaves[cuts.iter().filter(|cut| **cut <= at).count()];
                 let found = meanings.at(at);
-                prop_assert_eq!(found.leaf(), expected.number);
-                prop_assert_eq!(found.is_exposed(), expected.standing == Standing::Counts && expected.exercised);
+                let exposed = expected.standing == Standing::Counts && expected.exercised;
+                prop_assert_eq!(found.slot(), if exposed { expected.number as usize + 1 } else { 0 });
                 prop_assert_eq!(found.is_changed(), spans.hold(Moment::from_micros(at)), "{}", at);
             }
         }
+    }
+
+    #[test]
+    fn a_row_that_is_rejected_is_no_exposure() {
+        for (changed, differs) in [(false, false), (false, true), (true, false), (true, true)] {
+            let meaning = Meaning::of(&leaf(0), changed).unwrap();
+            assert_eq!((meaning.slot(), meaning.is_changed()), (1, changed));
+            let rejected = meaning.rejected(differs);
+            assert_eq!((rejected.slot(), rejected.is_changed()), (0, changed || differs));
+            assert_eq!(Meaning::ELSEWHERE.rejected(differs), Meaning::ELSEWHERE);
+        }
+        assert_eq!((Meaning::ELSEWHERE.slot(), Meaning::ELSEWHERE.is_changed()), (0, false));
     }
 
     #[test]
@@ -132,7 +169,11 @@ mod tests {
         assert!(Meanings::of((&cuts, &leaves), &Spans::of(vec![day(90), day(190)])).is_some());
         let parts = LeafAt { in_parts: true, ..leaf(1) };
         assert!(Meanings::of((&[], &[parts]), &Spans::of(vec![])).is_none());
-        let far = leaf(1 << 30);
-        assert!(Meanings::of((&[], &[far]), &Spans::of(vec![])).is_none());
+        for (number, has_place) in [(0, true), ((1 << 30) - 2, true), ((1 << 30) - 1, false)] {
+            let far = LeafAt { number, ..leaf(0) };
+            let meanings = Meanings::of((&[], &[far]), &Spans::of(vec![]));
+            let slot = meanings.map(|meanings| meanings.at(0).slot());
+            assert_eq!(slot, has_place.then_some(number as usize + 1));
+        }
     }
 }

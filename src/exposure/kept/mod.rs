@@ -10,6 +10,7 @@
 
 mod file;
 mod groups;
+mod looker;
 mod meanings;
 mod numbers;
 mod spans;
