@@ -80,6 +80,15 @@ without_grant_by AS (
   SELECT '(all)' AS scope, COUNT(DISTINCT app_id) AS apps,
          COUNT(DISTINCT developer_id) AS developers
   FROM without_grant
+),
+figures AS (
+  SELECT scope, requests_allowed, requests_denied, requests_unknown, requests_held_only,
+         subjects_observed, subjects_upper_bound, upper_bound_complete, subjects_unknown_rows,
+         actors, groups, records, bytes, first_access, last_access, active_days,
+         requests_lookback, subjects_lookback, subjects_upper_bound_lookback,
+         subjects_unknown_rows_lookback
+  FROM exposure_cells
+  WHERE grain IN ('scope', 'all')
 )
 SELECT w.grain, w.scope, w.status, w.restricted_at,
        CASE WHEN r.has_grants THEN COALESCE(c.apps, 0) END AS apps_capable,
@@ -117,7 +126,7 @@ SELECT w.grain, w.scope, w.status, w.restricted_at,
        r.verdict
 FROM wanted AS w
 CROSS JOIN (SELECT coverage_pct, verdict, has_grants, has_memberships FROM run) AS r
-LEFT JOIN (SELECT * FROM exposure_cells WHERE grain IN ('scope', 'all')) AS e ON w.scope = e.scope
+LEFT JOIN figures AS e ON w.scope = e.scope
 LEFT JOIN used AS u ON w.scope = u.scope
 LEFT JOIN developers AS d ON w.scope = d.scope
 LEFT JOIN capable_by AS c ON w.scope = c.scope

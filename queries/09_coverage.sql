@@ -71,6 +71,11 @@ WITH rows_of AS (
          SUM(rows_held_only) AS rows_held_only,
          SUM(rows_counted) AS rows_counted
   FROM coverage_days
+),
+of_sources AS (
+  SELECT 'source' AS grain, * FROM coverage_sources WHERE source <> '(all)'
+  UNION ALL
+  SELECT 'all' AS grain, * FROM coverage_sources WHERE source = '(all)'
 )
 SELECT d.grain, d.source, d.file_day, d.files_read, d.files_unverified, d.files_unreadable, d.files_changed, d.files_late,
        d.rows_in_metadata,
@@ -88,7 +93,5 @@ SELECT d.grain, d.source, d.file_day, d.files_read, d.files_unverified, d.files_
        s.history_known_from, s.history_versions, s.history_files_removed, s.history_rows_removed,
        CASE WHEN d.files_unreadable > 0 THEN 'incomplete' ELSE 'complete' END AS verdict
 FROM rows_of AS d
-LEFT JOIN (SELECT 'source' AS grain, * FROM coverage_sources WHERE source <> '(all)'
-           UNION ALL
-           SELECT 'all' AS grain, * FROM coverage_sources WHERE source = '(all)') AS s
+LEFT JOIN of_sources AS s
   ON d.grain = s.grain AND d.source = s.source

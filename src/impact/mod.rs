@@ -3,6 +3,7 @@
 
 mod coverage;
 mod dimension_frames;
+mod engine;
 mod exposure_frames;
 mod frame_specs;
 mod frames;
@@ -20,9 +21,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use arrow::datatypes::{Schema, SchemaRef};
-use polars::prelude::{DataType, IntoLazy, LazyFrame, NULL, PolarsError, lit};
-use polars::sql::SQLContext;
-use polars_async::executor::ALLOW_RAYON_THREADS;
+use polars::prelude::{IntoLazy, PolarsError};
 use thiserror::Error;
 
 use crate::config::IncidentPlan;
@@ -30,6 +29,7 @@ use crate::exposure::Exposure;
 use crate::moment::{Moment, Zone};
 use crate::registry::Registry;
 use crate::threads::both;
+use engine::{FEW_ROWS, names, on_this_thread, run};
 
 pub use coverage::{
     DayCoverage, HistoryCoverage, Periods, SinceReport, SourceCoverage, coverage_pct,
@@ -52,13 +52,6 @@ const DIMENSIONS: [&str; 4] = ["dim_scope", "dim_app", "dim_developer", "dim_dat
 pub fn is_dimension(table: &str) -> bool {
     DIMENSIONS.contains(&table)
 }
-
-/// Columns of frames that speak of the report that is followed; null for own queries.
-const ABOUT_CHANGES: [(&str, &str); 3] = [
-    ("coverage_days", "files_changed"),
-    ("coverage_days", "files_late"),
-    ("attestations", "rows_late"),
-];
 
 /// The built-in tables: file name and query.
 pub const QUERIES: [(&str, &str); 17] = [
@@ -141,18 +134,6 @@ impl Query {
     fn asks(&self, frame: &str) -> bool {
         self.spec.is_none() || names(&self.sql, frame)
     }
-}
-
-/// Whether the name stands in the SQL, not only as a part of another or in a comment.
-fn names(sql: &str, name: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let stands = |line: &str, at: usize| {
-        let before = line.get(..at).and_then(|line| line.chars().next_back());
-        let after = line.get(at + name.len()..).and_then(|line| line.chars().next());
-        ![before, after].into_iter().flatten().any(is_part)
-    };
-    let mut lines = sql.lines().filter(|line| !line.starts_with("--"));
-    lines.any(|line| line.match_indices(name).any(|(at, _)| stands(line, at)))
 }
 
 /// The built-in queries.
@@ -357,64 +338,13 @@ pub fn tables(
     of_engine.and(of_whole)
 }
 
-/// Frames of fewer rows are asked by one thread.
-const FEW_ROWS: usize = 200_000;
-
-/// Does `work` with all that it asks of the query engine on this thread, as the engine itself does on threads of its own:
-/// it has every step of a query done by another, and the others woken to look for something to do, which takes longer than
-/// a step over few rows.
-fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
-    /// As it was before, also where `work` panics.
-    struct Before(bool);
-    impl Drop for Before {
-        fn drop(&mut self) {
-            ALLOW_RAYON_THREADS.set(self.0);
-        }
-    }
-    let _before = Before(ALLOW_RAYON_THREADS.replace(false));
-    work()
-}
-
 fn of_frames(error: PolarsError) -> ImpactError {
     ImpactError::Output { table: "frames".into(), reason: error.to_string() }
-}
-
-/// Runs a query over the frames that it asks for.
-fn run(query: &Query, frames: &[(&'static str, LazyFrame)]) -> Result<Table, ImpactError> {
-    // One context for all queries would find aliases of the one before.
-    let mut context = SQLContext::new();
-    for (name, frame) in frames.iter().filter(|(name, _)| query.asks(name)) {
-        let mut frame = frame.clone();
-        // What is about another report would be a change of an own table in every report.
-        if query.spec.is_none() {
-            for (_, column) in ABOUT_CHANGES.iter().filter(|(of, _)| of == name) {
-                frame = frame.with_column(lit(NULL).cast(DataType::Int64).alias(*column));
-            }
-        }
-        context.register(name, frame);
-    }
-    let frame = context
-        .execute(&query.sql)
-        .and_then(LazyFrame::collect)
-        .map_err(|e| ImpactError::query(&query.file, &e))?;
-    match &query.spec {
-        None => Table::from_frame(&query.table, &frame),
-        Some(spec) => Table::typed(spec, &frame)?.sorted(&query.file, &spec.key),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_frame_is_asked_for_where_its_name_stands_alone_in_the_query() {
-        assert!(names("SELECT a FROM exposure", "exposure"));
-        assert!(names("-- all\nSELECT a FROM (SELECT * FROM exposure)", "exposure"));
-        assert!(!names("SELECT exposure_a FROM exposure_cells", "exposure"));
-        assert!(!names("SELECT a FROM my_exposure", "exposure"));
-        assert!(!names("-- what exposure is\nSELECT a FROM b", "exposure"));
-    }
 
     #[test]
     fn built_in_tables_do_not_ask_for_a_row_for_each_window() {

@@ -195,7 +195,7 @@ pub(super) fn table(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{Take, built_in, collected, tables as made};
     use super::*;
     use crate::config::IncidentPlan;
@@ -254,17 +254,18 @@ mod tests {
         }
     }
 
-    /// The tables that queries make, by name.
-    fn tables(queries: &[Query]) -> BTreeMap<String, RecordBatch> {
-        let (registry, mut exposure) = (Registry::default(), exposure());
-        let days = exposure.days();
-        let rows = || Rows::of(&mut exposure.clone());
-        let (both, one) = (rows(), rows());
+    /// What `look` finds in a report of few cells, days and groups; it is given a way to take their rows, too.
+    pub fn with_report<T>(
+        registry: &Registry,
+        look: impl FnOnce(&Report<'_>, &dyn Fn() -> Rows) -> T,
+    ) -> T {
+        let all = exposure();
+        let mut exposure = all.clone();
         Rows::of(&mut exposure);
         let report = Report {
-            registry: &registry,
+            registry,
             exposure: &exposure,
-            days,
+            days: all.days(),
             coverage: &[],
             group_namespaces: &["n".into(), "m".into()],
             residences: &[],
@@ -276,19 +277,26 @@ mod tests {
             lookback_days: 0,
             complete: true,
         };
-        let made = |rows, threads| {
-            let make = |take: &Take<'_>| made(queries, &report, rows, threads, take);
-            let (tables, ()) = collected(make).unwrap();
-            assert_eq!(tables.len(), queries.len());
-            let unpacked = tables.into_iter().zip(queries).map(|(table, query)| {
-                assert_eq!(table.name, query.table);
-                (query.table.clone(), table.unpacked().unwrap().batch)
-            });
-            unpacked.collect::<BTreeMap<_, _>>()
-        };
-        let both = made(both, 2);
-        assert_eq!(both, made(one, 1));
-        both
+        look(&report, &|| Rows::of(&mut all.clone()))
+    }
+
+    /// The tables that queries make, by name.
+    fn tables(queries: &[Query]) -> BTreeMap<String, RecordBatch> {
+        with_report(&Registry::default(), |report, rows| {
+            let made = |threads| {
+                let make = |take: &Take<'_>| made(queries, report, rows(), threads, take);
+                let (tables, ()) = collected(make).unwrap();
+                assert_eq!(tables.len(), queries.len());
+                let unpacked = tables.into_iter().zip(queries).map(|(table, query)| {
+                    assert_eq!(table.name, query.table);
+                    (query.table.clone(), table.unpacked().unwrap().batch)
+                });
+                unpacked.collect::<BTreeMap<_, _>>()
+            };
+            let both = made(2);
+            assert_eq!(both, made(1));
+            both
+        })
     }
 
     #[test]
