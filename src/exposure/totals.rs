@@ -381,6 +381,8 @@ fn sum_up(
         let place = usize::try_from(cell).ok().and_then(|cell| cell.checked_sub(first));
         place.unwrap_or(usize::MAX)
     };
+    // Of few people a leaf has few days, which lie among many: they are looked for once, and not for each cell.
+    let mut days: Vec<(i64, DaySums)> = Vec::new();
     for (leaf, part) in leaves.iter().zip(parts) {
         let total = part.total()?;
         let rows = total.events + part.refused;
@@ -408,6 +410,8 @@ fn sum_up(
         if total.events == 0 {
             continue;
         }
+        days.clear();
+        days.extend(part.days.iter().filter(|(_, on)| on.events > 0));
         for (cell, windows) in &leaf.exposed {
             let place = place(*cell);
             let Some(cell) = sums.get_mut(place) else { continue };
@@ -415,13 +419,13 @@ fn sum_up(
                 measures.add_exposed(part, &total)?;
             }
             if with_days.get(place) == Some(&true) {
-                for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {
-                    cell.days.entry(day).merge(&on)?;
+                for (day, on) in &days {
+                    cell.days.entry(*day).merge(on)?;
                 }
             }
             if let Some(events) = cell.events_in(*windows) {
-                for (day, on) in part.days.iter().filter(|(_, on)| on.events > 0) {
-                    *events.entry(day) += on.events;
+                for (day, on) in &days {
+                    *events.entry(*day) += on.events;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Query results as files: Parquet and CSV, the same bytes for the same rows.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -260,7 +261,8 @@ impl Table {
     fn parquet_bytes(&self) -> Result<Vec<u8>, ParquetError> {
         let schema = self.batch.schema_ref();
         let plain = texts::plain(schema);
-        let mut properties = parquet_properties(&plain);
+        let differ = |column: usize| self.batch.columns().get(column).is_some_and(mostly_differ);
+        let mut properties = parquet_properties(&plain, differ);
         // Of packed columns the file says what they are to readers: plain.
         add_encoded_arrow_schema_to_metadata(&plain, &mut properties);
         let rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
@@ -352,18 +354,30 @@ fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize) -> Orderi
     }
 }
 
-/// How tables are written.
-pub fn parquet_properties(schema: &Schema) -> WriterProperties {
+/// Texts of a column from so many on may do better without a dictionary, and of so many it is looked whether they do.
+const MANY_TEXTS: usize = 1 << 15;
+const LOOKED_AT: usize = 1 << 10;
+
+/// Whether a column has very many texts that are nearly all different, as ids are: seven in eight of some from all over it.
+fn mostly_differ(array: &ArrayRef) -> bool {
+    let Some(texts) = Texts::of(array).filter(|_| array.len() >= MANY_TEXTS) else { return false };
+    let rows = (0..array.len()).step_by(array.len() / LOOKED_AT);
+    let found: HashSet<&str> = rows.clone().filter_map(|row| texts.get(row)).collect();
+    found.len() * 8 >= rows.len() * 7
+}
+
+/// How tables are written, of which the texts of some columns, by their places, mostly differ.
+pub fn parquet_properties(schema: &Schema, differ: impl Fn(usize) -> bool) -> WriterProperties {
     // Whatever reads Parquet reads Snappy, which is not so of Zstandard, and of a run over a ledger Zstandard took
     // one part in fifteen (docs/performance.md).
     // No version here: the same rows are the same bytes, whichever build of the same writer wrote them.
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_created_by("afterscope".into());
-    for field in schema.fields() {
+    for (column, field) in schema.fields().iter().enumerate() {
         // Of moments and figures nearly every one is another: with a dictionary files of them are up to a
-        // quarter larger, and take longer to write.
-        if field.data_type() != &DataType::Utf8 {
+        // quarter larger, and take longer to write. So it is of ids in a long list: a twelfth larger.
+        if field.data_type() != &DataType::Utf8 || differ(column) {
             let path = ColumnPath::from(field.name().as_str());
             properties = properties.set_column_dictionary_enabled(path, false);
         }
@@ -376,6 +390,7 @@ mod tests {
     use arrow::array::{DictionaryArray, StringArray};
     use arrow::compute::concat_batches;
     use arrow::datatypes::Int32Type;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
 
     use super::*;
 
@@ -416,7 +431,7 @@ mod tests {
         let many = RecordBatch::try_from_iter_with_nullable([("many", many, true)]).unwrap();
         let some = table(Arc::new(texts().collect::<StringArray>())).batch;
         for (batch, groups) in [(some.slice(0, 0), 0), (some, 1), (many, 2)] {
-            let properties = parquet_properties(&batch.schema());
+            let properties = parquet_properties(&batch.schema(), |_| false);
             let mut expected = Vec::new();
             let mut writer =
                 ArrowWriter::try_new(&mut expected, batch.schema(), Some(properties)).unwrap();
@@ -424,6 +439,29 @@ mod tests {
             assert_eq!(writer.close().unwrap().num_row_groups(), groups);
             let found = Table { name: "t".into(), batch }.parquet().unwrap();
             assert_eq!(found.bytes, expected);
+        }
+    }
+
+    #[test]
+    fn very_many_texts_that_differ_are_written_without_a_dictionary() {
+        let has_dictionary = |rows: usize, of: &dyn Fn(usize) -> usize, packed: bool| {
+            let texts = (0..rows).map(|row| format!("text {}", of(row))).collect::<Vec<_>>();
+            let texts = texts.iter().map(|text| Some(text.as_str()));
+            let array: ArrayRef = match packed {
+                true => Arc::new(texts.collect::<DictionaryArray<Int32Type>>()),
+                false => Arc::new(texts.collect::<StringArray>()),
+            };
+            let batch = RecordBatch::try_from_iter_with_nullable([("text", array, true)]).unwrap();
+            let bytes = Table { name: "t".into(), batch }.parquet().unwrap().bytes;
+            let read = SerializedFileReader::new(bytes).unwrap();
+            read.metadata().row_group(0).column(0).dictionary_page_offset().is_some()
+        };
+        for packed in [false, true] {
+            assert!(!has_dictionary(MANY_TEXTS, &|row| row, packed));
+            assert!(has_dictionary(MANY_TEXTS - 1, &|row| row, packed));
+            // Each 512 times below each other, and 800 of them over and over.
+            assert!(has_dictionary(MANY_TEXTS * 2, &|row| row / 512, packed));
+            assert!(has_dictionary(MANY_TEXTS * 2, &|row| row % 800, packed));
         }
     }
 

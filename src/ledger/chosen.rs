@@ -156,8 +156,8 @@ fn marks(
     Ok(marks)
 }
 
-/// Marks the rows whose half in a column is held; gives whether there is such a column. A loop that does nothing else
-/// waits for many bits at once.
+/// Marks the rows whose half in a column is held; gives whether there is such a column. A loop that does nothing else, and
+/// always the same, waits for many bits at once.
 fn mark(
     (groups, group, fetched): (&Groups, usize, &Arc<Fetched>),
     name: &str,
@@ -167,10 +167,8 @@ fn mark(
 ) -> Result<bool, ParquetError> {
     let Some(leaf) = leaf_of(groups, name) else { return Ok(false) };
     FlatColumns::look(&groups.metadata, group, leaf, fetched, |row, half| {
-        if holds(half)
-            && let Some(marked) = marks.get_mut(row)
-        {
-            *marked |= mark;
+        if let Some(marked) = marks.get_mut(row) {
+            *marked |= u8::from(holds(half)) * mark;
         }
     })?;
     Ok(true)

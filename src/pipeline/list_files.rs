@@ -89,7 +89,7 @@ impl ListFolder {
         // Without its JSON it is none, so that this goes first.
         [JSON, PARQUET, CSV].iter().try_for_each(|file| self.store.remove(file))?;
         let schema = Table::schema(spec);
-        let encoder = Encoder::new(schema.clone(), parquet_properties(&schema))?;
+        let encoder = Encoder::new(schema.clone(), parquet_properties(&schema, |_| false))?;
         Ok(ListFiles {
             folder: self,
             encoder,
