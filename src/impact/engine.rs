@@ -93,9 +93,19 @@ fn in_steps(sql: &str, frames: &[(&'static str, LazyFrame)]) -> PolarsResult<Dat
             all.filter(|(name, _)| names(sql, name)).map(|(name, frame)| (name, frame.clone())),
         )
     };
-    for table in query.with.take().into_iter().flat_map(|with| with.cte_tables) {
+    let with = query.with.take();
+    if with.as_ref().is_some_and(|with| with.recursive) {
+        return Err(unread("WITH RECURSIVE is not made in steps".into()));
+    }
+    for table in with.into_iter().flat_map(|with| with.cte_tables) {
+        let name = table.alias.name.value;
+        if !table.alias.columns.is_empty() || frames.iter().any(|(frame, _)| *frame == name) {
+            return Err(unread(format!(
+                "WITH {name} has names of columns, or the name of a frame"
+            )));
+        }
         let frame = ask(&table.query.to_string(), &made)?;
-        made.push((table.alias.name.value, frame.lazy()));
+        made.push((name, frame.lazy()));
     }
     ask(&query.to_string(), &made)
 }
@@ -171,8 +181,8 @@ mod tests {
                 rows.insert(query.table.clone(), table.batch.num_rows());
             }
         });
-        let some = ["scope_summary", "app_scope_exposure", "dim_scope", "coverage"];
-        assert!(some.iter().all(|table| rows[*table] > 0), "{rows:?}");
+        let some = ["scope_summary", "app_scope_exposure", "dim_scope", "coverage", "findings"];
+        assert!(some.iter().all(|table| rows[*table] > 1), "{rows:?}");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::ImpactError;
 use super::header::{ColumnSpec, ColumnType, TableSpec};
 use super::records::{self, Records};
 use super::texts::{self, Texts};
+use crate::key::mix;
 
 /// Bytes of records from which on a block of them is handed on.
 const BLOCK: usize = 256 << 10;
@@ -356,14 +357,18 @@ fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize) -> Orderi
 
 /// Texts of a column from so many on may do better without a dictionary, and of so many it is looked whether they do.
 const MANY_TEXTS: usize = 1 << 15;
-const LOOKED_AT: usize = 1 << 10;
+const LOOKED_AT: usize = 1 << 12;
 
-/// Whether a column has very many texts that are nearly all different, as ids are: seven in eight of some from all over it.
+/// Whether a column has very many texts of which hardly one comes twice, as ids are. Of texts from rows that are drawn from
+/// all over it so many are the same as another one drawn, as it were with at least half as many texts as rows: of `n`
+/// drawn from `t` texts `n² / 2t`.
 fn mostly_differ(array: &ArrayRef) -> bool {
     let Some(texts) = Texts::of(array).filter(|_| array.len() >= MANY_TEXTS) else { return false };
-    let rows = (0..array.len()).step_by(array.len() / LOOKED_AT);
-    let found: HashSet<&str> = rows.clone().filter_map(|row| texts.get(row)).collect();
-    found.len() * 8 >= rows.len() * 7
+    let row = |number| usize::try_from(mix(number) % array.len() as u64).unwrap_or_default();
+    let rows: HashSet<usize> = (0..LOOKED_AT as u64).map(row).collect();
+    let drawn: Vec<&str> = rows.iter().filter_map(|row| texts.get(*row)).collect();
+    let found: HashSet<&str> = drawn.iter().copied().collect();
+    (drawn.len() - found.len()) * array.len() <= LOOKED_AT * LOOKED_AT
 }
 
 /// How tables are written, of which the texts of some columns, by their places, mostly differ.
@@ -423,6 +428,18 @@ mod tests {
         let read = Table::read_back("t", packed.parquet().unwrap().bytes).unwrap();
         assert_eq!(read.batch, plain.batch);
         assert_eq!(packed.unpacked().unwrap().batch, plain.batch);
+        // Without a dictionary, too, and in more than one row group.
+        let many = (0..1_100_000).map(|i| (i % 9 > 0).then(|| i.to_string())).collect::<Vec<_>>();
+        let texts = || many.iter().map(Option::as_deref);
+        let arrays: [ArrayRef; 2] = [
+            Arc::new(texts().collect::<StringArray>()),
+            Arc::new(texts().collect::<DictionaryArray<Int32Type>>()),
+        ];
+        let written = arrays.map(|array| {
+            let batch = RecordBatch::try_from_iter_with_nullable([("text", array, true)]).unwrap();
+            Table { name: "t".into(), batch }.parquet().unwrap().bytes
+        });
+        assert!(written[0] == written[1]);
     }
 
     #[test]
@@ -459,9 +476,13 @@ mod tests {
         for packed in [false, true] {
             assert!(!has_dictionary(MANY_TEXTS, &|row| row, packed));
             assert!(has_dictionary(MANY_TEXTS - 1, &|row| row, packed));
-            // Each 512 times below each other, and 800 of them over and over.
-            assert!(has_dictionary(MANY_TEXTS * 2, &|row| row / 512, packed));
-            assert!(has_dictionary(MANY_TEXTS * 2, &|row| row % 800, packed));
+            assert!(!has_dictionary(MANY_TEXTS * 2, &|row| row % (MANY_TEXTS * 3 / 2), packed));
+            // Some below each other, and some over and over.
+            for times in [8, 100] {
+                let texts = MANY_TEXTS * 2 / times;
+                assert!(has_dictionary(MANY_TEXTS * 2, &|row| row / times, packed));
+                assert!(has_dictionary(MANY_TEXTS * 2, &|row| row % texts, packed));
+            }
         }
     }
 

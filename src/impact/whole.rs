@@ -196,10 +196,12 @@ pub(super) fn table(
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::{Take, built_in, collected, tables as made};
+    use super::super::{DayCoverage, SourceCoverage, Take, built_in, collected, tables as made};
     use super::*;
     use crate::config::IncidentPlan;
-    use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, GroupRow, RestGroups};
+    use crate::exposure::{
+        Cell, CellKey, Day, Exposure, Grain, GroupRow, Measures, RestGroups, Window,
+    };
     use crate::moment::Zone;
     use crate::registry::Registry;
 
@@ -208,12 +210,18 @@ pub(super) mod tests {
         Cell {
             key: CellKey {
                 grain,
-                scope: Some("s".into()).filter(|_| grain == Grain::ScopeApp),
+                scope: Some("s".into()).filter(|_| grain != Grain::All),
                 app: app.map(Into::into),
                 developer: None,
                 attested_at: None,
             },
-            windows: Default::default(),
+            windows: std::array::from_fn(|_| Measures {
+                events: 7,
+                requests: 9,
+                subjects: 3,
+                groups: 2,
+                ..Default::default()
+            }),
             days: days.iter().map(day).collect(),
             residents: Vec::new(),
         }
@@ -238,6 +246,7 @@ pub(super) mod tests {
                 cell(Grain::ScopeApp, Some("(all)"), &[18_001]),
                 cell(Grain::ScopeApp, None, &[-1]),
                 cell(Grain::ScopeApp, Some("none"), &[]),
+                cell(Grain::Scope, None, &[18_000]),
                 cell(Grain::All, None, &[18_000]),
             ],
             groups: vec![
@@ -262,11 +271,18 @@ pub(super) mod tests {
         let all = exposure();
         let mut exposure = all.clone();
         Rows::of(&mut exposure);
+        let day = DayCoverage { files_read: 2, rows: 5, ..Default::default() };
+        let source = |name: &str, days: &[Option<i64>]| SourceCoverage {
+            source: name.into(),
+            days: days.iter().map(|at| (*at, day)).collect(),
+            ..Default::default()
+        };
+        let sources = [source("a", &[Some(18_000), None]), source("b", &[Some(18_000)])];
         let report = Report {
             registry,
             exposure: &exposure,
             days: all.days(),
-            coverage: &[],
+            coverage: &sources,
             group_namespaces: &["n".into(), "m".into()],
             residences: &[],
             incident: IncidentPlan::default(),
@@ -313,7 +329,7 @@ pub(super) mod tests {
         let found = tables(&queries);
         assert!(takes(&queries[0], "exposure_days") && takes(&queries[1], "exposure_groups"));
         let taken = tables(&queries[..2]);
-        for (name, rows) in [("daily_timeline", 5), ("groups_exposed", 7)] {
+        for (name, rows) in [("daily_timeline", 6), ("groups_exposed", 7)] {
             assert_eq!(found[name].num_rows(), rows);
             // Own queries are left in the order of their frames.
             let key = queries.iter().find(|query| query.table == name).unwrap().spec.as_ref();
@@ -333,6 +349,6 @@ pub(super) mod tests {
         assert_eq!(text("groups_exposed", "group_id"), shown);
         let namespaces = all(&["m", "m", "n", "n", "n", "n", "(rest)"]);
         assert_eq!(text("groups_exposed", "namespace"), namespaces);
-        assert_eq!(text("daily_timeline", "app_id")[1..3], [None, Some("\\(all)".into())]);
+        assert_eq!(text("daily_timeline", "app_id")[2..4], [None, Some("\\(all)".into())]);
     }
 }
