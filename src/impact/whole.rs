@@ -199,9 +199,7 @@ pub(super) mod tests {
     use super::super::{DayCoverage, SourceCoverage, Take, built_in, collected, tables as made};
     use super::*;
     use crate::config::IncidentPlan;
-    use crate::exposure::{
-        Cell, CellKey, Day, Exposure, Grain, GroupRow, Measures, RestGroups, Window,
-    };
+    use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, GroupRow, Measures, RestGroups};
     use crate::moment::Zone;
     use crate::registry::Registry;
 
