@@ -2,12 +2,14 @@
 //! table.
 
 mod coverage;
+mod csv;
 mod dimension_frames;
 mod engine;
 mod exposure_frames;
 mod frame_specs;
 mod frames;
 mod header;
+mod leaves;
 mod output;
 mod people_frames;
 mod policy_frames;
@@ -34,10 +36,12 @@ use engine::{FEW_ROWS, names, on_this_thread, run};
 pub use coverage::{
     DayCoverage, HistoryCoverage, Periods, SinceReport, SourceCoverage, coverage_pct,
 };
+pub use csv::Block;
 pub use exposure_frames::Rows;
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
 pub use frames::{Report, csv_cell, escaped, is_formula};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
+pub use leaves::{COLUMNS as LEAF_COLUMNS, RECORDS as LEAF_RECORDS};
 pub use output::{Table, TableFile, parquet_properties};
 pub use policy_frames::ChangeRow;
 

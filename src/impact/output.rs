@@ -23,12 +23,8 @@ use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as Pol
 
 use super::ImpactError;
 use super::header::{ColumnSpec, ColumnType, TableSpec};
-use super::records::{self, Records};
 use super::texts::{self, Texts};
 use crate::key::mix;
-
-/// Bytes of records from which on a block of them is handed on.
-const BLOCK: usize = 256 << 10;
 
 /// A finished table.
 #[derive(Clone, Debug)]
@@ -292,50 +288,6 @@ impl Table {
         Ok(out)
     }
 
-    /// The table as CSV, whole: see [`Self::csv_blocks`].
-    ///
-    /// # Errors
-    /// [`ImpactError::Output`].
-    pub fn csv(&self) -> Result<Vec<u8>, ImpactError> {
-        let mut all = Vec::new();
-        self.csv_blocks(true, |block| {
-            all.extend(block);
-            Ok::<(), ImpactError>(())
-        })?;
-        Ok(all)
-    }
-
-    /// The table as CSV: RFC 4180 quoting, `\n` ends, nulls empty. Texts are shown so that neither a
-    /// spreadsheet nor a terminal acts on them; Parquet has them as they are. With or without the line of names; handed
-    /// on some records at a time, each of them whole: one block at least, and what is done with it finds it in the
-    /// processor's cache.
-    ///
-    /// # Errors
-    /// [`ImpactError::Output`], and what `take` says.
-    pub fn csv_blocks<E: From<ImpactError>>(
-        &self,
-        with_names: bool,
-        mut take: impl FnMut(Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let failed =
-            |e: ArrowError| ImpactError::Output { table: self.name.clone(), reason: e.to_string() };
-        let mut records = Records::of(&self.batch).map_err(failed)?;
-        let mut block = Vec::new();
-        if with_names {
-            records::names(self.batch.schema_ref(), &mut block);
-        }
-        for row in 0..self.batch.num_rows() {
-            if block.len() >= BLOCK {
-                // The next one is about as long.
-                let next = Vec::with_capacity(block.len() + block.len() / 16);
-                take(std::mem::replace(&mut block, next))?;
-                records.begin();
-            }
-            records.write(row, &mut block).map_err(failed)?;
-        }
-        take(block)
-    }
-
     fn file(&self, extension: &str, mut bytes: Vec<u8>) -> TableFile {
         bytes.shrink_to_fit();
         TableFile {
@@ -393,7 +345,6 @@ pub fn parquet_properties(schema: &Schema, differ: impl Fn(usize) -> bool) -> Wr
 #[cfg(test)]
 mod tests {
     use arrow::array::{DictionaryArray, StringArray};
-    use arrow::compute::concat_batches;
     use arrow::datatypes::Int32Type;
     use parquet::file::reader::{FileReader, SerializedFileReader};
 
@@ -484,28 +435,5 @@ mod tests {
                 assert!(has_dictionary(MANY_TEXTS * 2, &|row| row % texts, packed));
             }
         }
-    }
-
-    #[test]
-    fn blocks_hold_whole_records_and_are_the_file_together() {
-        let days = (0..40_000).map(|i| Some(format!("{}, \"x\"\n{}", i / 11, i / 3_000)));
-        let days = table(Arc::new(days.take(5_000).collect::<StringArray>()));
-        let batches: Vec<_> = (0..8).map(|_| days.batch.clone()).collect();
-        let batch = concat_batches(batches[0].schema_ref(), &batches).unwrap();
-        let table = Table { name: "t".into(), batch };
-        let mut blocks = Vec::new();
-        let take = |block| {
-            blocks.push(block);
-            Ok::<(), ImpactError>(())
-        };
-        table.csv_blocks(true, take).unwrap();
-        assert!(blocks.len() > 2, "{}", blocks.len());
-        assert!(blocks.iter().all(|block| block.len() < BLOCK + 100 && block.ends_with(b"\n")));
-        let mut expected = Vec::new();
-        records::names(table.batch.schema_ref(), &mut expected);
-        let mut records = Records::of(&table.batch).unwrap();
-        (0..40_000).for_each(|row| records.write(row, &mut expected).unwrap());
-        assert_eq!(blocks.concat(), expected);
-        assert_eq!(table.csv().unwrap(), expected);
     }
 }

@@ -48,7 +48,7 @@ fn end(from: usize, out: &mut Vec<u8>) {
 }
 
 /// Texts, of which those below each other are often the same.
-struct TextCells<'a> {
+pub(super) struct TextCells<'a> {
     texts: Texts<'a>,
     /// Rows up to this one have the text that was looked up last.
     until: usize,
@@ -86,7 +86,7 @@ impl<'a> TextCells<'a> {
 }
 
 /// Days as dates.
-struct Dates {
+pub(super) struct Dates {
     first: i64,
     /// Dates of the days from `first` on; none where they would be more than the rows.
     near: Vec<String>,
@@ -138,7 +138,7 @@ impl Dates {
 }
 
 /// A column as cells; nulls are empty.
-enum Cells<'a> {
+pub(super) enum Cells<'a> {
     Texts(TextCells<'a>),
     Ints(&'a Int64Array),
     /// In RFC 3339 with six digits.
@@ -149,7 +149,9 @@ enum Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
+    /// # Errors
+    /// Types that cannot be written as text.
+    pub fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
         let any = array.as_any();
         Ok(if let Some(texts) = Texts::of(array) {
             Self::Texts(TextCells::of(texts))
@@ -168,7 +170,9 @@ impl<'a> Cells<'a> {
         })
     }
 
-    fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+    /// # Errors
+    /// Values that cannot be shown.
+    pub fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
         match self {
             Self::Texts(texts) => texts.write(row, out),
             Self::Ints(ints) if ints.is_valid(row) => {

@@ -119,7 +119,9 @@ impl ListFiles<'_> {
     /// Storage failures.
     pub fn write(&mut self, rows: &Table) -> Result<(), Error> {
         self.rows += rows.batch.num_rows() as u64;
-        rows.csv_blocks(!self.has_names, |block| Ok::<(), Error>(self.csv.write(block.into())?))?;
+        rows.csv_blocks(!self.has_names, |block| {
+            Ok::<(), Error>(self.csv.write(block.bytes.into())?)
+        })?;
         self.has_names = true;
         if rows.batch.num_rows() > 0 {
             self.parquet.write(self.encoder.write(&rows.batch)?)?;

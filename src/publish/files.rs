@@ -247,7 +247,7 @@ impl RunFiles {
         let (mut file, mut tree) = (self.begin(&path), RowTree::default());
         table.csv_blocks(true, |block| {
             tree.take(&block);
-            Ok::<(), PublishError>(file.write(block.into())?)
+            Ok::<(), PublishError>(file.write(block.bytes.into())?)
         })?;
         let (part, rows) = (Some(tree.part(&path)), table.batch.num_rows() as u64);
         Ok(Written { file, path, rows, bytes: None, part })

@@ -1,8 +1,10 @@
-//! Merkle trees over what a run was made from and what it made (RFC 9162, section 2.1), so that a row
-//! can be shown, and its place proven, without the other rows.
+//! Merkle trees over what a run was made from and what it made (RFC 9162, section 2.1), so that rows
+//! of an app can be shown, and their place proven, without those of others.
 //!
 //! A leaf is SHA-256(0x00 ‖ bytes), a node SHA-256(0x01 ‖ left ‖ right); the left side of a node is
 //! the largest power of two of leaves. What the leaves are stands in docs/verify.md.
+
+use std::ops::Range;
 
 use memchr::memchr2_iter;
 use serde::{Deserialize, Serialize};
@@ -10,9 +12,11 @@ use serde_json::{Value, json};
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
+use crate::impact::{Block, LEAF_COLUMNS, LEAF_RECORDS};
 use crate::key::hex;
 
-pub const ALGORITHM: &str = "RFC 9162 tree of SHA-256: leaf 0x00, node 0x01";
+/// Says also what a leaf of a table is: in other versions it may be something else.
+pub const ALGORITHM: &str = "RFC 9162 tree of SHA-256: leaf 0x00, node 0x01; up to 64 records of one scope and app_id a leaf";
 
 /// The part that holds one leaf for each input file and each file of the registry.
 pub const INPUTS: &str = "inputs";
@@ -101,11 +105,11 @@ pub fn inputs(details: &Value) -> Part {
     Part::of(INPUTS, &tree)
 }
 
-/// The part over a CSV file: each leaf is a record without its line end, the first one the header.
+/// The part over a CSV file.
 pub fn table(path: &str, csv: &[u8]) -> Part {
-    let mut rows = RowTree::default();
-    rows.take(csv);
-    rows.part(path)
+    let mut tree = Tree::default();
+    leaves(csv).for_each(|of| tree.push(leaf(of.bytes)));
+    Part::of(path, &tree)
 }
 
 /// The part over a CSV file that comes in pieces.
@@ -113,14 +117,63 @@ pub fn table(path: &str, csv: &[u8]) -> Part {
 pub struct RowTree(Tree);
 
 impl RowTree {
-    /// Adds some records, each of them whole.
-    pub fn take(&mut self, csv: &[u8]) {
-        records(csv).for_each(|record| self.0.push(leaf(record)));
+    pub fn take(&mut self, block: &Block) {
+        let mut from = 0;
+        for end in &block.leaf_ends {
+            let bytes = block.bytes.get(from..*end).unwrap_or_default();
+            self.0.push(leaf(bytes.strip_suffix(b"\n").unwrap_or(bytes)));
+            from = *end;
+        }
     }
 
     pub fn part(&self, path: &str) -> Part {
         Part::of(path, &self.0)
     }
+}
+
+/// Records of a CSV file that are one leaf of its tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf<'a> {
+    /// As they stand in the file, without the last line end.
+    pub bytes: &'a [u8],
+    /// Which they are; the header is 0.
+    pub records: Range<usize>,
+}
+
+/// The leaves of a CSV file: its header; then, of the records that stand below each other and have the same cells in
+/// [`LEAF_COLUMNS`], [`LEAF_RECORDS`] at a time.
+pub fn leaves(csv: &[u8]) -> impl Iterator<Item = Leaf<'_>> {
+    let mut records = records(csv).enumerate().peekable();
+    let names = records.peek().map_or(&b""[..], |(_, header)| header);
+    let place = |name: &str| cells(names).position(|cell| cell == name.as_bytes());
+    let places: Vec<usize> = LEAF_COLUMNS.iter().filter_map(|name| place(name)).collect();
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let (number, first) = records.next()?;
+        let (mut length, mut end) = (first.len(), number + 1);
+        let alike = |other: &[u8]| {
+            places.iter().all(|place| cells(first).nth(*place) == cells(other).nth(*place))
+        };
+        while number > 0
+            && end - number < LEAF_RECORDS
+            && let Some((_, next)) = records.next_if(|(_, next)| alike(next))
+        {
+            length += 1 + next.len();
+            end += 1;
+        }
+        let bytes = csv.get(from..from + length).unwrap_or_default();
+        from += length + 1;
+        Some(Leaf { bytes, records: number..end })
+    })
+}
+
+/// The cells of a record, quotes and all.
+fn cells(record: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    record.split(move |byte| {
+        quoted ^= *byte == b'"';
+        *byte == b',' && !quoted
+    })
 }
 
 /// The records of a CSV file (RFC 4180, lines end in `\n`), quotes and all, without line ends.
@@ -166,7 +219,7 @@ const INITIAL: [u32; 8] = [
 
 /// SHA-256(tag ‖ first ‖ second).
 fn digest(tag: u8, first: &[u8], second: &[u8]) -> Hash {
-    // Nearly every leaf and every node is two blocks: they are laid out and padded here, without a hasher that
+    // Every node is two blocks, and many a leaf is few: they are laid out and padded here, without a hasher that
     // keeps what was not yet a block.
     short(tag, first, second).unwrap_or_else(|| {
         Sha256::new().chain_update([tag]).chain_update(first).chain_update(second).finalize().into()
@@ -373,5 +426,38 @@ mod tests {
         assert_eq!(found("a\n\"x\ny\"\n\"q\"\"\n\"\"\"\n"), ["a", "\"x\ny\"", "\"q\"\"\n\"\"\""]);
         assert_eq!(found("a\n\nb"), ["a", "", "b"]);
         assert_eq!(found(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn records_of_one_scope_and_app_are_a_leaf_together() {
+        let found = |csv: &'static str| -> Vec<(String, Range<usize>)> {
+            let text = |of: Leaf<'_>| String::from_utf8(of.bytes.to_vec()).unwrap();
+            super::leaves(csv.as_bytes()).map(|of| (text(of.clone()), of.records)).collect()
+        };
+        let leaf = |text: &str, records| (text.to_string(), records);
+        assert_eq!(
+            found(
+                "n,app_id,scope\n1,a,s\n2,a,s\n3,b,s\n4,b,t\n5,\"b\",t\n6,\"x,\n\",t\n7,\"x,\n\",t\n"
+            ),
+            [
+                leaf("n,app_id,scope", 0..1),
+                leaf("1,a,s\n2,a,s", 1..3),
+                leaf("3,b,s", 3..4),
+                leaf("4,b,t", 4..5),
+                // Files have no quotes that need not be.
+                leaf("5,\"b\",t", 5..6),
+                leaf("6,\"x,\n\",t\n7,\"x,\n\",t", 6..8),
+            ]
+        );
+        // The header is a leaf alone, whatever stands below it, and what stands behind the last line end is one too.
+        assert_eq!(
+            found("app_id\napp_id\napp_id\nx"),
+            [leaf("app_id", 0..1), leaf("app_id\napp_id", 1..3), leaf("x", 3..4)]
+        );
+        assert_eq!(found("n\n1\n2\n"), [leaf("n", 0..1), leaf("1\n2", 1..3)]);
+        assert_eq!(found(""), []);
+        let many = format!("n,scope\n{}", "1,s\n".repeat(150));
+        let many: Vec<usize> = super::leaves(many.as_bytes()).map(|of| of.records.len()).collect();
+        assert_eq!(many, [1, 64, 64, 22]);
     }
 }

@@ -10,12 +10,12 @@ use super::{Place, VerifyError};
 use crate::hidden::in_json;
 use crate::impact::{Table, csv_cell, escaped, is_dimension};
 use crate::key::{hex, unhex};
-use crate::publish::merkle::{self, Hash, Merkle, Part, Paths, climb, leaf};
-use crate::publish::{MANIFEST, Manifest, sha256};
+use crate::publish::merkle::{self, Hash, Leaf, Merkle, Part, Paths, climb, leaf};
+use crate::publish::{MANIFEST, Manifest, Output, sha256};
 use crate::seal::{seal, unseal};
 
 /// Version of the file's form.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// An evidence file. Its last line holds the SHA-256 of all before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,18 +37,25 @@ pub struct Evidence {
 pub struct Rows {
     /// Which of `merkle.parts`.
     pub part: String,
-    pub header: Record,
-    pub rows: Vec<Record>,
+    pub header: Proof,
+    pub rows: Vec<Proof>,
 }
 
-/// A record of the CSV file, as it stands there, without its line end.
+/// Records of the CSV file that are one leaf of its tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Which leaf: 0 is the header, 1 the first row.
+pub struct Proof {
+    /// Which leaf; 0 is the header.
     pub leaf: u64,
-    pub record: String,
+    /// As they stand in the file, without their line ends.
+    pub records: Vec<String>,
     /// Hashes beside the way up to the root, from the leaf on.
     pub path: Vec<String>,
+}
+
+impl Rows {
+    fn count(&self) -> u64 {
+        self.rows.iter().map(|proof| proof.records.len() as u64).sum()
+    }
 }
 
 /// What evidence proves, one line of JSON.
@@ -98,21 +105,29 @@ pub fn extract(
             continue;
         }
         let csv = read(place, &output.path)?.unwrap_or_default();
-        let records: Vec<&[u8]> = merkle::records(&csv).collect();
-        let paths = Paths::over(records.iter().map(|record| leaf(record)).collect());
-        let record = |at: usize| Record {
-            leaf: at as u64,
-            record: records
-                .get(at)
-                .map(|record| String::from_utf8_lossy(record).into_owned())
-                .unwrap_or_default(),
-            path: paths.of(at).iter().map(|hash| hex(hash)).collect(),
+        let leaves: Vec<Leaf<'_>> = merkle::leaves(&csv).collect();
+        let paths = Paths::over(leaves.iter().map(|of| leaf(of.bytes)).collect());
+        let proof = |at: usize| {
+            let bytes = leaves.get(at).map(|of| of.bytes).unwrap_or_default();
+            let record = |record| String::from_utf8_lossy(record).into_owned();
+            Proof {
+                leaf: at as u64,
+                records: merkle::records(bytes).map(record).collect(),
+                path: paths.of(at).iter().map(|hash| hex(hash)).collect(),
+            }
         };
-        tables.push(Rows {
-            part: output.path.clone(),
-            header: record(0),
-            rows: wanted.into_iter().map(|row| record(row + 1)).collect(),
-        });
+        let mut rows = Vec::new();
+        for (at, of) in leaves.iter().enumerate().skip(1) {
+            // Record 1 is row 0.
+            let own = of.records.clone().filter(|record| wanted.contains(&(record - 1))).count();
+            if own > 0 {
+                if own < of.records.len() {
+                    return Err(look_alike(place, output, app));
+                }
+                rows.push(proof(at));
+            }
+        }
+        tables.push(Rows { part: output.path.clone(), header: proof(0), rows });
     }
     if tables.is_empty() {
         let of = scope.map(|scope| format!(" and scope `{scope}`")).unwrap_or_default();
@@ -135,15 +150,26 @@ pub fn extract(
     })
 }
 
+/// Leaves go by what the CSV file shows.
+fn look_alike(place: &Place, output: &Output, app: &str) -> VerifyError {
+    VerifyError::User {
+        what: place.shown(&output.path),
+        reason: format!(
+            "rows of app `{}` stand beside those of an app with another id that looks the same there: they cannot be shown apart\nshow the rows of the Parquet file beside the run instead",
+            escaped(app)
+        ),
+    }
+}
+
 /// Rows of a table with this `app_id`, and this `scope` where one is asked for. A table without such
 /// a column says nothing of an app.
-fn rows_of(table: &Table, app: &str, scope: Option<&str>) -> Vec<usize> {
+fn rows_of(table: &Table, app: &str, scope: Option<&str>) -> BTreeSet<usize> {
     let column =
         |name: &str| table.batch.column_by_name(name)?.as_any().downcast_ref::<StringArray>();
-    let Some(apps) = column("app_id") else { return Vec::new() };
+    let Some(apps) = column("app_id") else { return BTreeSet::new() };
     let scopes = column("scope");
     if scope.is_some() && scopes.is_none() {
-        return Vec::new();
+        return BTreeSet::new();
     }
     let is = |column: &StringArray, row: usize, id: &str| {
         column.is_valid(row) && column.value(row) == escaped(id)
@@ -189,7 +215,7 @@ impl Evidence {
             root: self.merkle.root.clone(),
             manifest_sha256: self.manifest_sha256.clone(),
             tables: self.tables.len() as u64,
-            rows: self.tables.iter().map(|table| table.rows.len() as u64).sum(),
+            rows: self.tables.iter().map(Rows::count).sum(),
             ..Default::default()
         }
     }
@@ -225,36 +251,51 @@ fn check_rows(evidence: &Evidence, table: &Rows, part: &Part) -> Result<(), Stri
         return Err("its header is not leaf 0".into());
     }
     leads_to(&table.header, part)?;
-    let header = cells(&table.header.record)?;
+    let [header] = table.header.records.as_slice() else {
+        return Err("its header is not one record".into());
+    };
+    let header = cells(header)?;
     let place = |name: &str| header.iter().position(|cell| cell == name);
     let app = place("app_id").ok_or("it has no column app_id")?;
     let mut last = 0;
-    for row in &table.rows {
-        if row.leaf <= last {
-            return Err(format!("leaf {} does not come after leaf {last}", row.leaf));
+    for proof in &table.rows {
+        let leaf = proof.leaf;
+        if leaf <= last {
+            return Err(format!("leaf {leaf} does not come after leaf {last}"));
         }
-        last = row.leaf;
-        leads_to(row, part)?;
-        let cells = cells(&row.record)?;
-        let holds = |at: usize, id: &str| cells.get(at).is_some_and(|cell| *cell == in_csv(id));
-        if !holds(app, &evidence.app) {
-            return Err(format!("leaf {} is no row of app `{}`", row.leaf, evidence.app));
-        }
-        if let Some(scope) = &evidence.scope
-            && !place("scope").is_some_and(|at| holds(at, scope))
-        {
-            return Err(format!("leaf {} is no row of scope `{scope}`", row.leaf));
+        last = leaf;
+        leads_to(proof, part)?;
+        for record in &proof.records {
+            let cells = cells(record)?;
+            let holds = |at: usize, id: &str| cells.get(at).is_some_and(|cell| *cell == in_csv(id));
+            if !holds(app, &evidence.app) {
+                return Err(format!(
+                    "leaf {leaf} has a row that is none of app `{}`",
+                    evidence.app
+                ));
+            }
+            if let Some(scope) = &evidence.scope
+                && !place("scope").is_some_and(|at| holds(at, scope))
+            {
+                return Err(format!("leaf {leaf} has a row that is none of scope `{scope}`"));
+            }
         }
     }
     if table.rows.is_empty() { Err("it has no rows".into()) } else { Ok(()) }
 }
 
-fn leads_to(record: &Record, part: &Part) -> Result<(), String> {
-    let path: Option<Vec<Hash>> = record.path.iter().map(|hash| unhex(hash)).collect();
-    let path = path.ok_or(format!("the path of leaf {} is no list of hashes", record.leaf))?;
-    let root = climb(leaf(record.record.as_bytes()), record.leaf, part.leaves, &path);
+fn leads_to(proof: &Proof, part: &Part) -> Result<(), String> {
+    let Proof { leaf: number, records, path } = proof;
+    let path: Option<Vec<Hash>> = path.iter().map(|hash| unhex(hash)).collect();
+    let path = path.ok_or(format!("the path of leaf {number} is no list of hashes"))?;
+    let bytes = records.join("\n").into_bytes();
+    // A line end within a cell parts no records.
+    if !merkle::records(&bytes).eq(records.iter().map(|record| record.as_bytes())) {
+        return Err(format!("leaf {number} is not parted into its records"));
+    }
+    let root = climb(leaf(&bytes), *number, part.leaves, &path);
     if root.is_none_or(|root| hex(&root) != part.root) {
-        return Err(format!("leaf {} does not lead to the root {}", record.leaf, part.root));
+        return Err(format!("leaf {number} does not lead to the root {}", part.root));
     }
     Ok(())
 }

@@ -22,8 +22,9 @@ fn records(evidence: &Value) -> Vec<(String, Vec<String>)> {
     tables
         .iter()
         .map(|table| {
-            let rows = table["rows"].as_array().unwrap();
-            (text(&table["part"]), rows.iter().map(|row| text(&row["record"])).collect())
+            let leaves = table["rows"].as_array().unwrap().iter();
+            let records = leaves.flat_map(|leaf| leaf["records"].as_array().unwrap());
+            (text(&table["part"]), records.map(text).collect())
         })
         .collect()
 }
@@ -144,17 +145,17 @@ fn evidence_that_was_changed_with_care_does_not_lead_to_its_root() {
         (
             "a figure",
             Box::new(|v| {
-                let record = at(v, "/tables/0/rows/0/record");
+                let record = at(v, "/tables/0/rows/0/records/0");
                 assert!(record.contains(",4,"), "{record}");
-                *v.pointer_mut("/tables/0/rows/0/record").unwrap() =
+                *v.pointer_mut("/tables/0/rows/0/records/0").unwrap() =
                     record.replacen(",4,", ",5,", 1).into();
             }),
         ),
         (
             "a column's name",
             Box::new(|v| {
-                let record = at(v, "/tables/0/header/record");
-                *v.pointer_mut("/tables/0/header/record").unwrap() =
+                let record = at(v, "/tables/0/header/records/0");
+                *v.pointer_mut("/tables/0/header/records/0").unwrap() =
                     record.replacen("requests_allowed", "requests_denied", 1).into();
             }),
         ),
@@ -193,6 +194,27 @@ fn evidence_that_was_changed_with_care_does_not_lead_to_its_root() {
             }),
         ),
         ("no rows", set("/tables/0/rows", json!([]))),
+        ("no header", set("/tables/0/header/records", json!([]))),
+        ("no records", set("/tables/0/rows/0/records", json!([]))),
+        (
+            "a record that was left out of a leaf",
+            Box::new(|v| {
+                let records = v.pointer_mut("/tables/1/rows/0/records").unwrap();
+                let records = records.as_array_mut().unwrap();
+                assert!(records.len() > 1);
+                records.pop();
+            }),
+        ),
+        (
+            "two records as one",
+            Box::new(|v| {
+                let records = v.pointer_mut("/tables/1/rows/0/records").unwrap();
+                let both =
+                    records.as_array().unwrap().iter().map(|record| record.as_str().unwrap());
+                let both = both.collect::<Vec<_>>().join("\n");
+                *records = json!([both]);
+            }),
+        ),
     ];
     for (what, change) in changes {
         let proven = check_alone(&changed(&lake, change));
@@ -234,6 +256,40 @@ fn evidence_is_not_made_of_what_does_not_hold() {
     let args = ["verify", "--evidence", "no.json"];
     differs(&lake.afterscope(&args), &["no.json: it is no evidence file, or was changed"]);
     lake.afterscope(&["verify", "--evidence", "none.json"]).fails(1, &["none.json"]);
+}
+
+/// What stands in a cell behind a line end looks like a record, and is none.
+#[test]
+fn a_cell_is_not_parted_into_records() {
+    let lake = Lake::standard();
+    lake.edit("apps.csv", "Planner", "\"Plan\nscope_app,read_members,app-1,\"");
+    lake.publishes(&[]);
+    lake.afterscope(&["evidence", "out", "--app", "app-1", "--out", "app-1.json"]).succeeds();
+    assert_eq!(check_alone(&changed(&lake, |_| ())).verdict, "holds");
+    let parted = changed(&lake, |v| {
+        let record = v.pointer("/tables/0/rows/0/records/0").unwrap().as_str().unwrap().to_string();
+        let lines: Vec<&str> = record.split('\n').collect();
+        assert_eq!(lines.len(), 2, "{record}");
+        *v.pointer_mut("/tables/0/rows/0/records").unwrap() = json!(lines);
+    });
+    let proven = check_alone(&parted);
+    assert_eq!(proven.verdict, "differs");
+    assert!(proven.differences[0].contains("parted"), "{:?}", proven.differences);
+}
+
+/// Leaves go by what a CSV file shows: of two apps that look the same there neither can be shown alone.
+#[test]
+fn apps_that_look_the_same_in_a_csv_file_are_not_shown_for_each_other() {
+    let lake = Lake::standard();
+    let calls = ["=x", "'=x"].map(|app| crate::lake::call("2019-07-04T08:00:00Z", app, 1));
+    lake.log("logs/dt=2019-07-04/part-0.parquet", &calls);
+    lake.publishes(&[]);
+    super::holds(&lake, &["out"]);
+    for app in ["=x", "'=x"] {
+        lake.afterscope(&["evidence", "out", "--app", app]).fails(1, &["looks the same"]);
+    }
+    // Others can.
+    lake.afterscope(&["evidence", "out", "--app", "app-1"]).succeeds();
 }
 
 #[test]

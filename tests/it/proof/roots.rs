@@ -36,6 +36,31 @@ fn root_of(lines: &[String]) -> String {
     hex(&root(&lines.iter().map(|line| leaf(line.as_bytes())).collect::<Vec<_>>()))
 }
 
+/// Leaves of a CSV file without quotes: its header; of the lines below it those with the same scope and app, 64 at most.
+fn leaves_of(csv: &str) -> Vec<String> {
+    let mut lines = csv.lines();
+    let header = lines.next().unwrap();
+    let names: Vec<&str> = header.split(',').collect();
+    let mut leaves = vec![header.to_string()];
+    let mut open: Option<(Vec<&str>, usize)> = None;
+    for line in lines {
+        let cells = names.iter().zip(line.split(','));
+        let own = cells.filter(|(name, _)| ["scope", "app_id"].contains(name));
+        let own: Vec<&str> = own.map(|(_, cell)| cell).collect();
+        match &mut open {
+            Some((of, lines)) if *of == own && *lines < 64 => {
+                *lines += 1;
+                *leaves.last_mut().unwrap() += &format!("\n{line}");
+            }
+            _ => {
+                open = Some((own, 1));
+                leaves.push(line.to_string());
+            }
+        }
+    }
+    leaves
+}
+
 #[test]
 fn roots_are_those_of_the_lines_that_the_manual_names() {
     let lake = Lake::standard();
@@ -91,16 +116,68 @@ fn roots_are_those_of_the_lines_that_the_manual_names() {
             // No cell of the standard lake is quoted: records are lines.
             let csv = fs::read_to_string(run_folder(&lake).join(name)).unwrap();
             assert!(!csv.contains('"'), "{name}");
-            let records: Vec<String> = csv.lines().map(str::to_string).collect();
-            assert_eq!(records.len() as u64, leaves, "{name}");
-            assert_eq!(part["root"], root_of(&records), "{name}");
+            let all = leaves_of(&csv);
+            assert_eq!(all.len() as u64, leaves, "{name}");
+            assert_eq!(part["root"], root_of(&all), "{name}");
         }
     }
     assert_eq!(manifest["merkle"]["root"], root_of(&lines));
 }
 
+/// More days of an app than a leaf has records.
+fn call_for_many_days(lake: &Lake) {
+    for (month, days) in [(7, 31), (8, 31), (9, 30)] {
+        for day in 4..=days {
+            let date = format!("2019-{month:02}-{day:02}");
+            let call = crate::lake::call(&format!("{date}T08:00:00Z"), "app-1", 1);
+            lake.log(&format!("logs/dt={date}/part-1.parquet"), &[call]);
+        }
+    }
+}
+
 #[test]
-fn a_cell_with_a_line_end_is_one_leaf() {
+fn many_days_of_an_app_are_some_leaves_and_its_evidence_holds_them() {
+    let lake = Lake::standard();
+    call_for_many_days(&lake);
+    lake.publishes(&["--as-of", "2019-11-01"]);
+    let name = "tables/daily_timeline.csv";
+    let csv = fs::read_to_string(run_folder(&lake).join(name)).unwrap();
+    let leaves = leaves_of(&csv);
+    let records = |leaf: &String| leaf.lines().count();
+    assert_eq!(leaves.iter().map(records).max(), Some(64));
+    let parts = manifest(&lake)["merkle"]["parts"].clone();
+    let part = parts.as_array().unwrap().iter().find(|part| part["part"] == name).unwrap();
+    assert_eq!(part["leaves"], leaves.len());
+    assert_eq!(part["root"], root_of(&leaves));
+    super::holds(&lake, &["out"]);
+
+    lake.afterscope(&["evidence", "out", "--app", "app-1", "--out", "e.json"]).succeeds();
+    let evidence = lake.json("e.json");
+    let tables = evidence["tables"].as_array().unwrap();
+    let days = tables.iter().find(|table| table["part"] == name).unwrap();
+    let of_app = |leaf: &&String| leaf.contains(",app-1,");
+    let expected: Vec<Vec<&str>> =
+        leaves.iter().filter(of_app).map(|leaf| leaf.lines().collect()).collect();
+    let found: Vec<Vec<&str>> = days["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|leaf| leaf["records"].as_array().unwrap())
+        .map(|records| records.iter().map(|record| record.as_str().unwrap()).collect())
+        .collect();
+    assert_eq!(found, expected);
+    assert!(found.len() >= 4 && found.iter().any(|leaf| leaf.len() == 64), "{}", found.len());
+    for args in
+        [&["verify", "--evidence", "e.json"][..], &["verify", "--evidence", "e.json", "out"]]
+    {
+        let rows = lake.afterscope(args).succeeds().json()["rows"].as_u64().unwrap();
+        let lines = csv.lines().filter(|line| line.contains(",app-1,")).count() as u64;
+        assert!(rows > lines && lines > 128, "{rows} {lines}");
+    }
+}
+
+#[test]
+fn a_line_end_in_a_cell_ends_no_record() {
     let lake = Lake::standard();
     lake.edit("apps.csv", "app-1,Planner,dev-1,Ada Ltd", "app-1,\"Plan\n\"\"ner\",dev-1,Ada Ltd");
     lake.publishes(&[]);
@@ -111,6 +188,7 @@ fn a_cell_with_a_line_end_is_one_leaf() {
     let csv = fs::read_to_string(run_folder(&lake).join("tables/app_scope_exposure.csv")).unwrap();
     let outputs = manifest["outputs"].as_array().unwrap();
     let rows = outputs.iter().find(|o| o["path"] == part["part"]).unwrap()["rows"].as_u64();
+    // No two rows of this table have the same scope and app.
     assert_eq!(part["leaves"].as_u64(), rows.map(|rows| rows + 1));
     assert!(csv.lines().count() as u64 > rows.unwrap() + 1);
     super::holds(&lake, &["out"]);
@@ -145,7 +223,8 @@ fn the_manuals_script_finds_the_same_roots() {
     let (script, _) = script.split_once("```").unwrap();
     let lake = Lake::standard();
     lake.edit("apps.csv", "Planner", "\"Plan\n,\"\"ner\"");
-    lake.publishes(&[]);
+    call_for_many_days(&lake);
+    lake.publishes(&["--as-of", "2019-11-01"]);
     let run = |folder: &Path| {
         let mut command = Command::new(&python);
         command.args(["-c", script]).current_dir(folder).output().unwrap()
