@@ -74,10 +74,10 @@ fn keep_freed() {
     let _ = b"arena.0.oversize_threshold\0".name().write(usize::MAX);
 }
 
-/// Gives freed memory back to the system after a fifth of a second instead of a half. Counting and tables need other
+/// Gives freed memory back to the system after 0.15 seconds instead of a half. Counting and tables need other
 /// memory, one after the other, and a count of few rows ends before the first is given back.
 fn give_back_soon() {
-    let milliseconds: isize = 200;
+    let milliseconds: isize = 150;
     // It only saves memory.
     let _ = b"arena.0.dirty_decay_ms\0".name().write(milliseconds);
 }

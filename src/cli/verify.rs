@@ -141,10 +141,7 @@ fn evidence(
         reason: format!("cannot be read: {e}"),
     })?;
     let proven = match (Evidence::parse(&bytes), run) {
-        (Err(reason), _) => {
-            let what = format!("it is no evidence file, or was changed: {reason}");
-            Proven::of_differences(vec![what])
-        }
+        (Err(reason), _) => Proven::of_differences(vec![reason]),
         (Ok(evidence), None) => verify::check_alone(&evidence),
         (Ok(evidence), Some(run)) => {
             let place = find(run, io)?;

@@ -68,6 +68,9 @@ pub struct LeafTable {
     exposed: Vec<(u32, WindowSet)>,
 }
 
+/// Leaves for which there is room from the first on.
+const MANY_LEAVES: usize = 1 << 12;
+
 /// Where the lists of a leaf begin, and how long they are.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lists {
@@ -98,6 +101,12 @@ impl LeafTable {
     /// Takes a leaf in, once or again.
     pub fn learn(&mut self, number: u32, leaf: &Leaf) {
         let index = usize::try_from(number).unwrap_or(usize::MAX);
+        if self.places.capacity() == 0 {
+            // Room that is not touched costs nothing, and a list that grows touches memory over and over.
+            self.places.reserve(MANY_LEAVES);
+            self.scopes.reserve(MANY_LEAVES);
+            self.exposed.reserve(4 * MANY_LEAVES);
+        }
         if self.places.len() <= index {
             self.places.resize(index + 1, Lists::default());
         }

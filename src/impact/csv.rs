@@ -14,8 +14,8 @@ const BLOCK: usize = 256 << 10;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
     pub bytes: Vec<u8>,
-    /// Where each leaf of the file's Merkle tree ends in them, its last line end included: all of them are whole. The
-    /// line of names is one.
+    /// Where each leaf of the file's Merkle tree ends in them, where there is one, its last line end included: all of
+    /// them are whole. The line of names is one.
     pub leaf_ends: Vec<usize>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{Datelike, NaiveDate};
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::frames::{Builder, Names, Report, escaped};
+use super::frames::{Builder, Report, escaped};
 use crate::moment::Moment;
 
 /// Days from the first of the common era to 1970-01-01.
@@ -13,7 +13,7 @@ const EPOCH_CE: i64 = 719_163;
 
 /// Apps of the registry, of events that count, and of promises.
 pub(super) fn apps(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let names = Names::new(report.registry);
+    let names = &report.names;
     let registered = report.registry.apps.keys();
     let met = report.exposure.cells.iter().filter_map(|cell| cell.key.app.as_ref());
     let promised = report.registry.attestations.iter().flatten().map(|promise| &promise.app);

@@ -4,7 +4,7 @@ use arrow::record_batch::RecordBatch;
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::coverage::coverage_pct;
-use super::frames::{Builder, Names, Report, Shown, escaped, verdict};
+use super::frames::{Builder, Report, Shown, escaped, verdict};
 use super::whole::Columns;
 use crate::codes::index;
 use crate::exposure::{Cell, Day, Exposure, Grain, GroupRow, Measures, RestGroups, Window};
@@ -62,7 +62,7 @@ fn measures<'r>(
 }
 
 pub(super) fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let names = Names::new(report.registry);
+    let names = &report.names;
     let shown: Vec<Shown> = cells(report).map(|c| names.shown(&c.key)).collect();
     let each = cells(report).zip(&shown).enumerate();
     let each =
@@ -74,7 +74,7 @@ pub(super) fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
 
 /// The same with one row for each cell: what most queries ask, without a join for each window.
 pub(super) fn exposure_cells(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let names = Names::new(report.registry);
+    let names = &report.names;
     let shown: Vec<Shown> = cells(report).map(|c| names.shown(&c.key)).collect();
     let each = cells(report).zip(&shown).enumerate().map(|(i, (cell, shown))| (i, cell, shown));
     let of = |window: Window| cells(report).filter_map(move |c| c.windows.get(window as usize));
@@ -135,7 +135,7 @@ struct CellDays<'a> {
 }
 
 pub(super) fn days(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordBatch> {
-    let names = Names::new(report.registry);
+    let names = &report.names;
     let of_cells = std::mem::take(&mut rows.days);
     let mut cells: Vec<CellDays<'_>> = Vec::new();
     for (number, (cell, days)) in (0..).zip(report.exposure.cells.iter().zip(&of_cells)) {

@@ -22,6 +22,7 @@ use crate::registry::Registry;
 /// All that the frames are made from.
 pub struct Report<'a> {
     pub registry: &'a Registry,
+    pub names: Names<'a>,
     /// But for its rows, which are given apart.
     pub exposure: &'a Exposure,
     /// The first and the last day with an event that counts.
@@ -140,7 +141,8 @@ pub(super) struct Shown<'a> {
     pub grace_until: Option<Moment>,
 }
 
-pub(super) struct Names<'a> {
+/// What the registry calls apps and developers.
+pub struct Names<'a> {
     registry: &'a Registry,
     developer_names: BTreeMap<&'a str, &'a str>,
 }
@@ -156,7 +158,7 @@ impl<'a> Names<'a> {
         Self { registry, developer_names }
     }
 
-    pub fn shown(&self, key: &'a CellKey) -> Shown<'a> {
+    pub(super) fn shown(&self, key: &'a CellKey) -> Shown<'a> {
         let all = || Some(Cow::Borrowed("(all)"));
         let with_scope =
             matches!(key.grain, Grain::ScopeApp | Grain::ScopeDeveloper | Grain::Scope);
@@ -171,7 +173,7 @@ impl<'a> Names<'a> {
         };
         let scope = key.scope.as_ref().and_then(|s| self.registry.scopes.get(s));
         let grace = match (&key.app, &key.scope) {
-            (Some(app), Some(scope)) => {
+            (Some(app), Some(scope)) if !self.registry.grace.is_empty() => {
                 self.registry.grace.get(&(app.clone(), scope.clone())).copied()
             }
             _ => None,

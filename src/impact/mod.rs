@@ -39,7 +39,7 @@ pub use coverage::{
 pub use csv::Block;
 pub use exposure_frames::Rows;
 pub use frame_specs::{FRAMES, FRAMES_VERSION, FrameSpec};
-pub use frames::{Report, csv_cell, escaped, is_formula};
+pub use frames::{Names, Report, csv_cell, escaped, is_formula};
 pub use header::{ColumnSpec, ColumnType, TableSpec};
 pub use leaves::{COLUMNS as LEAF_COLUMNS, RECORDS as LEAF_RECORDS};
 pub use output::{Table, TableFile, parquet_properties};
@@ -234,8 +234,10 @@ pub fn check(queries: &mut [Query]) -> Result<(), ImpactError> {
     if queries.is_empty() {
         return Ok(());
     }
+    let registry = Registry::default();
     let empty = Report {
-        registry: &Registry::default(),
+        registry: &registry,
+        names: Names::new(&registry),
         exposure: &Exposure::default(),
         days: None,
         coverage: &[],

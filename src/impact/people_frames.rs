@@ -34,7 +34,7 @@ fn named<'a>(names: &Names<'a>, cell: &'a Cell) -> [Option<Cow<'a, str>>; 3] {
 }
 
 pub(super) fn residents(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let names = Names::new(report.registry);
+    let names = &report.names;
     let cells: Vec<_> = report
         .exposure
         .cells

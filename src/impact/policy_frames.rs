@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::coverage::{DayCoverage, percent, periods_since};
-use super::frames::{Builder, Names, Report, escaped};
+use super::frames::{Builder, Report, escaped};
 use crate::exposure::{CellKey, Grain, Measures, Term, Window};
 use crate::moment::Moment;
 use crate::registry::{Attestation, Grant, Registry};
@@ -66,7 +66,7 @@ pub(super) fn changes(rows: &[ChangeRow]) -> PolarsResult<DataFrame> {
 }
 
 pub(super) fn capable(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let names = Names::new(report.registry);
+    let names = &report.names;
     let rows = capable_apps(report.registry, report.as_of);
     let named: Vec<_> = rows.iter().map(|c| names.app(c.app)).collect();
     Builder::default()
@@ -182,7 +182,7 @@ fn after<'a>(
 }
 
 pub(super) fn attestations(report: &Report<'_>) -> PolarsResult<DataFrame> {
-    let names = Names::new(report.registry);
+    let names = &report.names;
     let rows: Vec<&Attestation> = report.registry.attestations.iter().flatten().collect();
     let named: Vec<_> = rows.iter().map(|a| names.app(&a.app)).collect();
     let seen = Seen::new(report);

@@ -170,8 +170,11 @@ impl<'a> Cells<'a> {
         })
     }
 
+    /// Inlined always: a call for each cell takes a third of the time of all.
+    ///
     /// # Errors
     /// Values that cannot be shown.
+    #[inline(always)]
     pub fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
         match self {
             Self::Texts(texts) => texts.write(row, out),

@@ -8,6 +8,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use arrow::error::ArrowError;
 
+use super::output::compare_next;
+
 /// A column of texts, plain or packed.
 #[derive(Clone, Copy)]
 pub(super) struct Texts<'a> {
@@ -61,6 +63,25 @@ impl<'a> Texts<'a> {
     }
 }
 
+impl Texts<'_> {
+    /// Compares each row with the next where what was compared before is equal; nulls first.
+    pub fn compare_next(&self, order: &mut [Ordering]) {
+        let Some(keys) = self.keys.filter(|keys| keys.null_count() == 0) else {
+            compare_next(order, |a, b| self.compare(a, b));
+            return;
+        };
+        // Most are packed as those above them: then nothing else is looked at.
+        let keys = keys.values();
+        for (row, (order, (a, b))) in
+            order.iter_mut().zip(keys.iter().zip(keys.iter().skip(1))).enumerate()
+        {
+            if order.is_eq() && a != b {
+                *order = self.compare(row, row + 1);
+            }
+        }
+    }
+}
+
 /// The columns as files have them: plain.
 pub(super) fn plain(schema: &Schema) -> Schema {
     let plain = |field: &Arc<Field>| match field.data_type() {
@@ -103,6 +124,15 @@ mod tests {
                     assert_eq!(column.compare(a, b), texts[a].cmp(&texts[b]), "{a} {b}");
                 }
             }
+        }
+        for array in [&plain, &packed, &packed.slice(1, 4), &plain.slice(1, 4)] {
+            let column = Texts::of(array).unwrap();
+            let mut order = vec![Ordering::Equal; array.len() - 1];
+            order[0] = Ordering::Greater;
+            let mut expected = order.clone();
+            compare_next(&mut expected, |a, b| column.get(a).cmp(&column.get(b)));
+            column.compare_next(&mut order);
+            assert_eq!(order, expected);
         }
         let batch = |array| RecordBatch::try_from_iter_with_nullable([("t", array, true)]).unwrap();
         assert_eq!(unpacked(&batch(packed)).unwrap(), batch(plain));

@@ -278,6 +278,7 @@ pub(super) mod tests {
         let sources = [source("a", &[Some(18_000), None]), source("b", &[Some(18_000)])];
         let report = Report {
             registry,
+            names: Names::new(registry),
             exposure: &exposure,
             days: all.days(),
             coverage: &sources,

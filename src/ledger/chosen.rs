@@ -12,7 +12,8 @@ use crate::fetched::Fetched;
 use crate::scan::pages::{FlatColumns, Rows};
 
 /// People, groups and actors by the upper halves of their keys, which are spread evenly: a bit for each range of them.
-/// Some that were not chosen fall into the same ranges, about one in a hundred.
+/// Some that were not chosen fall into the same ranges: of few hardly any, of a hundred thousand and more one in a
+/// hundred to one in thirty.
 #[derive(Debug, Default)]
 pub struct Chosen {
     pub people: Halves,
@@ -31,15 +32,19 @@ pub struct Halves {
 }
 
 impl Halves {
-    /// Ranges for each half; and all of them together, eight megabytes.
+    /// Ranges for each half, as long as all of them together take no more than two megabytes, which a processor's caches
+    /// hold; where there are many halves, and at most, eight megabytes.
     const SPARSE: usize = 256;
+    const MANY: usize = 16 << 20;
+    const DENSE: usize = 32;
     const MOST: usize = 64 << 20;
 
     pub fn of(halves: &[u64]) -> Self {
         if halves.is_empty() {
             return Self::default();
         }
-        let wanted = halves.len().saturating_mul(Self::SPARSE).next_power_of_two();
+        let ranges = |each| halves.len().saturating_mul(each).next_power_of_two();
+        let wanted = ranges(Self::SPARSE).min(ranges(Self::DENSE).max(Self::MANY));
         let ranges = wanted.clamp(64, Self::MOST);
         let shift = u64::BITS - ranges.trailing_zeros();
         let mut all = Self { bits: vec![0; ranges / 64], shift };

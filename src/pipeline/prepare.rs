@@ -14,7 +14,7 @@ use crate::ledger::{Lineage, Wanted};
 use crate::memory::Budget;
 use crate::moment::Moment;
 use crate::people::{self, Input};
-use crate::publish::sha256;
+use crate::publish::{merkle, sha256};
 use crate::registry::{self, Registry, RegistryFile};
 use crate::scan::endpoint::EndpointTable;
 use crate::scan::{Asked, AskedScope, ScanContext, left_out, partition_day};
@@ -295,6 +295,7 @@ fn identity(plan: &RunPlan, registry: &Registry, sources: &[Source<'_>], user: &
     let queries: Vec<_> = user.iter().map(|q| (&q.table, &q.sql)).collect();
     let identity = json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "merkle": merkle::ALGORITHM,
         "as_of": plan.as_of.to_rfc3339(),
         "document": document,
         "inputs": inputs,

@@ -4,7 +4,7 @@ use super::count::Counted;
 use super::prepare::Prepared;
 use crate::config::RunPlan;
 use crate::error::Error;
-use crate::impact::{self, CHANGE_LOG, Query, Report, Rows, Table, Take};
+use crate::impact::{self, CHANGE_LOG, Names, Query, Report, Rows, Table, Take};
 use crate::moment::DAY_MICROS;
 use crate::suppress::{self, Suppressed};
 
@@ -24,6 +24,7 @@ pub fn tables(
     let rows = Rows::of(&mut counted.exposure);
     let report = Report {
         registry: &prepared.registry,
+        names: Names::new(&prepared.registry),
         exposure: &counted.exposure,
         days,
         coverage: &counted.coverage,

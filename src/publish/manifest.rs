@@ -34,8 +34,13 @@ pub struct Output {
 impl Output {
     /// Whether it is a table's CSV file: what rows are proven by.
     pub fn is_csv_table(&self) -> bool {
-        self.path.starts_with("tables/") && self.path.ends_with(".csv")
+        is_csv_table(&self.path)
     }
+}
+
+/// Whether a file of a run, by its path, is a table's CSV file.
+pub fn is_csv_table(path: &str) -> bool {
+    path.starts_with("tables/") && path.ends_with(".csv")
 }
 
 impl Manifest {

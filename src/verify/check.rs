@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::history::check_history;
 use super::latest::{check_chain, check_followed, check_latest};
-use super::tables::{check_tables, other_version};
+use super::tables::{check_tables, other_trees};
 use super::{Demands, Place, Report, VerifyError};
 use crate::publish::{MANIFEST, Manifest, merkle, sha256};
 use crate::signature;
@@ -187,12 +187,7 @@ fn check_merkle(place: &Place, manifest: &Manifest, report: &mut Report) {
     let shown = place.shown(MANIFEST);
     let stated = &manifest.merkle;
     if stated.algorithm != merkle::ALGORITHM {
-        report.differs(format!(
-            "{shown}: its trees are made in another way (`{}`) than by this program (`{}`){}",
-            stated.algorithm,
-            merkle::ALGORITHM,
-            other_version(manifest)
-        ));
+        report.differs(format!("{shown}: {}", other_trees(&stated.algorithm)));
         return;
     }
     let as_of = merkle::as_of(&manifest.details);

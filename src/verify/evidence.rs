@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 use arrow::array::{Array, StringArray};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::check::read;
+use super::tables::other_trees;
 use super::{Place, VerifyError};
 use crate::hidden::in_json;
 use crate::impact::{Table, csv_cell, escaped, is_dimension};
 use crate::key::{hex, unhex};
 use crate::publish::merkle::{self, Hash, Leaf, Merkle, Part, Paths, climb, leaf};
-use crate::publish::{MANIFEST, Manifest, Output, sha256};
+use crate::publish::{MANIFEST, Manifest, Output, is_csv_table, sha256};
 use crate::seal::{seal, unseal};
 
 /// Version of the file's form.
@@ -92,19 +94,18 @@ pub fn extract(
     let bytes = read(place, MANIFEST)?.unwrap_or_default();
     let mut tables = Vec::new();
     for output in manifest.outputs.iter().filter(|o| o.is_csv_table()) {
-        let stem = output.path.trim_end_matches(".csv");
+        let stem = stem_of(&output.path);
         // What an app is called is no evidence of what it did.
-        if is_dimension(stem.trim_start_matches("tables/")) {
+        if is_dimension(stem) {
             continue;
         }
-        let Some(parquet) = read(place, &format!("{stem}.parquet"))? else { continue };
-        // Parquet tells texts apart that a CSV cell shows alike.
+        let Some(parquet) = read(place, &format!("tables/{stem}.parquet"))? else { continue };
+        let csv = read(place, &output.path)?.unwrap_or_default();
         let table = Table::read_back(stem, parquet)?;
-        let wanted = rows_of(&table, app, scope);
+        let wanted = rows_of(&table, &csv, app, scope);
         if wanted.is_empty() {
             continue;
         }
-        let csv = read(place, &output.path)?.unwrap_or_default();
         let leaves: Vec<Leaf<'_>> = merkle::leaves(&csv).collect();
         let paths = Paths::over(leaves.iter().map(|of| leaf(of.bytes)).collect());
         let proof = |at: usize| {
@@ -122,7 +123,7 @@ pub fn extract(
             let own = of.records.clone().filter(|record| wanted.contains(&(record - 1))).count();
             if own > 0 {
                 if own < of.records.len() {
-                    return Err(look_alike(place, output, app));
+                    return Err(look_alike(place, output, app, scope));
                 }
                 rows.push(proof(at));
             }
@@ -151,32 +152,61 @@ pub fn extract(
 }
 
 /// Leaves go by what the CSV file shows.
-fn look_alike(place: &Place, output: &Output, app: &str) -> VerifyError {
+fn look_alike(place: &Place, output: &Output, app: &str, scope: Option<&str>) -> VerifyError {
+    let of = scope.map(|scope| format!(" and scope `{}`", escaped(scope))).unwrap_or_default();
     VerifyError::User {
         what: place.shown(&output.path),
         reason: format!(
-            "rows of app `{}` stand beside those of an app with another id that looks the same there: they cannot be shown apart\nshow the rows of the Parquet file beside the run instead",
+            "rows of app `{}`{of} stand beside others whose app or scope looks the same there: they cannot be shown apart\nshow those of the Parquet file beside the run instead",
             escaped(app)
         ),
     }
 }
 
+/// What a table's file is called.
+fn stem_of(path: &str) -> &str {
+    path.trim_start_matches("tables/").trim_end_matches(".csv")
+}
+
+/// Ids in a column of a table.
+enum Ids<'a> {
+    /// Parquet tells texts apart that a CSV cell shows alike.
+    Texts(&'a StringArray),
+    /// Of another type: as the CSV file shows them.
+    Shown(Vec<String>),
+}
+
+impl<'a> Ids<'a> {
+    fn of(table: &'a Table, csv: &[u8], name: &str) -> Option<Self> {
+        let column = table.batch.column_by_name(name)?;
+        if let Some(texts) = column.as_any().downcast_ref() {
+            return Some(Self::Texts(texts));
+        }
+        let place = table.batch.schema_ref().index_of(name).ok()?;
+        let mut records = csv::Reader::from_reader(csv).into_records();
+        let cell = |record: csv::StringRecord| record.get(place).unwrap_or_default().to_string();
+        let cells = records.by_ref().map(|record| record.map(cell).unwrap_or_default());
+        Some(Self::Shown(cells.collect()))
+    }
+
+    fn is(&self, row: usize, id: &str) -> bool {
+        match self {
+            Self::Texts(texts) => texts.is_valid(row) && texts.value(row) == escaped(id),
+            Self::Shown(cells) => cells.get(row).is_some_and(|cell| cell == id),
+        }
+    }
+}
+
 /// Rows of a table with this `app_id`, and this `scope` where one is asked for. A table without such
 /// a column says nothing of an app.
-fn rows_of(table: &Table, app: &str, scope: Option<&str>) -> BTreeSet<usize> {
-    let column =
-        |name: &str| table.batch.column_by_name(name)?.as_any().downcast_ref::<StringArray>();
-    let Some(apps) = column("app_id") else { return BTreeSet::new() };
-    let scopes = column("scope");
-    if scope.is_some() && scopes.is_none() {
-        return BTreeSet::new();
-    }
-    let is = |column: &StringArray, row: usize, id: &str| {
-        column.is_valid(row) && column.value(row) == escaped(id)
-    };
+fn rows_of(table: &Table, csv: &[u8], app: &str, scope: Option<&str>) -> BTreeSet<usize> {
+    let Some(apps) = Ids::of(table, csv, "app_id") else { return BTreeSet::new() };
+    let scopes = scope.map(|scope| (Ids::of(table, csv, "scope"), scope));
     let fits = |row: &usize| {
-        is(apps, *row, app)
-            && scope.is_none_or(|scope| scopes.is_some_and(|scopes| is(scopes, *row, scope)))
+        apps.is(*row, app)
+            && scopes
+                .as_ref()
+                .is_none_or(|(of, scope)| of.as_ref().is_some_and(|of| of.is(*row, scope)))
     };
     (0..table.batch.num_rows()).filter(fits).collect()
 }
@@ -195,14 +225,20 @@ impl Evidence {
     }
 
     /// # Errors
-    /// Where the text is none, or its hash does not hold.
+    /// Where the text is none, its hash does not hold, or it is of another form.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let evidence: Self = serde_json::from_str(unseal(bytes)?).map_err(|e| e.to_string())?;
-        if evidence.render().as_bytes() != bytes {
-            return Err("it is not written as afterscope writes it".into());
+        let changed = |reason: String| format!("it is no evidence file, or was changed: {reason}");
+        let text = unseal(bytes).map_err(changed)?;
+        let any: Value = serde_json::from_str(text).map_err(|e| changed(e.to_string()))?;
+        let form = any.get("afterscope_evidence").and_then(Value::as_u64);
+        if let Some(form) = form.filter(|form| *form != u64::from(FORMAT)) {
+            return Err(format!(
+                "it is evidence of form {form}, and this build reads form {FORMAT}: look with the build that made it"
+            ));
         }
-        if evidence.afterscope_evidence != FORMAT {
-            return Err(format!("its form is {}, not {FORMAT}", evidence.afterscope_evidence));
+        let evidence: Self = serde_json::from_str(text).map_err(|e| changed(e.to_string()))?;
+        if evidence.render().as_bytes() != bytes {
+            return Err(changed("it is not written as afterscope writes it".into()));
         }
         Ok(evidence)
     }
@@ -225,6 +261,11 @@ impl Evidence {
 /// published one, the file cannot tell.
 pub fn check_alone(evidence: &Evidence) -> Proven {
     let mut proven = evidence.proven();
+    if evidence.merkle.algorithm != merkle::ALGORITHM {
+        proven.differences.push(other_trees(&evidence.merkle.algorithm));
+        proven.verdict = "differs";
+        return proven;
+    }
     let over = Merkle::over(&evidence.run_id, &evidence.as_of, evidence.merkle.parts.clone());
     if over != evidence.merkle {
         let what = "merkle.root is not that of run_id, as_of and merkle.parts";
@@ -235,6 +276,10 @@ pub fn check_alone(evidence: &Evidence) -> Proven {
         let part = evidence.merkle.parts.iter().find(|part| part.part == table.part);
         let result = match part {
             _ if !seen.insert(&table.part) => Err("stands there twice".into()),
+            // Lines over inputs may read as records with such a column, too.
+            Some(part) if !is_csv_table(&part.part) || is_dimension(stem_of(&part.part)) => {
+                Err("is no table with evidence".into())
+            }
             Some(part) => check_rows(evidence, table, part),
             None => Err("is none of merkle.parts".into()),
         };
@@ -348,4 +393,25 @@ pub fn check_with(
     }
     proven.verdict = if proven.differences.is_empty() { "holds" } else { "differs" };
     Ok(proven)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn evidence_of_another_form_is_not_said_to_be_changed() {
+        // As form 1 was, about.
+        let row = json!({ "leaf": 1, "record": "app-1,3", "path": [] });
+        let table = json!({ "part": "tables/t.csv", "header": row, "rows": [row] });
+        let old = json!({ "afterscope_evidence": 1, "app": "app-1", "tables": [table] });
+        let text = seal(&serde_json::to_string_pretty(&old).unwrap());
+        let reason = Evidence::parse(text.as_bytes()).unwrap_err();
+        assert!(reason.contains("form 1") && !reason.contains("changed"), "{reason}");
+        let changed = text.replacen("app-1", "app-2", 1);
+        let reason = Evidence::parse(changed.as_bytes()).unwrap_err();
+        assert!(reason.contains("was changed"), "{reason}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::check::read;
 use super::{Place, Report, VerifyError};
+use crate::hidden::visible;
 use crate::impact::{Block, ImpactError, Table};
 use crate::publish::{Manifest, merkle};
 
@@ -94,6 +95,15 @@ pub fn other_version(manifest: &Manifest) -> String {
         ),
         _ => String::new(),
     }
+}
+
+/// That trees are made otherwise than here: nothing can be said of them.
+pub fn other_trees(algorithm: &str) -> String {
+    format!(
+        "its trees are made in another way (`{}`) than by this build (`{}`): look with the build that made it",
+        visible(algorithm),
+        merkle::ALGORITHM
+    )
 }
 
 #[cfg(test)]

@@ -126,10 +126,10 @@ changed, are damaged or not as the table says, 4 storage, network or no space (t
   afterscope query \"SELECT scope, subjects_observed FROM scope_summary\"
   afterscope query --list
   afterscope query --run out/runs/20191106T000000Z-553b66c562e7 \"SELECT * FROM findings\" --format csv
-  afterscope query --param app=1140000000007 \\
+  afterscope query --param app=1140000000000 \\
     'SELECT day, requests_allowed FROM daily_timeline WHERE app_id = $app' --output days.parquet
   afterscope query \"SELECT as_of, scope, subjects_observed FROM all_runs.scope_summary\"
-  afterscope query --param app=1140000000007 \\
+  afterscope query --param app=1140000000000 \\
     'SELECT at, scopes, group_id FROM events WHERE app_id = $app ORDER BY at'
   afterscope query --file question.sql --param from:date=2019-09-01
   echo 'SELECT * FROM coverage' | afterscope query - --format ndjson
@@ -190,18 +190,18 @@ The last line on stdout is one line of JSON: the sources of change, and changes 
 
     /// Write the rows of one app with proofs that they stand in a run, and nothing of other apps.
     #[command(after_help = "Examples:
-  afterscope evidence out --app 1140000000007 --out app.json
-  afterscope evidence out/runs/20191106T000000Z-553b66c562e7 --app 1140000000007 --scope read_members")]
+  afterscope evidence out --app 1140000000000 --out app.json
+  afterscope evidence out/runs/20191106T000000Z-553b66c562e7 --app 1140000000000 --scope groups_access_member_info")]
     Evidence(EvidenceArgs),
 
     /// Name the input files, and the rows in them, that one figure comes from.
     #[command(after_help = "Examples:
   afterscope explain --config afterscope.toml --as-of 2019-11-06 --table app_scope_exposure \\
-    --where scope=groups_access_member_info --where app_id=1140000000007
+    --where scope=groups_access_member_info --where app_id=1140000000000
   afterscope explain --config afterscope.toml --as-of 2019-11-06 --table daily_timeline \\
     --where day=2019-07-01
   afterscope explain --config afterscope.toml --as-of 2019-11-06 --table findings \\
-    --where scope=groups_access_member_info --where app_id=1140000000007 --where finding=after_grace
+    --where scope=groups_access_member_info --where app_id=1140000000000 --where finding=after_grace
   afterscope explain --config afterscope.toml --as-of 2019-11-06 --table thresholds \\
     --where regime=california_civ_1798_82
   afterscope explain --config afterscope.toml --as-of 2019-11-06 --table coverage \\
@@ -217,7 +217,7 @@ published figure is not what the files give.")]
     #[command(after_help = "Examples:
   afterscope notification-list --config afterscope.toml --as-of 2019-11-06 --out /secure/list
   afterscope notification-list --config afterscope.toml --as-of 2019-11-06 --out s3://legal/list \\
-    --scope groups_access_member_info --app 1140000000007
+    --scope groups_access_member_info --app 1140000000000
   afterscope notification-list --config afterscope.toml --as-of 2019-11-06 --out /secure/list \\
     --hash-key env:LIST_KEY
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use afterscope::publish::merkle;
 use afterscope::verify::{Evidence, check_alone};
 use serde_json::{Value, json};
 
@@ -275,6 +276,76 @@ fn a_cell_is_not_parted_into_records() {
     let proven = check_alone(&parted);
     assert_eq!(proven.verdict, "differs");
     assert!(proven.differences[0].contains("parted"), "{:?}", proven.differences);
+}
+
+/// Who may name log files decides what stands in the lines over a run's inputs.
+#[test]
+fn lines_over_inputs_are_no_rows_of_an_app() {
+    let lake = Lake::standard();
+    let calls = [crate::lake::call("2019-07-04T08:00:00Z", "app-1", 1)];
+    // Before the others, so that the first one would be the header.
+    lake.log("logs/dt=2019-06-30/0,app_id,x.parquet", &calls);
+    lake.log("logs/dt=2019-06-30/1,victim,x.parquet", &calls);
+    lake.publishes(&[]);
+    let manifest = manifest(&lake);
+    let inputs = merkle::inputs(&manifest);
+    let lines: Vec<String> = manifest["sources"][0]["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| {
+            let [url, bytes, e_tag, version, rows] =
+                ["url", "bytes", "e_tag", "version", "rows"].map(|key| file[key].to_string());
+            format!(
+                r#"{{"source":"access","url":{url},"bytes":{bytes},"e_tag":{e_tag},"version":{version},"rows":{rows}}}"#
+            )
+        })
+        .chain(manifest["registry"].as_array().unwrap().iter().map(|file| {
+            let [role, url, size, hash] = ["role", "url", "size", "sha256"].map(|k| file[k].to_string());
+            format!(
+                r#"{{"registry":{role},"url":{url},"bytes":{size},"sha256":{hash},"e_tag":null,"version":null}}"#
+            )
+        }))
+        .collect();
+    assert!(lines[0].contains(",app_id,") && lines[1].contains(",victim,"), "{lines:?}");
+    let leaves: Vec<_> = lines.iter().map(|line| merkle::leaf(line.as_bytes())).collect();
+    let paths = merkle::Paths::over(leaves.clone());
+    let proof = |at: usize| {
+        let path = paths.of(at);
+        let hex = |hash: &merkle::Hash| hash.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let root = merkle::climb(leaves[at], at as u64, leaves.len() as u64, &path).unwrap();
+        assert_eq!(hex(&root), inputs.root);
+        let path: Vec<String> = path.iter().map(hex).collect();
+        json!({ "leaf": at, "records": [lines[at]], "path": path })
+    };
+    lake.afterscope(&["evidence", "out", "--app", "app-1", "--out", "app-1.json"]).succeeds();
+    let forged = changed(&lake, |v| {
+        v["app"] = "victim".into();
+        v["tables"] = json!([{ "part": "inputs", "header": proof(0), "rows": [proof(1)] }]);
+    });
+    let proven = check_alone(&forged);
+    assert_eq!((proven.verdict, proven.differences.len()), ("differs", 1));
+    assert!(proven.differences[0].contains("no table with evidence"), "{:?}", proven.differences);
+}
+
+#[test]
+fn ids_of_own_tables_that_are_no_texts_have_evidence_too() {
+    let lake = Lake::standard();
+    let calls = [17, 18].map(|n| crate::lake::call("2019-07-04T08:00:00Z", &n.to_string(), 1));
+    lake.log("logs/dt=2019-07-04/part-0.parquet", &calls);
+    lake.edit("afterscope.toml", "[report]", "[report]\nqueries = [\"own.sql\"]");
+    lake.write(
+        "own.sql",
+        "SELECT CAST(app_id AS BIGINT) AS app_id, requests_allowed FROM exposure_cells
+         WHERE grain = 'app' AND app_id IN ('17', '18') ORDER BY app_id",
+    );
+    lake.publishes(&[]);
+    super::holds(&lake, &["out"]);
+    lake.afterscope(&["evidence", "out", "--app", "17", "--out", "e.json"]).succeeds();
+    let rows = records(&lake.json("e.json"));
+    let own = rows.iter().find(|(part, _)| part == "tables/own.csv").unwrap();
+    assert_eq!(own.1, ["17,1"]);
+    lake.afterscope(&["verify", "--evidence", "e.json", "out"]).succeeds();
 }
 
 /// Leaves go by what a CSV file shows: of two apps that look the same there neither can be shown alone.
