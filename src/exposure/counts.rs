@@ -179,8 +179,11 @@ impl PackedCounts {
 impl CellCounts {
     pub fn packed(self) -> PackedCounts {
         let Self { rows, windows, days, events, upper, residents } = self;
-        let counted = (0..).zip(windows).filter(|(_, window)| *window != WindowCounts::default());
-        PackedCounts { rows, windows: counted.collect(), days, events, upper, residents }
+        let counted = |window: &WindowCounts| *window != WindowCounts::default();
+        // As many as there are: what grows, and is then cut, is copied over and over.
+        let mut held = Vec::with_capacity(windows.iter().filter(|window| counted(window)).count());
+        held.extend((0..).zip(windows).filter(|(_, window)| counted(window)));
+        PackedCounts { rows, windows: held.into(), days, events, upper, residents }
     }
 
     /// Adds the sums of other rows, of other people, groups and actors.

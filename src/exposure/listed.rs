@@ -299,7 +299,7 @@ impl TopGroups {
     }
 }
 
-/// The first groups of a scope by rank, in no order, and how many there are in all.
+/// The first groups of a scope by rank, in no certain order, and how many there are in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopeGroups {
     pub first: Vec<Candidate>,
@@ -307,12 +307,23 @@ pub struct ScopeGroups {
 }
 
 impl ScopeGroups {
-    /// Keeps the first `most`.
+    /// Keeps the first `most`, in the order that they have.
     pub fn prune(&mut self, most: Option<u64>) {
         let most = most.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        let mut top = Top { rows: std::mem::take(&mut self.first), ..Top::default() };
-        top.prune(most);
-        self.first = top.rows;
+        if self.first.len() <= most {
+            return;
+        }
+        let mut ranks: Vec<(Rank<'_>, usize)> =
+            self.first.iter().map(Candidate::rank).zip(0..).collect();
+        let last = most.checked_sub(1).map(|last| ranks.select_nth_unstable(last).1.1);
+        let last = last.and_then(|last| self.first.get(last)).cloned();
+        self.first.retain(|group| last.as_ref().is_some_and(|last| group.rank() <= last.rank()));
+    }
+
+    /// Puts them into the order in which they are listed. Those that are kept from one count to the next have it nearly: of
+    /// them such a sort takes little.
+    pub fn put_in_order(&mut self) {
+        self.first.sort_by(|a, b| (a.met.space, &a.id).cmp(&(b.met.space, &b.id)));
     }
 }
 
@@ -334,8 +345,8 @@ impl RankedGroups {
         let mut rest = Vec::with_capacity(self.0.len());
         for (scope, mut groups) in (0..).zip(self.0) {
             groups.prune(limit);
-            let ScopeGroups { first: mut listed, mut all } = groups;
-            listed.sort_unstable_by(|a, b| (a.met.space, &a.id).cmp(&(b.met.space, &b.id)));
+            groups.put_in_order();
+            let ScopeGroups { first: listed, mut all } = groups;
             for candidate in listed {
                 all.groups -= 1;
                 all.requests -= candidate.met.requests;

@@ -311,8 +311,9 @@ pub(super) fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize
     }
 }
 
-/// Rows of a column that are encoded at once. The library looks whether a page is full after each 1,024.
-const ROWS_AT_ONCE: usize = 16 << 10;
+/// Rows of a column that are encoded at once, which are a page. Of fewer the library keeps least and greatest values for
+/// each, and asks each time whether the page is full, which it is from 20,000 rows on.
+const ROWS_AT_ONCE: usize = 20 << 10;
 
 /// Texts of a column from so many on may do better without a dictionary, and of so many it is looked whether they do.
 const MANY_TEXTS: usize = 1 << 15;
@@ -337,6 +338,7 @@ pub fn parquet_properties(schema: &Schema, differ: impl Fn(usize) -> bool) -> Wr
     // No version here: the same rows are the same bytes, whichever build of the same writer wrote them.
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
+        .set_write_batch_size(ROWS_AT_ONCE)
         .set_created_by("afterscope".into());
     for (column, field) in schema.fields().iter().enumerate() {
         // Of moments and figures nearly every one is another: with a dictionary files of them are up to a

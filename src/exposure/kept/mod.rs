@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cells::{CellKey, Grain, Window};
 use super::counts::{CellCounts, Misfit, PackedCounts, take};
-use super::listed::{Floor, KeepGroups, KeptGroup, RankedGroups};
+use super::listed::{Floor, KeepGroups, KeptGroup, RankedGroups, ScopeGroups};
 use super::passes::{Passed, Passes, Way};
 use super::rules::{KeptRules, Rules};
 use super::tally::{Term, Terms};
@@ -176,7 +176,7 @@ fn all_of(cells: &[Cell]) -> (u64, u64) {
 
 fn finish(
     cells: Vec<Cell>,
-    passed: Passed,
+    mut passed: Passed,
     out: CellsOut,
     settings: &Settings<'_>,
     keep: &Keep<'_>,
@@ -198,6 +198,8 @@ fn finish(
         exposures: all_of(&cells),
         cells: cells.len() as u64,
     };
+    // The next count lists them in this order, and most of them again.
+    passed.groups.0.iter_mut().for_each(ScopeGroups::put_in_order);
     let ids = settings.group_ids();
     let first = passed.groups.0.iter().flat_map(|of| &of.first);
     let file = out.finish(&header, first.map(|group| KeptGroup::of(group, ids)));
