@@ -8,12 +8,10 @@ use crate::error::Error;
 use crate::verify::{self, Demands, VerifyError};
 
 pub fn run(args: &EvidenceArgs, global: &Global) -> Result<(), Failure> {
-    if args.app.is_empty() {
-        return Err(Error::Argument {
-            argument: "--app".into(),
-            reason: "it is empty; name the app as the log does".into(),
-        }
-        .into());
+    let named = [("--app", "app", Some(&args.app)), ("--scope", "scope", args.scope.as_ref())];
+    for (argument, what, _) in named.iter().filter(|(.., id)| id.is_some_and(|id| id.is_empty())) {
+        let reason = format!("it is empty; name the {what} as the log does");
+        return Err(Error::Argument { argument: (*argument).into(), reason }.into());
     }
     let runtime = Runtime::new()?;
     let place = find(&args.run, &runtime.io)?;

@@ -293,12 +293,13 @@ impl Policy {
         if standing != Standing::Counts {
             return leaf;
         }
-        // Three cells for each scope, and three that name none.
-        let cells = 3 * set.scopes.len() + 3;
-        leaf.refused.reserve_exact(cells);
-        match set.exercised.is_empty() {
-            true => leaf.held_only.reserve_exact(cells),
-            false => leaf.exposed.reserve_exact(cells),
+        if set.scopes.len() == 1 {
+            // Three cells of the scope, and three that name none.
+            leaf.refused.reserve_exact(6);
+            match set.exercised.is_empty() {
+                true => leaf.held_only.reserve_exact(6),
+                false => leaf.exposed.reserve_exact(6),
+            }
         }
         let (mut all, mut exercised) = (0, 0);
         for scope in &set.scopes {

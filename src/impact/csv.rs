@@ -62,7 +62,7 @@ impl Table {
                 take(std::mem::replace(&mut block, Block { bytes, leaf_ends }))?;
                 records.begin();
             }
-            let end = leaves.end(row).map_err(failed)?;
+            let end = leaves.end(row);
             for row in row..end {
                 records.write(row, &mut block.bytes).map_err(failed)?;
             }

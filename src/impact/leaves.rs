@@ -2,11 +2,10 @@
 //! and app, some of them at a time (docs/verify.md). So a leaf of a table with `app_id` shows one app alone, whatever its
 //! days, and a tree over days takes a quarter to a third of the hashing that a leaf for each record took.
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 
 use super::frames;
-use super::records::Cells;
 use super::texts::Texts;
 
 /// Columns whose cells are the same in all records of a leaf. A table may have none of them.
@@ -21,66 +20,45 @@ pub struct Leaves<'a> {
     rows: usize,
 }
 
-enum Column<'a> {
-    /// Up to the row, cells are those of the row that was looked at last.
-    Texts(Texts<'a>, usize),
-    Other(Cells<'a>),
+struct Column<'a> {
+    texts: Texts<'a>,
+    /// Up to this row cells are those of the row that was looked at last.
+    until: usize,
 }
 
 impl<'a> Leaves<'a> {
     /// # Errors
-    /// Types that cannot be written as text.
+    /// Scopes or apps that are no texts, which no table has.
     pub fn of(batch: &'a RecordBatch) -> Result<Self, ArrowError> {
-        let columns = COLUMNS.iter().filter_map(|name| batch.schema_ref().index_of(name).ok());
-        let columns = columns.filter_map(|at| batch.columns().get(at)).map(Column::of);
-        Ok(Self { columns: columns.collect::<Result<_, _>>()?, rows: batch.num_rows() })
+        let column = |name: &&str| {
+            let texts = Texts::of(batch.column_by_name(name)?);
+            let none = || ArrowError::SchemaError(format!("column `{name}` has no texts"));
+            Some(texts.ok_or_else(none).map(|texts| Column { texts, until: 0 }))
+        };
+        let columns = COLUMNS.iter().filter_map(column).collect::<Result<_, _>>()?;
+        Ok(Self { columns, rows: batch.num_rows() })
     }
 
     /// The row behind the leaf that begins at a row; later rows are asked for later.
-    ///
-    /// # Errors
-    /// Values that cannot be shown.
-    pub fn end(&mut self, row: usize) -> Result<usize, ArrowError> {
+    pub fn end(&mut self, row: usize) -> usize {
         let most = self.rows.min(row + RECORDS);
-        self.columns.iter_mut().try_fold(most, |most, column| column.end(row, most))
+        self.columns.iter_mut().fold(most, |most, column| column.end(row, most))
     }
 }
 
-impl<'a> Column<'a> {
-    fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
-        Ok(match Texts::of(array) {
-            Some(texts) => Self::Texts(texts, 0),
-            None => Self::Other(Cells::of(array)?),
-        })
-    }
-
+impl Column<'_> {
     /// Where cells end that are those of a row, before `most`.
-    fn end(&mut self, row: usize, most: usize) -> Result<usize, ArrowError> {
-        match self {
-            Self::Texts(texts, until) => {
-                // What a file shows alike is alike, whatever it is.
-                let cell = |row| texts.get(row).map(frames::csv_cell).unwrap_or_default();
-                if *until <= row {
-                    *until = texts.run_end(row);
-                }
-                while *until < most && cell(row) == cell(*until) {
-                    *until = texts.run_end(*until);
-                }
-                Ok(most.min(*until))
-            }
-            Self::Other(cells) => {
-                let (mut first, mut other) = (Vec::new(), Vec::new());
-                cells.write(row, &mut first)?;
-                for next in row + 1..most {
-                    other.clear();
-                    cells.write(next, &mut other)?;
-                    if other != first {
-                        return Ok(next);
-                    }
-                }
-                Ok(most)
-            }
+    fn end(&mut self, row: usize, most: usize) -> usize {
+        let Self { texts, until } = self;
+        // What a file shows alike is alike, whatever it is.
+        let cell = |row| texts.get(row).map(frames::csv_cell).unwrap_or_default();
+        if *until <= row {
+            *until = texts.run_end(row);
         }
+        while *until < most && cell(row) == cell(*until) {
+            *until = texts.run_end(*until);
+        }
+        most.min(*until)
     }
 }
 
@@ -88,7 +66,7 @@ impl<'a> Column<'a> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{DictionaryArray, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, DictionaryArray, Int64Array, StringArray};
     use arrow::datatypes::Int32Type;
     use proptest::prelude::*;
 
@@ -114,6 +92,7 @@ mod tests {
         match which {
             0 => Arc::new(rows().collect::<StringArray>()),
             1 => Arc::new(rows().collect::<DictionaryArray<Int32Type>>()),
+            // Figures.
             _ => Arc::new(
                 rows().map(|text| text.map(|text| text.len() as i64 / 2)).collect::<Int64Array>(),
             ),
@@ -132,10 +111,10 @@ mod tests {
             let all: Vec<ArrayRef> =
                 columns.iter().zip(&runs).map(|((which, _), runs)| array(*which, runs)).collect();
             let rows = all.iter().map(|array| array.len()).min().unwrap();
-            let mut names = vec!["scope", "app_id", "day", "other"];
-            let named = columns.iter().zip(all).map(|((_, name), array)| {
-                let name = names.remove(name % names.len());
-                (name, array.slice(0, rows), true)
+            let (mut texts, mut figures) = (vec!["scope", "app_id", "day"], vec!["a", "b", "c"]);
+            let named = columns.iter().zip(all).map(|((which, name), array)| {
+                let names = if *which < 2 { &mut texts } else { &mut figures };
+                (names.remove(name % names.len()), array.slice(0, rows), true)
             });
             let batch = RecordBatch::try_from_iter_with_nullable(named).unwrap();
             let (mut tree, mut ends, mut before) = (RowTree::default(), Vec::new(), 0);

@@ -23,6 +23,7 @@ use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as Pol
 
 use super::ImpactError;
 use super::header::{ColumnSpec, ColumnType, TableSpec};
+use super::leaves::COLUMNS as LEAF_COLUMNS;
 use super::texts::{self, Texts};
 use crate::key::mix;
 
@@ -143,7 +144,7 @@ impl Table {
     /// A table with the columns of a user's query.
     ///
     /// # Errors
-    /// A column of a type that tables do not hold.
+    /// A column of a type that tables do not hold; a scope or an app that is no text.
     pub fn from_frame(name: &str, frame: &DataFrame) -> Result<Self, ImpactError> {
         let failed = |reason: String| ImpactError::Output { table: name.to_string(), reason };
         let mut fields = Vec::new();
@@ -156,6 +157,13 @@ impl Table {
                     column.dtype()
                 ))
             })?;
+            if LEAF_COLUMNS.contains(&column.name().as_str()) && wanted != ColumnType::Text {
+                return Err(failed(format!(
+                    "column `{}` has type {}: evidence of an app is found by its texts; cast it to a text, or give it another name",
+                    column.name(),
+                    column.dtype()
+                )));
+            }
             arrays.push(convert(column, wanted).map_err(|e| failed(e.to_string()))?);
             fields.push(Field::new(column.name().as_str(), arrow_type(wanted), true));
         }
@@ -311,8 +319,7 @@ pub(super) fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize
     }
 }
 
-/// Rows of a column that are encoded at once, which are a page. Of fewer the library keeps least and greatest values for
-/// each, and asks each time whether the page is full, which it is from 20,000 rows on.
+/// Rows of a column that are encoded at once: of figures a page. The library asks after each 1,024 whether one is full.
 const ROWS_AT_ONCE: usize = 20 << 10;
 
 /// Texts of a column from so many on may do better without a dictionary, and of so many it is looked whether they do.
@@ -338,7 +345,6 @@ pub fn parquet_properties(schema: &Schema, differ: impl Fn(usize) -> bool) -> Wr
     // No version here: the same rows are the same bytes, whichever build of the same writer wrote them.
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
-        .set_write_batch_size(ROWS_AT_ONCE)
         .set_created_by("afterscope".into());
     for (column, field) in schema.fields().iter().enumerate() {
         // Of moments and figures nearly every one is another: with a dictionary files of them are up to a

@@ -48,7 +48,7 @@ fn end(from: usize, out: &mut Vec<u8>) {
 }
 
 /// Texts, of which those below each other are often the same.
-pub(super) struct TextCells<'a> {
+struct TextCells<'a> {
     texts: Texts<'a>,
     /// Rows up to this one have the text that was looked up last.
     until: usize,
@@ -86,7 +86,7 @@ impl<'a> TextCells<'a> {
 }
 
 /// Days as dates.
-pub(super) struct Dates {
+struct Dates {
     first: i64,
     /// Dates of the days from `first` on; none where they would be more than the rows.
     near: Vec<String>,
@@ -138,7 +138,7 @@ impl Dates {
 }
 
 /// A column as cells; nulls are empty.
-pub(super) enum Cells<'a> {
+enum Cells<'a> {
     Texts(TextCells<'a>),
     Ints(&'a Int64Array),
     /// In RFC 3339 with six digits.
@@ -149,9 +149,7 @@ pub(super) enum Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// # Errors
-    /// Types that cannot be written as text.
-    pub fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
+    fn of(array: &'a ArrayRef) -> Result<Self, ArrowError> {
         let any = array.as_any();
         Ok(if let Some(texts) = Texts::of(array) {
             Self::Texts(TextCells::of(texts))
@@ -170,12 +168,7 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// Inlined always: a call for each cell takes a third of the time of all.
-    ///
-    /// # Errors
-    /// Values that cannot be shown.
-    #[inline(always)]
-    pub fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+    fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
         match self {
             Self::Texts(texts) => texts.write(row, out),
             Self::Ints(ints) if ints.is_valid(row) => {

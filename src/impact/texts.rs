@@ -125,14 +125,20 @@ mod tests {
                 }
             }
         }
-        for array in [&plain, &packed, &packed.slice(1, 4), &plain.slice(1, 4)] {
+        // The order of keys is not that of texts, and two keys have the same text.
+        let keys = Int32Array::from(vec![0, 2, 1, 1, 2, 3]);
+        let values = Arc::new(StringArray::from(vec!["b", "a", "b", "c"]));
+        let whole: ArrayRef = Arc::new(DictionaryArray::new(keys, values));
+        for array in [&plain, &packed, &whole, &packed.slice(1, 4), &whole.slice(1, 4)] {
             let column = Texts::of(array).unwrap();
-            let mut order = vec![Ordering::Equal; array.len() - 1];
-            order[0] = Ordering::Greater;
-            let mut expected = order.clone();
-            compare_next(&mut expected, |a, b| column.get(a).cmp(&column.get(b)));
-            column.compare_next(&mut order);
-            assert_eq!(order, expected);
+            for first in [Ordering::Equal, Ordering::Greater] {
+                let mut order = vec![Ordering::Equal; array.len() - 1];
+                order[0] = first;
+                let mut expected = order.clone();
+                compare_next(&mut expected, |a, b| column.get(a).cmp(&column.get(b)));
+                column.compare_next(&mut order);
+                assert_eq!(order, expected);
+            }
         }
         let batch = |array| RecordBatch::try_from_iter_with_nullable([("t", array, true)]).unwrap();
         assert_eq!(unpacked(&batch(packed)).unwrap(), batch(plain));

@@ -200,6 +200,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::IncidentPlan;
     use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, GroupRow, Measures, RestGroups};
+    use crate::impact::Names;
     use crate::moment::Zone;
     use crate::registry::Registry;
 

@@ -12,8 +12,8 @@ use crate::fetched::Fetched;
 use crate::scan::pages::{FlatColumns, Rows};
 
 /// People, groups and actors by the upper halves of their keys, which are spread evenly: a bit for each range of them.
-/// Some that were not chosen fall into the same ranges: of few hardly any, of a hundred thousand and more one in a
-/// hundred to one in thirty.
+/// Some that were not chosen fall into the same ranges: one in 256 at most where few were, one in 32 where half a million
+/// were, and more from two millions on.
 #[derive(Debug, Default)]
 pub struct Chosen {
     pub people: Halves,
@@ -43,9 +43,7 @@ impl Halves {
         if halves.is_empty() {
             return Self::default();
         }
-        let ranges = |each| halves.len().saturating_mul(each).next_power_of_two();
-        let wanted = ranges(Self::SPARSE).min(ranges(Self::DENSE).max(Self::MANY));
-        let ranges = wanted.clamp(64, Self::MOST);
+        let ranges = Self::ranges(halves.len());
         let shift = u64::BITS - ranges.trailing_zeros();
         let mut all = Self { bits: vec![0; ranges / 64], shift };
         for half in halves {
@@ -55,6 +53,13 @@ impl Halves {
             }
         }
         all
+    }
+
+    /// Ranges for so many halves, a power of two.
+    fn ranges(halves: usize) -> usize {
+        let ranges = |each| halves.saturating_mul(each).min(Self::MOST).next_power_of_two();
+        let wanted = ranges(Self::SPARSE).min(ranges(Self::DENSE).max(Self::MANY));
+        wanted.clamp(64, Self::MOST)
     }
 
     fn is_empty(&self) -> bool {
@@ -194,6 +199,22 @@ mod tests {
             prop_assert!(halves.iter().all(|half| held.holds(*half)));
             let wrongly = others.iter().filter(|half| held.holds(**half)).count();
             prop_assert!(wrongly < others.len() / 16, "{wrongly}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_many_of_few_halves_and_no_more_than_fit() {
+        for (halves, ranges) in [
+            (1, 256),
+            (1_000, 256 << 10),
+            (65_536, 16 << 20),
+            (100_000, 16 << 20),
+            (524_288, 16 << 20),
+            (524_289, 32 << 20),
+            (2_000_000, 64 << 20),
+            (usize::MAX / 2, 64 << 20),
+        ] {
+            assert_eq!(Halves::ranges(halves), ranges, "{halves}");
         }
     }
 

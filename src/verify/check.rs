@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::history::check_history;
 use super::latest::{check_chain, check_followed, check_latest};
-use super::tables::{check_tables, other_trees};
+use super::tables::{check_tables, other_trees, other_version};
 use super::{Demands, Place, Report, VerifyError};
 use crate::publish::{MANIFEST, Manifest, merkle, sha256};
 use crate::signature;
@@ -187,7 +187,8 @@ fn check_merkle(place: &Place, manifest: &Manifest, report: &mut Report) {
     let shown = place.shown(MANIFEST);
     let stated = &manifest.merkle;
     if stated.algorithm != merkle::ALGORITHM {
-        report.differs(format!("{shown}: {}", other_trees(&stated.algorithm)));
+        let other = other_trees(&stated.algorithm);
+        report.differs(format!("{shown}: {other}{}", other_version(manifest)));
         return;
     }
     let as_of = merkle::as_of(&manifest.details);

@@ -61,7 +61,11 @@ proptest! {
             Ok(found) => {
                 let expected = scope(at(|of| of.1, false), limit);
                 let mut found = found;
+                let before = found.first.clone();
                 found.prune(limit);
+                let mut before = before.iter();
+                let in_order = found.first.iter().all(|group| before.any(|one| one == group));
+                prop_assert!(in_order, "another order, or another group");
                 prop_assert_eq!(sorted(found), sorted(expected));
             }
             Err(Unfit::Other) => prop_assert!(limit.is_some()),

@@ -107,7 +107,8 @@ fn a_manifest_that_says_other_things_than_its_tables_is_noticed() {
     let path = folder.join("manifest.json");
     let good = fs::read(&path).unwrap();
     type Change = fn(&mut Manifest);
-    let changes: [(Change, &str); 6] = [
+    let changes: [(Change, &str); 7] = [
+        (|m| m.merkle.algorithm = "none\n".into(), "look with the build that made it"),
         (|m| m.outputs[0].rows += 1, "rows"),
         (|m| m.merkle.parts[1].leaves += 1, "merkle.root is not that of its parts"),
         (
