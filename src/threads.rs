@@ -3,7 +3,7 @@
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-/// Runs `work` on `threads` threads, at least one; the first error wins.
+/// Runs `work` on `threads` threads, at least one, of which this is the first; the first error wins.
 ///
 /// # Errors
 /// What `work` says.
@@ -13,11 +13,12 @@ pub fn in_threads<T: Send, E: Send>(
 ) -> Result<Vec<T>, E> {
     std::thread::scope(|scope| {
         let work = &work;
-        let handles: Vec<_> = (0..threads.max(1)).map(|i| scope.spawn(move || work(i))).collect();
-        handles
+        let others: Vec<_> = (1..threads.max(1)).map(|i| scope.spawn(move || work(i))).collect();
+        let own = work(0);
+        let others = others
             .into_iter()
-            .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+            .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        std::iter::once(own).chain(others).collect()
     })
 }
 

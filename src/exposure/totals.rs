@@ -220,8 +220,13 @@ pub fn cells_and_days_at_least(policy: &Policy, tally: &Tally) -> (u64, u64) {
     (days.iter().filter(|days| **days > 0).count() as u64, with_days.map(|(_, days)| days).sum())
 }
 
-/// Cells summed up at once: more would hold the sums of all beside their figures.
-const AT_ONCE: usize = 64 << 10;
+/// Cells summed up at once, of so many: an eighth of them, because the sums of a cell take two kilobytes, which are the
+/// same memory for the next ones; so many at least that leaves are not looked at again for a few, and at most.
+fn at_once(cells: usize) -> usize {
+    const LEAST: usize = 64;
+    const MOST: usize = 64 << 10;
+    cells.div_ceil(8).clamp(LEAST, MOST)
+}
 
 #[derive(Default)]
 struct CellSums {
@@ -287,7 +292,8 @@ impl Counts {
         upper.resize(keys.len(), [0; Window::COUNT]);
         let with_days: Vec<bool> = keys.iter().map(|key| key.grain.has_days()).collect();
         let mut rest = keys.into_iter().zip(0u32..).zip(surplus).zip(groups).zip(actors).zip(upper);
-        for (first, with_days) in (0..).step_by(AT_ONCE).zip(with_days.chunks(AT_ONCE)) {
+        let at_once = at_once(with_days.len());
+        for (first, with_days) in (0..).step_by(at_once).zip(with_days.chunks(at_once)) {
             let sums = sum_up(&leaves, &parts, first, with_days)?;
             // The sums come first: where they end, nothing of the rest must be taken.
             for (sums, (((((key, number), surplus), groups), actors), upper)) in
@@ -383,7 +389,12 @@ fn sum_up(
     };
     // Of few people a leaf has few days, which lie among many: they are looked for once, and not for each cell.
     let mut days: Vec<(i64, DaySums)> = Vec::new();
+    let is_here = |(cell, _): &(u32, WindowSet)| place(*cell) < with_days.len();
     for (leaf, part) in leaves.iter().zip(parts) {
+        let Leaf { refused, held_only, exposed, .. } = leaf.as_ref();
+        if !refused.iter().chain(held_only).chain(exposed).any(is_here) {
+            continue;
+        }
         let total = part.total()?;
         let rows = total.events + part.refused;
         if rows == 0 {
