@@ -9,7 +9,8 @@ use crate::verify::{self, Demands, VerifyError};
 
 pub fn run(args: &EvidenceArgs, global: &Global) -> Result<(), Failure> {
     let named = [("--app", "app", Some(&args.app)), ("--scope", "scope", args.scope.as_ref())];
-    for (argument, what, _) in named.iter().filter(|(.., id)| id.is_some_and(|id| id.is_empty())) {
+    let empty = |id: &Option<&String>| id.is_some_and(|id| id.is_empty());
+    if let Some((argument, what, _)) = named.iter().find(|(.., id)| empty(id)) {
         let reason = format!("it is empty; name the {what} as the log does");
         return Err(Error::Argument { argument: (*argument).into(), reason }.into());
     }

@@ -40,7 +40,7 @@ pub(super) fn residents(report: &Report<'_>) -> PolarsResult<DataFrame> {
         .cells
         .iter()
         .filter(|cell| !cell.residents.is_empty())
-        .map(|cell| (cell, named(&names, cell)))
+        .map(|cell| (cell, named(names, cell)))
         .collect();
     let rows: Vec<_> = cells
         .iter()
