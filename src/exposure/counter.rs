@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::ExposureError;
-use super::leaf::Standing;
+use super::leaf::{MANY_LEAVES, Standing};
 use super::lookup::{LeafAt, Lookup, Place};
 use super::observed::{ObservedReader, ObservedWriter};
 use super::parts::Part;
@@ -80,9 +80,6 @@ pub struct Counter<'a> {
     /// Whether the person is one that counts. Rows of others are there for their groups and actors.
     counts_person: bool,
 }
-
-/// Leaves for which there is room at once.
-const MANY_LEAVES: usize = 4096;
 
 /// Rows whose parts are fetched before they are looked at: what they lie in stays in the processor's first cache.
 const FETCHED: usize = if cfg!(test) { 3 } else { 128 };

@@ -68,8 +68,8 @@ pub struct LeafTable {
     exposed: Vec<(u32, WindowSet)>,
 }
 
-/// Leaves for which there is room from the first on.
-const MANY_LEAVES: usize = 1 << 12;
+/// Leaves for which tables by leaf have room from the first on.
+pub const MANY_LEAVES: usize = 1 << 12;
 
 /// Where the lists of a leaf begin, and how long they are.
 #[derive(Clone, Copy, Debug, Default)]

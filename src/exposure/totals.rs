@@ -391,7 +391,7 @@ fn sum_up(
     let mut days: Vec<(i64, DaySums)> = Vec::new();
     let is_here = |(cell, _): &(u32, WindowSet)| place(*cell) < with_days.len();
     for (leaf, part) in leaves.iter().zip(parts) {
-        let Leaf { refused, held_only, exposed, .. } = leaf.as_ref();
+        let Leaf { refused, held_only, exposed, scopes, .. } = leaf.as_ref();
         if !refused.iter().chain(held_only).chain(exposed).any(is_here) {
             continue;
         }
@@ -400,7 +400,7 @@ fn sum_up(
         if rows == 0 {
             continue;
         }
-        for (cell, windows) in &leaf.refused {
+        for (cell, windows) in refused {
             let Some(cell) = sums.get_mut(place(*cell)) else { continue };
             cell.rows += rows;
             for measures in chosen(&mut cell.windows, *windows) {
@@ -409,10 +409,10 @@ fn sum_up(
                 measures.unsettled += part.refused - part.denied_events;
             }
         }
-        for (cell, windows) in &leaf.held_only {
+        for (cell, windows) in held_only {
             let Some(cell) = sums.get_mut(place(*cell)) else { continue };
             // An allowed event of a leaf with any exercised scope is in `requests`.
-            let held = if leaf.scopes.is_empty() { part.held_only } else { total.requests };
+            let held = if scopes.is_empty() { part.held_only } else { total.requests };
             for measures in chosen(&mut cell.windows, *windows) {
                 add(&mut measures.held_only, held)?;
                 measures.unsettled += total.events;
@@ -423,7 +423,7 @@ fn sum_up(
         }
         days.clear();
         days.extend(part.days.iter().filter(|(_, on)| on.events > 0));
-        for (cell, windows) in &leaf.exposed {
+        for (cell, windows) in exposed {
             let place = place(*cell);
             let Some(cell) = sums.get_mut(place) else { continue };
             for measures in chosen(&mut cell.windows, *windows) {

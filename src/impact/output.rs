@@ -24,7 +24,7 @@ use polars::prelude::{Column, DataFrame, DataType as PolarsType, TimeUnit as Pol
 use super::ImpactError;
 use super::header::{ColumnSpec, ColumnType, TableSpec};
 use super::leaves::COLUMNS as LEAF_COLUMNS;
-use super::texts::{self, Texts};
+use super::texts::{self, Texts, compare_next};
 use crate::key::mix;
 
 /// A finished table.
@@ -306,15 +306,6 @@ impl Table {
             name: format!("{}.{extension}", self.name),
             bytes: bytes.into(),
             rows: self.batch.num_rows(),
-        }
-    }
-}
-
-/// Compares each row with the next where what was compared before is equal.
-pub(super) fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize) -> Ordering) {
-    for (row, order) in order.iter_mut().enumerate() {
-        if order.is_eq() {
-            *order = compare(row, row + 1);
         }
     }
 }

@@ -8,8 +8,6 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use arrow::error::ArrowError;
 
-use super::output::compare_next;
-
 /// A column of texts, plain or packed.
 #[derive(Clone, Copy)]
 pub(super) struct Texts<'a> {
@@ -61,9 +59,7 @@ impl<'a> Texts<'a> {
             (a, b) => a.is_some().cmp(&b.is_some()),
         }
     }
-}
 
-impl Texts<'_> {
     /// Compares each row with the next where what was compared before is equal; nulls first.
     pub fn compare_next(&self, order: &mut [Ordering]) {
         let Some(keys) = self.keys.filter(|keys| keys.null_count() == 0) else {
@@ -78,6 +74,15 @@ impl Texts<'_> {
             if order.is_eq() && a != b {
                 *order = self.compare(row, row + 1);
             }
+        }
+    }
+}
+
+/// Compares each row with the next where what was compared before is equal.
+pub(super) fn compare_next(order: &mut [Ordering], compare: impl Fn(usize, usize) -> Ordering) {
+    for (row, order) in order.iter_mut().enumerate() {
+        if order.is_eq() {
+            *order = compare(row, row + 1);
         }
     }
 }

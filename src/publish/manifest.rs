@@ -34,13 +34,13 @@ pub struct Output {
 impl Output {
     /// Whether it is a table's CSV file: what rows are proven by.
     pub fn is_csv_table(&self) -> bool {
-        is_csv_table(&self.path)
+        table_of(&self.path).is_some()
     }
 }
 
-/// Whether a file of a run, by its path, is a table's CSV file.
-pub fn is_csv_table(path: &str) -> bool {
-    path.starts_with("tables/") && path.ends_with(".csv")
+/// The table of which a file of a run, by its path, is the CSV file.
+pub fn table_of(path: &str) -> Option<&str> {
+    path.strip_prefix("tables/")?.strip_suffix(".csv")
 }
 
 impl Manifest {

@@ -105,11 +105,14 @@ pub fn inputs(details: &Value) -> Part {
     Part::of(INPUTS, &tree)
 }
 
-/// The part over a CSV file.
-pub fn table(path: &str, csv: &[u8]) -> Part {
-    let mut tree = Tree::default();
-    leaves(csv).for_each(|of| tree.push(leaf(of.bytes)));
-    Part::of(path, &tree)
+/// The part over a CSV file, and how many records it has, the header among them.
+pub fn table(path: &str, csv: &[u8]) -> (Part, usize) {
+    let (mut tree, mut records) = (Tree::default(), 0);
+    for of in leaves(csv) {
+        tree.push(leaf(of.bytes));
+        records = of.records.end;
+    }
+    (Part::of(path, &tree), records)
 }
 
 /// The part over a CSV file that comes in pieces.
@@ -426,6 +429,13 @@ mod tests {
         assert_eq!(found("a\n\"x\ny\"\n\"q\"\"\n\"\"\"\n"), ["a", "\"x\ny\"", "\"q\"\"\n\"\"\""]);
         assert_eq!(found("a\n\nb"), ["a", "", "b"]);
         assert_eq!(found(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_algorithm_says_what_a_leaf_is() {
+        let says =
+            format!("up to {LEAF_RECORDS} records of one {} a leaf", LEAF_COLUMNS.join(" and "));
+        assert!(ALGORITHM.ends_with(&says), "{says}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use merkle::Merkle;
 pub use files::{Filed, NewFile, RunFiles};
 pub use history::history_path;
 pub use latest::{FOLDER as LATEST_FOLDER, Latest, POINTER, read as read_latest};
-pub use manifest::{Manifest, Output, is_csv_table};
+pub use manifest::{Manifest, Output, table_of};
 
 /// Marks a folder as ours: nothing is ever written among another program's files.
 pub const OWNER: &str = "afterscope-output.json";

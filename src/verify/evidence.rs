@@ -13,7 +13,7 @@ use crate::hidden::in_json;
 use crate::impact::{Table, csv_cell, escaped, is_dimension};
 use crate::key::{hex, unhex};
 use crate::publish::merkle::{self, Hash, Leaf, Merkle, Part, Paths, climb, leaf};
-use crate::publish::{MANIFEST, Manifest, Output, is_csv_table, sha256};
+use crate::publish::{MANIFEST, Manifest, Output, sha256, table_of};
 use crate::seal::{seal, unseal};
 
 /// Version of the file's form.
@@ -93,15 +93,11 @@ pub fn extract(
 ) -> Result<Evidence, VerifyError> {
     let bytes = read(place, MANIFEST)?.unwrap_or_default();
     let mut tables = Vec::new();
-    for output in manifest.outputs.iter().filter(|o| o.is_csv_table()) {
-        let stem = stem_of(&output.path);
-        // What an app is called is no evidence of what it did.
-        if is_dimension(stem) {
-            continue;
-        }
-        let Some(parquet) = read(place, &format!("tables/{stem}.parquet"))? else { continue };
+    for output in &manifest.outputs {
+        let Some(name) = evidence_of(&output.path) else { continue };
+        let Some(parquet) = read(place, &format!("tables/{name}.parquet"))? else { continue };
         // Parquet tells texts apart that a CSV cell shows alike.
-        let table = Table::read_back(stem, parquet)?;
+        let table = Table::read_back(name, parquet)?;
         let wanted = rows_of(&table, app, scope);
         if wanted.is_empty() {
             continue;
@@ -164,9 +160,10 @@ fn look_alike(place: &Place, output: &Output, app: &str, scope: Option<&str>) ->
     }
 }
 
-/// What a table's file is called.
-fn stem_of(path: &str) -> &str {
-    path.trim_start_matches("tables/").trim_end_matches(".csv")
+/// The table of a CSV file whose rows are evidence. What an app is called is none of what it did; and lines over inputs,
+/// which are a tree too, may read as records with such a column.
+fn evidence_of(path: &str) -> Option<&str> {
+    table_of(path).filter(|name| !is_dimension(name))
 }
 
 /// Rows of a table with this `app_id`, and this `scope` where one is asked for. A table without such
@@ -258,8 +255,7 @@ pub fn check_alone(evidence: &Evidence) -> Proven {
         let part = evidence.merkle.parts.iter().find(|part| part.part == table.part);
         let result = match part {
             _ if !seen.insert(&table.part) => Err("stands there twice".into()),
-            // Lines over inputs may read as records with such a column, too.
-            Some(part) if !is_csv_table(&part.part) || is_dimension(stem_of(&part.part)) => {
+            Some(part) if evidence_of(&part.part).is_none() => {
                 Err("is no table with evidence".into())
             }
             Some(part) => check_rows(evidence, table, part),

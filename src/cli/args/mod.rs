@@ -191,7 +191,8 @@ The last line on stdout is one line of JSON: the sources of change, and changes 
     /// Write the rows of one app with proofs that they stand in a run, and nothing of other apps.
     #[command(after_help = "Examples:
   afterscope evidence out --app 1140000000000 --out app.json
-  afterscope evidence out/runs/20191106T000000Z-553b66c562e7 --app 1140000000000 --scope groups_access_member_info")]
+  afterscope evidence out/runs/20191106T000000Z-553b66c562e7 \\
+    --app 1140000000000 --scope groups_access_member_info")]
     Evidence(EvidenceArgs),
 
     /// Name the input files, and the rows in them, that one figure comes from.

@@ -44,7 +44,7 @@ fn rewrite(folder: &Path, files: &[(&str, Vec<u8>)]) {
         output.bytes = bytes.len() as u64;
         output.sha256 = sha256(bytes);
         for part in manifest.merkle.parts.iter_mut().filter(|part| part.part == *name) {
-            *part = merkle::table(name, bytes);
+            *part = merkle::table(name, bytes).0;
         }
     }
     let as_of = merkle::as_of(&manifest.details).to_string();
