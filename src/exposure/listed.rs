@@ -91,7 +91,12 @@ impl Candidate {
         (Reverse(self.met.subjects), self.id.halves(), self.met.space)
     }
 
-    fn row(self, scope: u32) -> GroupRow {
+    /// By what they are listed.
+    fn place(&self) -> (u32, &GroupId) {
+        (self.met.space, &self.id)
+    }
+
+    fn row(&self, scope: u32) -> GroupRow {
         let Met { space, number, apps, subjects, requests, first, last, .. } = self.met;
         GroupRow {
             scope,
@@ -309,21 +314,40 @@ pub struct ScopeGroups {
 impl ScopeGroups {
     /// Keeps the first `most`, in the order that they have.
     pub fn prune(&mut self, most: Option<u64>) {
+        let Some(last) = self.last_of(most) else { return };
+        let last = last.cloned();
+        self.first.retain(|group| last.as_ref().is_some_and(|last| group.rank() <= last.rank()));
+    }
+
+    /// The last of the first `most`, if `most` are any; `None` where there are no more.
+    fn last_of(&self, most: Option<u64>) -> Option<Option<&Candidate>> {
         let most = most.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
         if self.first.len() <= most {
-            return;
+            return None;
         }
         let mut ranks: Vec<(Rank<'_>, usize)> =
             self.first.iter().map(Candidate::rank).zip(0..).collect();
         let last = most.checked_sub(1).map(|last| ranks.select_nth_unstable(last).1.1);
-        let last = last.and_then(|last| self.first.get(last)).cloned();
-        self.first.retain(|group| last.as_ref().is_some_and(|last| group.rank() <= last.rank()));
+        Some(last.and_then(|last| self.first.get(last)))
+    }
+
+    /// The first `most`, in the order in which they are listed.
+    fn listed(&self, most: Option<u64>) -> Vec<&Candidate> {
+        let mut listed: Vec<&Candidate> = match self.last_of(most) {
+            None => self.first.iter().collect(),
+            Some(None) => Vec::new(),
+            Some(Some(last)) => {
+                self.first.iter().filter(|group| group.rank() <= last.rank()).collect()
+            }
+        };
+        listed.sort_by(|a, b| a.place().cmp(&b.place()));
+        listed
     }
 
     /// Puts them into the order in which they are listed. Those that are kept from one count to the next have it nearly: of
     /// them such a sort takes little.
     pub fn put_in_order(&mut self) {
-        self.first.sort_by(|a, b| (a.met.space, &a.id).cmp(&(b.met.space, &b.id)));
+        self.first.sort_by(|a, b| a.place().cmp(&b.place()));
     }
 }
 
@@ -339,15 +363,13 @@ impl RankedGroups {
     }
 
     /// Listed groups, by scope, namespace and id, and for each scope what is left.
-    pub fn listed(self, limit: Option<u64>) -> (Vec<GroupRow>, Vec<RestGroups>) {
+    pub fn listed(&self, limit: Option<u64>) -> (Vec<GroupRow>, Vec<RestGroups>) {
         let mut rows: Vec<GroupRow> =
             Vec::with_capacity(usize::try_from(self.count(limit)).unwrap_or_default());
         let mut rest = Vec::with_capacity(self.0.len());
-        for (scope, mut groups) in (0..).zip(self.0) {
-            groups.prune(limit);
-            groups.put_in_order();
-            let ScopeGroups { first: listed, mut all } = groups;
-            for candidate in listed {
+        for (scope, groups) in (0..).zip(&self.0) {
+            let mut all = groups.all;
+            for candidate in groups.listed(limit) {
                 all.groups -= 1;
                 all.requests -= candidate.met.requests;
                 rows.push(candidate.row(scope));

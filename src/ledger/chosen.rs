@@ -8,6 +8,7 @@ use parquet::errors::ParquetError;
 use super::LedgerError;
 use super::pack::PersonColumn;
 use super::shelf::Groups;
+use crate::codes::index;
 use crate::fetched::Fetched;
 use crate::scan::pages::{FlatColumns, Rows};
 
@@ -116,9 +117,9 @@ fn wanted(
     fetched: &Arc<Fetched>,
     marks: &[u8],
 ) -> Result<Vec<u32>, ParquetError> {
-    let marked = || (0u32..).zip(marks).filter(|(_, mark)| **mark != 0);
-    let rows: Vec<u32> = marked().map(|(row, _)| row).collect();
-    if marked().all(|(_, mark)| mark & PERSON != 0) {
+    let count = marks.iter().filter(|mark| **mark != 0).count();
+    let rows = collected(count, (0u32..).zip(marks.iter().map(|mark| *mark != 0)));
+    if marks.iter().all(|mark| mark & OTHERS == 0) {
         return Ok(rows);
     }
     let missing = || {
@@ -128,10 +129,25 @@ fn wanted(
     let (mut column, _) = FlatColumns::open(&groups.metadata, group, [leaf], fetched)?;
     let allowed = column.read(Rows::Some(&rows))?.pop().ok_or_else(missing)?.1;
     let allowed = allowed.as_boolean_opt().ok_or_else(missing)?;
-    let wanted = marked()
-        .zip(allowed)
-        .filter(|((_, mark), allowed)| *mark & PERSON != 0 || *allowed == Some(true));
-    Ok(wanted.map(|((row, _), _)| row).collect())
+    let is_persons = |row: u32| marks.get(index(row)).is_some_and(|mark| mark & PERSON != 0);
+    let wanted = rows.iter().zip(allowed);
+    let wanted = wanted.map(|(row, allowed)| (*row, is_persons(*row) | (allowed == Some(true))));
+    Ok(collected(count, wanted))
+}
+
+/// Those rows that are wanted, at most `most`, which nobody could guess: each is put down, and the next one takes the place
+/// of one that is not.
+fn collected(most: usize, rows: impl Iterator<Item = (u32, bool)>) -> Vec<u32> {
+    let mut all = vec![0; most + 1];
+    let mut count = 0;
+    for (row, is_wanted) in rows {
+        if let Some(place) = all.get_mut(count) {
+            *place = row;
+        }
+        count += usize::from(is_wanted);
+    }
+    all.truncate(count);
+    all
 }
 
 fn leaf_of(groups: &Groups, name: &str) -> Option<usize> {
@@ -154,33 +170,30 @@ fn marks(
         PersonColumn::None => "",
     };
     let any = chosen.nobody || !chosen.people.is_empty();
-    if any && !mark(place, person, PERSON, &mut marks, |half| chosen.holds_person(half))? {
-        marks.fill(if chosen.nobody { PERSON } else { 0 });
+    let nobody = if chosen.nobody { PERSON } else { 0 };
+    if any && !mark(place, person, (PERSON, nobody), &mut marks, &chosen.people)? {
+        marks.fill(nobody);
     }
     for (name, held) in [("group_hi", &chosen.groups), ("actor_hi", &chosen.actors)] {
         if !held.is_empty() {
-            let holds = |half: Option<u64>| half.is_some_and(|half| held.holds(half));
-            mark(place, name, OTHERS, &mut marks, holds)?;
+            mark(place, name, (OTHERS, 0), &mut marks, held)?;
         }
     }
     Ok(marks)
 }
 
-/// Marks the rows whose half in a column is held; gives whether there is such a column. A loop that does nothing else, and
-/// always the same, waits for many bits at once.
+/// Marks the rows whose half in a column is held, and with another mark those without one; gives whether there is such a
+/// column.
 fn mark(
     (groups, group, fetched): (&Groups, usize, &Arc<Fetched>),
     name: &str,
-    mark: u8,
+    (mark, of_null): (u8, u8),
     marks: &mut [u8],
-    holds: impl Fn(Option<u64>) -> bool,
+    held: &Halves,
 ) -> Result<bool, ParquetError> {
     let Some(leaf) = leaf_of(groups, name) else { return Ok(false) };
-    FlatColumns::look(&groups.metadata, group, leaf, fetched, |row, half| {
-        if let Some(marked) = marks.get_mut(row) {
-            *marked |= u8::from(holds(half)) * mark;
-        }
-    })?;
+    let of_half = |half| u8::from(held.holds(half)) * mark;
+    FlatColumns::mark(&groups.metadata, (group, leaf), fetched, marks, of_half, of_null)?;
     Ok(true)
 }
 
@@ -199,6 +212,17 @@ mod tests {
             prop_assert!(halves.iter().all(|half| held.holds(*half)));
             let wrongly = others.iter().filter(|half| held.holds(**half)).count();
             prop_assert!(wrongly < others.len() / 16, "{wrongly}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn wanted_rows_are_collected_in_their_order(
+            rows in proptest::collection::vec((any::<u32>(), any::<bool>()), 0..50)
+        ) {
+            let wanted: Vec<u32> = rows.iter().filter(|row| row.1).map(|row| row.0).collect();
+            prop_assert_eq!(collected(wanted.len(), rows.iter().copied()), wanted.clone());
+            prop_assert_eq!(collected(rows.len(), rows.iter().copied()), wanted);
         }
     }
 

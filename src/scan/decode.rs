@@ -39,14 +39,16 @@ pub(super) struct Decoder {
     rest: u64,
     /// Of them, what the step at hand takes whatever its pages hold.
     taken: u64,
+    /// For the step at hand: more than this one where others have nothing to do.
+    threads: usize,
 }
 
 impl Decoder {
     pub fn new(context: Arc<ScanContext>, rest: u64, progress: Arc<Progress>) -> Self {
-        Self { context, endpoints: EndpointCache::default(), progress, rest, taken: 0 }
+        Self { context, endpoints: EndpointCache::default(), progress, rest, taken: 0, threads: 1 }
     }
 
-    /// Runs a step that takes `taken` bytes beside what its pages hold.
+    /// Runs a step that takes `taken` bytes beside what its pages hold, on so many threads.
     ///
     /// # Errors
     /// Damaged files, columns that are not as mapped, and what does not fit into memory.
@@ -54,9 +56,9 @@ impl Decoder {
         &mut self,
         fetch: Fetch,
         bytes: Vec<Bytes>,
-        taken: u64,
+        (taken, threads): (u64, usize),
     ) -> Result<Selected, ScanError> {
-        self.taken = taken;
+        (self.taken, self.threads) = (taken, threads);
         let file = fetch.file.clone();
         let mut done = self.step(fetch, bytes)?;
         let footer = file.footer();
@@ -325,6 +327,7 @@ impl Decoder {
                 room,
             )
         };
+        let flat = flat.map(|flat| flat.on(self.threads, &self.progress.effort));
         let mut events = begin();
         let mut read = 0;
         let mut by_library = flat.is_none();

@@ -95,6 +95,7 @@ struct Engine<'a> {
     /// Of the job's files those that must be opened.
     to_open: Vec<usize>,
     budget: &'a Budget,
+    threads: usize,
     /// So many files may be open at once when threads wait for storage all the time.
     max_active: usize,
     /// So many row groups may be known to match before they are read.
@@ -124,6 +125,7 @@ pub fn scan<S: Sink>(
         job,
         to_open: leave_out(job, sinks, progress, &mut shared.lock().outcome)?,
         budget,
+        threads: sinks.len(),
         max_active: if is_near { near } else { far(near, budget) },
         max_matching: sinks.len() + 4,
         allow_incomplete,
@@ -200,7 +202,7 @@ impl Engine<'_> {
             Decoder::new(self.job.context.clone(), self.budget.rest, self.progress.clone());
         loop {
             let effort = &self.progress.effort;
-            let Some(ready) = self.next()? else { break };
+            let Some((ready, threads)) = self.next()? else { break };
             let file = ready.fetch.file.clone();
             let weight = ready.weight();
             let fetched = ready.fetch.bytes();
@@ -208,7 +210,8 @@ impl Engine<'_> {
                 return Err(file.too_large(file.large(ready.fetch.step.group()), fetched + weight));
             }
             let (held, taken) = (ready.held, fetched + ready.rows());
-            let decoding = || file.decoded(|| decoder.run(ready.fetch, ready.bytes, taken));
+            let decoding =
+                || file.decoded(|| decoder.run(ready.fetch, ready.bytes, (taken, threads)));
             let done = effort.timed(Part::Decoding, decoding);
             let mut fetches = Vec::new();
             let mut finished = 0;
@@ -245,8 +248,9 @@ impl Engine<'_> {
         self.shared.lock().give_up(file, reason);
     }
 
-    /// Waits for work; `None` when all is done.
-    fn next(&self) -> Result<Option<Ready>, ScanError> {
+    /// Waits for work; `None` when all is done. With it comes how many threads it may take: all of them where it is the last
+    /// that there is.
+    fn next(&self) -> Result<Option<(Ready, usize)>, ScanError> {
         let mut state = self.shared.lock();
         loop {
             if state.failed.is_some() {
@@ -256,16 +260,18 @@ impl Engine<'_> {
                 return Err(ScanError::Interrupted);
             }
             self.pump(&mut state);
-            if let Some(ready) = self.fitting(&mut state) {
-                state.busy += 1;
-                state.decoding += ready.weight();
-                return Ok(Some(ready));
-            }
-            let idle = state.in_flight == 0
+            let ready = self.fitting(&mut state);
+            let nothing_else = state.in_flight == 0
                 && state.busy == 0
                 && state.next_file >= self.to_open.len()
                 && state.fetches.iter().all(VecDeque::is_empty);
-            if idle {
+            if let Some(ready) = ready {
+                state.busy += 1;
+                state.decoding += ready.weight();
+                let is_last = nothing_else && state.ready.iter().all(VecDeque::is_empty);
+                return Ok(Some((ready, if is_last { self.threads } else { 1 })));
+            }
+            if nothing_else {
                 self.shared.changed.notify_all();
                 return Ok(None);
             }

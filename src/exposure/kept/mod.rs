@@ -201,9 +201,15 @@ fn finish(
     // The next count lists them in this order, and most of them again.
     passed.groups.0.iter_mut().for_each(ScopeGroups::put_in_order);
     let ids = settings.group_ids();
-    let first = passed.groups.0.iter().flat_map(|of| &of.first);
-    let file = out.finish(&header, first.map(|group| KeptGroup::of(group, ids)));
+    let groups = &passed.groups;
+    let kept = groups.0.iter().flat_map(|of| &of.first).map(|group| KeptGroup::of(group, ids));
+    let (file, listed) = both(
+        settings.threads,
+        || out.finish(&header, kept),
+        || groups.listed(settings.groups_limit),
+    );
     drop(header);
+    (passed.groups, passed.listed) = (RankedGroups::default(), Some(listed));
     Ok((exposure(cells, passed, settings)?, file))
 }
 

@@ -16,7 +16,7 @@ use crate::exposure::{ExposureError, SourceRows};
 use crate::ledger::{Chosen, Cursor, Halves, Names};
 use crate::moment::Moment;
 use crate::scan::batch::NONE;
-use crate::threads::in_threads;
+use crate::threads::{both, in_threads};
 
 /// First and last moments by window.
 pub type Bounds = [(Moment, Moment); Window::COUNT];
@@ -142,13 +142,11 @@ pub fn survey(
         }
         fields.extend(read);
     }
+    let (people, groups) =
+        both(passes.memory.threads, || Halves::of(&all.people), || Halves::of(&all.groups));
+    let actors = Halves::of(&all.actors);
     Ok(Some(Survey {
-        chosen: Chosen {
-            people: Halves::of(&all.people),
-            nobody: all.nobody,
-            groups: Halves::of(&all.groups),
-            actors: Halves::of(&all.actors),
-        },
+        chosen: Chosen { people, nobody: all.nobody, groups, actors },
         rows: all.rows,
         changed: all.changed,
         fields: fields_by_scope(&policy, fields),

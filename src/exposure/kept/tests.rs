@@ -60,6 +60,14 @@ proptest! {
         match kept.now(then, now, (limit, keep)) {
             Ok(found) => {
                 let expected = scope(at(|of| of.1, false), limit);
+                let (rows, rest) = RankedGroups(vec![found.clone()]).listed(limit);
+                let mut listed = expected.clone();
+                listed.put_in_order();
+                let ids = |groups: &[Candidate]| groups.iter().map(|g| g.met().key).collect::<Vec<_>>();
+                let of_rows = rows.iter().map(|row| Key { hi: row.id.parse().unwrap(), lo: 0 });
+                prop_assert_eq!(of_rows.collect::<Vec<_>>(), ids(&listed.first));
+                let requests = rows.iter().map(|row| row.requests).sum::<i64>() + rest[0].requests;
+                prop_assert_eq!((rows.len() as u64 + rest[0].groups, requests), (expected.all.groups, expected.all.requests));
                 let mut found = found;
                 let before = found.first.clone();
                 found.prune(limit);

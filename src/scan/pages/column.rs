@@ -327,31 +327,36 @@ impl FlatColumn {
         Ok(true)
     }
 
-    /// Calls `take` with every row of a column of 64-bit numbers, and its value; a null has none. No array is made.
-    pub fn look(mut self, mut take: impl FnMut(usize, Option<u64>)) -> Result<()> {
+    /// Adds to the marks of the rows of a column of 64-bit numbers, of which there is one for each, what `mark` says of
+    /// their values, and `of_null` where there is none. No array is made. What values mean lies anywhere in memory: a loop
+    /// that does nothing else, and without a guess, waits for many at once.
+    pub fn mark(mut self, marks: &mut [u8], mark: impl Fn(u64) -> u8, of_null: u8) -> Result<()> {
         if self.kind != Kind::Int64 {
             return Err(not_flat("it is no column of 64-bit numbers"));
         }
         let short = || damaged("a page ends early");
+        let mut found = Vec::new();
         while self.next_page()? {
             let Some(DataPage { first, end, valid, values }) = &mut self.page else { continue };
             let Values::Plain(bytes) = values else { return Err(not_flat("its values are codes")) };
             let (values, _) = bytes.as_chunks();
-            match valid {
-                None => {
-                    let values = values.get(..*end - *first).ok_or_else(short)?;
-                    for (row, value) in (*first..).zip(values) {
-                        take(row, Some(u64::from_le_bytes(*value)));
-                    }
-                }
-                Some(valid) => {
-                    let mut values = values.iter();
-                    for (row, is_value) in (*first..*end).zip(valid.rows()) {
-                        let value =
-                            is_value.then(|| values.next().ok_or_else(short)).transpose()?;
-                        take(row, value.copied().map(u64::from_le_bytes));
-                    }
-                }
+            let marks = marks.get_mut(*first..*end).ok_or_else(short)?;
+            let count = valid.as_ref().map_or(marks.len(), Valid::count);
+            let values = values.get(..count).ok_or_else(short)?;
+            let of_values = values.iter().map(|value| mark(u64::from_le_bytes(*value)));
+            let Some(valid) = valid else {
+                marks.iter_mut().zip(of_values).for_each(|(marked, mark)| *marked |= mark);
+                continue;
+            };
+            found.clear();
+            found.extend(of_values);
+            // The last row may be null: then one more is looked at, and not taken.
+            found.push(0);
+            let mut at = 0;
+            for (marked, is_value) in marks.iter_mut().zip(valid.rows()) {
+                let mark = found.get(at).copied().unwrap_or_default();
+                *marked |= if is_value { mark } else { of_null };
+                at += usize::from(is_value);
             }
         }
         match self.next_row == self.rows {

@@ -21,7 +21,7 @@ mod tests_nested;
 mod tests_seek;
 mod texts;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{FieldRef, Schema};
@@ -37,7 +37,9 @@ use structs::in_structs;
 
 use super::ranges::BATCH_ROWS;
 use crate::codes::index;
+use crate::effort::{Effort, Part};
 use crate::fetched::Fetched;
+use crate::threads::in_threads;
 
 type Result<T> = std::result::Result<T, ParquetError>;
 
@@ -61,6 +63,9 @@ fn chunk<const N: usize>(bytes: &[u8], i: usize) -> Option<&[u8; N]> {
 pub(super) struct FlatReader<'a> {
     columns: Vec<FlatColumn>,
     wanted: std::slice::Chunks<'a, u32>,
+    /// So many threads read a column each.
+    threads: usize,
+    effort: Option<&'a Effort>,
 }
 
 impl<'a> FlatReader<'a> {
@@ -84,7 +89,13 @@ impl<'a> FlatReader<'a> {
             columns.push(column);
         }
         // Without a column nothing tells how many rows there are.
-        Ok((!columns.is_empty()).then(|| Self { columns, wanted: wanted.chunks(BATCH_ROWS) }))
+        let wanted = wanted.chunks(BATCH_ROWS);
+        Ok((!columns.is_empty()).then(|| Self { columns, wanted, threads: 1, effort: None }))
+    }
+
+    /// The same on so many threads, where others have nothing to do; what they take is put down.
+    pub fn on(self, threads: usize, effort: &'a Effort) -> Self {
+        Self { threads: threads.min(self.columns.len()), effort: Some(effort), ..self }
     }
 
     /// Whether all of the columns are flat, by what the file says of them.
@@ -93,9 +104,24 @@ impl<'a> FlatReader<'a> {
     }
 
     fn read(&mut self, rows: &[u32]) -> Result<RecordBatch> {
-        let columns = self.columns.iter_mut();
-        let arrays: Result<Vec<ArrayRef>> =
-            columns.map(|column| column.read(Rows::Some(rows))).collect();
+        let next = Mutex::new(self.columns.iter_mut().enumerate());
+        let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let reading = || {
+            let mut read = Vec::new();
+            while let Some((number, column)) = take() {
+                read.push((number, column.read(Rows::Some(rows))));
+            }
+            read
+        };
+        let read = in_threads::<_, ParquetError>(self.threads, |number| {
+            // What the first one takes is put down where it was called.
+            let effort = self.effort.filter(|_| number > 0);
+            Ok(effort.map_or_else(reading, |effort| effort.timed(Part::Decoding, reading)))
+        })?;
+        let mut read: Vec<_> = read.into_iter().flatten().collect();
+        read.sort_unstable_by_key(|(number, _)| *number);
+        // Of several that are damaged the first one is named, whichever was met first.
+        let arrays: Result<Vec<ArrayRef>> = read.into_iter().map(|(_, array)| array).collect();
         let ways = self.columns.iter().map(|column| column.way.as_slice());
         let leaves: Vec<_> = ways.zip(arrays?).collect();
         let (fields, arrays) = in_structs(&leaves)?;
@@ -136,16 +162,17 @@ impl FlatColumns {
         Ok((flat, others))
     }
 
-    /// Calls `take` with every row of one column of 64-bit numbers, and its value; a null has none.
-    pub(crate) fn look(
+    /// As [`FlatColumn::mark`], of one column.
+    pub(crate) fn mark(
         metadata: &ArrowReaderMetadata,
-        group: usize,
-        leaf: usize,
+        (group, leaf): (usize, usize),
         fetched: &Arc<Fetched>,
-        take: impl FnMut(usize, Option<u64>),
+        marks: &mut [u8],
+        mark: impl Fn(u64) -> u8,
+        of_null: u8,
     ) -> Result<()> {
         match FlatColumn::open(metadata, group, leaf, fetched, None)? {
-            Some(column) => column.look(take),
+            Some(column) => column.mark(marks, mark, of_null),
             None => Err(not_flat("it is no flat column")),
         }
     }

@@ -1,6 +1,8 @@
 use super::levels::levels;
 use super::*;
-use arrow::array::{BooleanArray, Int16Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    AsArray, BooleanArray, Int16Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field};
 use bytes::Bytes;
@@ -184,6 +186,7 @@ proptest! {
         rows in proptest::collection::vec(proptest::option::weighted(0.8, any::<u16>()), 1..1500),
         runs in proptest::collection::vec((0..90usize, 1..40usize), 0..60),
         how in written(),
+        threads in 1..4usize,
     ) {
         let bytes = file(&rows, &how);
         let metadata = texts_as_dictionary(&bytes);
@@ -203,7 +206,8 @@ proptest! {
             _ => vec![0, 1, 2, 4],
         };
         let flat = FlatReader::open(&metadata, 0, &leaves, &wanted, &fetched, Places::new());
-        let flat = flat.unwrap().unwrap();
+        let effort = Effort::default();
+        let flat = flat.unwrap().unwrap().on(threads, &effort);
         let found: Vec<RecordBatch> = flat.map(Result::unwrap).collect();
 
         let ranges = wanted.iter().map(|row| *row as usize..*row as usize + 1);
@@ -229,6 +233,30 @@ proptest! {
             prop_assert_eq!(found.data_type(), expected.data_type());
             prop_assert_eq!(&plain(found), &plain(expected));
         }
+    }
+
+    #[test]
+    fn marks_are_what_values_and_nulls_say(
+        rows in proptest::collection::vec(proptest::option::weighted(0.8, any::<u16>()), 1..900),
+        how in written(),
+        of_null in 0..4u8,
+    ) {
+        let how = Written { dictionary: false, ..how };
+        let bytes = file(&rows, &how);
+        let metadata = texts_as_dictionary(&bytes);
+        let fetched = Arc::new(Fetched::new(bytes.len() as u64, vec![(0, bytes.clone())]));
+        let open = || FlatColumn::open(&metadata, 0, 0, &fetched, None).unwrap().unwrap();
+        let array = open().read(Rows::Run(0..rows.len())).unwrap();
+        let values = array.as_primitive::<arrow::datatypes::Int64Type>();
+        let mark = |value: u64| u8::from(value.is_multiple_of(3)) * 2;
+        let expected: Vec<u8> =
+            values.iter().map(|value| 4 | value.map_or(of_null, |value| mark(value as u64))).collect();
+        let mut marks = vec![4; rows.len()];
+        open().mark(&mut marks, mark, of_null).unwrap();
+        prop_assert_eq!(marks, expected);
+        // One row less than the column has.
+        let mut short = vec![0; rows.len() - 1];
+        prop_assert!(open().mark(&mut short, mark, of_null).is_err());
     }
 
     #[test]
