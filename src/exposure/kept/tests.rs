@@ -63,11 +63,15 @@ proptest! {
                 let (rows, rest) = RankedGroups(vec![found.clone()]).listed(limit);
                 let mut listed = expected.clone();
                 listed.put_in_order();
-                let ids = |groups: &[Candidate]| groups.iter().map(|g| g.met().key).collect::<Vec<_>>();
                 let of_rows = rows.iter().map(|row| Key { hi: row.id.parse().unwrap(), lo: 0 });
-                prop_assert_eq!(of_rows.collect::<Vec<_>>(), ids(&listed.first));
-                let requests = rows.iter().map(|row| row.requests).sum::<i64>() + rest[0].requests;
-                prop_assert_eq!((rows.len() as u64 + rest[0].groups, requests), (expected.all.groups, expected.all.requests));
+                let of_groups = listed.first.iter().map(|group| group.met().key);
+                prop_assert!(of_rows.eq(of_groups), "other groups are listed, or in another order");
+                let requests: i64 = rows.iter().map(|row| row.requests).sum();
+                let all = RestGroups {
+                    groups: rows.len() as u64 + rest[0].groups,
+                    requests: requests + rest[0].requests,
+                };
+                prop_assert_eq!(all, expected.all);
                 let mut found = found;
                 let before = found.first.clone();
                 found.prune(limit);

@@ -350,10 +350,9 @@ impl FlatColumn {
             };
             found.clear();
             found.extend(of_values);
-            // The last row may be null: then one more is looked at, and not taken.
-            found.push(0);
             let mut at = 0;
             for (marked, is_value) in marks.iter_mut().zip(valid.rows()) {
+                // Behind the last value there is nothing, and only nulls.
                 let mark = found.get(at).copied().unwrap_or_default();
                 *marked |= if is_value { mark } else { of_null };
                 at += usize::from(is_value);
