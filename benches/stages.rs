@@ -474,7 +474,7 @@ mod merge {
             while let Some(block) = merge.next_block().unwrap() {
                 rows += block
                     .rows()
-                    .map(|row| usize::from(black_box(row.person).is_some()))
+                    .map(|row| usize::from(black_box(row.person()).is_some()))
                     .sum::<usize>();
             }
             rows

@@ -173,19 +173,24 @@ impl Codes {
                     }
                 }
                 Run::Packed(at) => {
-                    let mut number = 0;
-                    while number < to - place {
-                        if self.is_passed_over(at, number, sought) {
-                            number += 8;
-                            continue;
-                        }
-                        for number in number..(number + 8).min(to - place) {
-                            let code = self.unpack(at, number).ok_or_else(short)?;
-                            if is_sought(code) {
-                                take(place + number, code)?;
+                    for number in (0..to - place).step_by(8) {
+                        let here = (to - place - number).min(8);
+                        let Some(eight) = self.eight(at, number) else {
+                            for number in number..number + here {
+                                let code = self.unpack(at, number).ok_or_else(short)?;
+                                if is_sought(code) {
+                                    take(place + number, code)?;
+                                }
                             }
+                            continue;
+                        };
+                        let mut which = eight.which(sought) & u8::MAX >> (8 - here);
+                        // As often as codes are sought, whichever they are: that is guessed wrong once, not eight times.
+                        while which != 0 {
+                            let i = which.trailing_zeros();
+                            take(place + number + index(i), usize::from(eight.code(i)))?;
+                            which &= which - 1;
                         }
-                        number += 8;
                     }
                 }
             }
@@ -194,19 +199,34 @@ impl Codes {
         Ok(())
     }
 
-    /// Whether none of the eight codes from `number` on is sought: codes of eight bits and less lie in
-    /// one word.
+    /// The eight packed codes from `number` on, where one word holds them.
     #[inline]
-    fn is_passed_over(&self, at: usize, number: usize, sought: &[bool; NARROW]) -> bool {
-        let word = self.bytes.get(at + number / 8 * self.width..).and_then(|b| b.first_chunk());
-        let Some(word) = word.filter(|_| self.width <= 8).map(|word| u64::from_le_bytes(*word))
-        else {
-            return false;
-        };
+    fn eight(&self, at: usize, number: usize) -> Option<Eight> {
+        let width = u32::try_from(self.width).ok().filter(|width| *width <= 8)?;
+        let word = self.bytes.get(at + number / 8 * self.width..)?.first_chunk()?;
+        Some(Eight { word: u64::from_le_bytes(*word), width })
+    }
+}
+
+/// Eight packed codes of eight bits and less.
+struct Eight {
+    word: u64,
+    width: u32,
+}
+
+impl Eight {
+    #[inline]
+    fn code(&self, i: u32) -> u8 {
         let mask = (1u64 << self.width) - 1;
-        let code = |i: usize| (word >> (i * self.width) & mask) as u8;
-        let is_sought = |i: usize| sought.get(usize::from(code(i))).is_none_or(|sought| *sought);
-        !(0..8).fold(false, |any, i| any | is_sought(i))
+        (self.word >> (i * self.width) & mask) as u8
+    }
+
+    /// Which of them are sought, a bit each.
+    #[inline]
+    fn which(&self, sought: &[bool; NARROW]) -> u8 {
+        let is_sought =
+            |i| sought.get(usize::from(self.code(i))).is_none_or(|is_sought| *is_sought);
+        (0..8).fold(0, |which, i| which | u8::from(is_sought(i)) << i)
     }
 }
 

@@ -228,14 +228,19 @@ impl<R: Record> Sorter<R> {
         Ok(())
     }
 
-    /// A buffer past a few megabytes gets its full size at once: memory that is not touched costs
-    /// nothing, and growing by copies touches it over and over.
+    /// Memory that is not touched costs nothing, and growing by copies touches it over and over: a buffer grows in few
+    /// steps, and past some megabytes gets its full size.
     #[cold]
     fn grow(&mut self) {
-        let full = self.budget / size_of::<R>() + 1;
-        let small = (4 << 20) / size_of::<R>();
-        let room = if self.buffer.len() < small { self.buffer.len().max(16) } else { full };
-        self.buffer.reserve_exact(room.min(full.saturating_sub(self.buffer.len())).max(1));
+        const LEAST: usize = 64 << 10;
+        const STEP: usize = 16;
+        const MOST: usize = LEAST * STEP * STEP;
+        let (held, full) = (self.buffer.len(), self.budget / size_of::<R>() + 1);
+        let capacity = match held * size_of::<R>() {
+            MOST.. => full,
+            _ => (held * STEP).max(LEAST / size_of::<R>()).min(full),
+        };
+        self.buffer.reserve_exact(capacity.saturating_sub(held).max(1));
     }
 
     /// Sorts the buffer; gives each partition's place in it.

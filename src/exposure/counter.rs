@@ -205,9 +205,11 @@ impl<'a> Counter<'a> {
         found.clear();
         let mut rows = block.rows();
         for places in self.places.chunks(FETCHED) {
-            let ahead = places.iter().zip(rows.clone());
-            let in_parts = ahead.filter(|(place, _)| **place == Place::InParts);
-            self.lookup.fetch_parts(in_parts.map(|(_, row)| (row.app(), row.set())));
+            if places.contains(&Place::InParts) {
+                let ahead = places.iter().zip(rows.clone());
+                let in_parts = ahead.filter(|(place, _)| **place == Place::InParts);
+                self.lookup.fetch_parts(in_parts.map(|(_, row)| (row.app(), row.set())));
+            }
             for (place, row) in places.iter().zip(rows.by_ref()) {
                 found.push(match place {
                     Place::Nowhere => None,
@@ -249,14 +251,15 @@ impl<'a> Counter<'a> {
         if self.leaves_out(place) {
             return Ok(());
         }
-        if merged.person != self.person {
+        let (person, event) = (merged.person(), merged.event());
+        if person != self.person {
             self.flush_event();
             self.flush_person()?;
-            self.next_person(merged.person);
-            self.event = merged.event;
-        } else if merged.event != self.event || merged.event.is_none() {
+            self.next_person(person);
+            self.event = event;
+        } else if event != self.event || event.is_none() {
             self.flush_event();
-            self.event = merged.event;
+            self.event = event;
         }
         let reject = merged.reject();
         let Some(leaf) = leaf else {
@@ -283,7 +286,7 @@ impl<'a> Counter<'a> {
             self.term(place, Term::Rejected);
             return Ok(());
         }
-        if merged.event.is_none() {
+        if event.is_none() {
             return self.count(place, merged, leaf).map(|_| ());
         }
         let source = self.spaces.get(merged.source());

@@ -179,7 +179,8 @@ impl PackedCounts {
 impl CellCounts {
     pub fn packed(self) -> PackedCounts {
         let Self { rows, windows, days, events, upper, residents } = self;
-        let counted = |window: &WindowCounts| *window != WindowCounts::default();
+        let nothing = WindowCounts::default();
+        let counted = |window: &WindowCounts| *window != nothing;
         // As many as there are: what grows, and is then cut, is copied over and over.
         let mut held = Vec::with_capacity(windows.iter().filter(|window| counted(window)).count());
         held.extend((0..).zip(windows).filter(|(_, window)| counted(window)));
@@ -190,10 +191,12 @@ impl CellCounts {
     ///
     /// # Errors
     /// [`ExposureError::Overflow`].
-    pub fn add(&mut self, other: Self) -> Result<(), ExposureError> {
+    pub fn add(&mut self, other: PackedCounts) -> Result<(), ExposureError> {
         self.rows += other.rows;
-        for (mine, theirs) in self.windows.iter_mut().zip(other.windows) {
-            mine.add(theirs)?;
+        for (place, theirs) in other.windows {
+            if let Some(mine) = self.windows.get_mut(usize::from(place)) {
+                mine.add(theirs)?;
+            }
         }
         let day = |day: &Day| day.day;
         join(&mut self.days, other.days, day, |mine, day| {
@@ -217,10 +220,12 @@ impl CellCounts {
     ///
     /// # Errors
     /// Where they are not among them.
-    pub fn take(&mut self, other: &Self) -> Result<(), Misfit> {
+    pub fn take(&mut self, other: &PackedCounts) -> Result<(), Misfit> {
         take(&mut self.rows, other.rows)?;
-        for (mine, theirs) in self.windows.iter_mut().zip(other.windows) {
-            mine.take(theirs)?;
+        for (place, theirs) in &other.windows {
+            if let Some(mine) = self.windows.get_mut(usize::from(*place)) {
+                mine.take(*theirs)?;
+            }
         }
         for day in &other.days {
             let at = self.days.binary_search_by_key(&day.day, |own| own.day);
@@ -377,7 +382,7 @@ mod tests {
                 one.days = vec![Day { day: *day, requests: *weight, subjects: 1, new: 1 }];
                 one.events = BTreeMap::from([(*set, vec![(*day, 1)])]);
             }
-            all.add(one).unwrap();
+            all.add(one.packed()).unwrap();
         }
         all
     }
@@ -394,10 +399,10 @@ mod tests {
         fn what_was_added_can_be_taken_out_again(a in people(), b in people()) {
             let both: Vec<_> = a.iter().chain(&b).copied().collect();
             let mut found = counts(&both);
-            found.take(&counts(&b)).unwrap();
+            found.take(&counts(&b).packed()).unwrap();
             found.tidy().unwrap();
             prop_assert_eq!(&found, &counts(&a));
-            found.add(counts(&b)).unwrap();
+            found.add(counts(&b).packed()).unwrap();
             prop_assert_eq!(found, counts(&both));
         }
 
@@ -411,7 +416,7 @@ mod tests {
             let one = [(day, 5, 3)];
             let mut found = counts(&a);
             let more: Vec<_> = a.iter().chain(&one).chain(&one).copied().collect();
-            prop_assert_eq!(found.take(&counts(&more)), Err(Misfit));
+            prop_assert_eq!(found.take(&counts(&more).packed()), Err(Misfit));
         }
     }
 

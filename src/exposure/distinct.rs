@@ -58,13 +58,13 @@ impl Distinct {
         mut each: impl FnMut(Seen) -> Result<(), ExposureError>,
     ) -> Result<(), ExposureError> {
         let place = (row.source(), row.unit());
-        let event = row.event.map(|event| (row.person, event));
+        let event = row.event().map(|event| (row.person(), event));
         if self.event.is_some() && self.event != event {
             self.flush(&mut each)?;
         }
         let seen = Seen {
             place,
-            person: row.person,
+            person: row.person(),
             group: row.group().map(|group| (row.group_space(), group)),
             app: row.app(),
             set: row.set(),

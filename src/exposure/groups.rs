@@ -48,18 +48,19 @@ struct Counted {
 /// places at once.
 #[derive(Default)]
 struct Batch {
-    met: Vec<GroupEvent>,
     events: Vec<Counted>,
     leaves: Vec<u32>,
+    /// Of events in parts, whose leaves are not known yet: where they stand in `events`.
+    split: Vec<(usize, InParts)>,
 }
 
 impl Batch {
     const FULL: usize = if cfg!(test) { 3 } else { 256 };
 
     fn clear(&mut self) {
-        self.met.clear();
         self.events.clear();
         self.leaves.clear();
+        self.split.clear();
     }
 }
 
@@ -180,30 +181,31 @@ impl<'a> GroupCounter<'a> {
     /// The next events, with their leaves.
     fn fill(&mut self, batch: &mut Batch, events: &mut Events<'_>) -> Result<(), ExposureError> {
         batch.clear();
-        while batch.met.len() < Batch::FULL
+        let Batch { events: counted, leaves, split } = batch;
+        while counted.len() < Batch::FULL
             && let Some(event) = events.next()?
         {
-            batch.met.push(event);
-        }
-        let Batch { met, events: counted, leaves } = batch;
-        self.parts.fetch(met.iter().filter_map(|event| match event {
-            GroupEvent::InParts(record) => Some((record.of.app, self.policy.set(record.of.set)?)),
-            GroupEvent::Whole(_) => None,
-        }));
-        for event in met {
             let from = leaves.len();
             match event {
                 GroupEvent::Whole(record) => {
                     leaves.push(record.of);
-                    counted.push(Counted::new(record, from..leaves.len()));
+                    counted.push(Counted::new(&record, from..leaves.len()));
                 }
                 GroupEvent::InParts(record) => {
-                    self.find_parts(record.of, record.micros)?;
-                    let exposed = self.found.iter().filter(|part| part.exposed);
-                    leaves.extend(exposed.map(|part| part.leaf));
-                    counted.push(Counted::new(record, from..leaves.len()));
+                    split.push((counted.len(), record.of));
+                    counted.push(Counted::new(&record, from..from));
                 }
             }
+        }
+        let sets = split.iter().map(|(_, of)| (of.app, self.policy.set(of.set)));
+        self.parts.fetch(sets.filter_map(|(app, set)| Some((app, set?))));
+        for (event, of) in split {
+            let Some(event) = counted.get_mut(*event) else { continue };
+            self.find_parts(*of, event.micros)?;
+            let exposed = self.found.iter().filter(|part| part.exposed);
+            event.from = leaves.len();
+            leaves.extend(exposed.map(|part| part.leaf));
+            event.to = leaves.len();
         }
         fetch(leaves.iter().filter_map(|leaf| self.leaves.get(*leaf)).map(
             |LeafCells { scopes, exposed }| {

@@ -38,7 +38,9 @@ impl CallBits {
         if self.is_short() { DataType::UInt32 } else { DataType::UInt64 }
     }
 
-    fn call(self, unit: u32, app: u32, scopes: u32) -> u64 {
+    /// Unit, app and scope set as one number.
+    #[inline]
+    pub fn call(self, unit: u32, app: u32, scopes: u32) -> u64 {
         // What there is none of becomes 0.
         let [app, scopes] = [app, scopes].map(|code| u64::from(code.wrapping_add(1)));
         let above = u64::from(unit).checked_shl(self.app + self.scopes).unwrap_or(0);
@@ -55,9 +57,8 @@ impl CallBits {
         (unit as u32, code(low(above, self.app)), code(low(call, self.scopes)))
     }
 
-    /// The column of these units, apps and scope sets.
-    pub fn column(self, calls: impl Iterator<Item = (u32, u32, u32)>) -> ArrayRef {
-        let calls = calls.map(|(unit, app, scopes)| self.call(unit, app, scopes));
+    /// The column of these calls.
+    pub fn column(self, calls: impl Iterator<Item = u64>) -> ArrayRef {
         if self.is_short() {
             return Arc::new(UInt32Array::from_iter_values(calls.map(|call| call as u32)));
         }

@@ -15,13 +15,13 @@ use arrow::record_batch::RecordBatch;
 
 use super::call::CallBits;
 use super::merge::{Input, Merge, Merged, Names};
-use super::pack::{self, Kinds, PackFooter, PackNames, PackUnit, PersonColumn, Placed};
+use super::pack::{self, Common, Kinds, PackFooter, PackNames, PackUnit, PersonColumn, Picked};
 use super::read::OpenPack;
 use super::store::{Ledger, Pack};
 use super::write::{GROUP_ROWS, PackEncoder};
 use super::{FAN_IN, LedgerError};
 use crate::key::IdKind;
-use crate::scan::batch::{AccessBatch, NONE};
+use crate::scan::batch::{AccessBatch, NONE, Outcome};
 
 /// A pack, and for each of its units whether this run uses it ([`NONE`] where not).
 type Selected = (Pack, Vec<u32>);
@@ -202,8 +202,12 @@ fn drain(
     schema: &SchemaRef,
 ) -> Result<RecordBatch, LedgerError> {
     let hi = |row| person.keys(rows).and_then(|k| k.get(row)).map_or(0, |k| k.hi);
-    let order: Vec<Placed> = (0..rows.len()).map(hi).zip(0..).collect();
-    let own = pack::to_arrow(rows, person, &pack::Rows::of(rows), call, &order)?;
+    let picked = Picked {
+        people: (0..rows.len()).map(hi).collect(),
+        rows: Common::all(rows, call).collect(),
+        unknown: rows.outcome.contains(&Outcome::Unknown),
+    };
+    let own = pack::to_arrow(rows, person, call, picked)?;
     let columns = schema
         .fields()
         .iter()

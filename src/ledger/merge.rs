@@ -155,19 +155,26 @@ impl Merge {
         }
         let Some(bound) = bound else { return Ok(None) };
         self.slots.clear();
+        let half = |head: &Head| head.person.map(|person| person.hi);
+        let end = half(&bound);
         for (number, cursor) in (0..).zip(&mut self.cursors) {
-            let mut before = self.floor;
+            let mut before = self.floor.as_ref().map(half);
             let head = heads(cursor);
             let mut row = cursor.row;
             while let Some(near) = cursor.near.get(row) {
-                let here = head(row);
-                if here > bound {
-                    break;
-                }
-                if before > Some(here) {
-                    return Err(LedgerError::Internal {
-                        what: "a pack is not sorted by person and event".into(),
-                    });
+                let here = near.half();
+                // Mostly upper halves tell that a row comes after the one before it, and before the end of the block.
+                if before >= Some(here) || here >= end {
+                    let head_here = head(row);
+                    if head_here > bound {
+                        break;
+                    }
+                    let before = if row > cursor.row { Some(head(row - 1)) } else { self.floor };
+                    if before > Some(head_here) {
+                        return Err(LedgerError::Internal {
+                            what: "a pack is not sorted by person and event".into(),
+                        });
+                    }
                 }
                 before = Some(here);
                 if near.unit != NONE {
@@ -195,8 +202,8 @@ fn heads(cursor: &Cursor) -> impl Fn(usize) -> Head + '_ {
         person: cursor
             .near
             .get(row)
-            .filter(|near| near.knows(Near::PERSON))
-            .map(|near| Key { hi: near.person, lo: low.get(row).copied().unwrap_or(0) }),
+            .and_then(Near::half)
+            .map(|hi| Key { hi, lo: low.get(row).copied().unwrap_or(0) }),
         event: cursor.block.event.get(row),
     }
 }
@@ -213,8 +220,7 @@ impl<'a> Block<'a> {
         let (names, cursors) = (self.names, self.cursors);
         self.slots.iter().filter_map(move |slot| {
             let (cursor, row) = (cursors.get(index(slot.cursor))?, index(slot.row));
-            let Head { person, event } = heads(cursor)(row);
-            Some(Merged { person, event, names, cursor, near: cursor.near.get(row)?, row })
+            Some(Merged { names, cursor, near: cursor.near.get(row)?, row })
         })
     }
 }
@@ -222,9 +228,6 @@ impl<'a> Block<'a> {
 /// One row of a block.
 #[derive(Clone, Copy)]
 pub struct Merged<'a> {
-    /// The subject where one is mapped, else the actor.
-    pub person: Option<Key>,
-    pub event: Option<Key>,
     pub names: &'a Names,
     cursor: &'a Cursor,
     near: &'a Near,
@@ -234,6 +237,17 @@ pub struct Merged<'a> {
 impl Merged<'_> {
     pub fn source(&self) -> usize {
         self.cursor.source.0
+    }
+
+    /// The subject where one is mapped, else the actor.
+    #[inline]
+    pub fn person(&self) -> Option<Key> {
+        heads(self.cursor)(self.row).person
+    }
+
+    #[inline]
+    pub fn event(&self) -> Option<Key> {
+        self.cursor.block.event.get(self.row)
     }
 
     /// Position of the row's unit among the source's.
@@ -317,7 +331,7 @@ impl Merged<'_> {
             bytes: self.bytes(),
             records: self.records(),
             fields: self.fields(),
-            event: self.event,
+            event: self.event(),
         }
     }
 }

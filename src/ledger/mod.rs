@@ -8,6 +8,7 @@ mod chosen;
 mod compact;
 mod group_rows;
 mod merge;
+mod order;
 pub mod pack;
 mod read;
 mod repeats;

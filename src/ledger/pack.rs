@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use super::call::CallBits;
+use crate::codes::index;
 use crate::key::{IdKind, KEY_FORMAT, hex};
 use crate::scan::batch::{AccessBatch, IntColumn, Interner, KeyColumn, NONE, Outcome, Reject};
 use crate::scan::scope_sets::ScopeSets;
@@ -193,32 +194,73 @@ impl PackFooter {
     }
 }
 
-/// Codes as a column; [`NONE`] is null, where the pack has any.
-fn codes(codes: impl Iterator<Item = u32>, nullable: bool) -> ArrayRef {
-    let codes: Vec<u32> = codes.collect();
-    let valid = nullable.then(|| codes.iter().map(|c| *c != NONE).collect::<Vec<bool>>());
-    Arc::new(UInt32Array::new(codes.into(), valid.map(NullBuffer::from)))
+/// Codes as a column; [`NONE`] is null.
+fn codes(codes: impl Iterator<Item = u32>) -> ArrayRef {
+    let codes = codes.map(|code| (code != NONE).then_some(code));
+    Arc::new(codes.collect::<UInt32Array>())
 }
 
-/// A row's place among the rows of a batch, with the upper half of its person's key: the person's
-/// column need not be picked again after it was sorted.
-pub type Placed = (u64, u32);
-
-fn nulls(valid: &[bool], order: &[Placed]) -> Option<NullBuffer> {
-    (!valid.is_empty())
-        .then(|| picked(valid, order, false).collect::<Vec<_>>())
-        .map(NullBuffer::from)
+/// What nearly every row has, side by side: half a line of memory, picked in one go.
+#[derive(Clone, Copy, Debug)]
+pub struct Common {
+    pub micros: i64,
+    /// Upper half of the group's key.
+    group: u64,
+    /// Unit, app and scope set.
+    call: u64,
+    /// The row's place in its batch.
+    pub row: u32,
+    outcome: Outcome,
 }
 
-/// Rows `order` of a column.
+impl Common {
+    pub const NONE: Self =
+        Self { micros: 0, group: 0, call: 0, row: NONE, outcome: Outcome::Unknown };
+
+    /// Of all rows of a batch.
+    pub fn all(batch: &AccessBatch, call: CallBits) -> impl Iterator<Item = Self> + '_ {
+        let columns = batch.unit.iter().zip(&batch.app).zip(&batch.scopes).zip(&batch.outcome);
+        let groups = batch.group.hi.as_slice();
+        columns.zip(&batch.micros).zip(0..).map(
+            move |(((((unit, app), scopes), outcome), micros), row)| Self {
+                micros: *micros,
+                group: groups.get(index(row)).copied().unwrap_or(0),
+                call: call.call(*unit, *app, *scopes),
+                row,
+                outcome: *outcome,
+            },
+        )
+    }
+}
+
+/// Rows of a batch that become rows of a pack, in their order.
+pub struct Picked {
+    /// Upper halves of the keys of their people.
+    pub people: Vec<u64>,
+    pub rows: Vec<Common>,
+    /// Whether any row of the pack has an outcome that is not known.
+    pub unknown: bool,
+}
+
+/// What is true of each row.
+fn bits(rows: &[Common], of: impl Fn(&Common) -> bool) -> BooleanBuffer {
+    let mut rows_left = rows.iter();
+    BooleanBuffer::collect_bool(rows.len(), |_| rows_left.next().is_some_and(&of))
+}
+
+/// Which of the rows are valid, where not all are.
+fn nulls(valid: &[bool], rows: &[Common]) -> Option<NullBuffer> {
+    let is_valid = |row: &Common| valid.get(index(row.row)) == Some(&true);
+    (!valid.is_empty()).then(|| NullBuffer::new(bits(rows, is_valid)))
+}
+
+/// What `rows` have of a column.
 fn picked<'a, T: Copy>(
     from: &'a [T],
-    order: &'a [Placed],
+    rows: &'a [Common],
     missing: T,
 ) -> impl ExactSizeIterator<Item = T> + 'a {
-    order.iter().map(move |(_, i)| {
-        usize::try_from(*i).ok().and_then(|i| from.get(i)).copied().unwrap_or(missing)
-    })
+    rows.iter().map(move |common| from.get(index(common.row)).copied().unwrap_or(missing))
 }
 
 struct Columns {
@@ -234,13 +276,13 @@ impl Columns {
     }
 
     /// `hi` are the upper halves, where they were picked before.
-    fn keys(&mut self, role: &str, keys: &KeyColumn, order: &[Placed], hi: Option<Vec<u64>>) {
+    fn keys(&mut self, role: &str, keys: &KeyColumn, rows: &[Common], hi: Option<Vec<u64>>) {
         if keys.is_empty() {
             return;
         }
         let nullable = !keys.valid.is_empty();
-        let valid = nulls(&keys.valid, order);
-        let pick = |from: &[u64]| -> Vec<u64> { picked(from, order, 0).collect() };
+        let valid = nulls(&keys.valid, rows);
+        let pick = |from: &[u64]| -> Vec<u64> { picked(from, rows, 0).collect() };
         let hi = hi.unwrap_or_else(|| pick(&keys.hi));
         let hi = UInt64Array::new(hi.into(), valid.clone());
         self.push(&format!("{role}_hi"), Arc::new(hi), nullable);
@@ -250,134 +292,62 @@ impl Columns {
         }
     }
 
-    fn ints(&mut self, name: &str, column: &IntColumn, order: &[Placed]) {
+    fn ints(&mut self, name: &str, column: &IntColumn, rows: &[Common]) {
         if column.values.is_empty() {
             return;
         }
-        let values: Vec<i64> = picked(&column.values, order, 0).collect();
-        let array = Int64Array::new(values.into(), nulls(&column.valid, order));
+        let values: Vec<i64> = picked(&column.values, rows, 0).collect();
+        let array = Int64Array::new(values.into(), nulls(&column.valid, rows));
         self.push(name, Arc::new(array), !column.valid.is_empty());
     }
 }
 
-/// What nearly every row has, side by side: half a line of memory, picked in one go.
-#[derive(Clone, Copy, Debug)]
-struct Common {
-    micros: i64,
-    /// Upper half of the group's key.
-    group: u64,
-    unit: u32,
-    app: u32,
-    scopes: u32,
-    outcome: Outcome,
-}
-
-impl Common {
-    const NONE: Self = Self {
-        micros: 0,
-        group: 0,
-        unit: NONE,
-        app: NONE,
-        scopes: NONE,
-        outcome: Outcome::Unknown,
-    };
-}
-
-/// Empties a buffer that is used again, with room for `len` values. One that grows would be copied
-/// first, as long as it is.
-pub(super) fn make_empty<T>(buffer: &mut Vec<T>, len: usize) {
-    buffer.clear();
-    if buffer.capacity() < len {
-        *buffer = Vec::new();
-        buffer.reserve_exact(len + len / 8);
-    }
-}
-
-/// The rows of a batch as they are picked in sorted order.
-#[derive(Debug, Default)]
-pub struct Rows {
-    common: Vec<Common>,
-    /// Whether any row has an outcome that is not known.
-    unknown: bool,
-}
-
-impl Rows {
-    pub fn of(batch: &AccessBatch) -> Self {
-        let mut rows = Self::default();
-        rows.fill(batch);
-        rows
-    }
-
-    /// Takes the values of another batch.
-    pub fn fill(&mut self, batch: &AccessBatch) {
-        self.unknown = batch.outcome.contains(&Outcome::Unknown);
-        let groups = batch.group.hi.iter().copied().chain(std::iter::repeat(0));
-        let columns = batch.unit.iter().zip(&batch.app).zip(&batch.scopes).zip(&batch.outcome);
-        let columns = columns.zip(&batch.micros).zip(groups);
-        make_empty(&mut self.common, batch.len());
-        self.common.extend(columns.map(|(((((unit, app), scopes), outcome), micros), group)| {
-            Common {
-                micros: *micros,
-                group,
-                unit: *unit,
-                app: *app,
-                scopes: *scopes,
-                outcome: *outcome,
-            }
-        }));
-    }
-}
-
-/// Rows `order` of `batch`, whose people are in the column `person`, as a pack's columns.
+/// Rows of `batch`, whose people are in the column `person`, as a pack's columns.
 ///
 /// # Errors
 /// [`LedgerError::Internal`] only.
 pub fn to_arrow(
     batch: &AccessBatch,
     person: PersonColumn,
-    rows: &Rows,
     call: CallBits,
-    order: &[Placed],
+    Picked { people, rows, unknown }: Picked,
 ) -> Result<RecordBatch, LedgerError> {
     let mut out = Columns { fields: Vec::new(), arrays: Vec::new() };
-    let unknown = rows.unknown;
-    let rows: Vec<_> = picked(&rows.common, order, Common::NONE).collect();
-    out.push("call", call.column(rows.iter().map(|r| (r.unit, r.app, r.scopes))), false);
+    out.push("call", call.column(rows.iter().map(|r| r.call)), false);
     let micros: Vec<i64> = rows.iter().map(|r| r.micros).collect();
     let time = TimestampMicrosecondArray::from(micros).with_timezone("UTC");
     out.push("time", Arc::new(time), false);
     if !batch.nanos.is_empty() {
-        let nanos: Vec<u16> = picked(&batch.nanos, order, 0).collect();
+        let nanos: Vec<u16> = picked(&batch.nanos, &rows, 0).collect();
         out.push("time_nanos", Arc::new(UInt16Array::from(nanos)), false);
     }
     let known =
-        unknown.then(|| rows.iter().map(|r| r.outcome != Outcome::Unknown).collect::<Vec<bool>>());
-    let allowed: BooleanBuffer = rows.iter().map(|r| r.outcome == Outcome::Allowed).collect();
-    let allowed = BooleanArray::new(allowed, known.map(NullBuffer::from));
+        unknown.then(|| NullBuffer::new(bits(&rows, |row| row.outcome != Outcome::Unknown)));
+    let allowed = BooleanArray::new(bits(&rows, |row| row.outcome == Outcome::Allowed), known);
     out.push("allowed", Arc::new(allowed), unknown);
     if !batch.reject.is_empty() {
-        let names = picked(&batch.reject, order, None).map(|reject| reject.map(Reject::name));
+        let names = picked(&batch.reject, &rows, None).map(|reject| reject.map(Reject::name));
         out.push("reject", Arc::new(names.collect::<StringArray>()), true);
     }
-    let people = || order.iter().map(|(hi, _)| *hi).collect();
-    let of_person = |column| (person == column).then(people);
-    out.keys("subject", &batch.subject, order, of_person(PersonColumn::Subject));
-    out.keys("actor", &batch.actor, order, of_person(PersonColumn::Actor));
-    out.keys("group", &batch.group, order, Some(rows.iter().map(|r| r.group).collect()));
+    let mut people = Some(people);
+    let mut of_person = |column| people.take_if(|_| person == column);
+    out.keys("subject", &batch.subject, &rows, of_person(PersonColumn::Subject));
+    out.keys("actor", &batch.actor, &rows, of_person(PersonColumn::Actor));
+    out.keys("group", &batch.group, &rows, Some(rows.iter().map(|r| r.group).collect()));
     if !batch.group_id.is_empty() {
         let mut ids = BinaryBuilder::new();
-        for (_, i) in order {
-            let id = usize::try_from(*i).ok().and_then(|i| batch.group_id.get(i));
+        for common in &rows {
+            let id = batch.group_id.get(index(common.row));
             ids.append_option(id.and_then(Option::as_ref));
         }
         out.push("group_id", Arc::new(ids.finish()), true);
     }
-    out.keys("event", &batch.event, order, None);
-    out.ints("weight", &batch.weight, order);
-    out.ints("bytes", &batch.bytes, order);
-    out.ints("records", &batch.records, order);
+    out.keys("event", &batch.event, &rows, None);
+    out.ints("weight", &batch.weight, &rows);
+    out.ints("bytes", &batch.bytes, &rows);
+    out.ints("records", &batch.records, &rows);
     if !batch.fields.is_empty() {
-        out.push("fields", codes(picked(&batch.fields, order, NONE), true), true);
+        out.push("fields", codes(picked(&batch.fields, &rows, NONE)), true);
     }
     RecordBatch::try_new(Arc::new(Schema::new(out.fields)), out.arrays)
         .map_err(|e| LedgerError::Internal { what: e.to_string() })

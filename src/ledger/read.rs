@@ -1,6 +1,6 @@
 //! Packs as sorted streams of rows.
 
-use std::ops::RangeInclusive;
+use std::ops::{Mul, RangeInclusive};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -135,31 +135,59 @@ impl Near {
     pub const GROUP: u8 = 2;
     pub const BYTES: u8 = 4;
 
+    /// The upper half of the person's key.
+    #[inline]
+    pub fn half(&self) -> Option<u64> {
+        self.knows(Self::PERSON).then_some(self.person)
+    }
+
     /// Whether the value is not null.
     #[inline]
     pub fn knows(&self, value: u8) -> bool {
         self.known & value != 0
     }
 
-    fn of(block: &AccessBatch, people: Option<&KeyColumn>, row: usize) -> Self {
-        let code = |codes: &[u32]| codes.get(row).copied().unwrap_or(NONE);
-        let person = people.and_then(|keys| keys.get(row));
-        let (group, bytes) = (block.group.get(row), block.bytes.get(row));
-        let flag = |known: bool, flag: u8| if known { flag } else { 0 };
-        Self {
-            person: person.map_or(0, |key| key.hi),
-            group: group.map_or(0, |key| key.hi),
-            micros: block.micros.get(row).copied().unwrap_or_default(),
-            bytes: bytes.unwrap_or_default(),
-            unit: code(&block.unit),
-            app: code(&block.app),
-            set: code(&block.scopes),
-            outcome: block.outcome.get(row).copied().unwrap_or(Outcome::Unknown),
-            reject: block.reject.get(row).copied().flatten(),
-            known: flag(person.is_some(), Self::PERSON)
-                | flag(group.is_some(), Self::GROUP)
-                | flag(bytes.is_some(), Self::BYTES),
+    /// Appends all rows of a block.
+    fn extend(near: &mut Vec<Self>, block: &AccessBatch, people: Option<&KeyColumn>) {
+        /// A column, and which of its values are not null: slices, whose place need not be looked up for every row.
+        #[derive(Clone, Copy, Default)]
+        struct Values<'a, T>(&'a [T], &'a [bool]);
+        impl<'a> Values<'a, u64> {
+            fn of(keys: &'a KeyColumn) -> Self {
+                Self(&keys.hi, &keys.valid)
+            }
         }
+        impl<T: Copy + Default + From<bool> + Mul<Output = T>> Values<'_, T> {
+            /// The value or 0, and `flag` where it is not null: without a guess, which nulls would make a bad one.
+            fn at(self, row: usize, flag: u8) -> (T, u8) {
+                let Some(value) = self.0.get(row) else { return (T::default(), 0) };
+                let known = self.1.get(row) != Some(&false);
+                (*value * T::from(known), u8::from(known) * flag)
+            }
+        }
+        let (people, groups) =
+            (people.map(Values::of).unwrap_or_default(), Values::of(&block.group));
+        let all_bytes = Values(&block.bytes.values[..], &block.bytes.valid);
+        let rejects = block.reject.as_slice();
+        let rows = block.unit.iter().zip(&block.app).zip(&block.scopes);
+        let rows = rows.zip(&block.outcome).zip(&block.micros).enumerate();
+        near.extend(rows.map(move |(row, ((((unit, app), set), outcome), micros))| {
+            let (person, knows_person) = people.at(row, Self::PERSON);
+            let (group, knows_group) = groups.at(row, Self::GROUP);
+            let (bytes, knows_bytes) = all_bytes.at(row, Self::BYTES);
+            Self {
+                person,
+                group,
+                micros: *micros,
+                bytes,
+                unit: *unit,
+                app: *app,
+                set: *set,
+                outcome: *outcome,
+                reject: rejects.get(row).copied().flatten(),
+                known: knows_person | knows_group | knows_bytes,
+            }
+        }));
     }
 }
 
@@ -265,8 +293,7 @@ impl Cursor {
                 return Ok(None);
             }
             let people = self.person_column().keys(&self.block);
-            let rows = 0..self.block.len();
-            self.near.extend(rows.map(|row| Near::of(&self.block, people, row)));
+            Near::extend(&mut self.near, &self.block, people);
         }
         Ok(self.near.len().checked_sub(1))
     }

@@ -8,10 +8,11 @@ use proptest::prelude::*;
 
 use super::call::CallBits;
 use super::merge::{Input, Merge, Names};
+use super::order::Order;
 use super::pack::{Kinds, Lineage, PackFooter, PackUnit, PersonColumn};
 use super::read::{KeyRange, OpenPack};
 use super::store::{Ledger, Pack};
-use super::write::{Order, write_pack};
+use super::write::write_pack;
 use super::{Chosen, Cursor, FAN_IN, Halves, LedgerError, compact};
 use crate::config::raw;
 use crate::key::{IdKind, Key};
@@ -124,7 +125,7 @@ impl Place {
         let mut merge = Merge::new(&inputs, &asked, &range, batch_rows, Names::default())?;
         let mut rows = Vec::new();
         while let Some(block) = merge.next_block()? {
-            rows.extend(block.rows().map(|row| (row.person, row.event, row.bytes().unwrap())));
+            rows.extend(block.rows().map(|row| (row.person(), row.event(), row.bytes().unwrap())));
         }
         Ok(rows)
     }

@@ -12,13 +12,12 @@ use parquet::schema::types::ColumnPath;
 
 use super::LedgerError;
 use super::call::CallBits;
+use super::order::Order;
 use super::pack::{
     self, FOOTER_KEY, Kinds, Lineage, NAMES_KEY, PackFooter, PackNames, PackUnit, PersonColumn,
-    Placed,
 };
 use super::shelf::{Encoder, checksum, internal};
 use super::store::{Ledger, Pack};
-use crate::dealer::Dealer;
 use crate::key::IdKind;
 use crate::memory::{Budget, pack_bytes};
 use crate::scan::batch::{AccessBatch, NONE};
@@ -152,9 +151,7 @@ impl PackWriter {
         // By all writers so far, about.
         self.budget.prepare_for((self.rows.len() as u64).saturating_mul(self.packs.into()));
         // What comes next brings its own memory; that of an uncommonly large row group is not kept.
-        if self.order.rows.capacity() > self.full() / size_of::<Placed>() {
-            self.order = Order::default();
-        }
+        self.order.limit(self.full());
         self.rows = AccessBatch::default();
         self.begun = Instant::now();
         Ok(())
@@ -237,88 +234,6 @@ fn sort_units(units: &mut Vec<PackUnit>) -> Vec<u32> {
     numbers
 }
 
-/// The order of a pack's rows, in memory that is used again.
-#[derive(Debug, Default)]
-pub(super) struct Order {
-    rows: Vec<Placed>,
-    dealer: Dealer<Placed>,
-    picked: pack::Rows,
-}
-
-impl Order {
-    /// Puts rows in the order of (person, event id, time, unit, place there), which does not depend on
-    /// when their units came: packs of the same units are the same bytes. Rows without a person come
-    /// first.
-    fn sort(&mut self, rows: &AccessBatch, person: PersonColumn) {
-        let index = |i: &u32| usize::try_from(*i).unwrap_or(usize::MAX);
-        let rest = |i: &u32| {
-            let i = index(i);
-            (rows.event.get(i), rows.micros.get(i), rows.nanos.get(i), rows.unit.get(i))
-        };
-        let keys = person.keys(rows);
-        let placed = (0..rows.len()).zip(0u32..).map(|(row, number)| {
-            let key = keys.and_then(|k| k.get(row));
-            (key.map(|key| key.hi), number)
-        });
-        let nobody = placed.clone().filter(|(key, _)| key.is_none());
-        let mut nobody: Vec<Placed> = nobody.map(|(_, number)| (0, number)).collect();
-        nobody.sort_by_key(|(_, i)| rest(i));
-        self.sort_by_key(placed.filter_map(|(key, number)| Some((key?, number))));
-        // Runs of one `hi` are short; only they need the rest of the key.
-        let lo = |i: &u32| keys.and_then(|k| k.get(index(i))).map(|k| k.lo);
-        for run in self.rows.chunk_by_mut(|a, b| a.0 == b.0) {
-            if run.len() > 1 {
-                run.sort_by(|(_, a), (_, b)| (lo(a), rest(a)).cmp(&(lo(b), rest(b))));
-            }
-        }
-        self.rows.splice(0..0, nobody);
-    }
-
-    /// Sorts by key, then by row. Keys are spread evenly: one pass over their top bits leaves stretches
-    /// that fit the processor's first cache.
-    fn sort_by_key(&mut self, rows: impl Iterator<Item = Placed> + Clone) {
-        const BITS: u32 = 11;
-        let bucket = |key: u64| usize::try_from(key >> (u64::BITS - BITS)).unwrap_or(0);
-        let mut ends = vec![0usize; 1 << BITS];
-        for (key, _) in rows.clone() {
-            if let Some(count) = ends.get_mut(bucket(key)) {
-                *count += 1;
-            }
-        }
-        let mut sum = 0;
-        for count in &mut ends {
-            // Where the bucket begins, for now; it moves to its end as the bucket fills.
-            sum += std::mem::replace(count, sum);
-        }
-        pack::make_empty(&mut self.rows, sum);
-        if sum < 1 << 14 {
-            self.rows.extend(rows);
-            self.rows.sort_unstable();
-            return;
-        }
-        self.rows.resize(sum, (0, 0));
-        for row in rows {
-            if let Some(at) = ends.get_mut(bucket(row.0)) {
-                if let Some(slot) = self.rows.get_mut(*at) {
-                    *slot = row;
-                }
-                *at += 1;
-            }
-        }
-        let mut from = 0;
-        for end in ends {
-            if let Some(bucket) = self.rows.get_mut(from..end) {
-                if self.dealer.deal(bucket, |row| row.0) {
-                    bucket.copy_from_slice(&self.dealer.dealt);
-                } else {
-                    bucket.sort_unstable();
-                }
-            }
-            from = end;
-        }
-    }
-}
-
 /// How packs are written: keys are noise that no encoding makes smaller; texts are codes.
 pub fn properties() -> WriterProperties {
     let mut builder = WriterProperties::builder()
@@ -352,18 +267,17 @@ pub(super) fn write_pack(
         return Ok(pack);
     }
     let person = footer.person;
-    order.sort(rows, person);
-    order.picked.fill(rows);
     let of = (footer.units.len(), rows.app_names.len(), rows.scope_sets.len());
     let call = CallBits::of(of.0, of.1, of.2).ok_or_else(|| LedgerError::Internal {
         what: format!("{of:?} units, apps and scope sets of a pack have no common number"),
     })?;
     footer.call = call;
-    let schema = pack::to_arrow(rows, person, &order.picked, call, &[])?.schema();
+    order.sort(rows, person, call);
+    let schema = pack::to_arrow(rows, person, call, order.none())?.schema();
     let mut encoder = PackEncoder::new(schema, footer)?;
     let mut out = ledger.create(&name);
-    for chunk in order.rows.chunks(GROUP_ROWS) {
-        out.write(encoder.write(&pack::to_arrow(rows, person, &order.picked, call, chunk)?)?)?;
+    for picked in order.chunks(GROUP_ROWS) {
+        out.write(encoder.write(&pack::to_arrow(rows, person, call, picked)?)?)?;
     }
     let (footer, tail) = encoder.finish(&PackNames::of(rows))?;
     out.write(tail)?;
@@ -402,33 +316,5 @@ impl PackEncoder {
         let footer = serde_json::to_string(&self.footer).map_err(|e| internal(&e))?;
         let bytes = self.groups.finish_sealed([(FOOTER_KEY, footer), (NAMES_KEY, names)])?;
         Ok((self.footer, bytes))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn rows_are_sorted_by_key_and_row_also_where_there_are_many(
-            seeds in proptest::collection::vec(any::<u64>(), 1..50),
-            copies in 1..1000u32,
-        ) {
-            let keys = seeds.iter().cycle().take(seeds.len() * copies as usize);
-            // Even and uneven keys: those of real ids are even, those of a test need not be.
-            let rows: Vec<(u64, u32)> = keys
-                .zip(0u32..)
-                .map(|(key, i)| (if i % 3 == 0 { key % 7 } else { crate::key::mix(*key) }, i))
-                .collect();
-            let mut expected = rows.clone();
-            expected.sort_unstable();
-            let mut order = Order::default();
-            for _ in 0..2 {
-                order.sort_by_key(rows.iter().copied());
-                prop_assert_eq!(&order.rows, &expected);
-            }
-        }
     }
 }

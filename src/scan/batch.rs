@@ -183,14 +183,19 @@ impl KeyColumn {
         }
     }
 
-    /// Appends keys of which some are null, and whose lower half is zero.
-    pub fn extend_nullable(&mut self, keys: impl ExactSizeIterator<Item = Option<u64>> + Clone) {
-        let (before, rows) = (self.hi.len(), self.hi.len() + keys.len());
-        self.valid.resize(before, true);
-        self.valid.extend(keys.clone().map(|key| key.is_some()));
-        self.hi.extend(keys.map(|key| key.unwrap_or(0)));
-        if !self.lo.is_empty() {
-            self.lo.resize(rows, 0);
+    /// Appends keys whose lower half is zero; those that are not valid are null.
+    pub fn extend_nullable(
+        &mut self,
+        keys: impl ExactSizeIterator<Item = u64>,
+        valid: impl Iterator<Item = bool>,
+    ) {
+        let before = self.hi.len();
+        self.extend_plain(keys);
+        self.valid.resize(self.hi.len(), true);
+        let added = self.hi.iter_mut().zip(&mut self.valid).skip(before);
+        for ((key, is_valid), valid) in added.zip(valid) {
+            *is_valid = valid;
+            *key = if valid { *key } else { 0 };
         }
     }
 
@@ -502,7 +507,10 @@ mod tests {
             };
             let mut joined = column(&first);
             joined.append(&column(&second));
-            joined.extend_nullable(first.iter().map(|k| k.map(|(hi, _)| hi)));
+            joined.extend_nullable(
+                first.iter().map(|k| k.map_or(7, |(hi, _)| hi)),
+                first.iter().map(Option::is_some),
+            );
             let plain = first.iter().map(|k| k.map(|(hi, _)| Key { hi, lo: 0 }));
             let all: Vec<_> = first.iter().chain(&second).map(key).chain(plain).collect();
             let found: Vec<_> = (0..all.len()).map(|i| joined.get(i)).collect();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::array::{Array, StringArray};
 use arrow::record_batch::RecordBatch;
 
-use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject};
+use super::batch::{AccessBatch, KeyColumn, NONE, Outcome, Reject, translated};
 use super::columns::Bound;
 use super::endpoint::EndpointCache;
 use super::mapping::{
@@ -102,12 +102,17 @@ pub struct EventBuilder<'a> {
     set_codes: Vec<u32>,
     /// The first microsecond that is kept of each held set.
     first_micros: Vec<i64>,
+    /// Outcomes of small statuses that were met.
+    statuses: Vec<Option<Outcome>>,
     at: usize,
     /// Bytes of the groups' own ids in `batch`.
     texts: u64,
     /// Bytes that are taken without them, and that there are.
     room: (u64, u64),
 }
+
+/// Whole numbers that mostly are statuses: what they mean is asked once.
+const STATUSES: usize = 1 << 10;
 
 /// A group's own id beside its bytes: where it lies, and what the allocator rounds it up by.
 const GROUP_ID: u64 = 32;
@@ -138,6 +143,7 @@ impl<'a> EventBuilder<'a> {
             outside: (0, None),
             set_codes: Vec::new(),
             first_micros: Vec::new(),
+            statuses: Vec::new(),
             at: 0,
             texts: 0,
             room,
@@ -152,13 +158,10 @@ impl<'a> EventBuilder<'a> {
         set.iter().filter_map(name).collect()
     }
 
+    /// The code in `batch` of a held set that was not met before, or that is refused.
+    #[cold]
     fn set_code(&mut self, held: u32) -> u32 {
         let index = usize::try_from(held).unwrap_or(usize::MAX);
-        if let Some(code) = self.set_codes.get(index)
-            && *code != NONE
-        {
-            return *code;
-        }
         let scopes = self.names(self.matches.sets.get(held));
         let exercised =
             if self.meaning == Meaning::Exercised { scopes.clone() } else { Vec::new() };
@@ -175,7 +178,18 @@ impl<'a> EventBuilder<'a> {
     }
 
     /// The first microsecond of the first kept day of a held set.
+    #[inline]
     fn first_micros(&mut self, held: u32) -> i64 {
+        let known = usize::try_from(held).ok().and_then(|held| self.first_micros.get(held));
+        match known {
+            Some(first) => *first,
+            None => self.learn_first(held),
+        }
+    }
+
+    /// That of a set that was not met before, or that is refused.
+    #[cold]
+    fn learn_first(&mut self, held: u32) -> i64 {
         let asked = &self.context.asked;
         let micros = |day: i64| day.saturating_mul(DAY_MICROS);
         if Matches::reject(held).is_some() {
@@ -356,10 +370,12 @@ impl<'a> EventBuilder<'a> {
                 Calls { table, endpoint, method: self.columns.method.as_ref() }
             }
             _ => {
-                for held in held {
-                    let code = self.set_code(*held);
-                    self.batch.scopes.push(code);
-                }
+                let mut codes = std::mem::take(&mut self.batch.scopes);
+                codes.extend(held.iter().map(|held| match translated(&self.set_codes, *held) {
+                    NONE => self.set_code(*held),
+                    code => code,
+                }));
+                self.batch.scopes = codes;
                 return Ok(());
             }
         };
@@ -391,15 +407,19 @@ impl<'a> EventBuilder<'a> {
         };
         let array = bound.values(rows, self.file)?;
         if array.data_type().is_integer() {
-            for value in integers(bound, &array, self.file)? {
-                self.batch.outcome.push(match value {
-                    None => of_null(rule),
-                    Some(n) if in_ranges(rule, n) => Outcome::Allowed,
-                    Some(n) if rule.words.is_empty() || !has_word(rule, &n.to_string()) => {
-                        Outcome::Denied
-                    }
-                    Some(_) => Outcome::Allowed,
-                });
+            let statuses = &mut self.statuses;
+            statuses.resize(STATUSES, None);
+            let mut outcome =
+                |n: i64| match usize::try_from(n).ok().and_then(|n| statuses.get_mut(n)) {
+                    Some(known) => *known.get_or_insert_with(|| of_number(rule, n)),
+                    None => of_number(rule, n),
+                };
+            let values = integers(bound, &array, self.file)?;
+            if values.null_count() == 0 {
+                self.batch.outcome.extend(values.values().iter().map(|n| outcome(*n)));
+            } else {
+                let outcomes = values.iter().map(|n| n.map_or_else(|| of_null(rule), &mut outcome));
+                self.batch.outcome.extend(outcomes);
             }
             return Ok(());
         }
@@ -501,7 +521,7 @@ impl<'a> EventBuilder<'a> {
     ) -> Result<(), ScanError> {
         if let Some(bound) = &self.columns.weight {
             let values = integers(bound, &bound.values(rows, self.file)?, self.file)?;
-            for (value, reject) in values.into_iter().zip(rejects) {
+            for (value, reject) in values.iter().zip(rejects) {
                 if value.is_some_and(|v| v < 0) {
                     reject.get_or_insert(Reject::Weight);
                 }
@@ -518,7 +538,7 @@ impl<'a> EventBuilder<'a> {
                     out.extend_plain(plain);
                     continue;
                 }
-                for value in integers(bound, &array, self.file)? {
+                for value in &integers(bound, &array, self.file)? {
                     out.push(value);
                 }
             }
@@ -576,6 +596,11 @@ fn text_at(bound: &Bound, texts: &StringArray, i: usize) -> Option<String> {
 
 fn of_null(rule: &StatusPlan) -> Outcome {
     if rule.null_is_allowed { Outcome::Allowed } else { Outcome::Unknown }
+}
+
+fn of_number(rule: &StatusPlan, n: i64) -> Outcome {
+    let is_word = || !rule.words.is_empty() && has_word(rule, &n.to_string());
+    if in_ranges(rule, n) || is_word() { Outcome::Allowed } else { Outcome::Denied }
 }
 
 fn in_ranges(rule: &StatusPlan, n: i64) -> bool {

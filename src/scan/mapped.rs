@@ -206,7 +206,8 @@ fn readings(
             Vec::new()
         }
         "weight" => {
-            let values = integers(bound, &array, file)?.into_iter();
+            let values = integers(bound, &array, file)?;
+            let values = values.iter();
             values.map(|v| v.filter(|v| *v < 0).map(|_| "a weight is not negative")).collect()
         }
         "status" => {

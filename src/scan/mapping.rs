@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, GenericListArray, OffsetSizeTrait, StringArray,
+    Array, ArrayRef, AsArray, DictionaryArray, GenericListArray, Int64Array, OffsetSizeTrait,
+    StringArray,
 };
 use arrow::compute::cast_with_options;
 use arrow::datatypes::{
@@ -138,11 +139,11 @@ pub fn epoch_unit(unit: TimeUnit) -> EpochUnit {
 
 /// Timestamps of any unit as their counts.
 trait ReinterpretAsI64 {
-    fn reinterpret_as_i64(&self) -> Option<arrow::array::Int64Array>;
+    fn reinterpret_as_i64(&self) -> Option<Int64Array>;
 }
 
 impl ReinterpretAsI64 for ArrayRef {
-    fn reinterpret_as_i64(&self) -> Option<arrow::array::Int64Array> {
+    fn reinterpret_as_i64(&self) -> Option<Int64Array> {
         use arrow::datatypes::{
             TimestampMicrosecondType as Us, TimestampMillisecondType as Ms,
             TimestampNanosecondType as Ns, TimestampSecondType as S,
@@ -350,10 +351,10 @@ pub fn plain_keys(
         return Ok(None);
     }
     let key = |id: i64| keyer.int(id.into()).hi;
-    if values.null_count() == 0 {
-        out.extend_plain(values.values().iter().map(|id| key(*id)));
-    } else {
-        out.extend_nullable(values.iter().map(|id| id.map(key)));
+    let keys = values.values().iter().map(|id| key(*id));
+    match values.nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => out.extend_plain(keys),
+        Some(nulls) => out.extend_nullable(keys, nulls.iter()),
     }
     Ok(Some(IdKind::Int))
 }
@@ -375,23 +376,26 @@ pub fn text_codes(
     if let Some(dictionary) = as_text_dictionary(array) {
         let values = bound.to_text(dictionary.values(), file)?;
         // Values that no row uses must not become names.
-        let mut known = vec![None; values.len()];
-        return Ok(dictionary
-            .keys()
-            .iter()
-            .map(|key| {
-                let Some(key) = key.and_then(|k| usize::try_from(k).ok()) else { return NONE };
-                if values.is_null(key) {
-                    return NONE;
-                }
-                match known.get_mut(key) {
-                    Some(slot) => {
-                        *slot.get_or_insert_with(|| names.code(&folded(bound, values.value(key))))
-                    }
-                    None => NONE,
-                }
-            })
-            .collect());
+        let mut known = vec![NONE; values.len()];
+        let mut learn = |known: &mut [u32], key: usize| match known.get_mut(key) {
+            Some(code) if !values.is_null(key) => {
+                *code = names.code(&folded(bound, values.value(key)));
+                *code
+            }
+            _ => NONE,
+        };
+        let mut code = |key: i32| match usize::try_from(key) {
+            Err(_) => NONE,
+            Ok(key) => match known.get(key).copied().unwrap_or(NONE) {
+                NONE => learn(&mut known, key),
+                code => code,
+            },
+        };
+        let keys = dictionary.keys();
+        return Ok(match keys.null_count() {
+            0 => keys.values().iter().map(|key| code(*key)).collect(),
+            _ => keys.iter().map(|key| key.map_or(NONE, &mut code)).collect(),
+        });
     }
     let texts = bound.to_text(array, file)?;
     Ok(texts
@@ -413,11 +417,7 @@ pub fn as_text_dictionary(array: &ArrayRef) -> Option<&DictionaryArray<Int32Type
 ///
 /// # Errors
 /// [`ScanError::WrongType`] where a value is no whole number that fits 64 bits.
-pub fn integers(
-    bound: &Bound,
-    array: &ArrayRef,
-    file: &str,
-) -> Result<Vec<Option<i64>>, ScanError> {
+pub fn integers(bound: &Bound, array: &ArrayRef, file: &str) -> Result<Int64Array, ScanError> {
     let fits = match array.data_type() {
         DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::Boolean => false,
         other => !other.is_nested(),
@@ -427,7 +427,7 @@ pub fn integers(
     }
     let values = cast_with_options(array, &DataType::Int64, &strict())
         .map_err(|_| wrong(bound, file, array.data_type(), "whole numbers"))?;
-    Ok(values.as_primitive::<Int64Type>().iter().collect())
+    Ok(values.as_primitive::<Int64Type>().clone())
 }
 
 /// Fractions of a column; what is no number is null.

@@ -399,10 +399,10 @@ fn join(
     };
     while let Some((key, mut counts)) = kept.next()? {
         if let Some(then) = before.remove(&key) {
-            counts.take(&then.unpacked())?;
+            counts.take(&then)?;
         }
         if let Some(now) = after.remove(&key) {
-            counts.add(now.unpacked())?;
+            counts.add(now)?;
         }
         put(key, counts)?;
     }

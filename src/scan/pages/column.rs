@@ -405,7 +405,7 @@ impl FlatColumn {
                 })?,
                 Some(valid) => {
                     for row in 0..rows {
-                        let Some(at) = valid.place_of(row) else { continue };
+                        let (at, true) = valid.place(row) else { continue };
                         let code = codes.at(at).ok_or_else(unknown)?;
                         if let Some(meaning) = meanings.get(code).ok_or_else(unknown)? {
                             take(first + row, *meaning);

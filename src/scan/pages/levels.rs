@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::Page;
 
-use super::{Result, chunk, damaged, not_flat};
+use super::{Result, damaged, not_flat};
 use crate::codes::{Codes, Run, index};
 
 /// Which rows of a page are null, and what follows: its values. A value that is not null has the level
@@ -73,34 +73,27 @@ fn valid(levels: Bytes, defined: u32, rows: usize) -> Result<Option<Valid>> {
 /// Which rows of a page have a value, and where it stands among the values.
 pub(super) struct Valid {
     bits: BooleanBuffer,
-    /// Values before the 64 rows that begin at `word * 64`.
-    before: usize,
-    word: usize,
-    bytes: Bytes,
+    /// By 64 rows: which of them have a value, and how many values stand before theirs.
+    words: Vec<(u64, usize)>,
+    count: usize,
 }
 
 impl Valid {
+    /// `None` where all rows have a value.
     fn new(bits: BooleanBuffer) -> Option<Self> {
-        if bits.count_set_bits() == bits.len() {
-            return None;
-        }
-        let bytes = Bytes::copy_from_slice(bits.values());
-        Some(Self { bits, before: 0, word: 0, bytes })
-    }
-
-    fn load(&self, word: usize) -> u64 {
-        match chunk(&self.bytes, word) {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => {
-                let rest = self.bytes.get(word * 8..).unwrap_or_default();
-                rest.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
-            }
-        }
+        let mut count = 0;
+        let words = bits.bit_chunks().iter_padded().map(|word| {
+            let before = count;
+            count += index(word.count_ones());
+            (word, before)
+        });
+        let words = words.collect();
+        (count < bits.len()).then_some(Self { bits, words, count })
     }
 
     /// How many rows have a value.
     pub(super) fn count(&self) -> usize {
-        self.bits.count_set_bits()
+        self.count
     }
 
     /// Whether each row has a value.
@@ -110,22 +103,21 @@ impl Valid {
 
     /// Of rows that follow each other the place of the first value, and which of them have one.
     pub(super) fn run(&self, rows: Range<usize>) -> (usize, BooleanBuffer) {
-        let before = self.bits.slice(0, rows.start).count_set_bits();
-        (before, self.bits.slice(rows.start, rows.len()))
+        (self.place(rows.start).0, self.bits.slice(rows.start, rows.len()))
     }
 
-    /// The place of the row's value; `None` where it is null. Rows ascend from call to call.
+    /// Whether the row has a value.
     #[inline]
-    pub(super) fn place_of(&mut self, row: usize) -> Option<usize> {
-        while self.word < row / 64 {
-            self.before += index(self.load(self.word).count_ones());
-            self.word += 1;
-        }
-        if row >= self.bits.len() {
-            return None;
-        }
-        let bits = self.load(self.word);
+    pub(super) fn has(&self, row: usize) -> bool {
+        self.place(row).1
+    }
+
+    /// How many values stand before that of the row, and whether it has one.
+    #[inline]
+    pub(super) fn place(&self, row: usize) -> (usize, bool) {
+        // No row past the end has one.
+        let (word, before) = self.words.get(row / 64).copied().unwrap_or((0, self.count));
         let bit = 1u64 << (row % 64);
-        (bits & bit != 0).then(|| self.before + index((bits & (bit - 1)).count_ones()))
+        (before + index((word & (bit - 1)).count_ones()), word & bit != 0)
     }
 }

@@ -124,6 +124,40 @@ impl<T: Copy + Default> Taken<T> {
         (self.values, nulls)
     }
 
+    /// Appends the values of rows of a page, which ascend, as `value` gives them by their places. Whether one is missing is
+    /// asked at the end, and no null is guessed: what is wanted has no pattern.
+    fn take(
+        &mut self,
+        rows: impl ExactSizeIterator<Item = usize> + Clone,
+        valid: Option<&Valid>,
+        mut value: impl FnMut(usize) -> Option<T>,
+    ) -> Result<()> {
+        let mut is_short = false;
+        match valid {
+            None => {
+                self.nulls.append_n_non_nulls(rows.len());
+                self.values.extend(rows.map(|row| {
+                    let value = value(row);
+                    is_short |= value.is_none();
+                    value.unwrap_or_default()
+                }));
+            }
+            Some(valid) => {
+                let mut places = rows.clone();
+                let is_value = |_| places.next().is_some_and(|row| valid.has(row));
+                let is_value = BooleanBuffer::collect_bool(rows.len(), is_value);
+                self.nulls.append_buffer(&NullBuffer::new(is_value));
+                self.values.extend(rows.map(|row| {
+                    let (place, is_value) = valid.place(row);
+                    let value = value(place);
+                    is_short |= is_value & value.is_none();
+                    if is_value { value.unwrap_or_default() } else { T::default() }
+                }));
+            }
+        }
+        if is_short { Err(short()) } else { Ok(()) }
+    }
+
     /// Moves the last values, of rows that have one, to the places of their rows.
     fn spread(&mut self, from: usize, rows: &BooleanBuffer) {
         let mut next = self.values.len();
@@ -201,36 +235,17 @@ impl DataPage {
 
     fn take_each<T: Copy + Default>(
         &mut self,
-        rows: impl ExactSizeIterator<Item = usize>,
+        rows: impl ExactSizeIterator<Item = usize> + Clone,
         plain: &impl Plain<T>,
         coded: impl Fn(usize) -> Option<T>,
         out: &mut Taken<T>,
     ) -> Result<()> {
         let first = self.first;
-        let values = &mut self.values;
-        let mut value = |at: usize| {
-            match values {
-                Values::Plain(bytes) => plain.at(bytes, at),
-                Values::Codes(codes) => codes.at(at).and_then(&coded),
-            }
-            .ok_or_else(short)
-        };
-        match &mut self.valid {
-            None => {
-                out.nulls.append_n_non_nulls(rows.len());
-                for row in rows {
-                    out.values.push(value(row - first)?);
-                }
-            }
-            Some(valid) => {
-                for row in rows {
-                    let at = valid.place_of(row - first);
-                    out.nulls.append(at.is_some());
-                    out.values.push(at.map_or(Ok(T::default()), &mut value)?);
-                }
-            }
+        let (rows, valid) = (rows.map(|row| row - first), self.valid.as_ref());
+        match &mut self.values {
+            Values::Plain(bytes) => out.take(rows, valid, |at| plain.at(bytes, at)),
+            Values::Codes(codes) => out.take(rows, valid, |at| codes.at(at).and_then(&coded)),
         }
-        Ok(())
     }
 }
 

@@ -111,10 +111,14 @@ fn levels_are_read_whatever_the_header_says_of_nulls() {
         statistics: None,
     };
     let (valid, _) = levels(&page, 1, 8).unwrap();
-    let mut valid = valid.unwrap();
-    let places: Vec<Option<usize>> = (0..8).map(|row| valid.place_of(row)).collect();
-    let expected = [0, 1, 9, 2, 3, 4, 5, 6].map(|place| (place < 9).then_some(place));
-    assert_eq!(places, expected);
+    let valid = valid.unwrap();
+    let places: Vec<(usize, bool)> = (0..9).map(|row| valid.place(row)).collect();
+    let expected = [0, 1, 2, 2, 3, 4, 5, 6, 7].into_iter().zip(0..);
+    assert_eq!(
+        places,
+        expected.map(|(place, row)| (place, ![2, 8].contains(&row))).collect::<Vec<_>>()
+    );
+    assert!((0..9).all(|row| valid.has(row) != [2, 8].contains(&row)));
 }
 
 #[test]
