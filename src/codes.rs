@@ -112,7 +112,7 @@ impl Codes {
         Some(())
     }
 
-    /// The code at a place; places ascend from call to call.
+    /// The code at a place; places do not descend from call to call.
     #[inline]
     pub fn at(&mut self, place: usize) -> Option<usize> {
         while place >= self.to {
@@ -233,6 +233,60 @@ impl Eight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn codes_of_every_width_are_found(
+            width in 0u32..=32, seed: u64, repeated in 0usize..20, packed in 0usize..60,
+            sought in proptest::collection::vec(any::<bool>(), NARROW), part in 0usize..90,
+        ) {
+            let mask = u32::MAX.checked_shr(32 - width).unwrap_or(0);
+            // Few of many bits: those stand for what is sought, too.
+            let code = |at: usize| crate::key::mix(seed ^ at as u64) as u32 & mask >> (at % 3 * 8).min(31);
+            let codes: Vec<u32> =
+                std::iter::repeat_n(code(0), repeated).chain((1..=packed).map(code)).collect();
+            let mut bytes = vec![width as u8];
+            if repeated > 0 {
+                bytes.push((repeated as u8) << 1);
+                bytes.extend(&code(0).to_le_bytes()[..width.div_ceil(8) as usize]);
+            }
+            if packed > 0 {
+                bytes.push((packed.div_ceil(8) as u8) << 1 | 1);
+                // To the last bit that is needed, and no further.
+                let mut bits = vec![0u8; (packed * width as usize).div_ceil(8)];
+                for (at, code) in codes[repeated..].iter().enumerate() {
+                    for bit in (0..width as usize).filter(|bit| code >> bit & 1 == 1) {
+                        let place = at * width as usize + bit;
+                        bits[place / 8] |= 1 << (place % 8);
+                    }
+                }
+                bytes.extend(bits);
+            }
+            let sought: [bool; NARROW] = sought.try_into().unwrap();
+            let count = part.min(codes.len());
+            let mut found = Vec::new();
+            let mut all = Codes::new(bytes.clone().into()).unwrap();
+            all.search(count, &sought, |place, code| {
+                found.push((place, code));
+                Ok(())
+            }).unwrap();
+            let is_sought = |code: usize| sought.get(code).is_none_or(|is_sought| *is_sought);
+            let wanted = codes[..count].iter().map(|code| index(*code)).enumerate();
+            let wanted: Vec<_> = wanted.filter(|(_, code)| is_sought(*code)).collect();
+            prop_assert_eq!(&found, &wanted);
+            let mut one_by_one = Codes::new(bytes.clone().into()).unwrap();
+            for (place, code) in codes.iter().enumerate() {
+                prop_assert_eq!(one_by_one.at(place), Some(index(*code)));
+            }
+            // Of a page that ends early.
+            if packed > 0 && width > 0 {
+                bytes.pop();
+                let mut short = Codes::new(bytes.into()).unwrap();
+                prop_assert!(short.search(codes.len(), &[true; NARROW], |_, _| Ok(())).is_err());
+            }
+        }
+    }
 
     /// Codes of one bit: `runs` after their length.
     fn bits(runs: &[u8]) -> Result<Codes> {

@@ -127,6 +127,8 @@ mod tests {
             let mut dealer = Dealer::default();
             prop_assert!(dealer.deal(&rows, key));
             prop_assert!(dealer.dealt.is_sorted_by_key(key));
+            let mut buckets = buckets(&mut dealer.dealt, &dealer.next);
+            prop_assert!(buckets.all(|bucket| bucket.len() <= Dealer::<u64>::FULL));
         }
 
         #[test]

@@ -236,10 +236,8 @@ impl<R: Record> Sorter<R> {
         const STEP: usize = 16;
         const MOST: usize = LEAST * STEP * STEP;
         let (held, full) = (self.buffer.len(), self.budget / size_of::<R>() + 1);
-        let capacity = match held * size_of::<R>() {
-            MOST.. => full,
-            _ => (held * STEP).max(LEAST / size_of::<R>()).min(full),
-        };
+        let next = held.saturating_mul(STEP).max(LEAST / size_of::<R>());
+        let capacity = if next > MOST / size_of::<R>() { full } else { next.min(full) };
         self.buffer.reserve_exact(capacity.saturating_sub(held).max(1));
     }
 
@@ -521,6 +519,46 @@ mod tests {
             }
         }
         found
+    }
+
+    /// A record of whose kind no whole number takes 64 KiB.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    struct Three([u64; 3]);
+
+    impl Record for Three {
+        fn prefix(&self) -> u64 {
+            self.0[0]
+        }
+        fn encode(&self, _: &mut Vec<u8>) {}
+        fn decode(_: &[u8]) -> Option<Self> {
+            None
+        }
+    }
+
+    fn grows_in_few_steps<R: Record>(record: &R) {
+        let folder = tempfile::tempdir().unwrap();
+        for (budget, most_steps) in [(100, 1), (1 << 20, 3), (64 << 20, 4), (1 << 30, 4)] {
+            let most = budget / size_of::<R>() + 1;
+            let mut sorter = Sorter::<R>::new(folder.path().into(), budget as u64, 2);
+            let mut steps = Vec::new();
+            while sorter.buffer.capacity() < most {
+                // Full, without what would take the test long.
+                sorter.buffer.resize(sorter.buffer.capacity(), record.clone());
+                sorter.grow();
+                steps.push(sorter.buffer.capacity());
+            }
+            assert_eq!(steps.last(), Some(&most));
+            assert!(steps.len() <= most_steps, "{steps:?}");
+            // Never copied when it is large.
+            let last = steps.len().checked_sub(2).map_or(0, |before| steps[before]);
+            assert!(last * size_of::<R>() <= 16 << 20, "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn buffers_grow_in_few_steps_and_are_not_larger_than_their_budget() {
+        grows_in_few_steps(&Number(0, 0));
+        grows_in_few_steps(&Three([0; 3]));
     }
 
     #[test]

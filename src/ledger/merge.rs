@@ -149,7 +149,12 @@ impl Merge {
         let mut bound: Option<Head> = None;
         for cursor in &mut self.cursors {
             if let Some(last) = cursor.load()? {
-                let last = heads(cursor)(last.min(cursor.row + share));
+                let head = heads(cursor);
+                let last = head(last.min(cursor.row + share));
+                // A block without a row would be followed by others without end.
+                if head(cursor.row) > last {
+                    return Err(unsorted());
+                }
                 bound = Some(bound.map_or(last, |bound| bound.min(last)));
             }
         }
@@ -171,9 +176,7 @@ impl Merge {
                     }
                     let before = if row > cursor.row { Some(head(row - 1)) } else { self.floor };
                     if before > Some(head_here) {
-                        return Err(LedgerError::Internal {
-                            what: "a pack is not sorted by person and event".into(),
-                        });
+                        return Err(unsorted());
                     }
                 }
                 before = Some(here);
@@ -193,6 +196,11 @@ impl Merge {
         });
         Ok(Some(Block { names: &self.names, cursors, slots: self.slots.as_slice() }))
     }
+}
+
+#[cold]
+fn unsorted() -> LedgerError {
+    LedgerError::Internal { what: "a pack is not sorted by person and event".into() }
 }
 
 /// The heads of a cursor's block by row.

@@ -244,8 +244,7 @@ pub struct Picked {
 
 /// What is true of each row.
 fn bits(rows: &[Common], of: impl Fn(&Common) -> bool) -> BooleanBuffer {
-    let mut rows_left = rows.iter();
-    BooleanBuffer::collect_bool(rows.len(), |_| rows_left.next().is_some_and(&of))
+    BooleanBuffer::collect_bool(rows.len(), |row| rows.get(row).is_some_and(&of))
 }
 
 /// Which of the rows are valid, where not all are.

@@ -294,6 +294,9 @@ impl Cursor {
             }
             let people = self.person_column().keys(&self.block);
             Near::extend(&mut self.near, &self.block, people);
+            if self.near.len() != self.block.len() {
+                return Err(self.pack.damaged("its columns are not equally long"));
+            }
         }
         Ok(self.near.len().checked_sub(1))
     }

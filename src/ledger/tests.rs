@@ -9,10 +9,12 @@ use proptest::prelude::*;
 use super::call::CallBits;
 use super::merge::{Input, Merge, Names};
 use super::order::Order;
-use super::pack::{Kinds, Lineage, PackFooter, PackUnit, PersonColumn};
+use super::pack::{
+    Common, Kinds, Lineage, PackFooter, PackNames, PackUnit, PersonColumn, Picked, to_arrow,
+};
 use super::read::{KeyRange, OpenPack};
 use super::store::{Ledger, Pack};
-use super::write::write_pack;
+use super::write::{PackEncoder, write_pack};
 use super::{Chosen, Cursor, FAN_IN, Halves, LedgerError, compact};
 use crate::config::raw;
 use crate::key::{IdKind, Key};
@@ -44,8 +46,8 @@ impl Place {
         Asked::new(vec![AskedScope { name: "read".into(), first_day: 0 }])
     }
 
-    /// A pack of the rows of two units.
-    fn pack(&self, number: usize, rows: &[Row]) -> Pack {
+    /// Rows of two units.
+    fn batch(rows: &[Row]) -> (AccessBatch, Kinds) {
         let mut batch = AccessBatch::default();
         let app = batch.app_names.code("app");
         let set = ScopeSet { scopes: vec!["read".into()], exercised: vec!["read".into()] };
@@ -60,8 +62,33 @@ impl Place {
             batch.event.push(*event);
             batch.bytes.push(Some(*value));
         }
-        let kinds = Kinds { person: Some(IdKind::Int), group: None, event: Some(IdKind::Int) };
+        (batch, Kinds { person: Some(IdKind::Int), group: None, event: Some(IdKind::Int) })
+    }
+
+    /// A pack of the rows of two units.
+    fn pack(&self, number: usize, rows: &[Row]) -> Pack {
+        let (batch, kinds) = Self::batch(rows);
         self.pack_of(number, &batch, kinds, PersonColumn::Subject)
+    }
+
+    /// A pack of the rows as they come, which is no pack that is ever written.
+    fn pack_as_it_comes(&self, rows: &[Row]) -> Pack {
+        let (batch, kinds) = Self::batch(rows);
+        let mut footer = Self::footer(0, &batch, kinds, PersonColumn::Subject);
+        footer.name = footer.name_from(&[]).unwrap();
+        footer.call = CallBits::of(2, 1, 1).unwrap();
+        let picked = Picked {
+            people: batch.subject.hi.clone(),
+            rows: Common::all(&batch, footer.call).collect(),
+            unknown: false,
+        };
+        let columns = to_arrow(&batch, PersonColumn::Subject, footer.call, picked).unwrap();
+        let mut out = self.ledger.create(&footer.name);
+        let mut encoder = PackEncoder::new(columns.schema(), footer).unwrap();
+        out.write(encoder.write(&columns).unwrap()).unwrap();
+        let (footer, tail) = encoder.finish(&PackNames::of(&batch)).unwrap();
+        out.write(tail).unwrap();
+        out.finish(footer).unwrap()
     }
 
     /// A pack of rows of two units.
@@ -72,6 +99,16 @@ impl Place {
         kinds: Kinds,
         person: PersonColumn,
     ) -> Pack {
+        let footer = Self::footer(number, batch, kinds, person);
+        write_pack(&self.ledger, batch, footer, &mut Order::default()).unwrap()
+    }
+
+    fn footer(
+        number: usize,
+        batch: &AccessBatch,
+        kinds: Kinds,
+        person: PersonColumn,
+    ) -> PackFooter {
         let units = [0, 1].map(|row_group| PackUnit {
             file: format!("file-{number}"),
             pin: Pin { size: 1, ..Default::default() },
@@ -82,7 +119,7 @@ impl Place {
                 ..Default::default()
             },
         });
-        let footer = PackFooter {
+        PackFooter {
             name: String::new(),
             lineage: Lineage::new("mapping", "", String::new()),
             asked: Self::asked(),
@@ -93,8 +130,7 @@ impl Place {
             units: units.into(),
             checksums: Vec::new(),
             names_checksum: String::new(),
-        };
-        write_pack(&self.ledger, batch, footer, &mut Order::default()).unwrap()
+        }
     }
 
     /// The rows of a merge; of `skipped` packs the second unit is left out.
@@ -128,6 +164,37 @@ impl Place {
             rows.extend(block.rows().map(|row| (row.person(), row.event(), row.bytes().unwrap())));
         }
         Ok(rows)
+    }
+}
+
+#[test]
+fn rows_that_are_not_in_order_are_refused() {
+    let key = |hi, lo| Some(Key { hi, lo });
+    let (somebody, event) = (key(5, 1), key(2, 0));
+    for (rows, sorted) in [
+        ([(somebody, None), (key(5, 2), None)], true),
+        ([(somebody, event), (somebody, event)], true),
+        ([(None, event), (somebody, None)], true),
+        ([(somebody, None), (key(4, 9), None)], false),
+        ([(somebody, None), (key(5, 0), None)], false),
+        ([(somebody, event), (somebody, key(1, 0))], false),
+        ([(somebody, event), (somebody, None)], false),
+        ([(somebody, None), (None, None)], false),
+        ([(None, event), (None, None)], false),
+    ] {
+        let rows = rows.map(|(person, event)| (person, event, 7));
+        let place = Place::new();
+        let pack = [place.pack_as_it_comes(&rows)];
+        // In one block, and in two.
+        for batch_rows in [10, 1] {
+            match place.merged_if_sound(&pack, 0..=u64::MAX, batch_rows, 0) {
+                Ok(found) => assert!(sorted && found == rows, "{rows:?}"),
+                Err(LedgerError::Internal { what }) => {
+                    assert!(!sorted && what.contains("is not sorted"), "{rows:?}: {what}");
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use super::mapping::{
 use super::prune;
 use super::scope_sets::ScopeSet;
 use super::scopes::{Calls, Matches, Meaning};
+use super::statuses::{Statuses, has_word, in_ranges, of_null};
 use super::{ScanContext, ScanError};
-use crate::config::StatusPlan;
 use crate::config::raw::Encoding;
 use crate::key::{IdKind, Key};
 use crate::memory::Budget;
@@ -102,17 +102,13 @@ pub struct EventBuilder<'a> {
     set_codes: Vec<u32>,
     /// The first microsecond that is kept of each held set.
     first_micros: Vec<i64>,
-    /// Outcomes of small statuses that were met.
-    statuses: Vec<Option<Outcome>>,
+    statuses: Statuses,
     at: usize,
     /// Bytes of the groups' own ids in `batch`.
     texts: u64,
     /// Bytes that are taken without them, and that there are.
     room: (u64, u64),
 }
-
-/// Whole numbers that mostly are statuses: what they mean is asked once.
-const STATUSES: usize = 1 << 10;
 
 /// A group's own id beside its bytes: where it lies, and what the allocator rounds it up by.
 const GROUP_ID: u64 = 32;
@@ -143,7 +139,7 @@ impl<'a> EventBuilder<'a> {
             outside: (0, None),
             set_codes: Vec::new(),
             first_micros: Vec::new(),
-            statuses: Vec::new(),
+            statuses: Statuses::default(),
             at: 0,
             texts: 0,
             room,
@@ -408,12 +404,7 @@ impl<'a> EventBuilder<'a> {
         let array = bound.values(rows, self.file)?;
         if array.data_type().is_integer() {
             let statuses = &mut self.statuses;
-            statuses.resize(STATUSES, None);
-            let mut outcome =
-                |n: i64| match usize::try_from(n).ok().and_then(|n| statuses.get_mut(n)) {
-                    Some(known) => *known.get_or_insert_with(|| of_number(rule, n)),
-                    None => of_number(rule, n),
-                };
+            let mut outcome = |number: i64| statuses.outcome(rule, number);
             let values = integers(bound, &array, self.file)?;
             if values.null_count() == 0 {
                 self.batch.outcome.extend(values.values().iter().map(|n| outcome(*n)));
@@ -592,21 +583,4 @@ fn of_ids(bytes: u64, rows: usize) -> u64 {
 
 fn text_at(bound: &Bound, texts: &StringArray, i: usize) -> Option<String> {
     (i < texts.len() && !texts.is_null(i)).then(|| folded(bound, texts.value(i)).into_owned())
-}
-
-fn of_null(rule: &StatusPlan) -> Outcome {
-    if rule.null_is_allowed { Outcome::Allowed } else { Outcome::Unknown }
-}
-
-fn of_number(rule: &StatusPlan, n: i64) -> Outcome {
-    let is_word = || !rule.words.is_empty() && has_word(rule, &n.to_string());
-    if in_ranges(rule, n) || is_word() { Outcome::Allowed } else { Outcome::Denied }
-}
-
-fn in_ranges(rule: &StatusPlan, n: i64) -> bool {
-    rule.ranges.iter().any(|(from, to)| (*from..=*to).contains(&n))
-}
-
-fn has_word(rule: &StatusPlan, text: &str) -> bool {
-    rule.words.iter().any(|w| w == text)
 }

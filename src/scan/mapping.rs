@@ -334,8 +334,8 @@ pub fn plain_micros<'a>(bound: &Bound, array: &'a ArrayRef) -> Option<&'a [i64]>
     (values.null_count() == 0).then(|| values.values().as_ref())
 }
 
-/// Appends the keys of an id column of 64-bit integers without nulls, the most common kind by far;
-/// `None` for other columns.
+/// Appends the keys of an id column of 64-bit integers, the most common kind by far; `None` for other
+/// columns.
 ///
 /// # Errors
 /// As [`id_kind`].

@@ -26,6 +26,7 @@ mod ranges;
 pub mod scope_sets;
 mod scopes;
 mod state;
+mod statuses;
 mod step;
 mod types;
 mod unopened;

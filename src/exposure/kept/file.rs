@@ -49,6 +49,12 @@ impl Header {
     }
 }
 
+/// Bytes that the cells of most counts take.
+const ROOM: usize = 8 << 20;
+
+/// Bytes that a group takes whose key gives its id back.
+const OF_GROUP: u64 = 48;
+
 /// Cells on their way into a file.
 #[derive(Debug, Default)]
 pub struct CellsOut {
@@ -61,7 +67,7 @@ pub struct CellsOut {
 impl CellsOut {
     pub fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { limit, ..Self::default() }
+        Self { cells: NumbersOut::with_room(limit.min(ROOM)), limit, too_many: false }
     }
 
     pub fn push(&mut self, key: &CellKey, counts: &CellCounts) {
@@ -94,7 +100,10 @@ impl CellsOut {
             return None;
         }
         let head = rmp_serde::to_vec(header).ok()?;
-        let mut file = NumbersOut::default();
+        let count = header.groups.iter().map(|(count, _)| *count).fold(0, u64::saturating_add);
+        let of_groups = usize::try_from(count.saturating_mul(OF_GROUP)).unwrap_or(usize::MAX);
+        let room = of_groups.saturating_add(head.len() + self.cells.len());
+        let mut file = NumbersOut::with_room(room.min(self.limit));
         file.bytes(FORMAT);
         file.bytes(&[0; 16]);
         file.text(&head);

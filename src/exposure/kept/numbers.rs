@@ -15,6 +15,11 @@ use crate::moment::Moment;
 pub struct NumbersOut(Vec<u8>);
 
 impl NumbersOut {
+    /// With room for so many bytes: memory that is not touched costs nothing, and to grow copies all over and over.
+    pub fn with_room(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -24,11 +29,23 @@ impl NumbersOut {
     }
 
     #[inline]
-    pub fn count(&mut self, count: u64) {
-        match u8::try_from(count) {
-            Ok(byte) if byte < 0x80 => self.0.push(byte),
-            _ => self.wide_count(u128::from(count)),
+    pub fn count(&mut self, mut count: u64) {
+        if count < 0x80 {
+            self.0.push(count as u8);
+            return;
         }
+        let mut bytes = [0; 10];
+        let mut length = 0;
+        for byte in &mut bytes {
+            length += 1;
+            *byte = count as u8 | 0x80;
+            count >>= 7;
+            if count == 0 {
+                *byte &= 0x7f;
+                break;
+            }
+        }
+        self.0.extend_from_slice(bytes.get(..length).unwrap_or_default());
     }
 
     fn wide_count(&mut self, mut count: u128) {
@@ -142,13 +159,16 @@ impl<'a> NumbersIn<'a> {
 
     #[inline]
     pub fn count(&mut self) -> Result<u64, Misfit> {
-        match self.0.split_first() {
-            Some((byte, rest)) if *byte < 0x80 => {
-                self.0 = rest;
-                Ok(u64::from(*byte))
+        let mut count = 0;
+        // As many bytes as cannot pass 64 bits.
+        for (byte, at) in self.0.iter().zip(0..9) {
+            count |= u64::from(byte & 0x7f) << (7 * at);
+            if *byte < 0x80 {
+                self.0 = self.0.get(at + 1..).unwrap_or_default();
+                return Ok(count);
             }
-            _ => u64::try_from(self.wide_count()?).map_err(|_| Misfit),
         }
+        u64::try_from(self.wide_count()?).map_err(|_| Misfit)
     }
 
     fn wide_count(&mut self) -> Result<u128, Misfit> {
@@ -380,6 +400,24 @@ mod tests {
                 prop_assert!(!whole);
             }
         }
+    }
+
+    #[test]
+    fn counts_of_every_length_come_back_and_none_that_is_larger() {
+        for bits in (0..64).step_by(7) {
+            for count in [1u64 << bits, (1u64 << bits) - 1, u64::MAX >> bits] {
+                let (mut out, mut wide) = (NumbersOut::default(), NumbersOut::default());
+                out.count(count);
+                wide.wide_count(count.into());
+                assert_eq!(out.0, wide.0);
+                assert_eq!(NumbersIn::new(&out.0).count(), Ok(count));
+                assert_eq!(NumbersIn::new(&out.0[1..]).count().is_ok(), out.0.len() > 1);
+                assert!(NumbersIn::new(&out.0[..out.0.len() - 1]).count().is_err());
+            }
+        }
+        // A bit more than 64.
+        let larger = [&[0xff; 9][..], &[2]].concat();
+        assert_eq!(NumbersIn::new(&larger).count(), Err(Misfit));
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(super) struct Valid {
 
 impl Valid {
     /// `None` where all rows have a value.
-    fn new(bits: BooleanBuffer) -> Option<Self> {
+    pub(super) fn new(bits: BooleanBuffer) -> Option<Self> {
         let mut count = 0;
         let words = bits.bit_chunks().iter_padded().map(|word| {
             let before = count;

@@ -258,6 +258,50 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// What is taken of a page of codes of eight bits: the first three stand for themselves.
+    fn taken(codes: &[u8], valid: Option<&[bool]>, rows: Rows<'_>) -> Option<Vec<Option<usize>>> {
+        let header = [8, (codes.len().div_ceil(8) as u8) << 1 | 1];
+        let codes = Codes::new([&header, codes].concat().into()).unwrap();
+        let valid = valid.and_then(|valid| Valid::new(BooleanBuffer::from(valid)));
+        let mut page = DataPage { first: 10, end: 20, valid, values: Values::Codes(codes) };
+        let mut out = Taken::of(rows.len());
+        page.take(rows, &Never, |code| (code < 3).then_some(code), &mut out).ok()?;
+        let (values, nulls) = out.finish();
+        let is_valid = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+        Some(values.into_iter().enumerate().map(|(row, v)| is_valid(row).then_some(v)).collect())
+    }
+
+    #[test]
+    fn a_code_that_stands_for_nothing_is_damage_where_it_is_asked_for() {
+        let codes = [0, 1, 9, 2];
+        assert_eq!(
+            taken(&codes, None, Rows::Some(&[10, 11, 13])),
+            Some(vec![Some(0), Some(1), Some(2)])
+        );
+        assert_eq!(taken(&codes, None, Rows::Some(&[10, 12])), None);
+        assert_eq!(taken(&codes, None, Rows::Run(10..12)), Some(vec![Some(0), Some(1)]));
+        assert_eq!(taken(&codes, None, Rows::Run(10..13)), None);
+        // And a row behind the last code.
+        assert_eq!(taken(&codes, None, Rows::Some(&[13, 14])), None);
+        assert_eq!(taken(&codes, None, Rows::Run(13..15)), None);
+    }
+
+    #[test]
+    fn nulls_ask_for_no_code_and_stand_behind_the_last_one_too() {
+        let valid = [true, false, true, true, false, false];
+        // The null after the first value would have the code that stands for nothing.
+        let codes = [0, 9, 1];
+        for (rows, expected) in [
+            (Rows::Some(&[10, 11, 13, 14, 15]), Some(vec![Some(0), None, Some(1), None, None])),
+            (Rows::Run(13..16), Some(vec![Some(1), None, None])),
+            (Rows::Some(&[11]), Some(vec![None])),
+            (Rows::Some(&[11, 12]), None),
+            (Rows::Run(11..13), None),
+        ] {
+            assert_eq!(taken(&codes, Some(&valid), rows.clone()), expected, "{rows:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn rows_are_split_where_a_page_ends(
