@@ -9,29 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::ExposureError;
 use super::group_ids::{GroupId, GroupIds, halves, own_id};
 use super::totals::add;
+use crate::codes::index;
 use crate::key::Key;
 use crate::memory::Budget;
-
-/// A group that was reached through a scope. There may be very many.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupRow {
-    /// Index of the scope.
-    pub scope: u32,
-    /// Index of the group namespace.
-    pub space: u32,
-    /// As the log has it. A short one needs no memory of its own.
-    pub id: CompactString,
-    /// Its number among the groups with members; `None` where it has none, or nothing is known.
-    pub number: Option<u32>,
-    /// People who were members when it was read; `None` without memberships.
-    pub members: Option<u64>,
-    pub apps: u64,
-    pub subjects: u64,
-    pub requests: i64,
-    /// Microseconds.
-    pub first: i64,
-    pub last: i64,
-}
 
 /// All groups of a scope beyond those listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +26,7 @@ pub struct Met {
     pub key: Key,
     /// Index of the group namespace.
     pub space: u32,
-    /// As [`GroupRow::number`].
+    /// Its number among the groups with members; `None` where it has none, or nothing is known.
     pub number: Option<u32>,
     pub apps: u64,
     pub subjects: u64,
@@ -56,7 +36,7 @@ pub struct Met {
     pub last: i64,
 }
 
-/// A group that may be listed.
+/// A group that was reached through a scope, and may be listed. There may be very many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     id: GroupId,
@@ -72,14 +52,13 @@ impl Candidate {
         Self { id: GroupId::new(id), met }
     }
 
-    #[cfg(test)]
-    pub fn requests(&self) -> i64 {
-        self.met.requests
-    }
-
-    #[cfg(test)]
     pub fn met(&self) -> &Met {
         &self.met
+    }
+
+    /// As the log has it. A short one needs no memory of its own.
+    pub fn id(&self) -> CompactString {
+        self.id.text()
     }
 
     /// What tells it from others.
@@ -94,22 +73,6 @@ impl Candidate {
     /// By what they are listed.
     fn place(&self) -> (u32, &GroupId) {
         (self.met.space, &self.id)
-    }
-
-    fn row(&self, scope: u32) -> GroupRow {
-        let Met { space, number, apps, subjects, requests, first, last, .. } = self.met;
-        GroupRow {
-            scope,
-            id: self.id.text(),
-            space,
-            number,
-            members: None,
-            apps,
-            subjects,
-            requests,
-            first,
-            last,
-        }
     }
 }
 
@@ -154,10 +117,8 @@ impl KeptGroup {
 struct Top {
     /// At most [`room`] for the limit, in no order.
     rows: Vec<Candidate>,
-    /// Once the limit was reached: the last of those that counted then. Whoever ranks after it is out.
-    floor: Option<Candidate>,
-    /// None is kept.
-    only_counts: bool,
+    /// Once the limit was reached, the last of those that counted then.
+    floor: Floor,
     all: RestGroups,
 }
 
@@ -169,10 +130,11 @@ pub enum KeepGroups<'a> {
     Above(&'a [Floor]),
 }
 
-/// The last group by rank of those of a scope that are looked for.
-#[derive(Clone, Debug)]
+/// The last group by rank of those of a scope that are looked for. Whoever ranks after it is out.
+#[derive(Clone, Debug, Default)]
 pub enum Floor {
     /// All are.
+    #[default]
     None,
     At(Candidate),
     /// None is.
@@ -180,14 +142,52 @@ pub enum Floor {
 }
 
 impl Floor {
-    #[cfg(test)]
+    /// That of the first `most` of some groups.
+    fn of(groups: &[Candidate], most: usize) -> Self {
+        if groups.len() <= most {
+            return Self::None;
+        }
+        let Some(nth) = most.checked_sub(1) else { return Self::Top };
+        // By people alone, which lie near each other, and by their ids those that have as many.
+        let mut subjects: Vec<u64> = groups.iter().map(|group| group.met.subjects).collect();
+        let (_, fewest, _) = subjects.select_nth_unstable_by(nth, |a, b| b.cmp(a));
+        let more = groups.iter().filter(|group| group.met.subjects > *fewest).count();
+        let equal = groups.iter().filter(|group| group.met.subjects == *fewest);
+        let mut equal: Vec<&Candidate> = equal.collect();
+        let nth = nth.saturating_sub(more);
+        let (_, last, _) = equal.select_nth_unstable_by(nth, |a, b| a.rank().cmp(&b.rank()));
+        Self::At((*last).clone())
+    }
+
     pub fn holds(&self, group: &Candidate) -> bool {
+        self.holds_rank(|| group.rank())
+    }
+
+    fn holds_rank<'a>(&self, rank: impl FnOnce() -> Rank<'a>) -> bool {
         match self {
             Self::None => true,
-            Self::At(floor) => group.rank() <= floor.rank(),
+            Self::At(floor) => rank() <= floor.rank(),
             Self::Top => false,
         }
     }
+
+    /// Whether so many people are too few, whatever the id.
+    fn is_above(&self, subjects: u64) -> bool {
+        match self {
+            Self::None => false,
+            Self::At(floor) => subjects < floor.met.subjects,
+            Self::Top => true,
+        }
+    }
+}
+
+/// Keeps the first `most` by rank, in the order that they have.
+fn prune(groups: &mut Vec<Candidate>, most: usize) -> Floor {
+    let floor = Floor::of(groups, most);
+    if !matches!(floor, Floor::None) {
+        groups.retain(|group| floor.holds(group));
+    }
+    floor
 }
 
 /// Groups that are held at once to find the first `limit`: each thread holds as many of each scope. With more of
@@ -198,14 +198,9 @@ fn room(limit: usize) -> usize {
 
 impl Top {
     fn prune(&mut self, limit: usize) {
-        if self.rows.len() <= limit || limit == 0 {
-            self.rows.truncate(limit);
-            return;
+        if self.rows.len() > limit {
+            self.floor = prune(&mut self.rows, limit);
         }
-        let (_, last, _) =
-            self.rows.select_nth_unstable_by(limit - 1, |a, b| a.rank().cmp(&b.rank()));
-        self.floor = Some(last.clone());
-        self.rows.truncate(limit);
     }
 }
 
@@ -225,13 +220,12 @@ impl TopGroups {
             KeepGroups::First(limit) => (*limit, &[]),
             KeepGroups::Above(floors) => (None, floors),
         };
-        let scope = |scope: usize| match floors.get(scope) {
-            Some(Floor::At(floor)) => Top { floor: Some(floor.clone()), ..Top::default() },
-            Some(Floor::Top) => Top { only_counts: true, ..Top::default() },
-            Some(Floor::None) | None => Top::default(),
+        let scope = |scope: usize| {
+            let floor = floors.get(scope).cloned().unwrap_or_default();
+            Top { floor, ..Top::default() }
         };
         Self {
-            limit: limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            limit: limit.map(|n| at_most(Some(n))),
             scopes: (0..scopes).map(scope).collect(),
             id: String::new(),
         }
@@ -250,15 +244,12 @@ impl TopGroups {
         let Some(top) = self.scopes.get_mut(scope) else { return Ok(()) };
         top.all.groups += 1;
         add(&mut top.all.requests, met.requests)?;
-        if top.only_counts
-            || top.floor.as_ref().is_some_and(|floor| met.subjects < floor.met.subjects)
-        {
+        if top.floor.is_above(met.subjects) {
             return Ok(());
         }
         self.id.clear();
         id(&mut self.id);
-        let rank = (Reverse(met.subjects), halves(&self.id), met.space);
-        if top.floor.as_ref().is_some_and(|floor| rank > floor.rank()) {
+        if !top.floor.holds_rank(|| (Reverse(met.subjects), halves(&self.id), met.space)) {
             return Ok(());
         }
         let room = self.limit.map_or(usize::MAX, room);
@@ -311,37 +302,24 @@ pub struct ScopeGroups {
     pub all: RestGroups,
 }
 
+/// As many as a limit allows.
+fn at_most(limit: Option<u64>) -> usize {
+    limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX))
+}
+
 impl ScopeGroups {
     /// Keeps the first `most`, in the order that they have.
     pub fn prune(&mut self, most: Option<u64>) {
-        let Some(last) = self.last_of(most) else { return };
-        let last = last.cloned();
-        self.first.retain(|group| last.as_ref().is_some_and(|last| group.rank() <= last.rank()));
+        prune(&mut self.first, at_most(most));
     }
 
-    /// The last of the first `most`, if `most` are any; `None` where there are no more.
-    fn last_of(&self, most: Option<u64>) -> Option<Option<&Candidate>> {
-        let most = most.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        if self.first.len() <= most {
-            return None;
-        }
-        let mut ranks: Vec<(Rank<'_>, usize)> =
-            self.first.iter().map(Candidate::rank).zip(0..).collect();
-        let last = most.checked_sub(1).map(|last| ranks.select_nth_unstable(last).1.1);
-        Some(last.and_then(|last| self.first.get(last)))
-    }
-
-    /// The first `most`, in the order in which they are listed.
-    fn listed(&self, most: Option<u64>) -> Vec<&Candidate> {
-        let mut listed: Vec<&Candidate> = match self.last_of(most) {
-            None => self.first.iter().collect(),
-            Some(None) => Vec::new(),
-            Some(Some(last)) => {
-                self.first.iter().filter(|group| group.rank() <= last.rank()).collect()
-            }
-        };
-        listed.sort_by(|a, b| a.place().cmp(&b.place()));
-        listed
+    /// Places of the first `most`, in the order in which they are listed.
+    fn order(&self, most: Option<u64>) -> Vec<u32> {
+        let floor = Floor::of(&self.first, at_most(most));
+        let held = (0..).zip(&self.first).filter(|(_, group)| floor.holds(group));
+        let mut order: Vec<(u32, &Candidate)> = held.collect();
+        order.sort_by(|(_, a), (_, b)| a.place().cmp(&b.place()));
+        order.into_iter().map(|(place, _)| place).collect()
     }
 
     /// Puts them into the order in which they are listed. Those that are kept from one count to the next have it nearly: of
@@ -362,21 +340,79 @@ impl RankedGroups {
         self.0.iter().map(|of| (of.first.len() as u64).min(most)).sum()
     }
 
-    /// Listed groups, by scope, namespace and id, and for each scope what is left.
-    pub fn listed(&self, limit: Option<u64>) -> (Vec<GroupRow>, Vec<RestGroups>) {
-        let mut rows: Vec<GroupRow> =
-            Vec::with_capacity(usize::try_from(self.count(limit)).unwrap_or_default());
-        let mut rest = Vec::with_capacity(self.0.len());
-        for (scope, groups) in (0..).zip(&self.0) {
-            let mut all = groups.all;
-            for candidate in groups.listed(limit) {
-                all.groups -= 1;
-                all.requests -= candidate.met.requests;
-                rows.push(candidate.row(scope));
-            }
-            rest.push(all);
+    /// By scope: places of those that are listed, in their order.
+    pub fn orders(&self, limit: Option<u64>) -> Vec<Vec<u32>> {
+        self.0.iter().map(|of| of.order(limit)).collect()
+    }
+
+    /// Those that are listed, in these orders.
+    pub fn listed(self, orders: Vec<Vec<u32>>) -> Vec<ListedGroups> {
+        let of_scopes = self.0.into_iter().zip(orders);
+        of_scopes.map(|(groups, order)| ListedGroups::new(groups, order)).collect()
+    }
+}
+
+/// The listed groups of a scope, in the order of their namespaces and ids.
+#[derive(Clone, Debug, Default)]
+pub struct ListedGroups {
+    groups: Vec<Candidate>,
+    /// Places of those that are listed. To copy them would touch as much memory again.
+    order: Vec<u32>,
+    /// By listed group: people who were members when it was read; empty without memberships.
+    pub members: Vec<u64>,
+    /// All groups that are not listed.
+    pub rest: RestGroups,
+}
+
+impl ListedGroups {
+    fn new(groups: ScopeGroups, order: Vec<u32>) -> Self {
+        let mut listed =
+            Self { groups: groups.first, order, members: Vec::new(), rest: groups.all };
+        let mut rest = listed.rest;
+        for group in listed.iter() {
+            rest.groups -= 1;
+            rest.requests -= group.met.requests;
         }
-        (rows, rest)
+        listed.rest = rest;
+        listed
+    }
+
+    pub fn count(&self) -> usize {
+        self.order.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Candidate> + Clone {
+        self.order.iter().filter_map(|place| self.groups.get(index(*place)))
+    }
+
+    /// By listed group: people who were members when it was read; `None` without memberships.
+    pub fn members(&self) -> impl Iterator<Item = Option<u64>> {
+        (0..self.count()).map(|place| self.members.get(place).copied())
+    }
+
+    /// Namespaces, each with how many groups below each other are of it.
+    pub fn spaces(&self) -> impl Iterator<Item = (u32, usize)> {
+        let runs = self.order.chunk_by(|a, b| self.space(*a) == self.space(*b));
+        runs.filter_map(|run| Some((self.space(*run.first()?)?, run.len())))
+    }
+
+    /// Puts namespaces into this order instead of that of their numbers.
+    pub fn put_spaces_in_order<P: Ord>(&mut self, place: impl Fn(u32) -> P) {
+        if self.spaces().map(|(space, _)| place(space)).is_sorted() {
+            return;
+        }
+        let mut order: Vec<(P, u32, Option<u64>)> = Vec::with_capacity(self.count());
+        for ((group, at), members) in self.iter().zip(&self.order).zip(self.members()) {
+            order.push((place(group.met.space), *at, members));
+        }
+        // Ids keep the order that they have.
+        order.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        self.order = order.iter().map(|(_, at, _)| *at).collect();
+        self.members = order.iter().filter_map(|(.., members)| *members).collect();
+    }
+
+    fn space(&self, place: u32) -> Option<u32> {
+        self.groups.get(index(place)).map(|group| group.met.space)
     }
 }
 

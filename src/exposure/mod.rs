@@ -16,7 +16,7 @@ mod held;
 mod home;
 pub mod kept;
 mod leaf;
-mod listed;
+pub(crate) mod listed;
 mod lookup;
 mod observed;
 mod parts;
@@ -53,7 +53,7 @@ use crate::sorter::SortError;
 
 pub use cells::{CellKey, Grain, Window};
 pub use events::{Event, Events, events};
-pub use listed::{GroupRow, RestGroups};
+pub use listed::{ListedGroups, Met};
 pub use people_list::{Choice, Entry, Facts, Listing, list_people};
 pub use reach::{NOWHERE, PeopleOf, Residents};
 pub use rules::Rules;
@@ -206,14 +206,16 @@ fn exposure(
     settings: &Settings<'_>,
 ) -> Result<Exposure, ExposureError> {
     cells.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let (groups, rest_groups) =
-        passed.listed.unwrap_or_else(|| passed.groups.listed(settings.groups_limit));
+    let groups = passed.listed.unwrap_or_else(|| {
+        let orders = passed.groups.orders(settings.groups_limit);
+        passed.groups.listed(orders)
+    });
     let days: usize = cells.iter().map(|cell| cell.days.len()).sum();
-    settings.fits(cells.len() as u64, days as u64, groups.len() as u64)?;
+    let listed: usize = groups.iter().map(ListedGroups::count).sum();
+    settings.fits(cells.len() as u64, days as u64, listed as u64)?;
     Ok(Exposure {
         cells,
         groups,
-        rest_groups,
         scope_names: passed.scope_names,
         terms: passed.terms,
         conflicts: passed.conflicts,

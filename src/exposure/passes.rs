@@ -11,7 +11,7 @@ use super::counts::CellCounts;
 use super::group_events::SortedGroups;
 use super::groups::{GroupCounter, GroupsSeen};
 use super::leaf::LeafTable;
-use super::listed::{GroupRow, GroupsMet, KeepGroups, RankedGroups, RestGroups, ScopeGroups};
+use super::listed::{GroupsMet, KeepGroups, ListedGroups, RankedGroups, ScopeGroups};
 use super::observed::ObservedReader;
 use super::policy::Policy;
 use super::projections::{GroupSorters, Projections};
@@ -55,7 +55,7 @@ pub struct Passed {
     pub scope_names: Vec<String>,
     pub groups: RankedGroups,
     /// The listed ones, where their members had to be counted.
-    pub listed: Option<(Vec<GroupRow>, Vec<RestGroups>)>,
+    pub listed: Option<Vec<ListedGroups>>,
     /// By source and unit.
     pub terms: Vec<Vec<Terms>>,
     /// By source.
@@ -331,16 +331,18 @@ impl<'a> Passes<'a> {
         }
         let (mut listed, mut reached) = (None, None);
         if let Some(of) = settings.people {
-            let (mut rows, rest) = std::mem::take(&mut ranked).listed(settings.groups_limit);
-            let places = places(&rows);
+            let orders = ranked.orders(settings.groups_limit);
+            let mut groups = std::mem::take(&mut ranked).listed(orders);
+            let places = places(&groups);
             let found =
                 reach(&policy, &leaves, &self.jobs, observed, &reads, &places, settings, of)?;
             if of.has_members {
-                for (row, members) in rows.iter_mut().zip(&found.members) {
-                    row.members = Some(*members);
+                let mut members = found.members.iter().copied();
+                for of in &mut groups {
+                    of.members = members.by_ref().take(of.count()).collect();
                 }
             }
-            (listed, reached) = (Some((rows, rest)), Some(found));
+            (listed, reached) = (Some(groups), Some(found));
         }
         drop(leaves);
         for (sums, resolved) in tally.sums.iter_mut().zip(reads.resolved()) {
@@ -421,11 +423,12 @@ fn person_columns(sources: &[SourceRows]) -> impl Iterator<Item = PersonColumn> 
 }
 
 /// Listed groups by their numbers among those with members.
-fn places(listed: &[GroupRow]) -> Listed {
-    let rows = listed.iter().zip(0u32..);
+fn places(listed: &[ListedGroups]) -> Listed {
+    let groups = (0..).zip(listed).flat_map(|(scope, of)| of.iter().map(move |g| (scope, g)));
+    let groups = groups.zip(0u32..);
     Listed::new(
-        rows.filter_map(|(row, place)| Some((row.number?, row.scope, place))).collect(),
-        listed.len(),
+        groups.filter_map(|((scope, g), place)| Some((g.met().number?, scope, place))).collect(),
+        listed.iter().map(ListedGroups::count).sum(),
     )
 }
 

@@ -8,7 +8,7 @@ use super::cells::{CellKey, Window, WindowSet};
 use super::counts::{CellCounts, WindowCounts};
 use super::days::Days;
 use super::leaf::Leaf;
-use super::listed::{GroupRow, RestGroups};
+use super::listed::ListedGroups;
 use super::policy::Policy;
 use super::reach::Residents;
 use super::tally::{DayPeople, DaySums, Exposed, Sums, Surplus, Tally, Terms};
@@ -19,9 +19,8 @@ use crate::moment::Moment;
 pub struct Exposure {
     /// Cells with at least one event, sorted by key.
     pub cells: Vec<Cell>,
-    pub groups: Vec<GroupRow>,
     /// By scope, in the order of `scope_names`.
-    pub rest_groups: Vec<RestGroups>,
+    pub groups: Vec<ListedGroups>,
     pub scope_names: Vec<String>,
     /// By source and unit.
     pub terms: Vec<Vec<Terms>>,

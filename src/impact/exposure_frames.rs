@@ -1,13 +1,16 @@
 //! Frames of what was counted: every grain and window, days, and groups.
 
+use std::borrow::Cow;
+
 use arrow::record_batch::RecordBatch;
+use compact_str::CompactString;
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::coverage::coverage_pct;
 use super::frames::{Builder, Report, Shown, escaped, verdict};
 use super::whole::Columns;
 use crate::codes::index;
-use crate::exposure::{Cell, Day, Exposure, Grain, GroupRow, Measures, RestGroups, Window};
+use crate::exposure::{Cell, Day, Exposure, Grain, ListedGroups, Measures, Met, Window};
 
 /// Promises have a frame of their own.
 fn cells<'a>(report: &Report<'a>) -> impl Iterator<Item = &'a Cell> + Clone {
@@ -115,14 +118,18 @@ pub(super) fn exposure_cells(report: &Report<'_>) -> PolarsResult<DataFrame> {
 pub struct Rows {
     /// By cell.
     days: Vec<Vec<Day>>,
-    groups: Vec<GroupRow>,
+    /// By scope.
+    groups: Vec<ListedGroups>,
+    /// Whether the query engine is asked for them, too.
+    pub are_asked: bool,
 }
 
 impl Rows {
     /// Takes them.
     pub fn of(exposure: &mut Exposure) -> Self {
         let days = exposure.cells.iter_mut().map(|cell| std::mem::take(&mut cell.days));
-        Self { days: days.collect(), groups: std::mem::take(&mut exposure.groups) }
+        let groups = std::mem::take(&mut exposure.groups);
+        Self { days: days.collect(), groups, are_asked: false }
     }
 }
 
@@ -136,7 +143,7 @@ struct CellDays<'a> {
 
 pub(super) fn days(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordBatch> {
     let names = &report.names;
-    let of_cells = std::mem::take(&mut rows.days);
+    let (of_cells, rows_asked) = (std::mem::take(&mut rows.days), rows.are_asked);
     let mut cells: Vec<CellDays<'_>> = Vec::new();
     for (number, (cell, days)) in (0..).zip(report.exposure.cells.iter().zip(&of_cells)) {
         if !days.is_empty() {
@@ -149,7 +156,7 @@ pub(super) fn days(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordB
         let key = |cell: &CellDays<'_>| cell.grain;
         (key(a), &a.shown.scope, &a.shown.app).cmp(&(key(b), &b.shown.scope, &b.shown.app))
     });
-    let numbers = cells.iter().flat_map(|c| std::iter::repeat_n(Some(c.number), c.days.len()));
+    let numbers = cells.iter().flat_map(|c| std::iter::repeat_n(c.number, c.days.len()));
     let runs = || cells.iter().map(|cell| (&cell.shown, cell.days.len()));
     let rows = || cells.iter().flat_map(|cell| cell.days.iter());
     let cumulative = cells.iter().flat_map(|cell| {
@@ -158,14 +165,19 @@ pub(super) fn days(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordB
             Some(*sum)
         })
     });
-    Columns::of(cells.iter().map(|cell| cell.days.len()).sum())
-        .ints("cell", numbers)
+    let columns = Columns::of(cells.iter().map(|cell| cell.days.len()).sum());
+    let columns = match rows_asked {
+        true => columns.whole_ints("cell", numbers),
+        // The table has no such column.
+        false => columns,
+    };
+    columns
         .runs("grain", cells.iter().map(|cell| (Some(cell.grain), cell.days.len())))?
         .runs("scope", runs().map(|(shown, rows)| (shown.scope.as_deref(), rows)))?
         .runs("app_id", runs().map(|(shown, rows)| (shown.app.as_deref(), rows)))?
         .runs("app_name", runs().map(|(shown, rows)| (shown.app_name, rows)))?
         .days("day", rows().map(|d| d.day))
-        .ints("requests_allowed", rows().map(|d| Some(d.requests)))
+        .whole_ints("requests_allowed", rows().map(|d| d.requests))
         .counts("subjects_observed", rows().map(|d| d.subjects))
         .counts("subjects_new", rows().map(|d| d.new))
         .counts("subjects_cumulative", cumulative)
@@ -179,38 +191,49 @@ pub(super) fn groups(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<Recor
     };
     let namespace =
         |space: u32| report.group_namespaces.get(index(space)).map(|name| escaped(name));
-    let listed = std::mem::take(&mut rows.groups);
-    let mut listed: Vec<&GroupRow> = listed.iter().collect();
     // In the order of the table, as days are; but for ids that are shown otherwise than they are.
     let mut spaces: Vec<usize> = (0..report.group_namespaces.len()).collect();
     spaces.sort_by_key(|space| report.group_namespaces.get(*space));
     let place = |space: u32| spaces.iter().position(|s| *s == index(space));
-    listed.sort_unstable_by_key(|g| (g.scope, place(g.space), &g.id));
-    let rest: Vec<(u32, &RestGroups)> =
-        (0..).zip(&report.exposure.rest_groups).filter(|(_, rest)| rest.groups > 0).collect();
-    let none = || std::iter::repeat_n(None, rest.len());
-    let scopes = listed.chunk_by(|a, b| a.scope == b.scope);
-    let scopes = scopes.filter_map(|run| Some((scope_of(run.first()?.scope), run.len())));
-    let namespaces = listed.chunk_by(|a, b| a.space == b.space);
-    let namespaces = namespaces.filter_map(|run| Some((namespace(run.first()?.space), run.len())));
-    let grains = [(Some("scope_group"), listed.len()), (Some("scope_rest"), rest.len())];
-    let ids = listed.iter().map(|g| Some(escaped(&g.id)));
-    let count = |of: fn(&GroupRow) -> Option<u64>| {
-        let counts = listed.iter().map(move |g| i64::try_from(of(g)?).ok());
-        counts.chain(std::iter::repeat_n(None, rest.len()))
+    let mut of_scopes = std::mem::take(&mut rows.groups);
+    of_scopes.iter_mut().for_each(|of| of.put_spaces_in_order(place));
+    let groups = || of_scopes.iter().flat_map(ListedGroups::iter);
+    let rest = || (0..).zip(&of_scopes).filter(|(_, of)| of.rest.groups > 0);
+    let (listed, beyond) = (groups().count(), rest().count());
+    let none = || std::iter::repeat_n(None, beyond);
+    let scopes = (0..).zip(&of_scopes).map(|(scope, of)| (scope_of(scope), of.count()));
+    let scopes = scopes.filter(|(_, rows)| *rows > 0);
+    let namespaces = of_scopes.iter().flat_map(ListedGroups::spaces);
+    let namespaces = namespaces.map(|(space, rows)| (namespace(space), rows));
+    let grains = [(Some("scope_group"), listed), (Some("scope_rest"), beyond)];
+    let ids = groups().map(|group| Some(shown(group.id())));
+    let count = |of: fn(&Met) -> u64| {
+        let counts = groups().map(move |group| i64::try_from(of(group.met())).ok());
+        counts.chain(none())
     };
-    let requests = listed.iter().map(|g| Some(g.requests));
-    Columns::of(listed.len() + rest.len())
+    let members = of_scopes.iter().flat_map(ListedGroups::members);
+    let members = members.map(|members| i64::try_from(members?).ok());
+    let requests = groups().map(|group| Some(group.met().requests));
+    let time = |of: fn(&Met) -> i64| groups().map(move |g| Some(of(g.met()))).chain(none());
+    Columns::of(listed + beyond)
         .runs("grain", grains.into_iter())?
-        .runs("scope", scopes.chain(rest.iter().map(|r| (scope_of(r.0), 1))))?
-        .runs("namespace", namespaces.chain([(Some("(rest)".into()), rest.len())]))?
-        .texts("group_id", ids.chain(rest.iter().map(|_| Some("(rest)".into()))))
-        .counts("groups", listed.iter().map(|_| 1).chain(rest.iter().map(|r| r.1.groups)))
-        .ints("apps", count(|g| Some(g.apps)))
-        .ints("members_then", count(|g| g.members))
-        .ints("subjects_observed", count(|g| Some(g.subjects)))
-        .ints("requests_allowed", requests.chain(rest.iter().map(|r| Some(r.1.requests))))
-        .times("first_access", listed.iter().map(|g| Some(g.first)).chain(none()))
-        .times("last_access", listed.iter().map(|g| Some(g.last)).chain(none()))
+        .runs("scope", scopes.chain(rest().map(|(scope, _)| (scope_of(scope), 1))))?
+        .runs("namespace", namespaces.chain([(Some("(rest)".into()), beyond)]))?
+        .texts("group_id", ids.chain(rest().map(|_| Some("(rest)".into()))))
+        .counts("groups", groups().map(|_| 1).chain(rest().map(|(_, of)| of.rest.groups)))
+        .ints("apps", count(|met| met.apps))
+        .ints("members_then", members.chain(none()))
+        .ints("subjects_observed", count(|met| met.subjects))
+        .ints("requests_allowed", requests.chain(rest().map(|(_, of)| Some(of.rest.requests))))
+        .times("first_access", time(|met| met.first))
+        .times("last_access", time(|met| met.last))
         .finish()
+}
+
+/// An id of a group as it is shown.
+fn shown(id: CompactString) -> CompactString {
+    match escaped(&id) {
+        Cow::Borrowed(_) => id,
+        Cow::Owned(shown) => shown.into(),
+    }
 }

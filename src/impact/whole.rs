@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayBuilder, ArrayRef, AsArray, Date32Builder, DictionaryArray, Int32Builder,
-    Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+    Int64Array, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{
     DataType, Date32Type, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
@@ -20,6 +20,9 @@ use super::output::arrow_type;
 use super::texts::{Texts, plain};
 use super::{ColumnSpec, ColumnType, ImpactError, Query, Table, TableSpec};
 use crate::moment::Moment;
+
+/// Bytes that most texts do not exceed, of which no two below each other are the same: ids.
+const OF_TEXT: usize = 20;
 
 /// Columns of so many rows.
 pub(super) struct Columns {
@@ -40,13 +43,8 @@ impl Columns {
     }
 
     /// Texts, one for each row.
-    pub fn texts<T: AsRef<str>>(
-        self,
-        name: &str,
-        values: impl Iterator<Item = Option<T>> + Clone,
-    ) -> Self {
-        let bytes = values.clone().flatten().map(|text| text.as_ref().len()).sum();
-        let mut texts = StringBuilder::with_capacity(self.rows, bytes);
+    pub fn texts<T: AsRef<str>>(self, name: &str, values: impl Iterator<Item = Option<T>>) -> Self {
+        let mut texts = StringBuilder::with_capacity(self.rows, self.rows * OF_TEXT);
         values.for_each(|text| texts.append_option(text));
         self.with(name, Arc::new(texts.finish()))
     }
@@ -80,8 +78,20 @@ impl Columns {
         self.with(name, Arc::new(ints.finish()))
     }
 
-    pub fn counts(self, name: &str, values: impl Iterator<Item = u64>) -> Self {
-        self.ints(name, values.map(|value| i64::try_from(value).ok()))
+    /// Numbers none of which is null.
+    pub fn whole_ints(self, name: &str, values: impl Iterator<Item = i64>) -> Self {
+        let mut ints = Vec::with_capacity(self.rows);
+        ints.extend(values);
+        self.with(name, Arc::new(Int64Array::from(ints)))
+    }
+
+    pub fn counts(self, name: &str, values: impl Iterator<Item = u64> + Clone) -> Self {
+        match values.clone().max() {
+            Some(most) if i64::try_from(most).is_err() => {
+                self.ints(name, values.map(|value| i64::try_from(value).ok()))
+            }
+            _ => self.whole_ints(name, values.map(u64::cast_signed)),
+        }
     }
 
     /// Moments in microseconds.
@@ -199,8 +209,10 @@ pub(super) mod tests {
     use super::super::{DayCoverage, SourceCoverage, Take, built_in, collected, tables as made};
     use super::*;
     use crate::config::IncidentPlan;
-    use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, GroupRow, Measures, RestGroups};
+    use crate::exposure::listed::{Candidate, Met, RankedGroups, RestGroups, ScopeGroups};
+    use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, Measures};
     use crate::impact::Names;
+    use crate::key::Key;
     use crate::moment::Zone;
     use crate::registry::Registry;
 
@@ -227,17 +239,28 @@ pub(super) mod tests {
     }
 
     fn exposure() -> Exposure {
-        let group = |scope, space, id: &str, members| GroupRow {
-            scope,
-            id: id.into(),
-            space,
-            number: None,
-            members,
-            apps: 2,
-            subjects: 5,
-            requests: 9,
-            first: -1,
-            last: 1_573_000_000_123_456,
+        let group = |space, id: &str| {
+            let met = Met {
+                key: Key { hi: 0, lo: 0 },
+                space,
+                number: None,
+                apps: 2,
+                subjects: 5,
+                requests: 9,
+                first: -1,
+                last: 1_573_000_000_123_456,
+            };
+            Candidate::new(id, met)
+        };
+        let listed = |first: Vec<Candidate>, rest: RestGroups, members: Vec<u64>| {
+            let groups = rest.groups + first.len() as u64;
+            let requests = rest.requests + 9 * i64::try_from(first.len()).unwrap();
+            let order = (0..u32::try_from(first.len()).unwrap()).rev().collect();
+            let groups = ScopeGroups { first, all: RestGroups { groups, requests } };
+            let mut listed = RankedGroups(vec![groups]).listed(vec![order]).remove(0);
+            assert_eq!(listed.rest, rest);
+            listed.members = members;
+            listed
         };
         Exposure {
             cells: vec![
@@ -249,14 +272,17 @@ pub(super) mod tests {
                 cell(Grain::All, None, &[18_000]),
             ],
             groups: vec![
-                group(1, 0, "x", None),
-                group(0, 1, "(rest)", Some(4)),
-                group(0, 0, "b", Some(0)),
-                group(0, 1, "Z", None),
-                group(1, 0, "(all)", Some(1)),
-                group(1, 0, "y", Some(1)),
+                listed(
+                    vec![group(1, "Z"), group(1, "(rest)"), group(0, "b")],
+                    RestGroups::default(),
+                    vec![0, 4, 7],
+                ),
+                listed(
+                    vec![group(0, "y"), group(0, "x"), group(0, "(all)")],
+                    RestGroups { groups: 3, requests: 11 },
+                    Vec::new(),
+                ),
             ],
-            rest_groups: vec![RestGroups::default(), RestGroups { groups: 3, requests: 11 }],
             scope_names: vec!["s".into(), "t".into()],
             ..Exposure::default()
         }
@@ -349,6 +375,10 @@ pub(super) mod tests {
         assert_eq!(text("groups_exposed", "group_id"), shown);
         let namespaces = all(&["m", "m", "n", "n", "n", "n", "(rest)"]);
         assert_eq!(text("groups_exposed", "namespace"), namespaces);
+        let members = taken["groups_exposed"].column_by_name("members_then").unwrap();
+        let members: Vec<Option<i64>> = members.as_primitive::<Int64Type>().iter().collect();
+        // Members stay with their groups where namespaces come in another order than by their numbers.
+        assert_eq!(members, [Some(7), Some(4), Some(0), None, None, None, None]);
         assert_eq!(text("daily_timeline", "app_id")[2..4], [None, Some("\\(all)".into())]);
     }
 }

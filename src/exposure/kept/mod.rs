@@ -203,13 +203,13 @@ fn finish(
     let ids = settings.group_ids();
     let groups = &passed.groups;
     let kept = groups.0.iter().flat_map(|of| &of.first).map(|group| KeptGroup::of(group, ids));
-    let (file, listed) = both(
+    let (file, orders) = both(
         settings.threads,
         || out.finish(&header, kept),
-        || groups.listed(settings.groups_limit),
+        || groups.orders(settings.groups_limit),
     );
     drop(header);
-    (passed.groups, passed.listed) = (RankedGroups::default(), Some(listed));
+    passed.listed = Some(std::mem::take(&mut passed.groups).listed(orders));
     Ok((exposure(cells, passed, settings)?, file))
 }
 
@@ -262,7 +262,10 @@ fn recount(
         // To keep a count takes more of them than to list them.
         Ok::<_, Unfit>(match is_kept {
             true => (ranked, None),
-            false => (RankedGroups::default(), Some(ranked.listed(settings.groups_limit))),
+            false => {
+                let orders = ranked.orders(settings.groups_limit);
+                (RankedGroups::default(), Some(ranked.listed(orders)))
+            }
         })
     };
     let (cells, groups) = both(

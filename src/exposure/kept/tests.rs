@@ -1,9 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::exposure::RestGroups;
 use crate::exposure::group_ids::GroupIds;
-use crate::exposure::listed::{Candidate, Met, ScopeGroups};
+use crate::exposure::listed::{Candidate, Met, RestGroups, ScopeGroups};
 use crate::key::{IdKind, Key, Keyer};
 
 /// A group of namespace 0 that so many people were reached in.
@@ -22,7 +21,7 @@ fn group(id: u64, subjects: u64) -> Candidate {
 }
 
 fn scope(groups: Vec<Candidate>, keep: Option<u64>) -> ScopeGroups {
-    let requests = groups.iter().map(Candidate::requests).sum();
+    let requests = groups.iter().map(|group| group.met().requests).sum();
     let all = RestGroups { groups: groups.len() as u64, requests };
     let mut scope = ScopeGroups { first: groups, all };
     scope.prune(keep);
@@ -60,16 +59,18 @@ proptest! {
         match kept.now(then, now, (limit, keep)) {
             Ok(found) => {
                 let expected = scope(at(|of| of.1, false), limit);
-                let (rows, rest) = RankedGroups(vec![found.clone()]).listed(limit);
+                let ranked = RankedGroups(vec![found.clone()]);
+                let orders = ranked.orders(limit);
+                let rows = ranked.listed(orders).remove(0);
                 let mut listed = expected.clone();
                 listed.put_in_order();
-                let of_rows = rows.iter().map(|row| Key { hi: row.id.parse().unwrap(), lo: 0 });
+                let of_rows = rows.iter().map(|row| Key { hi: row.id().parse().unwrap(), lo: 0 });
                 let of_groups = listed.first.iter().map(|group| group.met().key);
                 prop_assert!(of_rows.eq(of_groups), "other groups are listed, or in another order");
-                let requests: i64 = rows.iter().map(|row| row.requests).sum();
+                let requests: i64 = rows.iter().map(|row| row.met().requests).sum();
                 let all = RestGroups {
-                    groups: rows.len() as u64 + rest[0].groups,
-                    requests: requests + rest[0].requests,
+                    groups: rows.count() as u64 + rows.rest.groups,
+                    requests: requests + rows.rest.requests,
                 };
                 prop_assert_eq!(all, expected.all);
                 let mut found = found;
