@@ -22,29 +22,6 @@ pub fn in_threads<T: Send, E: Send>(
     })
 }
 
-/// Does all of it, at once where there is more than one thread for it; the first error in their order wins.
-///
-/// # Errors
-/// What any says.
-pub fn all_at_once<T: Send, E: Send>(
-    threads: usize,
-    work: impl IntoIterator<Item = impl FnOnce() -> Result<T, E> + Send>,
-) -> Result<Vec<T>, E> {
-    let mut work = work.into_iter();
-    if threads < 2 {
-        return work.map(|work| work()).collect();
-    }
-    let Some(first) = work.next() else { return Ok(Vec::new()) };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = work.map(|work| scope.spawn(work)).collect();
-        let first = first();
-        let others = others
-            .into_iter()
-            .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        std::iter::once(first).chain(others).collect()
-    })
-}
-
 /// Does both at once.
 pub fn beside<A, B: Send>(own: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
     std::thread::scope(|scope| {

@@ -49,23 +49,39 @@ impl Window {
     }
 }
 
-/// Windows as bits.
-pub type WindowSet = u8;
+/// Windows as bits. Where two counts by different rules are made in one, those of now, and above them those of then.
+pub type WindowSet = u16;
 
-/// Adds one to the count of each window of the set.
+/// Counts by window.
+pub type ByWindow = [u64; Window::COUNT];
+
+/// Bits for the windows of one of them.
+const SIDE: u32 = 8;
+
+/// Windows as those of then.
+pub const fn of_then(windows: WindowSet) -> WindowSet {
+    windows << SIDE
+}
+
+/// Windows of now, and those of then.
+pub const fn now_and_then(windows: WindowSet) -> (WindowSet, WindowSet) {
+    (windows & ((1 << SIDE) - 1), windows >> SIDE)
+}
+
+/// Adds one to the count of each window of now in the set.
 ///
 /// Sets come in no order: a loop over the bits that are set would end where the processor does not expect it.
 #[inline]
-pub fn count_windows(counts: &mut [u64; Window::COUNT], set: WindowSet) {
-    let ones = ONES.get(usize::from(set)).unwrap_or(&[0; Window::COUNT]);
+pub fn count_windows(counts: &mut ByWindow, set: WindowSet) {
+    let ones = ONES.get(usize::from(now_and_then(set).0)).unwrap_or(&[0; Window::COUNT]);
     counts.iter_mut().zip(ones).for_each(|(count, one)| *count += one);
 }
 
 /// By set of windows: 1 for each window that is in it.
 // Worked out when it is compiled.
 #[allow(clippy::indexing_slicing)]
-static ONES: [[u64; Window::COUNT]; 1 << WindowSet::BITS] = {
-    let mut ones = [[0; Window::COUNT]; 1 << WindowSet::BITS];
+static ONES: [[u64; Window::COUNT]; 1 << SIDE] = {
+    let mut ones = [[0; Window::COUNT]; 1 << SIDE];
     let mut set = 0;
     while set < ones.len() {
         let mut window = 0;

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::ExposureError;
+use super::block_leaves::BlockLeaves;
 use super::leaf::{MANY_LEAVES, Standing};
-use super::lookup::{LeafAt, Lookup, Place};
+use super::lookup::{LeafAt, Lookup};
 use super::observed::{ObservedReader, ObservedWriter};
 use super::parts::Part;
 use super::passes::{Way, read_fields};
@@ -23,7 +24,7 @@ use super::policy::Policy;
 use super::projections::Projections;
 use super::records::{ActorRecord, GroupRecord, InParts, NOBODY};
 use super::same_event::SameEvent;
-use super::tally::{Sums, Tally, Term};
+use super::tally::{Sums, Surpluses, Tally, Term};
 use super::visits::{Visitor, Visits};
 use crate::key::Key;
 use crate::key::MixHasher;
@@ -47,10 +48,6 @@ pub struct SourceSpaces {
 pub struct Counter<'a> {
     first_restriction: Moment,
     spaces: &'a [SourceSpaces],
-    lookup: Lookup<'a>,
-    /// By row of the block at hand.
-    places: Vec<Place>,
-    found: Vec<Option<LeafAt>>,
     /// Of the event at hand, if it has any.
     parts: Vec<Part>,
     pending: Pending,
@@ -81,31 +78,29 @@ pub struct Counter<'a> {
     counts_person: bool,
 }
 
-/// Rows whose parts are fetched before they are looked at: what they lie in stays in the processor's first cache.
-const FETCHED: usize = if cfg!(test) { 3 } else { 128 };
-
 impl<'a> Counter<'a> {
     pub fn new(
         policy: &'a Mutex<Policy>,
+        way: &'a Way<'_>,
         (spaces, units): (&'a [SourceSpaces], &[usize]),
         projections: Projections,
         (people, repeats_held): (&'a AtomicU64, &'a AtomicU64),
         memory: Counting,
     ) -> Self {
-        let first_restriction =
-            policy.lock().unwrap_or_else(PoisonError::into_inner).first_restriction;
+        let (first_restriction, are_joint) = {
+            let policy = policy.lock().unwrap_or_else(PoisonError::into_inner);
+            (policy.first_restriction(way.era), policy.is_joint())
+        };
         let event_spaces = spaces.iter().map(|s| s.event_space + 1).max().unwrap_or(0);
         Self {
             first_restriction,
             spaces,
-            lookup: Lookup::new(policy, memory),
-            places: Vec::new(),
-            found: Vec::new(),
             parts: Vec::new(),
             pending: Pending::default(),
             tally: Tally {
                 terms: units.iter().map(|n| vec![[0; Term::COUNT]; *n]).collect(),
                 conflicts: vec![0; units.len()],
+                surplus: Surpluses { are_joint, ..Surpluses::default() },
                 ..Default::default()
             },
             projections,
@@ -123,15 +118,10 @@ impl<'a> Counter<'a> {
             leaves: Vec::new(),
             fields: HashSet::default(),
             last_fields: u64::MAX,
-            chosen: None,
-            without: &[],
+            chosen: way.chosen.as_deref(),
+            without: way.without,
             counts_person: true,
         }
-    }
-
-    /// Counts what `way` asks for alone.
-    pub fn of(self, way: &'a Way<'_>) -> Self {
-        Self { chosen: way.chosen.as_deref(), without: way.without, ..self }
     }
 
     /// Fields that events of each leaf returned; `names` are those of the merges.
@@ -192,49 +182,30 @@ impl<'a> Counter<'a> {
         self.tally.terms.get_mut(source)?.get_mut(unit)?.get_mut(term as usize)
     }
 
-    /// Takes the next rows in order of (person, event id).
+    /// Takes the next rows in order of (person, event id), and what is known of their leaves.
     ///
     /// # Errors
     /// Sums that overflow, temporary files that cannot be written.
-    pub fn take(&mut self, block: &Block<'_>) -> Result<(), ExposureError> {
-        // What is looked up for every row lies in tables. Loops that do nothing else wait for many rows
-        // at once.
-        let codes = block.rows().map(|row| (row.app(), row.set(), row.names));
-        self.lookup.places(codes, &mut self.places)?;
-        let mut found = std::mem::take(&mut self.found);
-        found.clear();
-        let mut rows = block.rows();
-        for places in self.places.chunks(FETCHED) {
-            if places.contains(&Place::InParts) {
-                let ahead = places.iter().zip(rows.clone());
-                let in_parts = ahead.filter(|(place, _)| **place == Place::InParts);
-                self.lookup.fetch_parts(in_parts.map(|(_, row)| (row.app(), row.set())));
-            }
-            for (place, row) in places.iter().zip(rows.by_ref()) {
-                found.push(match place {
-                    Place::Nowhere => None,
-                    Place::Whole(place) => Some(self.lookup.leaf(*place, row.at())),
-                    Place::InParts => {
-                        Some(self.lookup.leaf_in_parts(row.app(), row.set(), row.at())?)
-                    }
-                });
-            }
+    pub fn take(
+        &mut self,
+        block: &Block<'_>,
+        leaves: &BlockLeaves<'_>,
+    ) -> Result<(), ExposureError> {
+        let lookup = &leaves.lookup;
+        self.make_room(lookup)?;
+        for (row, leaf) in block.rows().zip(&leaves.found) {
+            self.take_row(lookup, &row, *leaf)?;
         }
-        self.make_room()?;
-        for (row, leaf) in block.rows().zip(&found) {
-            self.take_row(&row, *leaf)?;
-        }
-        self.found = found;
         Ok(())
     }
 
     /// Makes room for the sums of leaves that were met first.
-    fn make_room(&mut self) -> Result<(), ExposureError> {
-        let leaves = self.lookup.leaf_count();
+    fn make_room(&mut self, lookup: &Lookup<'_>) -> Result<(), ExposureError> {
+        let leaves = lookup.leaf_count();
         if self.visits.leaves() >= leaves {
             return Ok(());
         }
-        self.projections.limit(self.lookup.sort_buffer())?;
+        self.projections.limit(lookup.sort_buffer())?;
         self.visits.make_room(leaves);
         let sums = &mut self.tally.sums;
         if leaves > sums.capacity() {
@@ -246,7 +217,12 @@ impl<'a> Counter<'a> {
         Ok(())
     }
 
-    fn take_row(&mut self, merged: &Merged<'_>, leaf: Option<LeafAt>) -> Result<(), ExposureError> {
+    fn take_row(
+        &mut self,
+        lookup: &Lookup<'_>,
+        merged: &Merged<'_>,
+        leaf: Option<LeafAt>,
+    ) -> Result<(), ExposureError> {
         let place = pack(merged.source(), merged.unit());
         if self.leaves_out(place) {
             return Ok(());
@@ -254,7 +230,7 @@ impl<'a> Counter<'a> {
         let (person, event) = (merged.person(), merged.event());
         if person != self.person {
             self.flush_event();
-            self.flush_person()?;
+            self.flush_person(lookup)?;
             self.next_person(person);
             self.event = event;
         } else if event != self.event || event.is_none() {
@@ -287,7 +263,7 @@ impl<'a> Counter<'a> {
             return Ok(());
         }
         if event.is_none() {
-            return self.count(place, merged, leaf).map(|_| ());
+            return self.count(lookup, place, merged, leaf).map(|_| ());
         }
         let source = self.spaces.get(merged.source());
         let space = source.map_or(0, |source| source.event_space);
@@ -296,7 +272,7 @@ impl<'a> Counter<'a> {
             self.repeated(repeat);
             return Ok(());
         }
-        let term = self.count(place, merged, leaf)?;
+        let term = self.count(lookup, place, merged, leaf)?;
         self.same_event.became(space, term);
         Ok(())
     }
@@ -342,6 +318,7 @@ impl<'a> Counter<'a> {
     /// Counts an event; gives what became of its row.
     fn count(
         &mut self,
+        lookup: &Lookup<'_>,
         place: u64,
         event: &Merged<'_>,
         leaf: LeafAt,
@@ -354,7 +331,7 @@ impl<'a> Counter<'a> {
             Outcome::Allowed if leaf.exercised => {
                 self.exposures += 1;
                 if leaf.in_parts {
-                    self.expose_parts(place, event, leaf)?;
+                    self.expose_parts(lookup, place, event, leaf)?;
                 } else {
                     self.expose(event, leaf.number);
                     self.project(place, event, leaf.number)?;
@@ -369,7 +346,7 @@ impl<'a> Counter<'a> {
         };
         if let Some(refusal) = refusal.filter(|_| self.counts_person) {
             if leaf.in_parts {
-                let (.., parts) = self.lookup.parts(leaf);
+                let (.., parts) = lookup.parts(leaf);
                 let weight = event.weight();
                 self.pending.refused.extend(parts.iter().map(|part| (part.leaf, refusal, weight)));
             } else {
@@ -412,12 +389,13 @@ impl<'a> Counter<'a> {
     /// Adds an event to the sums of its parts.
     fn expose_parts(
         &mut self,
+        lookup: &Lookup<'_>,
         place: u64,
         event: &Merged<'_>,
         leaf: LeafAt,
     ) -> Result<(), ExposureError> {
         let mut parts = std::mem::take(&mut self.parts);
-        let (app, set, own) = self.lookup.parts(leaf);
+        let (app, set, own) = lookup.parts(leaf);
         parts.clear();
         parts.extend_from_slice(own);
         for part in &parts {
@@ -503,7 +481,7 @@ impl<'a> Counter<'a> {
         Ok(())
     }
 
-    fn flush_person(&mut self) -> Result<(), ExposureError> {
+    fn flush_person(&mut self, lookup: &Lookup<'_>) -> Result<(), ExposureError> {
         if !self.actors.is_empty() {
             self.flush_actors()?;
         }
@@ -517,7 +495,7 @@ impl<'a> Counter<'a> {
             }
             let person = Visitor { number: self.ordinal, exposures: self.exposures };
             let (pending, surplus) = (&mut self.pending, &mut self.tally.surplus);
-            self.visits.count(person, &self.lookup, pending, surplus);
+            self.visits.count(person, lookup, pending, surplus);
         }
         self.exposures = 0;
         Ok(())
@@ -527,11 +505,11 @@ impl<'a> Counter<'a> {
     ///
     /// # Errors
     /// As [`Self::take`].
-    pub fn end(&mut self) -> Result<(), ExposureError> {
+    pub fn end(&mut self, leaves: &BlockLeaves<'_>) -> Result<(), ExposureError> {
         self.flush_event();
-        self.flush_person()?;
+        self.flush_person(&leaves.lookup)?;
         self.person = None;
-        self.visits.find_surplus(&self.lookup, &mut self.tally.surplus);
+        self.visits.find_surplus(&leaves.lookup, &mut self.tally.surplus);
         self.pending.apply(&mut self.tally.sums)
     }
 }

@@ -158,6 +158,15 @@ impl<T: Copy + Default> Days<T> {
         }
     }
 
+    /// The value of a day; the default where there is none.
+    pub fn get(&self, day: i64) -> T {
+        let index = usize::try_from(day.wrapping_sub(self.first)).unwrap_or(usize::MAX);
+        let few = || self.few.binary_search_by_key(&day, |few| few.0).ok();
+        let near = self.near.get(index);
+        let found = near.or_else(|| Some(&self.few.get(few()?)?.1)).or_else(|| self.far.get(&day));
+        found.copied().unwrap_or_default()
+    }
+
     /// Day and value, in no order; days without a value may come with the default.
     pub fn iter(&self) -> impl Iterator<Item = (i64, T)> {
         let near = (self.first..).zip(self.near.iter().copied());
@@ -212,6 +221,10 @@ mod tests {
             for day in days {
                 *found.entry(day) += 1;
                 *expected.entry(day).or_default() += 1;
+            }
+            for (day, count) in &expected {
+                prop_assert_eq!(found.get(*day), *count);
+                prop_assert_eq!(found.get(*day ^ 1), expected.get(&(*day ^ 1)).copied().unwrap_or(0));
             }
             let found: BTreeMap<i64, u64> = found.iter().filter(|(_, n)| *n > 0).collect();
             prop_assert_eq!(found, expected);

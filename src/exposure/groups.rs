@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::ExposureError;
-use super::cells::Window;
+use super::cells::ByWindow;
+use super::eras::Era;
 use super::fetch::fetch;
 use super::group_events::{Events, GroupEvent, SortedGroups};
 use super::group_ids::own_id;
@@ -78,6 +79,7 @@ const FEW_GROUPS: u64 = 1 << 12;
 pub struct GroupCounter<'a> {
     leaves: &'a LeafTable,
     policy: &'a Policy,
+    era: Era,
     parts: Parts,
     /// Of the event at hand.
     found: Vec<Part>,
@@ -99,8 +101,8 @@ pub struct GroupCounter<'a> {
 
 /// What the second pass has found out.
 pub struct GroupsSeen {
-    /// Groups by cell and window.
-    pub counts: Vec<[u64; Window::COUNT]>,
+    /// Groups by cell and window; those of then where they are counted, too.
+    pub counts: (Vec<ByWindow>, Vec<ByWindow>),
     pub top: TopGroups,
     /// Which of those with members were read.
     pub reads: Reads,
@@ -109,7 +111,7 @@ pub struct GroupsSeen {
 impl<'a> GroupCounter<'a> {
     pub fn new(
         leaves: &'a LeafTable,
-        policy: &'a Policy,
+        (policy, era): (&'a Policy, Era),
         met: &'a GroupsMet<'a>,
         keyer: &'a Keyer,
         reads: GroupReads,
@@ -118,10 +120,11 @@ impl<'a> GroupCounter<'a> {
         Self {
             leaves,
             policy,
+            era,
             parts: Parts::default(),
             found: Vec::new(),
             keyer,
-            seen: Seen::new(cells),
+            seen: Seen::new(cells, policy.is_joint()),
             number: 0,
             current: (0..scopes).map(|_| Current::default()).collect(),
             open: Vec::new(),
@@ -250,7 +253,7 @@ impl<'a> GroupCounter<'a> {
             return Err(ExposureError::Internal { what: format!("there is no scope set {set}") });
         };
         self.found.clear();
-        let mut known = self.policy;
+        let mut known = (self.policy, self.era);
         self.parts.find((app, scopes), Moment { micros, nanos }, &mut known, &mut self.found)?;
         self.parts.learned.clear();
         Ok(())

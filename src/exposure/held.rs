@@ -6,6 +6,7 @@
 
 use super::ExposureError;
 use super::carried::{SetOfScopes, SetPlace};
+use super::cells::WindowSet;
 use super::leaf::{Leaf, Pair};
 use super::parts::ScopesByApp;
 use super::tally::Sums;
@@ -53,7 +54,7 @@ impl Held {
 
     pub fn leaf(&mut self, leaf: &Leaf) {
         let cells = leaf.exposed.capacity() + leaf.held_only.capacity() + leaf.refused.capacity();
-        let of_cells = cells * size_of_val(&(0u32, 0u8)) + size_of_val(leaf.scopes.as_slice());
+        let of_cells = cells * size_of::<(u32, WindowSet)>() + size_of_val(leaf.scopes.as_slice());
         self.leaves += 1;
         self.shared += size_of::<Leaf>() + 32 + of_cells;
         // Sums lie side by side, in room for a quarter more.

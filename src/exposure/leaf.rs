@@ -16,7 +16,7 @@ pub enum Standing {
 }
 
 /// All that is known of an app, a scope set and a stretch of time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
     pub standing: Standing,
     /// Cells for which an allowed event is exposure.

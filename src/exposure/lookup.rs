@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::ExposureError;
 use super::by_pair::ByPair;
 use super::carried::{Carried, ScopeUse, SetList, SetPlace};
+use super::eras::Era;
 use super::leaf::{Leaf, LeafCells, LeafTable, Pair, Standing};
 use super::parts::{Part, Parts};
 use super::policy::{Leaves, Policy};
@@ -105,9 +106,9 @@ impl Met {
     }
 
     /// The place of an app and a scope set that were not met before.
-    fn learn(&mut self, policy: &mut Policy, (app, set, names): Codes<'_>) -> Place {
+    fn learn(&mut self, policy: &mut Policy, era: Era, (app, set, names): Codes<'_>) -> Place {
         let carried = names.sets.get(set).filter(|carried| !carried.scopes.is_empty());
-        let place = match carried.map(|carried| policy.find(names.apps.name(app), &carried)) {
+        let place = match carried.map(|carried| policy.find(era, names.apps.name(app), &carried)) {
             None => Place::Nowhere,
             Some(Leaves::Whole(pair)) => {
                 for (number, leaf) in pair.leaves() {
@@ -143,7 +144,7 @@ impl<'a> Lookup<'a> {
     /// And what they may take before it is looked at, in bytes.
     const BYTES_AT_ONCE: u64 = 1 << 20;
 
-    pub fn new(policy: &'a Mutex<Policy>, memory: Counting) -> Self {
+    pub fn new(policy: (&'a Mutex<Policy>, Era), memory: Counting) -> Self {
         Self {
             shared: Shared::new(policy, memory),
             met: Met::default(),
@@ -199,7 +200,7 @@ impl<'a> Lookup<'a> {
     /// The place of the first of the rows, which was not met before; some that follow are learnt, too.
     #[cold]
     fn learn<'n>(&mut self, rows: impl Iterator<Item = Codes<'n>>) -> Result<Place, ExposureError> {
-        let met = &mut self.met;
+        let (met, era) = (&mut self.met, self.shared.era);
         // Found before the lock is held.
         let new = rows.filter(|(app, set, _)| met.place(*app, *set).is_none());
         let new: Vec<Codes<'_>> = new.take(Self::AT_ONCE).collect();
@@ -212,7 +213,7 @@ impl<'a> Lookup<'a> {
                 }
                 // One may be there twice.
                 let known = met.place(app, set);
-                let own = known.unwrap_or_else(|| met.learn(policy, (app, set, names)));
+                let own = known.unwrap_or_else(|| met.learn(policy, era, (app, set, names)));
                 if number == 0 {
                     place = own;
                 }

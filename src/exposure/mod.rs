@@ -1,5 +1,6 @@
 //! Merged rows to measures, for every grain and window, in one pass over the ledger.
 
+mod block_leaves;
 mod by_pair;
 mod carried;
 mod cells;
@@ -7,6 +8,7 @@ mod counter;
 mod counts;
 mod days;
 mod distinct;
+mod eras;
 mod events;
 mod fetch;
 mod group_events;
@@ -63,7 +65,7 @@ pub use trace::{Figure, Share, Shares, trace};
 
 use counts::CellCounts;
 use group_ids::GroupIds;
-use passes::{Passed, Passes, Way};
+use passes::{Passed, Passes};
 
 #[derive(Debug, Error)]
 pub enum ExposureError {
@@ -188,14 +190,11 @@ impl Job {
 pub fn count(sources: &[SourceRows], settings: &Settings<'_>) -> Result<Exposure, ExposureError> {
     let passes = Passes::new(sources, settings, 1)?;
     let mut cells = Vec::new();
-    let way = Way::all(settings, settings.groups_limit);
     let each = |key, counts: CellCounts| {
         cells.push(counts.cell(key)?);
         Ok::<(), ExposureError>(())
     };
-    let passed = passes.count(vec![(way, each)])?.into_iter().next();
-    let passed =
-        passed.ok_or_else(|| ExposureError::Internal { what: "nothing was counted".into() })?;
+    let passed = passes.count(settings.groups_limit, each)?;
     exposure(cells, passed, settings)
 }
 

@@ -16,6 +16,7 @@ use super::ExposureError;
 use super::by_pair::ByPair;
 use super::carried::{Carried, ScopeUse, index_of, is_exercised};
 use super::cells::WindowSet;
+use super::eras::Era;
 use super::fetch::fetch;
 use super::leaf::{Leaf, Pair, Standing};
 use super::lookup::LeafAt;
@@ -73,7 +74,8 @@ pub trait Source {
 /// While rows are counted: what is not there is made.
 impl Source for Shared<'_> {
     fn scope_part(&mut self, app: u32, scope: ScopeUse) -> Result<Arc<Pair>, ExposureError> {
-        self.ask(|policy| policy.make_scope_part(app, scope))
+        let era = self.era;
+        self.ask(|policy| policy.make_scope_part(era, app, scope))
     }
 
     fn part_without_scope(
@@ -91,9 +93,10 @@ impl Source for Shared<'_> {
 }
 
 /// Afterwards: every event has been met.
-impl Source for &Policy {
+impl Source for (&Policy, Era) {
     fn scope_part(&mut self, app: u32, scope: ScopeUse) -> Result<Arc<Pair>, ExposureError> {
-        self.known_scope_part(app, scope).cloned().ok_or_else(|| no_part(app))
+        let (policy, era) = *self;
+        policy.known_scope_part(era, app, scope).cloned().ok_or_else(|| no_part(app))
     }
 
     fn part_without_scope(
@@ -102,12 +105,12 @@ impl Source for &Policy {
         exercised: WindowSet,
         all: WindowSet,
     ) -> Result<(u32, Arc<Leaf>), ExposureError> {
-        let known = self.known_part_without_scope(app, exercised, all);
+        let known = self.0.known_part_without_scope(app, exercised, all);
         known.cloned().ok_or_else(|| no_part(app))
     }
 
     fn promise_parts(&mut self, app: u32) -> Result<Arc<[PromisePart]>, ExposureError> {
-        self.known_promise_parts(app).cloned().ok_or_else(|| no_part(app))
+        self.0.known_promise_parts(app).cloned().ok_or_else(|| no_part(app))
     }
 }
 
@@ -319,7 +322,7 @@ impl Parts {
         (exercised, all): (WindowSet, WindowSet),
         source: &mut impl Source,
     ) -> Result<u32, ExposureError> {
-        let key = u64::from(app) << 32 | u64::from(exercised) << 8 | u64::from(all);
+        let key = u64::from(app) << 32 | u64::from(exercised) << 16 | u64::from(all);
         if let Some(leaf) = self.without_scope.get(&key) {
             return Ok(*leaf);
         }
@@ -365,147 +368,4 @@ fn no_part(app: u32) -> ExposureError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::exposure::cells::CellKey;
-    use crate::exposure::rules::Rules;
-    use crate::memory::Budget;
-    use crate::registry::{App, Attestation, Brownout, Grant, Registry, Scope};
-    use crate::scan::scope_sets::ScopeSet;
-    use proptest::prelude::*;
-    use std::collections::BTreeMap;
-
-    fn moment(micros: i64) -> Moment {
-        Moment { micros, nanos: u16::try_from(micros.rem_euclid(3)).unwrap() * 300 }
-    }
-
-    /// Three scopes and an app of a developer; everything that cuts time does so within 40 microseconds.
-    fn registry(times: &[i64], owned: bool) -> Registry {
-        let name = |i: usize| format!("s{i}");
-        let at = |i: usize| moment(times[i]);
-        let app = App { developer_id: owned.then(|| "dev".into()), ..Default::default() };
-        let promise = |scope: Option<usize>, given: usize| Attestation {
-            app: "app".into(),
-            scope: scope.map(name),
-            asked_at: None,
-            attested_at: Some(at(given)),
-            statement: None,
-        };
-        let restricted = |i: usize| Scope {
-            restricted_at: at(i),
-            data_fields: Vec::new(),
-            special_fields: None,
-        };
-        Registry {
-            scopes: (0..3).map(|i| (name(i), restricted(i))).collect(),
-            apps: BTreeMap::from([("app".into(), app)]),
-            grace: BTreeMap::from([(("app".into(), name(0)), at(3))]),
-            grants: Some(BTreeMap::from([(
-                ("app".into(), name(1)),
-                vec![Grant { granted_at: None, revoked_at: Some(at(4)) }],
-            )])),
-            brownouts: Some(vec![Brownout {
-                scope: name(2),
-                app: None,
-                from: at(5).min(at(6)),
-                to: at(5).max(at(6)),
-            }]),
-            attestations: Some(vec![promise(None, 7), promise(Some(1), 8)]),
-            ..Default::default()
-        }
-    }
-
-    /// Cells of an event with their windows, sorted: of an allowed one, as exposure and as held, and of
-    /// others.
-    #[derive(Debug, Default, PartialEq)]
-    struct Cells([Vec<(CellKey, WindowSet)>; 3]);
-
-    impl Cells {
-        fn add(&mut self, policy: &Policy, leaf: &Leaf) {
-            let lists = [&leaf.exposed, &leaf.held_only, &leaf.refused];
-            for (own, list) in self.0.iter_mut().zip(lists) {
-                let key = |cell: u32| policy.cells[usize::try_from(cell).unwrap()].clone();
-                own.extend(list.iter().map(|(cell, windows)| (key(*cell), *windows)));
-                own.sort();
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn parts_are_together_what_the_whole_leaf_is(
-            times in proptest::collection::vec(0i64..40, 9),
-            (as_of, at) in (0i64..44, prop_oneof![8 => -1i64..44, 1 => Just(i64::MAX)]),
-            (carried, used, owned, named) in (1u8..8, 0u8..8, any::<bool>(), any::<bool>()),
-            whole in any::<bool>(),
-        ) {
-            // Cuts of whole microseconds are looked up otherwise than others.
-            let even = |micros: i64| if whole { micros - micros.rem_euclid(3) } else { micros };
-            let times: Vec<i64> = times.into_iter().map(even).collect();
-            let chosen = |bits: u8| (0..3).filter(move |i| bits >> i & 1 == 1);
-            let names = |bits: u8| chosen(bits).map(|i| format!("s{i}")).collect::<Vec<_>>();
-            let set = ScopeSet { scopes: names(carried), exercised: names(carried & used) };
-            let mut rules = Rules::new(&registry(&times, owned), moment(even(as_of)), 0);
-            rules.lookback_from = moment(even(as_of / 2));
-            let at = moment(at);
-            let app = named.then_some("app");
-            let mut policy = Policy::new(rules);
-            let pair = policy.pair(app, &set);
-            let (number, leaf) = pair.at(at).unwrap();
-            let (whole, mut expected) = (LeafAt::of(number, leaf), Cells::default());
-            expected.add(&policy, leaf);
-
-            let (of, number) = policy.numbers(app, &set);
-            let Carried { scopes, exercises } = policy.set(number).unwrap();
-            let scopes = scopes.to_vec();
-            let scopes = Carried { scopes: &scopes, exercises };
-            let policy = Mutex::new(policy);
-            let memory = Budget::new(1 << 30, 1).unwrap().counting(1, 1);
-            let (mut parts, mut out) = (Parts::default(), Vec::new());
-            let mut shared = Shared::new(&policy, memory);
-            let found = parts.find((of, scopes), at, &mut shared, &mut out).unwrap();
-            prop_assert_eq!(
-                (found.standing, found.exercised, found.exercises),
-                (whole.standing, whole.exercised, whole.exercises)
-            );
-            let policy = policy.into_inner().unwrap();
-            let mut cells = Cells::default();
-            for part in &out {
-                let leaf = &policy.leaves[usize::try_from(part.leaf).unwrap()];
-                prop_assert_eq!(part.exposed, !leaf.exposed.is_empty());
-                prop_assert_eq!(part.exposed, leaf.held_only.is_empty());
-                cells.add(&policy, leaf);
-            }
-            prop_assert_eq!(cells, expected);
-            // The second pass finds the same again.
-            let mut again = Vec::new();
-            Parts::default().find((of, scopes), at, &mut &policy, &mut again).unwrap();
-            prop_assert_eq!(again, out);
-        }
-    }
-
-    #[test]
-    fn leaves_that_outgrow_the_limit_are_refused_with_what_they_need() {
-        let rules = Rules::new(&registry(&[0; 9], true), moment(40), 0);
-        let policy = Mutex::new(Policy::new(rules));
-        let memory = Budget::new(120 << 20, 1).unwrap().counting(1, 1);
-        let mut shared = Shared::new(&policy, memory);
-        // One cell for all, as it may be where each pair has cells that others have, too.
-        let set = ScopeSet { scopes: vec!["s0".into()], exercised: Vec::new() };
-        let refused = (0..1_000_000).find_map(|_| {
-            shared
-                .ask(|policy| {
-                    let leaf = policy.pair(Some("app"), &set).at(moment(20)).unwrap().1.clone();
-                    policy.held.leaf(&leaf);
-                })
-                .err()
-        });
-        let Some(ExposureError::Leaves { leaves, needed, threads: 1, .. }) = refused else {
-            panic!("{refused:?}")
-        };
-        assert!((10_000..120_000).contains(&leaves), "{leaves}");
-        assert!(needed > 120, "{needed}");
-    }
-}
+mod tests;

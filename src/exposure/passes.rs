@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::cells::{CellKey, Window};
+use super::block_leaves::BlockLeaves;
+use super::cells::{ByWindow, CellKey};
 use super::counter::{Counter, SourceSpaces};
 use super::counts::CellCounts;
+use super::eras::Era;
 use super::group_events::SortedGroups;
 use super::groups::{GroupCounter, GroupsSeen};
 use super::leaf::LeafTable;
@@ -30,11 +32,11 @@ use crate::memory::Counting;
 use crate::scan::Asked;
 use crate::scan::batch::NONE;
 use crate::sorter::{Sorted, Sorter, partition_keys};
-use crate::threads::{all_at_once, in_threads};
+use crate::threads::in_threads;
 
 /// Rules by which rows are counted, and whose.
 pub struct Way<'a> {
-    pub rules: Rules,
+    pub era: Era,
     pub groups: KeepGroups<'a>,
     /// People, groups and actors whose rows alone count; `None` for all.
     pub chosen: Option<Arc<Chosen>>,
@@ -43,10 +45,9 @@ pub struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    /// Everything, by the rules of `settings`; so many groups of each scope are kept.
-    pub fn all(settings: &Settings<'_>, groups: Option<u64>) -> Self {
-        let groups = KeepGroups::First(groups);
-        Self { rules: settings.rules.clone(), groups, chosen: None, without: &[] }
+    /// Everything; so many groups of each scope are kept.
+    fn all(groups: Option<u64>) -> Self {
+        Self { era: Era::Now, groups: KeepGroups::First(groups), chosen: None, without: &[] }
     }
 }
 
@@ -73,6 +74,9 @@ struct Merged {
     /// Fields that events of each leaf returned.
     returned: Vec<(u32, Vec<String>)>,
 }
+
+/// Those of one thread that count by the same rules, and the leaves that are theirs.
+type Counters<'a> = (BlockLeaves<'a>, Vec<Counter<'a>>);
 
 /// What the passes have in common.
 pub struct Passes<'a> {
@@ -135,32 +139,47 @@ impl<'a> Passes<'a> {
         })
     }
 
-    /// Counts every way, and gives each of them its cells.
+    /// Counts everything by the rules of the settings, and gives its cells to `each`. So many groups of each scope are
+    /// kept.
     ///
     /// # Errors
-    /// Storage failures, damaged packs, sums that overflow, interruption; those of the takers.
-    pub fn count<E: From<ExposureError> + Send>(
+    /// As those of [`Self::count_ways`]; those of `each`.
+    pub fn count<E: From<ExposureError>>(
         &self,
-        ways: Vec<(Way<'_>, impl FnMut(CellKey, CellCounts) -> Result<(), E> + Send)>,
-    ) -> Result<Vec<Passed>, E> {
-        let (ways, takers): (Vec<_>, Vec<_>) = ways.into_iter().unzip();
-        let policies: Vec<Mutex<Policy>> =
-            ways.iter().map(|way| Mutex::new(Policy::new(way.rules.clone()))).collect();
+        groups: Option<u64>,
+        each: impl FnMut(CellKey, CellCounts) -> Result<(), E>,
+    ) -> Result<Passed, E> {
+        let policy = Mutex::new(Policy::new(self.settings.rules.clone()));
+        let (policy, [(passed, counts)]) = self.count_ways(policy, &[Way::all(groups)])?;
+        counts.roll_up(policy.cells, &policy.leaves, each)?;
+        Ok(passed)
+    }
+
+    /// Counts all ways at once. Sums are those of the policy's leaves and cells.
+    ///
+    /// # Errors
+    /// Storage failures, damaged packs, sums that overflow, interruption.
+    pub fn count_ways<const WAYS: usize>(
+        &self,
+        policy: Mutex<Policy>,
+        ways: &[Way<'_>; WAYS],
+    ) -> Result<(Policy, [(Passed, Counts); WAYS]), ExposureError> {
         let observed: Vec<Mutex<Option<ObservedReader>>> =
             self.jobs.iter().map(|_| Mutex::new(None)).collect();
-        let merged = self.by_person(&ways, &policies, &observed)?;
-        let mut passed = Vec::with_capacity(ways.len());
-        let mut sums = Vec::with_capacity(ways.len());
-        for ((way, policy), merged) in ways.iter().zip(policies).zip(merged) {
-            let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let (beside, of_way) = self.by_others(way, policy, merged, &observed)?;
-            passed.push(beside);
-            sums.push(of_way);
+        let merged = self.by_person(ways, &policy, &observed)?;
+        let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut leaves = LeafTable::default();
+        for (number, leaf) in (0..).zip(&policy.leaves) {
+            leaves.learn(number, leaf);
         }
-        // One thread sums up the cells of a way.
-        let sums = sums.into_iter().zip(takers).map(|(sums, each)| move || sums.roll_up(each));
-        all_at_once(self.memory.threads, sums)?;
-        Ok(passed)
+        let mut counted = Vec::with_capacity(WAYS);
+        for (way, merged) in ways.iter().zip(merged) {
+            counted.push(self.by_others(way, (&policy, &leaves), merged, &observed)?);
+        }
+        let counted = counted.try_into();
+        let counted = counted
+            .map_err(|_| ExposureError::Internal { what: "not every way was counted".into() })?;
+        Ok((policy, counted))
     }
 
     /// What there is of a way where nobody is chosen.
@@ -181,7 +200,7 @@ impl<'a> Passes<'a> {
     fn by_person(
         &self,
         ways: &[Way<'_>],
-        policies: &[Mutex<Policy>],
+        policy: &Mutex<Policy>,
         observed: &[Mutex<Option<ObservedReader>>],
     ) -> Result<Vec<Merged>, ExposureError> {
         let settings = self.settings;
@@ -191,9 +210,11 @@ impl<'a> Passes<'a> {
         let sort_budget = settings.budget.sort_buffer / sorters;
         let temp: Arc<Path> = settings.temp.into();
         let next = AtomicUsize::new(0);
+        let are_apart = policy.lock().unwrap_or_else(PoisonError::into_inner).is_of_two_eras();
+        let era = |way: &Way<'_>| if are_apart { way.era } else { Era::Now };
         let (people, repeats_held) = (AtomicU64::new(0), AtomicU64::new(0));
         let counting = |_| {
-            let counter = |(way, policy)| {
+            let counter = |way| {
                 let projections = Projections {
                     groups: (0..self.group_spaces)
                         .map(|_| GroupSorters::new(&temp, sort_budget))
@@ -208,18 +229,23 @@ impl<'a> Passes<'a> {
                 };
                 let shared = (&people, &repeats_held);
                 let of = (self.spaces.as_slice(), self.units.as_slice());
-                Counter::new(policy, of, projections, shared, self.memory).of(way)
+                Counter::new(policy, way, of, projections, shared, self.memory)
             };
-            let mut counters: Vec<Counter<'_>> = ways.iter().zip(policies).map(counter).collect();
+            let by_rules = ways.chunk_by(|a, b| era(a) == era(b)).filter_map(|ways| {
+                let leaves = BlockLeaves::new(policy, era(ways.first()?), self.memory);
+                Some((leaves, ways.iter().map(counter).collect()))
+            });
+            let mut counters: Vec<Counters<'_>> = by_rules.collect();
             let mut names = Names::default();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(job) = self.jobs.get(number) else { break };
                 if settings.people.is_some() {
-                    counters.iter_mut().try_for_each(|counter| counter.remember(settings.temp))?;
+                    let mut all = counters.iter_mut().flat_map(|(_, counters)| counters);
+                    all.try_for_each(|counter| counter.remember(settings.temp))?;
                 }
                 names = self.run_job(job, names, chosen.clone(), &mut counters)?;
-                for counter in &mut counters {
+                for counter in counters.iter_mut().flat_map(|(_, counters)| counters) {
                     if let (Some(slot), Some(reader)) =
                         (observed.get(number), counter.remembered()?)
                     {
@@ -227,7 +253,7 @@ impl<'a> Passes<'a> {
                     }
                 }
             }
-            let parts = counters.into_iter().map(|counter| {
+            let parts = counters.into_iter().flat_map(|(_, counters)| counters).map(|counter| {
                 let returned = counter.returned(&names);
                 (counter.tally, counter.projections, returned)
             });
@@ -270,7 +296,7 @@ impl<'a> Passes<'a> {
         job: &Job,
         names: Names,
         chosen: Option<Arc<Chosen>>,
-        counters: &mut [Counter<'_>],
+        counters: &mut [Counters<'_>],
     ) -> Result<Names, ExposureError> {
         let mut merge = Merge::begin(names, chosen);
         for input in &job.inputs(self.sources) {
@@ -280,14 +306,20 @@ impl<'a> Passes<'a> {
                 self.fits(&merge.names)?;
             }
         }
-        counters.iter_mut().for_each(|counter| counter.begin(job.person_space));
+        let all = counters.iter_mut().flat_map(|(_, counters)| counters);
+        all.for_each(|counter| counter.begin(job.person_space));
         while let Some(block) = merge.next_block()? {
-            counters.iter_mut().try_for_each(|counter| counter.take(&block))?;
+            for (leaves, counters) in &mut *counters {
+                leaves.find(&block)?;
+                counters.iter_mut().try_for_each(|counter| counter.take(&block, leaves))?;
+            }
             if self.settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);
             }
         }
-        counters.iter_mut().try_for_each(Counter::end)?;
+        for (leaves, counters) in counters {
+            counters.iter_mut().try_for_each(|counter| counter.end(leaves))?;
+        }
         Ok(merge.names)
     }
 
@@ -305,7 +337,7 @@ impl<'a> Passes<'a> {
     fn by_others(
         &self,
         way: &Way<'_>,
-        policy: Policy,
+        (policy, leaves): (&Policy, &LeafTable),
         merged: Merged,
         observed: &[Mutex<Option<ObservedReader>>],
     ) -> Result<(Passed, Counts), ExposureError> {
@@ -314,19 +346,16 @@ impl<'a> Passes<'a> {
         let spilled = groups.iter().map(SortedGroups::spilled).sum::<u64>()
             + actor_runs.iter().map(Sorted::spilled).sum::<u64>();
         settings.effort.spilled.fetch_add(spilled, Ordering::Relaxed);
-        let mut leaves = LeafTable::default();
-        for (number, leaf) in (0..).zip(&policy.leaves) {
-            leaves.learn(number, leaf);
-        }
-        let GroupsSeen { counts: group_counts, top, reads } =
-            count_groups(&policy, &leaves, &groups, &way.groups, settings)?;
+        let GroupsSeen { counts: (groups_now, groups_then), top, reads } =
+            count_groups((policy, way.era), leaves, &groups, &way.groups, settings)?;
         drop(groups);
         let mut ranked = top.finish();
         let listed_groups = ranked.count(settings.groups_limit);
-        let mut actor_counts = vec![[0; Window::COUNT]; policy.cells.len()];
+        let (mut actors_now, mut actors_then) = (Vec::new(), Vec::new());
+        actors_now.resize(policy.cells.len(), ByWindow::default());
         for (differ, runs) in self.actors.iter().zip(&actor_runs) {
             if *differ {
-                count_actors(&policy, runs, &mut actor_counts, settings)?;
+                count_actors(policy, runs, (&mut actors_now, &mut actors_then), settings)?;
             }
         }
         let (mut listed, mut reached) = (None, None);
@@ -334,8 +363,7 @@ impl<'a> Passes<'a> {
             let orders = ranked.orders(settings.groups_limit);
             let mut groups = std::mem::take(&mut ranked).listed(orders);
             let places = places(&groups);
-            let found =
-                reach(&policy, &leaves, &self.jobs, observed, &reads, &places, settings, of)?;
+            let found = reach(policy, leaves, &self.jobs, observed, &reads, &places, settings, of)?;
             if of.has_members {
                 let mut members = found.members.iter().copied();
                 for of in &mut groups {
@@ -344,27 +372,28 @@ impl<'a> Passes<'a> {
             }
             (listed, reached) = (Some(groups), Some(found));
         }
-        drop(leaves);
         for (sums, resolved) in tally.sums.iter_mut().zip(reads.resolved()) {
             sums.subjects_unknown_rows = sums.subjects_unknown_rows.saturating_sub(*resolved);
         }
         drop(reads);
         // Sums of leaves take less than the figures of cells that are made of them.
-        let (cells, days) = totals::cells_and_days_at_least(&policy, &tally);
+        let (cells, days) = totals::cells_and_days_at_least(policy, &tally);
         settings.fits(cells, days, listed_groups)?;
-        let fields = fields_by_scope(&policy, returned);
-        let Policy { cells: keys, leaves, scope_names, .. } = policy;
+        let fields = fields_by_scope(policy, returned);
+        let scope_names = policy.scope_names.clone();
         let Tally { sums, surplus, terms, conflicts } = tally;
         let of = settings.people;
         let Reached { upper, residents, contradictions, .. } = reached.unwrap_or_default();
         let second = Second {
-            groups: group_counts,
-            actors: actor_counts,
+            groups: groups_now,
+            actors: actors_now,
+            groups_then,
+            actors_then,
             actors_are_people: self.actors_are_people,
             upper: of.filter(|of| of.has_members).map(|_| upper),
             residents: of.filter(|of| of.has_residency).map(|_| residents.into_iter().collect()),
         };
-        let counts = Counts { keys, leaves, sums, surplus, second };
+        let counts = Counts { sums, surplus, second };
         let groups = ranked;
         Ok((
             Passed { scope_names, groups, listed, terms, conflicts, fields, contradictions },
@@ -433,7 +462,7 @@ fn places(listed: &[ListedGroups]) -> Listed {
 }
 
 fn count_groups(
-    policy: &Policy,
+    (policy, era): (&Policy, Era),
     leaves: &LeafTable,
     groups: &[SortedGroups],
     kept: &KeepGroups<'_>,
@@ -451,7 +480,7 @@ fn count_groups(
     let met = GroupsMet::new(scopes, (settings.groups_limit, kept), cells, settings.budget);
     let counting = |_| {
         let reads = GroupReads::new(policy.leaves.len(), limit);
-        let mut counter = GroupCounter::new(leaves, policy, &met, settings.keyer, reads);
+        let mut counter = GroupCounter::new(leaves, (policy, era), &met, settings.keyer, reads);
         while let Some((space, partition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if settings.stop.load(Ordering::Relaxed) {
                 return Err(ExposureError::Interrupted);
@@ -469,11 +498,11 @@ fn count_groups(
     let parts = in_threads::<_, ExposureError>(settings.threads, |number| {
         settings.effort.timed(Part::Counting, || counting(number))
     })?;
-    let mut counts = vec![[0; Window::COUNT]; cells];
+    let mut counts = (vec![ByWindow::default(); cells], Vec::new());
     let mut top = met.top();
     let mut reads = Vec::with_capacity(parts.len());
     for (part, part_top, part_reads) in parts {
-        part.add_to(&mut counts);
+        part.add_to((&mut counts.0, &mut counts.1));
         top.merge(part_top)?;
         reads.push(part_reads);
     }
@@ -483,12 +512,12 @@ fn count_groups(
 fn count_actors(
     policy: &Policy,
     runs: &Sorted<ActorRecord>,
-    counts: &mut [[u64; Window::COUNT]],
+    (now, then): (&mut Vec<ByWindow>, &mut Vec<ByWindow>),
     settings: &Settings<'_>,
 ) -> Result<(), ExposureError> {
     let next = AtomicUsize::new(0);
     let parts = in_threads::<_, ExposureError>(settings.threads, |_| {
-        let mut seen = Seen::new(policy.cells.len());
+        let mut seen = Seen::new(policy.cells.len(), policy.is_joint());
         let mut number = 0u64;
         loop {
             let partition = next.fetch_add(1, Ordering::Relaxed);
@@ -511,7 +540,7 @@ fn count_actors(
         Ok(seen)
     })?;
     for part in parts {
-        part.add_to(counts);
+        part.add_to((now, then));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::by_pair::both;
 use super::carried::{Carried, ScopeUse, SetList, SetOfScopes, SetPlace, index_of, is_exercised};
 use super::cells::{CellKey, Grain, Window, WindowSet};
+use super::eras::{ByRules, Era, Joint};
 use super::held::Held;
 use super::leaf::{Leaf, LeafScope, Pair, Standing};
 use super::parts::PromisePart;
@@ -33,28 +34,27 @@ pub enum Leaves {
     },
 }
 
-/// Parts by what they are parts of.
+/// Parts of which the rules decide nothing but where they are asked for, by what they are parts of.
 #[derive(Debug, Default)]
 struct PartTables {
-    /// By app and [`ScopeUse`].
-    scopes: MixMap<u64, Arc<Pair>>,
     /// By app, and the windows of exercised scopes and of all.
     without_scope: HashMap<(u32, WindowSet, WindowSet), (u32, Arc<Leaf>)>,
     /// By app.
     promises: MixMap<u32, Arc<[PromisePart]>>,
 }
 
-/// Leaves and cells, made as they are met; one for all threads, so that their numbers agree.
+/// Leaves and cells, made as they are met; one for all threads, so that their numbers agree. Where two counts are
+/// compared it is one for both: what means the same by the rules of either is one leaf.
 #[derive(Debug)]
 pub struct Policy {
-    rules: Rules,
+    now: ByRules,
+    /// Where they are others: those of then. Scopes, developers and promises are the same.
+    then: Option<ByRules>,
     /// Names of apps by number.
     apps: Interner,
     sets: HashMap<SetOfScopes, u32>,
     by_number: Vec<SetPlace>,
     set_list: SetList,
-    /// By numbers of app and scope set.
-    pairs: MixMap<u64, Arc<Pair>>,
     /// By app: sets of several scopes that have a leaf of their own.
     whole: MixMap<u32, u32>,
     parts: PartTables,
@@ -72,21 +72,37 @@ pub struct Policy {
     pub scope_names: Vec<String>,
     /// Of pairs and leaves.
     pub held: Held,
-    /// The least of all restrictions: what lies before it is outside, whatever its scopes may be.
-    pub first_restriction: Moment,
+}
+
+/// Moments that stand for the stretches between cuts: every moment of one is alike.
+fn segments(cuts: &[Moment]) -> impl Iterator<Item = Moment> {
+    std::iter::once(Moment::MIN).chain(cuts.iter().copied())
 }
 
 impl Policy {
     pub fn new(rules: Rules) -> Self {
+        Self::of(Joint::one(rules), None)
+    }
+
+    /// By the rules of now, and by those of then. They have scopes, developers and promises in common.
+    pub fn of_both(now: Rules, then: Rules) -> Self {
+        Self::of(Joint::one(now), Some(Joint::one(then)))
+    }
+
+    /// By both in one, where rows stand by the one as they do by the other.
+    pub fn joint(now: Rules, then: Rules) -> Self {
+        Self::of(Joint::both(now, then), None)
+    }
+
+    fn of(now: Joint, then: Option<Joint>) -> Self {
         Self {
-            scope_names: rules.restricted.keys().cloned().collect(),
-            first_restriction: rules.restricted.values().min().copied().unwrap_or(Moment::MAX),
-            rules,
+            scope_names: now.first.restricted.keys().cloned().collect(),
+            now: ByRules::new(now),
+            then: then.map(ByRules::new),
             apps: Interner::default(),
             sets: HashMap::new(),
             by_number: Vec::new(),
             set_list: SetList::default(),
-            pairs: MixMap::default(),
             whole: MixMap::default(),
             parts: PartTables::default(),
             leaves: Vec::new(),
@@ -99,6 +115,40 @@ impl Policy {
             developer_of: MixMap::default(),
             held: Held::default(),
         }
+    }
+
+    fn by(&self, era: Era) -> &ByRules {
+        match (era, &self.then) {
+            (Era::Then, Some(then)) => then,
+            _ => &self.now,
+        }
+    }
+
+    fn by_mut(&mut self, era: Era) -> &mut ByRules {
+        match (era, &mut self.then) {
+            (Era::Then, Some(then)) => then,
+            _ => &mut self.now,
+        }
+    }
+
+    /// By the other rules, if there are any.
+    fn by_other(&self, era: Era) -> Option<&ByRules> {
+        self.then.as_ref().map(|then| if era == Era::Then { &self.now } else { then })
+    }
+
+    /// Whether rules of then are asked apart.
+    pub fn is_of_two_eras(&self) -> bool {
+        self.then.is_some()
+    }
+
+    /// Whether windows are those of two rules.
+    pub fn is_joint(&self) -> bool {
+        self.now.rules.are_two()
+    }
+
+    /// The least of all restrictions: what lies before it is outside, whatever its scopes may be.
+    pub fn first_restriction(&self, era: Era) -> Moment {
+        self.by(era).rules.first.restricted.values().min().copied().unwrap_or(Moment::MAX)
     }
 
     /// Numbers of an app and a scope set.
@@ -128,10 +178,11 @@ impl Policy {
     }
 
     /// The leaves of an app and a scope set; in parts, where the app has called with very many sets.
-    pub fn find(&mut self, app: Option<&str>, set: &ScopeSet) -> Leaves {
+    pub fn find(&mut self, era: Era, app: Option<&str>, set: &ScopeSet) -> Leaves {
         let (of, number) = self.numbers(app, set);
         let several = set.scopes.len() > 1;
-        let known = self.pairs.contains_key(&both(of, number));
+        let is_known = |by: &ByRules| by.pairs.contains_key(&both(of, number));
+        let known = is_known(&self.now) || self.then.as_ref().is_some_and(is_known);
         if several && !known {
             let whole = self.whole.get(&of).copied().unwrap_or(0);
             if whole >= WHOLE_SETS {
@@ -139,53 +190,65 @@ impl Policy {
             }
             self.whole.insert(of, whole + 1);
         }
-        Leaves::Whole(self.pair_of((of, app), (number, set)))
+        Leaves::Whole(self.pair_of(era, (of, app), (number, set)))
     }
 
-    /// The leaves of an app and a scope set.
+    /// The leaves of an app and a scope set, by the rules of now.
     pub fn pair(&mut self, app: Option<&str>, set: &ScopeSet) -> Arc<Pair> {
         let (of, number) = self.numbers(app, set);
-        self.pair_of((of, app), (number, set))
+        self.pair_of(Era::Now, (of, app), (number, set))
     }
 
-    /// The same, by numbers too.
+    /// The same by the rules of either, and by numbers too.
     fn pair_of(
         &mut self,
+        era: Era,
         (of, app): (u32, Option<&str>),
         (number, set): (u32, &ScopeSet),
     ) -> Arc<Pair> {
-        if let Some(pair) = self.pairs.get(&both(of, number)) {
+        let key = both(of, number);
+        if let Some(pair) = self.by(era).pairs.get(&key) {
             return pair.clone();
         }
-        let cuts = self.rules.cuts(app, &set.scopes);
-        let pair = self.leaves_between(cuts, |policy, at| policy.make_leaf((of, app), set, at));
-        self.pairs.insert(both(of, number), pair.clone());
+        let alike = self.by_other(era).and_then(|by| by.pairs.get(&key)).cloned();
+        let pair = self.leaves_by(era, (app, &set.scopes), alike, |policy, at| {
+            policy.make_leaf(era, (of, app), set, at)
+        });
+        self.by_mut(era).pairs.insert(key, pair.clone());
         pair
     }
 
-    /// A leaf for each stretch between two cuts.
-    fn leaves_between(
+    /// A leaf for each stretch in which nothing changes; those that there are `alike` by the other rules, where they are
+    /// the same.
+    fn leaves_by(
         &mut self,
-        cuts: Vec<Moment>,
+        era: Era,
+        (app, scopes): (Option<&str>, &[String]),
+        alike: Option<Arc<Pair>>,
         make: impl Fn(&mut Self, Moment) -> Leaf,
     ) -> Arc<Pair> {
+        let rules = &self.by(era).rules;
+        let cuts = rules.cuts(app, scopes);
+        if let (Some(alike), Some(other)) = (&alike, self.by_other(era))
+            && alike.cuts() == cuts
+            && segments(&cuts).all(|at| rules.agree_with(&other.rules, app, scopes, at))
+        {
+            return alike.clone();
+        }
         let mut leaves = Vec::with_capacity(cuts.len() + 1);
-        for segment in 0..=cuts.len() {
-            // Every moment of a segment is alike; its first one stands for all.
-            let at = match segment.checked_sub(1) {
-                None => Moment::MIN,
-                Some(i) => cuts.get(i).copied().unwrap_or(Moment::MAX),
-            };
+        for at in segments(&cuts) {
             let leaf = make(self, at);
-            leaves.push(self.number(leaf));
+            let known = alike.iter().flat_map(|alike| alike.leaves());
+            let known = known.into_iter().find(|(_, known)| **known == leaf).cloned();
+            leaves.push(known.unwrap_or_else(|| self.number(leaf)));
         }
         let pair = Arc::new(Pair::new(cuts, leaves));
         self.held.pair(&pair);
         pair
     }
 
-    pub fn known_scope_part(&self, app: u32, scope: ScopeUse) -> Option<&Arc<Pair>> {
-        self.parts.scopes.get(&both(app, scope))
+    pub fn known_scope_part(&self, era: Era, app: u32, scope: ScopeUse) -> Option<&Arc<Pair>> {
+        self.by(era).scopes.get(&both(app, scope))
     }
 
     pub fn known_part_without_scope(
@@ -202,27 +265,27 @@ impl Policy {
     }
 
     /// The leaves of one scope of an app, of cells that name the scope alone.
-    pub fn make_scope_part(&mut self, app: u32, scope: ScopeUse) -> Arc<Pair> {
-        if let Some(pair) = self.known_scope_part(app, scope) {
+    pub fn make_scope_part(&mut self, era: Era, app: u32, scope: ScopeUse) -> Arc<Pair> {
+        if let Some(pair) = self.known_scope_part(era, app, scope) {
             return pair.clone();
         }
         let app_name = self.apps.name(app).map(str::to_string);
         let of = app_name.as_deref();
         let index = usize::try_from(index_of(scope)).ok();
         let names = index.and_then(|i| self.scope_names.get(i).cloned());
-        let cuts = self.rules.cuts(of, names.as_slice());
         let used = is_exercised(scope);
-        let pair = self.leaves_between(cuts, |policy, at| {
-            let standing = policy.rules.standing(names.as_slice(), at);
+        let alike = self.by_other(era).and_then(|by| by.scopes.get(&both(app, scope))).cloned();
+        let pair = self.leaves_by(era, (of, names.as_slice()), alike, |policy, at| {
+            let standing = policy.by(era).rules.first.standing(names.as_slice(), at);
             let mut leaf = Leaf::new(standing, used);
             for scope in names.iter().filter(|_| standing == Standing::Counts) {
-                let windows = policy.rules.windows(of, scope, at);
+                let windows = policy.by(era).rules.windows(of, scope, at);
                 policy.add_scope(&mut leaf, app, scope, windows, used);
             }
             leaf
         });
         self.held.app_in_parts(app);
-        self.parts.scopes.insert(both(app, scope), pair.clone());
+        self.by_mut(era).scopes.insert(both(app, scope), pair.clone());
         pair
     }
 
@@ -250,7 +313,7 @@ impl Policy {
             return parts.clone();
         }
         let name = self.apps.name(app).map(str::to_string);
-        let given = self.rules.promises(name.as_deref()).to_vec();
+        let given = self.now.rules.first.promises(name.as_deref()).to_vec();
         let parts: Arc<[PromisePart]> = given
             .iter()
             .map(|promise| {
@@ -287,8 +350,14 @@ impl Policy {
     }
 
     /// Of an app by number and name.
-    fn make_leaf(&mut self, (of, app): (u32, Option<&str>), set: &ScopeSet, at: Moment) -> Leaf {
-        let standing = self.rules.standing(&set.scopes, at);
+    fn make_leaf(
+        &mut self,
+        era: Era,
+        (of, app): (u32, Option<&str>),
+        set: &ScopeSet,
+        at: Moment,
+    ) -> Leaf {
+        let standing = self.by(era).rules.first.standing(&set.scopes, at);
         let mut leaf = Leaf::new(standing, !set.exercised.is_empty());
         if standing != Standing::Counts {
             return leaf;
@@ -303,7 +372,7 @@ impl Policy {
         }
         let (mut all, mut exercised) = (0, 0);
         for scope in &set.scopes {
-            let windows = self.rules.windows(app, scope, at);
+            let windows = self.by(era).rules.windows(app, scope, at);
             if windows == 0 {
                 continue;
             }
@@ -315,7 +384,7 @@ impl Policy {
             self.add_scope(&mut leaf, of, scope, windows, used);
         }
         self.add_without_scope(&mut leaf, of, exercised, all);
-        self.add_promises(&mut leaf, app, set, at);
+        self.add_promises(era, &mut leaf, app, set, at);
         leaf
     }
 
@@ -324,7 +393,10 @@ impl Policy {
         if let Some(developer) = self.developer_of.get(&app) {
             return *developer;
         }
-        let name = self.apps.name(app).and_then(|app| self.rules.developers.get(app)?.as_deref());
+        let name = self
+            .apps
+            .name(app)
+            .and_then(|app| self.now.rules.first.developers.get(app)?.as_deref());
         let developer = name.map_or(NONE, |name| self.developers.code(name));
         self.developer_of.insert(app, developer);
         developer
@@ -381,14 +453,23 @@ impl Policy {
     }
 
     /// Adds the cells of the promises that an event of the leaf comes after.
-    fn add_promises(&mut self, leaf: &mut Leaf, app: Option<&str>, set: &ScopeSet, at: Moment) {
+    fn add_promises(
+        &mut self,
+        era: Era,
+        leaf: &mut Leaf,
+        app: Option<&str>,
+        set: &ScopeSet,
+        at: Moment,
+    ) {
+        let given = self.by(era).rules.first.promises(app);
         let given: Vec<Promise> =
-            self.rules.promises(app).iter().filter(|promise| promise.at <= at).cloned().collect();
+            given.iter().filter(|promise| promise.at <= at).cloned().collect();
         for promise in given {
+            let rules = &self.by(era).rules;
             let mut covered = set
                 .scopes
                 .iter()
-                .filter(|scope| promise.covers(scope) && self.rules.windows(app, scope, at) != 0);
+                .filter(|scope| promise.covers(scope) && rules.windows(app, scope, at) != 0);
             let Some(first) = covered.next() else { continue };
             let used = std::iter::once(first).chain(covered).any(|s| set.exercised.contains(s));
             self.add_promise(leaf, app, &promise, used);
@@ -411,7 +492,7 @@ impl Policy {
                 cell
             }
         };
-        let windows = Window::AfterAttestation.bit();
+        let windows = self.now.rules.alike(Window::AfterAttestation.bit());
         leaf.refused.push((cell, windows));
         let allowed = if used { &mut leaf.exposed } else { &mut leaf.held_only };
         allowed.push((cell, windows));

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::ExposureError;
+use super::eras::Era;
 use super::held::Held;
 use super::policy::Policy;
 use crate::memory::Counting;
@@ -10,14 +11,15 @@ use crate::memory::Counting;
 /// The policy of all threads, asked for what one has not met yet.
 pub struct Shared<'a> {
     policy: &'a Mutex<Policy>,
+    pub era: Era,
     memory: Counting,
     /// What all threads together were last found to hold.
     held: Held,
 }
 
 impl<'a> Shared<'a> {
-    pub fn new(policy: &'a Mutex<Policy>, memory: Counting) -> Self {
-        Self { policy, memory, held: Held::default() }
+    pub fn new((policy, era): (&'a Mutex<Policy>, Era), memory: Counting) -> Self {
+        Self { policy, era, memory, held: Held::default() }
     }
 
     /// # Errors

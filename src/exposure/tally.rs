@@ -4,7 +4,7 @@
 //! where a person has events of several leaves, what was counted too often in their common cells is
 //! put down beside.
 
-use super::cells::Window;
+use super::cells::ByWindow;
 use super::days::Days;
 use crate::moment::Moment;
 
@@ -87,8 +87,17 @@ pub struct DayPeople {
 /// How often people were counted in a cell beyond once: those with events of several leaves.
 #[derive(Clone, Debug, Default)]
 pub struct Surplus {
-    pub subjects: [u64; Window::COUNT],
+    pub subjects: ByWindow,
     pub days: Days<DayPeople>,
+}
+
+/// The same by cell number.
+#[derive(Clone, Debug, Default)]
+pub struct Surpluses {
+    pub cells: Vec<Surplus>,
+    /// By windows of then, where those are counted, too.
+    pub then: Vec<ByWindow>,
+    pub are_joint: bool,
 }
 
 /// What one thread has counted.
@@ -96,8 +105,7 @@ pub struct Surplus {
 pub struct Tally {
     /// By leaf number.
     pub sums: Vec<Sums>,
-    /// By cell number.
-    pub surplus: Vec<Surplus>,
+    pub surplus: Surpluses,
     /// By source and unit.
     pub terms: Vec<Vec<Terms>>,
     /// Event ids with more than one set of values, by source.

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ExposureError;
-use super::cells::{CellKey, Window, WindowSet};
+use super::cells::{ByWindow, CellKey, Window, WindowSet};
 use super::counts::{CellCounts, WindowCounts};
 use super::days::Days;
 use super::leaf::Leaf;
 use super::listed::ListedGroups;
 use super::policy::Policy;
 use super::reach::Residents;
-use super::tally::{DayPeople, DaySums, Exposed, Sums, Surplus, Tally, Terms};
+use super::tally::{DayPeople, DaySums, Exposed, Sums, Surplus, Surpluses, Tally, Terms};
 use crate::moment::Moment;
 
 /// The result of a count.
@@ -99,7 +99,7 @@ pub fn add(sum: &mut i64, value: i64) -> Result<(), ExposureError> {
 }
 
 /// Adds counts cell by cell.
-pub fn add_counts(into: &mut [[u64; Window::COUNT]], from: &[[u64; Window::COUNT]]) {
+pub fn add_counts(into: &mut [ByWindow], from: &[ByWindow]) {
     for (into, from) in into.iter_mut().zip(from) {
         for (a, b) in into.iter_mut().zip(from) {
             *a += b;
@@ -163,6 +163,18 @@ impl Surplus {
     }
 }
 
+impl Surpluses {
+    fn merge(&mut self, other: &Self) {
+        let (cells, then) = (&mut self.cells, &mut self.then);
+        cells.resize_with(cells.len().max(other.cells.len()), Surplus::default);
+        for (mine, theirs) in cells.iter_mut().zip(&other.cells) {
+            mine.merge(theirs);
+        }
+        then.resize(then.len().max(other.then.len()), ByWindow::default());
+        add_counts(then, &other.then);
+    }
+}
+
 impl Tally {
     /// Adds what another thread counted. Associative and commutative.
     ///
@@ -175,12 +187,7 @@ impl Tally {
         for (mine, theirs) in self.sums.iter_mut().zip(&other.sums) {
             mine.merge(theirs)?;
         }
-        if self.surplus.len() < other.surplus.len() {
-            self.surplus.resize_with(other.surplus.len(), Surplus::default);
-        }
-        for (mine, theirs) in self.surplus.iter_mut().zip(&other.surplus) {
-            mine.merge(theirs);
-        }
+        self.surplus.merge(&other.surplus);
         if self.terms.is_empty() {
             self.terms = other.terms;
         } else {
@@ -221,7 +228,7 @@ pub fn cells_and_days_at_least(policy: &Policy, tally: &Tally) -> (u64, u64) {
 
 /// Cells summed up at once, of so many: an eighth of them, because the sums of a cell take two kilobytes, which are the
 /// same memory for the next ones; so many at least that leaves are not looked at again for a few, and at most.
-fn at_once(cells: usize) -> usize {
+pub fn at_once(cells: usize) -> usize {
     const LEAST: usize = 64;
     const MOST: usize = 64 << 10;
     cells.div_ceil(8).clamp(LEAST, MOST)
@@ -248,52 +255,56 @@ impl CellSums {
 }
 
 /// What the passes after the first have counted.
+#[derive(Default)]
 pub struct Second {
     /// By cell.
-    pub groups: Vec<[u64; Window::COUNT]>,
-    pub actors: Vec<[u64; Window::COUNT]>,
+    pub groups: Vec<ByWindow>,
+    pub actors: Vec<ByWindow>,
+    /// The same by windows of then, where those are counted, too.
+    pub groups_then: Vec<ByWindow>,
+    pub actors_then: Vec<ByWindow>,
     pub actors_are_people: bool,
     /// By cell: people observed and members; `None` without memberships.
-    pub upper: Option<Vec<[u64; Window::COUNT]>>,
+    pub upper: Option<Vec<ByWindow>>,
     /// By cell and residence; `None` without residency.
     pub residents: Option<Vec<(u64, Residents)>>,
 }
 
 /// What all passes have counted, by leaf and by cell.
+#[derive(Default)]
 pub struct Counts {
-    /// By number.
-    pub keys: Vec<CellKey>,
-    pub leaves: Vec<Arc<Leaf>>,
     /// By leaf.
     pub sums: Vec<Sums>,
-    /// By cell.
-    pub surplus: Vec<Surplus>,
+    pub surplus: Surpluses,
     pub second: Second,
 }
 
 impl Counts {
-    /// Sums of leaves to those of cells with an event, one after another, by number.
+    /// Sums of leaves to those of cells with an event, one after another, by number; `keys` are theirs.
     ///
     /// # Errors
     /// [`ExposureError::Overflow`]; [`ExposureError::Internal`] where two ways to count people differ; those of `each`.
     pub fn roll_up<E: From<ExposureError>>(
         self,
+        keys: Vec<CellKey>,
+        leaves: &[Arc<Leaf>],
         mut each: impl FnMut(CellKey, CellCounts) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { keys, leaves, sums: parts, mut surplus, second } = self;
-        let Second { groups, actors, actors_are_people, upper, residents } = second;
+        let Self { sums: parts, surplus, second } = self;
+        let Second { groups, actors, actors_are_people, upper, residents, .. } = second;
         let (has_members, has_residency) = (upper.is_some(), residents.is_some());
         let mut residents = residents.unwrap_or_default();
         residents.sort_unstable_by_key(|(key, _)| *key);
         let mut residents = residents.into_iter().peekable();
+        let mut surplus = surplus.cells;
         surplus.resize_with(keys.len(), Surplus::default);
         let mut upper = upper.unwrap_or_default();
-        upper.resize(keys.len(), [0; Window::COUNT]);
+        upper.resize(keys.len(), ByWindow::default());
         let with_days: Vec<bool> = keys.iter().map(|key| key.grain.has_days()).collect();
         let mut rest = keys.into_iter().zip(0u32..).zip(surplus).zip(groups).zip(actors).zip(upper);
         let at_once = at_once(with_days.len());
         for (first, with_days) in (0..).step_by(at_once).zip(with_days.chunks(at_once)) {
-            let sums = sum_up(&leaves, &parts, first, with_days)?;
+            let sums = sum_up(leaves, &parts, first, with_days)?;
             // The sums come first: where they end, nothing of the rest must be taken.
             for (sums, (((((key, number), surplus), groups), actors), upper)) in
                 sums.into_iter().zip(rest.by_ref())
@@ -307,14 +318,12 @@ impl Counts {
                         people,
                     ));
                 }
-                // Where some people, groups and actors were chosen, a cell may have groups of others' events.
-                let none = [0; Window::COUNT];
-                if sums.rows == 0 && groups == none && actors == none {
+                if sums.rows == 0 {
                     continue;
                 }
                 let mut windows = sums.windows;
                 for (i, window) in windows.iter_mut().enumerate() {
-                    let count = |counts: &[u64; Window::COUNT]| counts.get(i).copied().unwrap_or(0);
+                    let count = |counts: &ByWindow| counts.get(i).copied().unwrap_or(0);
                     window.subjects = less(window.subjects, count(&surplus.subjects))?;
                     window.groups = count(&groups);
                     window.actors =
@@ -524,8 +533,11 @@ mod tests {
             on.events += 1;
             on.requests += weight;
             on.people.subjects += u64::from(weight % 3 == 0);
-            tally.surplus.resize_with(tally.surplus.len().max(cell + 1), Surplus::default);
-            let people = &mut tally.surplus[*cell];
+            let Surpluses { cells, then, .. } = &mut tally.surplus;
+            cells.resize_with(cells.len().max(cell + 1), Surplus::default);
+            let people = &mut cells[*cell];
+            then.resize(then.len().max(cell + 1), ByWindow::default());
+            then[*cell][leaf % Window::COUNT] += 1;
             people.subjects[cell % Window::COUNT] += 1;
             let on = people.days.entry(*day);
             on.subjects += 1;
@@ -539,7 +551,8 @@ mod tests {
     /// All that a tally says, however its days are kept.
     fn said(mut tally: Tally) -> String {
         tally.sums.resize_with(8, Sums::default);
-        tally.surplus.resize_with(8, Surplus::default);
+        tally.surplus.cells.resize_with(8, Surplus::default);
+        tally.surplus.then.resize(8, ByWindow::default());
         let sums: Vec<_> = tally
             .sums
             .iter()
@@ -551,6 +564,7 @@ mod tests {
             .collect();
         let people: Vec<_> = tally
             .surplus
+            .cells
             .iter()
             .map(|p| {
                 let mut days: Vec<_> = p.days.iter().filter(|d| d.1.subjects > 0).collect();
@@ -558,7 +572,8 @@ mod tests {
                 (p.subjects, format!("{days:?}"))
             })
             .collect();
-        format!("{sums:?} {people:?} {:?} {:?}", tally.terms, tally.conflicts)
+        let then = tally.surplus.then;
+        format!("{sums:?} {people:?} {then:?} {:?} {:?}", tally.terms, tally.conflicts)
     }
 
     fn merged(mut a: Tally, b: Tally) -> Tally {

@@ -1,11 +1,11 @@
 //! In which leaves a person was seen, and on which days.
 
-use super::cells::{WindowSet, count_windows};
+use super::cells::{ByWindow, WindowSet, count_windows, now_and_then};
 use super::fetch::fetch;
 use super::lookup::Lookup;
 use super::pending::Pending;
 use super::records::NOBODY;
-use super::tally::Surplus;
+use super::tally::{Surplus, Surpluses};
 
 #[derive(Clone, Copy, Debug)]
 struct Stamp {
@@ -122,7 +122,7 @@ impl Visits {
         person: Visitor,
         lookup: &Lookup<'_>,
         pending: &mut Pending,
-        surplus: &mut Vec<Surplus>,
+        surplus: &mut Surpluses,
     ) {
         match self.visits.as_slice() {
             [] => {}
@@ -159,7 +159,7 @@ impl Visits {
         person: u64,
         one_leaf: bool,
         lookup: &Lookup<'_>,
-        (pending, surplus): (&mut Pending, &mut Vec<Surplus>),
+        (pending, surplus): (&mut Pending, &mut Surpluses),
     ) {
         for (day, number) in &self.visits {
             let index = usize::try_from(*number).unwrap_or(usize::MAX);
@@ -177,7 +177,7 @@ impl Visits {
     }
 
     /// Finds the cells in which people that wait were counted through more than one leaf.
-    pub fn find_surplus(&mut self, lookup: &Lookup<'_>, surplus: &mut Vec<Surplus>) {
+    pub fn find_surplus(&mut self, lookup: &Lookup<'_>, surplus: &mut Surpluses) {
         fetch(
             self.waiting
                 .iter()
@@ -199,7 +199,7 @@ impl Visits {
     }
 
     /// Finds the cells in which people were counted before.
-    fn cross(&mut self, all: &mut Vec<Surplus>) {
+    fn cross(&mut self, Surpluses { cells: all, then, are_joint }: &mut Surpluses) {
         let stamps = self.crossings.iter().filter_map(|crossing| self.stamps.get(crossing.cell));
         fetch(stamps.map(|stamp| stamp.person));
         for Crossing { person, cell, windows, day, new_leaf } in self.crossings.drain(..) {
@@ -212,6 +212,9 @@ impl Visits {
                 let empty = Stamp { person: NOBODY, seen: 0, day: i64::MIN };
                 self.stamps.resize(cell + 1, empty);
                 all.resize_with(cell + 1, Surplus::default);
+                if *are_joint {
+                    then.resize(cell + 1, ByWindow::default());
+                }
             }
             let Some(stamp) = self.stamps.get_mut(cell) else { continue };
             if stamp.person != person {
@@ -220,7 +223,11 @@ impl Visits {
             }
             let Some(surplus) = all.get_mut(cell) else { continue };
             if new_leaf {
-                count_windows(&mut surplus.subjects, windows & stamp.seen);
+                let again = windows & stamp.seen;
+                count_windows(&mut surplus.subjects, again);
+                if let Some(then) = then.get_mut(cell) {
+                    count_windows(then, now_and_then(again).1);
+                }
                 stamp.seen |= windows;
                 surplus.days.entry(day).new += 1;
             }

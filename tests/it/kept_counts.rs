@@ -4,7 +4,8 @@
 use std::fs;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampNanosecondArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray, TimestampNanosecondArray};
+use arrow::datatypes::{Int64Type, TimestampNanosecondType};
 
 use crate::lake::{Call, Lake, assert_same, call, micros, times};
 
@@ -266,4 +267,87 @@ fn a_ledger_of_few_rows_keeps_no_count() {
     let lake = Lake::standard();
     lake.publishes(&[]);
     assert!(!lake.path("state/counts").exists());
+}
+
+/// A file of three hundred calls, each with three of seven scopes, of which the first is exercised, and an actor
+/// beside its person.
+fn of_many_sets(lake: &Lake, path: &str, first: i64) {
+    let rows = || first..first + 300;
+    let texts = |of: &dyn Fn(i64) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows().map(of)))
+    };
+    let numbers = |of: &dyn Fn(i64) -> i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(rows().map(of)))
+    };
+    let start = micros("2019-06-20T00:00:00Z") * 1_000;
+    let hour = 3_600_000_000_000_i64;
+    let moments = numbers(&|n| start + n % 211 * 7 * hour);
+    let moments = moments.as_primitive::<Int64Type>().reinterpret_cast::<TimestampNanosecondType>();
+    let scope = |n: i64| format!("s{}", n.rem_euclid(7));
+    let carried = |n: i64| [scope(n), scope(n * 3 + 1), scope(n / 5)].join(" ");
+    lake.columns(
+        path,
+        vec![
+            ("event_time", Arc::new(moments.with_timezone("UTC"))),
+            ("request_id", texts(&|n| format!("request-{n}"))),
+            ("app_id", texts(&|n| format!("app-{}", n % 3))),
+            ("user_id", numbers(&|n| n % 37)),
+            ("actor_id", numbers(&|n| n % 11)),
+            ("group_id", numbers(&|n| n % 19)),
+            ("scope", texts(&carried)),
+            ("path", texts(&|n| format!("/of/{}", scope(n)))),
+            ("status", numbers(&|n| if n % 6 == 1 { 403 } else { 200 })),
+            ("bytes", numbers(&|n| n)),
+        ],
+    );
+}
+
+#[test]
+fn rows_of_many_scopes_are_looked_at_again_by_rules_of_each_kind() {
+    let lake = Lake::empty();
+    let scopes = |day: i64| -> String {
+        let lines = (0..7).map(|n| format!("s{n},2019-07-{:02}T00:00:00Z,name\n", n * 2 + day));
+        format!("scope,deprecated_at,data_fields\n{}", lines.collect::<String>())
+    };
+    lake.write("scopes.csv", &scopes(1));
+    lake.edit(
+        "afterscope.toml",
+        "subject = \"user_id\"",
+        "subject = \"user_id\"\nactor = \"actor_id\"",
+    );
+    let carried = "scopes = { path = \"scope\", encoding = \"space\" }\nendpoint = \"path\"";
+    lake.edit("afterscope.toml", "scopes = \"scope\"", carried);
+    lake.edit("afterscope.toml", "[registry]", "[registry]\nendpoints = \"endpoints.csv\"");
+    let endpoints = (0..7).map(|n| format!(",/of/s{n},s{n}\n")).collect::<String>();
+    lake.write("endpoints.csv", &format!("method,path,scope\n{endpoints}"));
+    of_many_sets(&lake, "logs/a.parquet", 0);
+    of_many_sets(&lake, "logs/b.parquet", 300);
+    assert_eq!(changed(&lake, 0, &[]), None);
+    let some = |rows: Option<u64>| assert!((1..900).contains(&rows.unwrap()), "{rows:?}");
+    // Windows alone differ.
+    some(changed(&lake, 1, &["--set", "report.lookback_days=40"]));
+    let graces = "app-1,s3,2019-07-19\napp-2,s0,2019-07-20T06:00:00Z\n";
+    lake.write("extensions.csv", &format!("app_id,scope,grace_until\n{graces}"));
+    let brownouts = "s2,app-1,2019-07-10,2019-07-21\ns5,,2019-07-18,2019-07-19\n";
+    lake.write("brownouts.csv", &format!("scope,app_id,from,to\n{brownouts}"));
+    let grants = "app-0,s1,,2019-07-25\n";
+    lake.write("grants.csv", &format!("app_id,scope,granted_at,revoked_at\n{grants}"));
+    let registry = |name: &str| format!("registry.{name}={name}.csv");
+    let [graces, brownouts, grants] = ["extensions", "brownouts", "grants"].map(registry);
+    let with_graces = ["--set", graces.as_str()];
+    some(changed(&lake, 2, &with_graces));
+    let with_all =
+        ["--set", graces.as_str(), "--set", brownouts.as_str(), "--set", grants.as_str()];
+    some(changed(&lake, 3, &with_all));
+    let fewer_days = [&with_all[..], &["--set", "report.lookback_days=30"]].concat();
+    some(changed(&lake, 4, &fewer_days));
+    // Rows count that did not, or do no longer.
+    some(changed(&lake, 5, &[&with_all[..], &["--as-of", "2019-08-09"]].concat()));
+    lake.write("scopes.csv", &scopes(2));
+    some(changed(&lake, 6, &with_all));
+    // Rows come, by the same rules and by others.
+    of_many_sets(&lake, "logs/c.parquet", 600);
+    some(changed(&lake, 7, &with_all));
+    of_many_sets(&lake, "logs/d.parquet", 550);
+    some(changed(&lake, 8, &with_graces));
 }

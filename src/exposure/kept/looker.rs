@@ -11,6 +11,7 @@ use crate::codes::index;
 use crate::exposure::ExposureError;
 use crate::exposure::by_pair::both;
 use crate::exposure::carried::index_of;
+use crate::exposure::eras::Era;
 use crate::exposure::leaf::Standing;
 use crate::exposure::lookup::{Codes, Lookup, Place};
 use crate::exposure::passes::Passes;
@@ -130,7 +131,7 @@ impl<'a> Looker<'a> {
             rules_differ,
             rejects_differ: least(question.old) != least(question.new),
             scope_names: question.new.restricted.keys().cloned().collect(),
-            lookup: Lookup::new(policy, passes.memory),
+            lookup: Lookup::new((policy, Era::Now), passes.memory),
             places: Vec::new(),
             meant: Vec::new(),
             learnt: 0,

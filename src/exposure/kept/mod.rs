@@ -8,6 +8,7 @@
 //! What cannot be told this way is counted in full: other scopes, developers or promises than then, files that are
 //! gone, rules that change much of everything, and ledgers whose registry knows members or residences.
 
+mod change;
 mod file;
 mod groups;
 mod looker;
@@ -17,24 +18,25 @@ mod spans;
 mod survey;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cells::{CellKey, Grain, Window};
-use super::counts::{CellCounts, Misfit, PackedCounts, take};
+use super::counts::{CellCounts, Misfit, take};
+use super::eras::Era;
 use super::listed::{Floor, KeepGroups, KeptGroup, RankedGroups, ScopeGroups};
 use super::passes::{Passed, Passes, Way};
+use super::policy::Policy;
 use super::rules::{KeptRules, Rules};
 use super::tally::{Term, Terms};
-use super::totals::Exposure;
+use super::totals::{Counts, Exposure};
 use super::{Cell, ExposureError, Settings, SourceRows, exposure};
 use crate::ledger::Chosen;
 use crate::memory::Budget;
-use crate::moment::Moment;
 use crate::threads::both;
+use change::{CellChange, Counted};
 use file::{CellsIn, CellsOut, Header, places};
 use groups::{KeptGroups, kept_groups};
-use survey::{Bounds, Question, Survey, survey};
+use survey::{Bounds, NEVER, Question, Survey, survey};
 
 /// The largest file of a kept count that a run reads and writes.
 pub fn most_bytes(budget: &Budget) -> u64 {
@@ -146,20 +148,14 @@ pub fn count_kept(
     let passes = Passes::new(sources, settings, 1)?;
     let mut out = CellsOut::new(most_bytes(&settings.budget));
     let mut cells = Vec::new();
-    let way = Way::all(settings, most_groups(settings));
     let each = |key, counts: CellCounts| {
         out.push(&key, &counts);
         cells.push(counts.cell(key)?);
         Ok::<(), ExposureError>(())
     };
-    let passed = passes.count(vec![(way, each)])?;
-    let passed = first(passed.into_iter().next())?;
+    let passed = passes.count(most_groups(settings), each)?;
     let (exposure, file) = finish(cells, passed, out, settings, keep)?;
     Ok(KeptCount { exposure, file, changed: None, misfit })
-}
-
-fn first(passed: Option<Passed>) -> Result<Passed, ExposureError> {
-    passed.ok_or_else(|| ExposureError::Internal { what: "nothing was counted".into() })
 }
 
 /// Groups of each scope that are kept.
@@ -231,17 +227,18 @@ fn recount(
     let passes = Passes::new(sources, settings, 2)?;
     let rows = sources.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
     let question = Question { old: &old, new: &settings.rules, added: &added };
+    let policy = Mutex::new(question.policy());
     let how = (of_group, keep.always);
     let (found, kept_groups) = both(
         settings.threads,
-        || find(&passes, (sources, rows), &question, how),
+        || find(&passes, &policy, (sources, rows), &question, how),
         || kept_groups(&groups, &mut kept, settings.group_ids()),
     );
     let (found, kept_groups) = (found?, kept_groups?);
     let (changed, rows) = (found.changed, rows.max(found.rows));
     let floors: Vec<Floor> = kept_groups.iter().map(KeptGroups::floor).collect();
-    let Changes { cells, then, mut now } =
-        count_changes(&passes, &question, &floors, (found.chosen, of_then))?;
+    let Changes { policy, counted, then, mut now } =
+        count_changes(&passes, policy, &question, &floors, found.chosen)?;
 
     // What is kept serves as long as little has changed.
     let renew = changed > RENEW_ROWS.min(rows / RENEW);
@@ -249,14 +246,14 @@ fn recount(
         true => CellsOut::new(most_bytes(&settings.budget)),
         false => CellsOut::closed(),
     };
-    let changes = then.groups.0.into_iter().zip(std::mem::take(&mut now.groups.0));
-    if kept_groups.len() != changes.len() {
+    let of_groups = then.groups.0.into_iter().zip(std::mem::take(&mut now.groups.0));
+    if kept_groups.len() != of_groups.len() {
         return Err(Unfit::Misfit);
     }
     let is_kept = !out.is_closed();
     let groups_now = || {
         let limits = (settings.groups_limit, most_groups(settings));
-        let groups = kept_groups.into_iter().zip(changes);
+        let groups = kept_groups.into_iter().zip(of_groups);
         let groups = groups.map(|(kept, (then, now))| kept.now(then, now, limits));
         let ranked = RankedGroups(groups.collect::<Result<_, Unfit>>()?);
         // To keep a count takes more of them than to list them.
@@ -270,7 +267,14 @@ fn recount(
     };
     let (cells, groups) = both(
         settings.threads,
-        || join((kept, of_then), cells, found.bounds.as_ref(), &mut out),
+        || {
+            let most = settings.budget.rest / CELLS / OF_CELL;
+            let room = (most, || Unfit::NoRoom);
+            let changes = counted.changes(&policy.cells, &policy.leaves, room)?;
+            let differences =
+                Differences { changes, bounds: found.bounds.as_deref(), cells: policy.cells };
+            join((kept, of_then), differences, &mut out)
+        },
         groups_now,
     );
     let (cells, groups) = (cells?, groups?);
@@ -292,6 +296,7 @@ fn recount(
 /// where that is asked for.
 fn find(
     passes: &Passes<'_>,
+    policy: &Mutex<Policy>,
     (sources, all): (&[SourceRows], u64),
     question: &Question<'_>,
     (of_group, always): (f64, bool),
@@ -302,90 +307,83 @@ fn find(
         let groups = 1.0 - (1.0 - share).max(0.0).powf(of_group);
         !always && (share * MOST_CHANGED > 1.0 || groups * MOST_GROUPS > 1.0)
     };
-    let found = survey(passes, sources, question, is_much)?.ok_or(Unfit::Other)?;
+    let found = survey(passes, policy, sources, question, is_much)?.ok_or(Unfit::Other)?;
     if is_much(found.changed, all.max(found.rows)) {
         return Err(Unfit::Other);
     }
     Ok(found)
 }
 
-/// Cells by key.
-type Cells = HashMap<CellKey, PackedCounts>;
-
 /// What was counted of those who have changed, as they were and as they are.
 struct Changes {
-    /// Those of then and of now.
-    cells: (Cells, Cells),
+    policy: Policy,
+    counted: Counted,
     then: Passed,
     now: Passed,
 }
 
 /// Counts those who have changed: without the new files by the rules of then, and with them by those of now. Of groups
-/// those alone that do not rank after the floors. So many cells are kept.
+/// those alone that do not rank after the floors.
 fn count_changes(
     passes: &Passes<'_>,
+    policy: Mutex<Policy>,
     question: &Question<'_>,
     floors: &[Floor],
-    (chosen, cells): (Chosen, u64),
+    chosen: Chosen,
 ) -> Result<Changes, Unfit> {
-    let (mut before, mut after) = (Cells::new(), Cells::new());
+    let nobody = || passes.of_nobody(question.new);
     if chosen.is_empty() {
-        let nobody = || passes.of_nobody(question.new);
-        return Ok(Changes { cells: (before, after), then: nobody(), now: nobody() });
+        let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let counted = Counted { now: Counts::default(), then: None };
+        return Ok(Changes { policy, counted, then: nobody(), now: nobody() });
     }
     let chosen = Arc::new(chosen);
-    let way = |rules: &Rules, without| Way {
-        rules: rules.clone(),
-        groups: KeepGroups::Above(floors),
-        chosen: Some(chosen.clone()),
-        without,
+    let way = |era, groups, without| {
+        let groups = KeepGroups::Above(groups);
+        Way { era, groups, chosen: Some(chosen.clone()), without }
     };
-    let ways = [way(question.old, question.added), way(question.new, &[])];
-    let held = AtomicU64::new(0);
-    let most = passes.settings.budget.rest / CELLS;
-    // A table that grows moves what it holds.
-    let room = usize::try_from(cells.min(most / OF_CELL)).unwrap_or_default();
-    let takers = [&mut before, &mut after].map(|cells| {
-        cells.reserve(room);
-        taker(cells, &held, most)
-    });
-    let counted = passes.count(ways.into_iter().zip(takers).collect())?;
-    let mut counted = counted.into_iter();
-    let (then, now) = (first(counted.next())?, first(counted.next())?);
-    Ok(Changes { cells: (before, after), then, now })
-}
-
-/// Puts cells into the table as long as no more than `most` bytes are held of them and of those of others.
-fn taker(
-    into: &mut Cells,
-    held: &AtomicU64,
-    most: u64,
-) -> impl FnMut(CellKey, CellCounts) -> Result<(), Unfit> {
-    move |key, counts| {
-        into.insert(key, counts.packed());
-        let cells = held.fetch_add(1, Ordering::Relaxed) + 1;
-        if cells.saturating_mul(OF_CELL) > most { Err(Unfit::NoRoom) } else { Ok(()) }
+    if question.is_of_windows() {
+        // Of groups, and of what became of rows, nothing changes.
+        let none = vec![Floor::Top; floors.len()];
+        let (policy, [(_, now)]) = passes.count_ways(policy, &[way(Era::Now, &none, &[])])?;
+        let counted = Counted { now, then: None };
+        return Ok(Changes { policy, counted, then: nobody(), now: nobody() });
     }
+    let ways = [way(Era::Then, floors, question.added), way(Era::Now, floors, &[])];
+    let (policy, [(then, before), (now, after)]) = passes.count_ways(policy, &ways)?;
+    let counted = Counted { now: after, then: Some(before) };
+    Ok(Changes { policy, counted, then, now })
 }
 
-/// The kept cells, of which there are so many, less those of then, and with those of now; first and last moments are
-/// `bounds`, where there are any. They are put into `out`, too.
+/// Where cells of now differ from the kept ones.
+struct Differences<'a> {
+    /// By number.
+    cells: Vec<CellKey>,
+    changes: Vec<Option<CellChange>>,
+    /// First and last moments, where they must be told anew.
+    bounds: Option<&'a [Option<Bounds>]>,
+}
+
+/// The kept cells, of which there are so many, with what changes. They are put into `out`, too.
 fn join(
     (mut kept, of_then): (CellsIn<'_>, u64),
-    (mut before, mut after): (Cells, Cells),
-    bounds: Option<&HashMap<CellKey, Bounds>>,
+    Differences { cells: keys, mut changes, bounds }: Differences<'_>,
     out: &mut CellsOut,
 ) -> Result<Vec<Cell>, Unfit> {
     // Cells are large: a list of them that grows by copies touches as much memory again. Few are new.
     let mut cells = Vec::new();
     let room = usize::try_from(of_then.saturating_add(of_then / 16)).unwrap_or(usize::MAX);
     cells.try_reserve_exact(room).map_err(|_| Unfit::Misfit)?;
-    let mut put = |key: CellKey, mut counts: CellCounts| -> Result<(), Unfit> {
+    let mut put = |key: CellKey, number: Option<usize>, mut counts: CellCounts| {
+        let change = number.and_then(|number| changes.get_mut(number)?.take());
+        if let Some(change) = change {
+            counts.change(change)?;
+        }
         if let Some(all) = bounds {
-            let of_cell = all.get(&key);
+            let of_cell = number.and_then(|number| all.get(number)?.as_ref());
             for (i, window) in counts.windows.iter_mut().enumerate() {
                 let bound = of_cell.and_then(|bounds| bounds.get(i).copied());
-                (window.first, window.last) = bound.unwrap_or((Moment::MAX, Moment::MIN));
+                (window.first, window.last) = bound.unwrap_or(NEVER);
                 if window.events > 0 && window.first > window.last {
                     return Err(Unfit::Misfit);
                 }
@@ -400,22 +398,17 @@ fn join(
         }
         Ok(())
     };
-    while let Some((key, mut counts)) = kept.next()? {
-        if let Some(then) = before.remove(&key) {
-            counts.take(&then)?;
-        }
-        if let Some(now) = after.remove(&key) {
-            counts.add(now)?;
-        }
-        put(key, counts)?;
-    }
-    if !before.is_empty() {
-        return Err(Unfit::Misfit);
+    // A table that grows moves what it holds.
+    let mut numbers = HashMap::with_capacity(keys.len());
+    numbers.extend(keys.into_iter().zip(0usize..));
+    while let Some((key, counts)) = kept.next()? {
+        let number = numbers.remove(&key);
+        put(key, number, counts)?;
     }
     // In the order of their keys: what is kept depends on nothing else.
-    let mut new: Vec<_> = after.into_iter().collect();
-    new.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    new.into_iter().try_for_each(|(key, counts)| put(key, counts.unpacked()))?;
+    let mut new: Vec<(CellKey, usize)> = numbers.into_iter().collect();
+    new.sort_unstable();
+    new.into_iter().try_for_each(|(key, number)| put(key, Some(number), CellCounts::default()))?;
     Ok(cells)
 }
 

@@ -1,14 +1,14 @@
 //! One look at every row: which of them mean something else than in the count that is kept, and when the first and
 //! the last exposure of each cell was.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::looker::{Found, Looker};
 use crate::codes::index;
 use crate::effort::Part;
-use crate::exposure::cells::{CellKey, Window};
+use crate::exposure::cells::Window;
 use crate::exposure::passes::{Passes, fields_by_scope, read_fields};
 use crate::exposure::policy::Policy;
 use crate::exposure::rules::Rules;
@@ -30,8 +30,8 @@ pub struct Survey {
     /// Rows that were looked at, and those of them that mean something else.
     pub rows: u64,
     pub changed: u64,
-    /// Where rules differ: bounds of every cell with an exposure.
-    pub bounds: Option<HashMap<CellKey, Bounds>>,
+    /// Where rules differ: bounds of every cell of the policy with an exposure.
+    pub bounds: Option<Vec<Option<Bounds>>>,
     /// Where rules differ: fields by scope.
     pub fields: Vec<BTreeSet<String>>,
 }
@@ -53,13 +53,31 @@ impl Question<'_> {
             || !old.has_stretches_of(new)
     }
 
+    /// Whether windows alone differ: no row comes, and none counts that did not, or does no longer.
+    pub fn is_of_windows(&self) -> bool {
+        let Self { old, new, added } = self;
+        self.rules_differ()
+            && (old.as_of, &old.restricted) == (new.as_of, &new.restricted)
+            && !added.iter().flatten().any(|added| *added)
+    }
+
+    /// By the rules of now and those of then.
+    pub fn policy(&self) -> Policy {
+        let (now, then) = (self.new.clone(), self.old.clone());
+        match self.rules_differ() {
+            false => Policy::new(now),
+            true if self.is_of_windows() => Policy::joint(now, then),
+            true => Policy::of_both(now, then),
+        }
+    }
+
     fn is_added(&self, source: usize, unit: u32) -> bool {
         self.added.get(source).and_then(|units| units.get(index(unit))) == Some(&true)
     }
 }
 
 /// One part in so many of what is left beside the program is for first and last moments, and bytes that those of a cell
-/// take with its key.
+/// take, with its key.
 const BOUNDS: u64 = 8;
 const OF_BOUNDS: u64 = 400;
 
@@ -76,18 +94,18 @@ const ENOUGH: u64 = 50_000;
 /// Storage failures, damaged packs, interruption.
 pub fn survey(
     passes: &Passes<'_>,
+    policy: &Mutex<Policy>,
     sources: &[SourceRows],
     question: &Question<'_>,
     is_much: impl Fn(u64, u64) -> bool + Sync,
 ) -> Result<Option<Survey>, ExposureError> {
     let settings = passes.settings;
     let rules_differ = question.rules_differ();
-    let policy = Mutex::new(Policy::new(question.new.clone()));
     let share = settings.budget.rest / HALVES / size_of::<u64>() as u64;
     let most_halves = usize::try_from(share).unwrap_or(usize::MAX) / passes.memory.threads.max(1);
     let next = AtomicUsize::new(0);
     let looking = |_| {
-        let mut looker = Looker::new(passes, &policy, question, rules_differ);
+        let mut looker = Looker::new(passes, policy, question, rules_differ);
         let mut names = Names::default();
         while let Some(job) = passes.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             for input in &job.inputs(sources) {
@@ -126,7 +144,7 @@ pub fn survey(
     let found = in_threads::<_, ExposureError>(passes.memory.threads, |number| {
         settings.effort.timed(Part::Counting, || looking(number))
     })?;
-    let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let policy = policy.lock().unwrap_or_else(PoisonError::into_inner);
     if policy.cells.len() as u64 * OF_BOUNDS > settings.budget.rest / BOUNDS {
         return Ok(None);
     }
@@ -150,12 +168,12 @@ pub fn survey(
         rows: all.rows,
         changed: all.changed,
         fields: fields_by_scope(&policy, fields),
-        bounds: rules_differ.then(|| bounds(policy, &of_leaves)),
+        bounds: rules_differ.then(|| bounds(&policy, &of_leaves)),
     }))
 }
 
 /// Bounds of leaves as those of cells.
-fn bounds(policy: Policy, of_leaves: &[(Moment, Moment)]) -> HashMap<CellKey, Bounds> {
+fn bounds(policy: &Policy, of_leaves: &[(Moment, Moment)]) -> Vec<Option<Bounds>> {
     let mut by_cell: Vec<Option<Bounds>> = vec![None; policy.cells.len()];
     for (leaf, (first, last)) in policy.leaves.iter().zip(of_leaves) {
         if first > last {
@@ -171,9 +189,5 @@ fn bounds(policy: Policy, of_leaves: &[(Moment, Moment)]) -> HashMap<CellKey, Bo
             }
         }
     }
-    // A table that grows moves what it holds.
-    let mut all = HashMap::with_capacity(policy.cells.len());
-    let cells = policy.cells.into_iter().zip(by_cell);
-    all.extend(cells.filter_map(|(key, bounds)| Some((key, bounds?))));
-    all
+    by_cell
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::exposure::group_ids::GroupIds;
 use crate::exposure::listed::{Candidate, Met, RestGroups, ScopeGroups};
 use crate::key::{IdKind, Key, Keyer};
+use crate::moment::Moment;
 
 /// A group of namespace 0 that so many people were reached in.
 fn group(id: u64, subjects: u64) -> Candidate {
