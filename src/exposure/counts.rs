@@ -1,4 +1,4 @@
-//! What was counted in a cell, as sums: they can be added to those of other rows, and taken from them.
+//! What was counted in a cell, as sums: what changes since can be added to them (`kept/change.rs`).
 
 use std::collections::BTreeMap;
 

@@ -19,7 +19,7 @@ pub enum Era {
 /// Rules, and leaves by them.
 #[derive(Debug)]
 pub struct ByRules {
-    pub rules: Joint,
+    pub rules: Ruling,
     /// By numbers of app and scope set.
     pub pairs: MixMap<u64, Arc<Pair>>,
     /// Parts, by app and [`ScopeUse`](super::carried::ScopeUse).
@@ -27,7 +27,7 @@ pub struct ByRules {
 }
 
 impl ByRules {
-    pub fn new(rules: Joint) -> Self {
+    pub fn new(rules: Ruling) -> Self {
         Self { rules, pairs: MixMap::default(), scopes: MixMap::default() }
     }
 }
@@ -35,19 +35,19 @@ impl ByRules {
 /// The rules of one count, or of two by which every row stands as it does by the other: windows alone differ. Then
 /// windows are those of both.
 #[derive(Debug)]
-pub struct Joint {
-    pub first: Rules,
+pub struct Ruling {
+    pub own: Rules,
     then: Option<Rules>,
 }
 
-impl Joint {
+impl Ruling {
     pub fn one(rules: Rules) -> Self {
-        Self { first: rules, then: None }
+        Self { own: rules, then: None }
     }
 
     /// Of rules with one end and one restriction of each scope.
     pub fn both(now: Rules, then: Rules) -> Self {
-        Self { first: now, then: Some(then) }
+        Self { own: now, then: Some(then) }
     }
 
     pub fn are_two(&self) -> bool {
@@ -56,7 +56,7 @@ impl Joint {
 
     /// As [`Rules::windows`].
     pub fn windows(&self, app: Option<&str>, scope: &str, at: Moment) -> WindowSet {
-        let now = self.first.windows(app, scope, at);
+        let now = self.own.windows(app, scope, at);
         let then = self.then.as_ref().map_or(0, |then| then.windows(app, scope, at));
         now | of_then(then)
     }
@@ -68,7 +68,7 @@ impl Joint {
 
     /// Where time is cut.
     pub fn cuts(&self, app: Option<&str>, scopes: &[String]) -> Vec<Moment> {
-        let mut cuts = self.first.cuts(app, scopes);
+        let mut cuts = self.own.cuts(app, scopes);
         if let Some(then) = &self.then {
             cuts.extend(then.cuts(app, scopes));
             cuts.sort_unstable();
@@ -85,7 +85,7 @@ impl Joint {
         scopes: &[String],
         at: Moment,
     ) -> bool {
-        self.first.standing(scopes, at) == others.first.standing(scopes, at)
+        self.own.standing(scopes, at) == others.own.standing(scopes, at)
             && scopes.iter().all(|s| self.windows(app, s, at) == others.windows(app, s, at))
     }
 }

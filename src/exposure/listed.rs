@@ -43,8 +43,8 @@ pub struct Candidate {
     met: Met,
 }
 
-/// Most people first, ties by id.
-pub type Rank<'a> = (Reverse<u64>, (u128, &'a str), u32);
+/// Most people first, ties by id. No two groups are alike, whatever their ids show.
+pub type Rank<'a> = (Reverse<u64>, (u128, &'a str), u32, Key);
 
 impl Candidate {
     #[cfg(test)]
@@ -67,7 +67,7 @@ impl Candidate {
     }
 
     pub fn rank(&self) -> Rank<'_> {
-        (Reverse(self.met.subjects), self.id.halves(), self.met.space)
+        (Reverse(self.met.subjects), self.id.halves(), self.met.space, self.met.key)
     }
 
     /// By what they are listed.
@@ -249,7 +249,8 @@ impl TopGroups {
         }
         self.id.clear();
         id(&mut self.id);
-        if !top.floor.holds_rank(|| (Reverse(met.subjects), halves(&self.id), met.space)) {
+        let rank = || (Reverse(met.subjects), halves(&self.id), met.space, met.key);
+        if !top.floor.holds_rank(rank) {
             return Ok(());
         }
         let room = self.limit.map_or(usize::MAX, room);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::by_pair::both;
 use super::carried::{Carried, ScopeUse, SetList, SetOfScopes, SetPlace, index_of, is_exercised};
 use super::cells::{CellKey, Grain, Window, WindowSet};
-use super::eras::{ByRules, Era, Joint};
+use super::eras::{ByRules, Era, Ruling};
 use super::held::Held;
 use super::leaf::{Leaf, LeafScope, Pair, Standing};
 use super::parts::PromisePart;
@@ -81,22 +81,22 @@ fn segments(cuts: &[Moment]) -> impl Iterator<Item = Moment> {
 
 impl Policy {
     pub fn new(rules: Rules) -> Self {
-        Self::of(Joint::one(rules), None)
+        Self::of(Ruling::one(rules), None)
     }
 
     /// By the rules of now, and by those of then. They have scopes, developers and promises in common.
     pub fn of_both(now: Rules, then: Rules) -> Self {
-        Self::of(Joint::one(now), Some(Joint::one(then)))
+        Self::of(Ruling::one(now), Some(Ruling::one(then)))
     }
 
     /// By both in one, where rows stand by the one as they do by the other.
     pub fn joint(now: Rules, then: Rules) -> Self {
-        Self::of(Joint::both(now, then), None)
+        Self::of(Ruling::both(now, then), None)
     }
 
-    fn of(now: Joint, then: Option<Joint>) -> Self {
+    fn of(now: Ruling, then: Option<Ruling>) -> Self {
         Self {
-            scope_names: now.first.restricted.keys().cloned().collect(),
+            scope_names: now.own.restricted.keys().cloned().collect(),
             now: ByRules::new(now),
             then: then.map(ByRules::new),
             apps: Interner::default(),
@@ -148,7 +148,7 @@ impl Policy {
 
     /// The least of all restrictions: what lies before it is outside, whatever its scopes may be.
     pub fn first_restriction(&self, era: Era) -> Moment {
-        self.by(era).rules.first.restricted.values().min().copied().unwrap_or(Moment::MAX)
+        self.by(era).rules.own.restricted.values().min().copied().unwrap_or(Moment::MAX)
     }
 
     /// Numbers of an app and a scope set.
@@ -276,7 +276,7 @@ impl Policy {
         let used = is_exercised(scope);
         let alike = self.by_other(era).and_then(|by| by.scopes.get(&both(app, scope))).cloned();
         let pair = self.leaves_by(era, (of, names.as_slice()), alike, |policy, at| {
-            let standing = policy.by(era).rules.first.standing(names.as_slice(), at);
+            let standing = policy.by(era).rules.own.standing(names.as_slice(), at);
             let mut leaf = Leaf::new(standing, used);
             for scope in names.iter().filter(|_| standing == Standing::Counts) {
                 let windows = policy.by(era).rules.windows(of, scope, at);
@@ -313,7 +313,7 @@ impl Policy {
             return parts.clone();
         }
         let name = self.apps.name(app).map(str::to_string);
-        let given = self.now.rules.first.promises(name.as_deref()).to_vec();
+        let given = self.now.rules.own.promises(name.as_deref()).to_vec();
         let parts: Arc<[PromisePart]> = given
             .iter()
             .map(|promise| {
@@ -357,7 +357,7 @@ impl Policy {
         set: &ScopeSet,
         at: Moment,
     ) -> Leaf {
-        let standing = self.by(era).rules.first.standing(&set.scopes, at);
+        let standing = self.by(era).rules.own.standing(&set.scopes, at);
         let mut leaf = Leaf::new(standing, !set.exercised.is_empty());
         if standing != Standing::Counts {
             return leaf;
@@ -393,10 +393,8 @@ impl Policy {
         if let Some(developer) = self.developer_of.get(&app) {
             return *developer;
         }
-        let name = self
-            .apps
-            .name(app)
-            .and_then(|app| self.now.rules.first.developers.get(app)?.as_deref());
+        let name =
+            self.apps.name(app).and_then(|app| self.now.rules.own.developers.get(app)?.as_deref());
         let developer = name.map_or(NONE, |name| self.developers.code(name));
         self.developer_of.insert(app, developer);
         developer
@@ -461,7 +459,7 @@ impl Policy {
         set: &ScopeSet,
         at: Moment,
     ) {
-        let given = self.by(era).rules.first.promises(app);
+        let given = self.by(era).rules.own.promises(app);
         let given: Vec<Promise> =
             given.iter().filter(|promise| promise.at <= at).cloned().collect();
         for promise in given {

@@ -229,6 +229,12 @@ impl Visits {
                     count_windows(then, now_and_then(again).1);
                 }
                 stamp.seen |= windows;
+            }
+            // By windows of then rows lie on the days that they lie on now: nobody asks.
+            if *are_joint {
+                continue;
+            }
+            if new_leaf {
                 surplus.days.entry(day).new += 1;
             }
             if stamp.day == day {

@@ -120,8 +120,6 @@ pub struct Rows {
     days: Vec<Vec<Day>>,
     /// By scope.
     groups: Vec<ListedGroups>,
-    /// Whether the query engine is asked for them, too.
-    pub are_asked: bool,
 }
 
 impl Rows {
@@ -129,7 +127,7 @@ impl Rows {
     pub fn of(exposure: &mut Exposure) -> Self {
         let days = exposure.cells.iter_mut().map(|cell| std::mem::take(&mut cell.days));
         let groups = std::mem::take(&mut exposure.groups);
-        Self { days: days.collect(), groups, are_asked: false }
+        Self { days: days.collect(), groups }
     }
 }
 
@@ -141,9 +139,13 @@ struct CellDays<'a> {
     days: &'a [Day],
 }
 
-pub(super) fn days(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordBatch> {
+pub(super) fn days(
+    report: &Report<'_>,
+    rows: &mut Rows,
+    are_asked: bool,
+) -> PolarsResult<RecordBatch> {
     let names = &report.names;
-    let (of_cells, rows_asked) = (std::mem::take(&mut rows.days), rows.are_asked);
+    let of_cells = std::mem::take(&mut rows.days);
     let mut cells: Vec<CellDays<'_>> = Vec::new();
     for (number, (cell, days)) in (0..).zip(report.exposure.cells.iter().zip(&of_cells)) {
         if !days.is_empty() {
@@ -166,7 +168,7 @@ pub(super) fn days(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordB
         })
     });
     let columns = Columns::of(cells.iter().map(|cell| cell.days.len()).sum());
-    let columns = match rows_asked {
+    let columns = match are_asked {
         true => columns.whole_ints("cell", numbers),
         // The table has no such column.
         false => columns,
@@ -184,7 +186,7 @@ pub(super) fn days(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordB
         .finish()
 }
 
-pub(super) fn groups(report: &Report<'_>, rows: &mut Rows) -> PolarsResult<RecordBatch> {
+pub(super) fn groups(report: &Report<'_>, rows: &mut Rows, _: bool) -> PolarsResult<RecordBatch> {
     let scope_of = |i: u32| {
         let name = usize::try_from(i).ok().and_then(|i| report.exposure.scope_names.get(i));
         name.map(|name| escaped(name))

@@ -223,8 +223,8 @@ pub(super) fn build(
     asked.map(|(name, make)| Ok((*name, make(report)?))).collect()
 }
 
-/// Makes the columns of a frame, of rows that it takes.
-type MakeColumns = fn(&Report<'_>, &mut Rows) -> PolarsResult<RecordBatch>;
+/// Makes the columns of a frame, of rows that it takes: those of its table, and all where queries ask for the frame.
+type MakeColumns = fn(&Report<'_>, &mut Rows, bool) -> PolarsResult<RecordBatch>;
 
 /// Frames of very many rows, as columns of tables. The query engine gets them only where a query asks more of them than
 /// to be taken as they are.

@@ -297,7 +297,7 @@ pub fn collected<T, E>(make: impl FnOnce(&Take<'_>) -> Result<T, E>) -> Result<(
 pub fn tables(
     queries: &[Query],
     report: &Report<'_>,
-    mut rows: Rows,
+    rows: Rows,
     threads: usize,
     take: &Take<'_>,
 ) -> Result<(), ImpactError> {
@@ -305,10 +305,9 @@ pub fn tables(
         queries.iter().enumerate().partition(|(_, query)| whole::taken(query).is_none());
     let asking: Vec<&Query> = others.iter().map(|(_, query)| *query).collect();
     // What the engine is asked for must be there before.
-    rows.are_asked = whole::is_asked(&asking);
-    let is_asked = rows.are_asked;
+    let is_asked = whole::is_asked(&asking);
     let mut rows = Some(rows);
-    let mut make = || rows.take().map(|rows| whole::columns(report, rows)).transpose();
+    let mut make = || rows.take().map(|rows| whole::columns(report, rows, is_asked)).transpose();
     let columns = if is_asked { make().map_err(of_frames)? } else { None };
     let of_whole = || -> Result<(), ImpactError> {
         let made = if columns.is_none() { make().map_err(of_frames)? } else { None };

@@ -163,8 +163,8 @@ pub(super) type Whole = BTreeMap<&'static str, RecordBatch>;
 
 /// # Errors
 /// Never in practice: columns have equal lengths.
-pub(super) fn columns(report: &Report<'_>, mut rows: Rows) -> PolarsResult<Whole> {
-    COLUMNS.iter().map(|(name, make)| Ok((*name, make(report, &mut rows)?))).collect()
+pub(super) fn columns(report: &Report<'_>, mut rows: Rows, are_asked: bool) -> PolarsResult<Whole> {
+    COLUMNS.iter().map(|(name, make)| Ok((*name, make(report, &mut rows, are_asked)?))).collect()
 }
 
 /// Whether one of the queries asks more of such a frame than to be taken as it is.
@@ -352,7 +352,16 @@ pub(super) mod tests {
             let table = format!("own_{}", query.table);
             queries.push(Query { table, spec: None, ..query });
         }
+        queries.push(Query {
+            table: "own_cells".into(),
+            sql: "SELECT cell FROM exposure_days".into(),
+            spec: None,
+            ..queries[0].clone()
+        });
         let found = tables(&queries);
+        // What the table has not, own queries have: here in the order of the table.
+        let cells = found["own_cells"].column(0).as_primitive::<Int64Type>();
+        assert_eq!(cells.values(), &[5, 4, 2, 1, 0, 0]);
         assert!(takes(&queries[0], "exposure_days") && takes(&queries[1], "exposure_groups"));
         let taken = tables(&queries[..2]);
         for (name, rows) in [("daily_timeline", 6), ("groups_exposed", 7)] {

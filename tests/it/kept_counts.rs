@@ -291,7 +291,10 @@ fn of_many_sets(lake: &Lake, path: &str, first: i64) {
             ("event_time", Arc::new(moments.with_timezone("UTC"))),
             ("request_id", texts(&|n| format!("request-{n}"))),
             ("app_id", texts(&|n| format!("app-{}", n % 3))),
-            ("user_id", numbers(&|n| n % 37)),
+            (
+                "user_id",
+                Arc::new(Int64Array::from_iter(rows().map(|n| (n % 41 > 3).then_some(n % 37)))),
+            ),
             ("actor_id", numbers(&|n| n % 11)),
             ("group_id", numbers(&|n| n % 19)),
             ("scope", texts(&carried)),
@@ -320,6 +323,12 @@ fn rows_of_many_scopes_are_looked_at_again_by_rules_of_each_kind() {
     lake.edit("afterscope.toml", "[registry]", "[registry]\nendpoints = \"endpoints.csv\"");
     let endpoints = (0..7).map(|n| format!(",/of/s{n},s{n}\n")).collect::<String>();
     lake.write("endpoints.csv", &format!("method,path,scope\n{endpoints}"));
+    let promises = "app-0,,2019-06-25,2019-07-14,\napp-2,s4,2019-06-25,2019-07-20,\n";
+    lake.write(
+        "attestations.csv",
+        &format!("app_id,scope,asked_at,attested_at,statement\n{promises}"),
+    );
+    lake.edit("afterscope.toml", "[registry]", "[registry]\nattestations = \"attestations.csv\"");
     of_many_sets(&lake, "logs/a.parquet", 0);
     of_many_sets(&lake, "logs/b.parquet", 300);
     assert_eq!(changed(&lake, 0, &[]), None);

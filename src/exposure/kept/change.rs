@@ -30,7 +30,8 @@ pub struct DayChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowChange {
     numbers: Numbers,
-    /// Of what there is now; [`Moment::MAX`] and [`Moment::MIN`] where there is nothing.
+    /// Of what there is now, and in a joint count of what there was; [`Moment::MAX`] and [`Moment::MIN`] where there is
+    /// nothing.
     first: Moment,
     last: Moment,
 }
@@ -291,6 +292,14 @@ fn in_order<T: Copy + Default + PartialEq>(days: &Days<T>) -> Vec<(i64, T)> {
     days
 }
 
+/// A cell of those who were counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Rows that were theirs then: no kept cell has fewer.
+    pub rows_then: u64,
+    pub change: Option<CellChange>,
+}
+
 /// Two counts, by the leaves and cells of one policy.
 pub struct Counted {
     pub now: Counts,
@@ -299,21 +308,36 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// What changes in the leaves of a policy. Their sums are gone then: both at once would take twice the memory.
-    fn take_leaves<'a>(&mut self, leaves: &'a [Arc<Leaf>]) -> Vec<LeafChange<'a>> {
+    /// What changes in the leaves of a policy, and how many rows there were in each of so many cells. The days of their
+    /// sums are freed on the way.
+    fn take_leaves<'a>(
+        &mut self,
+        leaves: &'a [Arc<Leaf>],
+        cells: usize,
+    ) -> (Vec<LeafChange<'a>>, Vec<u64>) {
+        let mut rows_then = vec![0; cells];
         let mut sums = std::mem::take(&mut self.now.sums).into_iter();
         let then = self.then.as_mut().map(|then| std::mem::take(&mut then.sums));
         let (is_joint, mut then) = (then.is_none(), then.unwrap_or_default().into_iter());
         let change = |leaf: &'a Arc<Leaf>| {
             let (now, then) = (sums.next().unwrap_or_default(), then.next().unwrap_or_default());
+            let Sums { days, refused, .. } = if is_joint { &now } else { &then };
+            let rows = days.iter().map(|(_, on)| on.events).sum::<u64>() + refused;
+            for (cell, _) in &leaf.refused {
+                if let Some(all) = rows_then.get_mut(index(*cell)) {
+                    *all += rows;
+                }
+            }
             let lists = leaf.refused.iter().chain(&leaf.held_only).chain(&leaf.exposed);
             let mut windows = lists.map(|(_, windows)| now_and_then(*windows));
             if is_joint && windows.all(|(now, then)| now == then) {
                 return None;
             }
+            let then = if is_joint { Sums::default() } else { then };
             LeafChange::between(leaf, &then, &now)
         };
-        leaves.iter().filter_map(change).collect()
+        let changes = leaves.iter().filter_map(change).collect();
+        (changes, rows_then)
     }
 
     /// Adds the changes of leaves to cells from number `first` on.
@@ -391,17 +415,18 @@ impl Counted {
         }
     }
 
-    /// What changes in each cell, by number; in so many at most.
+    /// What there was in each cell and what changes, by number; in so many at most.
     ///
     /// # Errors
-    /// `too_many` where there are more.
+    /// `too_many` where more change.
     pub fn changes<E>(
         mut self,
         cells: &[CellKey],
         leaves: &[Arc<Leaf>],
         (most, too_many): (u64, impl FnOnce() -> E),
-    ) -> Result<Vec<Option<CellChange>>, E> {
-        let leaves = self.take_leaves(leaves);
+    ) -> Result<Vec<Difference>, E> {
+        let (leaves, rows_then) = self.take_leaves(leaves, cells.len());
+        let mut rows_then = rows_then.into_iter();
         let mut found = 0;
         let mut changes = Vec::with_capacity(cells.len());
         let step = at_once(cells.len());
@@ -414,7 +439,7 @@ impl Counted {
                 if found > most {
                     return Err(too_many());
                 }
-                changes.push(change);
+                changes.push(Difference { rows_then: rows_then.next().unwrap_or(0), change });
             }
         }
         Ok(changes)

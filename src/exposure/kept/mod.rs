@@ -2,8 +2,8 @@
 //!
 //! Every figure is a sum over people, groups or actors (first and last moments apart). By other rules, or with
 //! more files, most of these contribute what they did: only those of whom a row is new or means something else
-//! are counted again, once as the kept count had them and once as they are now, and the one is taken from the kept
-//! sums and the other added. A survey (`survey.rs`) finds them; it looks at every row, and sums nothing up.
+//! are counted again, as the kept count had them and as they are now, and what differs is added to the kept sums
+//! (`change.rs`). A survey (`survey.rs`) finds them; it looks at every row, and sums nothing up.
 //!
 //! What cannot be told this way is counted in full: other scopes, developers or promises than then, files that are
 //! gone, rules that change much of everything, and ledgers whose registry knows members or residences.
@@ -33,7 +33,7 @@ use super::{Cell, ExposureError, Settings, SourceRows, exposure};
 use crate::ledger::Chosen;
 use crate::memory::Budget;
 use crate::threads::both;
-use change::{CellChange, Counted};
+use change::{Counted, Difference};
 use file::{CellsIn, CellsOut, Header, places};
 use groups::{KeptGroups, kept_groups};
 use survey::{Bounds, NEVER, Question, Survey, survey};
@@ -74,7 +74,7 @@ pub struct KeptCount {
 }
 
 /// What has changed is counted apart where it is no more than one row in so many, and one group: all rows of a group
-/// are counted, twice.
+/// are counted, mostly twice.
 const MOST_CHANGED: f64 = 6.0;
 const MOST_GROUPS: f64 = 4.0;
 
@@ -224,6 +224,7 @@ fn recount(
     let Header { rules, units: then, conflicts, fields, groups, cells: of_then, .. } = header;
     let (terms, added) = units(&then, &keep.units).ok_or(Unfit::Other)?;
     let old = rules.restored(&settings.rules).ok_or(Unfit::Other)?;
+    // A joint count of both has more by cell and window than one: it has room for two, as others do.
     let passes = Passes::new(sources, settings, 2)?;
     let rows = sources.iter().flat_map(|s| &s.packs).map(|p| p.pack.footer.rows).sum();
     let question = Question { old: &old, new: &settings.rules, added: &added };
@@ -334,7 +335,7 @@ fn count_changes(
     let nobody = || passes.of_nobody(question.new);
     if chosen.is_empty() {
         let policy = policy.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let counted = Counted { now: Counts::default(), then: None };
+        let counted = Counted { now: Counts::default(), then: Some(Counts::default()) };
         return Ok(Changes { policy, counted, then: nobody(), now: nobody() });
     }
     let chosen = Arc::new(chosen);
@@ -359,7 +360,7 @@ fn count_changes(
 struct Differences<'a> {
     /// By number.
     cells: Vec<CellKey>,
-    changes: Vec<Option<CellChange>>,
+    changes: Vec<Difference>,
     /// First and last moments, where they must be told anew.
     bounds: Option<&'a [Option<Bounds>]>,
 }
@@ -375,7 +376,11 @@ fn join(
     let room = usize::try_from(of_then.saturating_add(of_then / 16)).unwrap_or(usize::MAX);
     cells.try_reserve_exact(room).map_err(|_| Unfit::Misfit)?;
     let mut put = |key: CellKey, number: Option<usize>, mut counts: CellCounts| {
-        let change = number.and_then(|number| changes.get_mut(number)?.take());
+        let of_cell = number.and_then(|number| changes.get_mut(number));
+        let Difference { rows_then, change } = of_cell.map(std::mem::take).unwrap_or_default();
+        if counts.rows < rows_then {
+            return Err(Unfit::Misfit);
+        }
         if let Some(change) = change {
             counts.change(change)?;
         }
@@ -401,9 +406,14 @@ fn join(
     // A table that grows moves what it holds.
     let mut numbers = HashMap::with_capacity(keys.len());
     numbers.extend(keys.into_iter().zip(0usize..));
+    let mut found = 0;
     while let Some((key, counts)) = kept.next()? {
         let number = numbers.remove(&key);
         put(key, number, counts)?;
+        found += 1;
+    }
+    if found != of_then {
+        return Err(Unfit::Misfit);
     }
     // In the order of their keys: what is kept depends on nothing else.
     let mut new: Vec<(CellKey, usize)> = numbers.into_iter().collect();

@@ -87,33 +87,44 @@ proptest! {
         let (whole, mut expected) = (LeafAt::of(number, leaf), Cells::default());
         expected.add(&policy, leaf);
 
-        let (of, number) = policy.numbers(app, &set);
-        let Carried { scopes, exercises } = policy.set(number).unwrap();
-        let scopes = scopes.to_vec();
-        let scopes = Carried { scopes: &scopes, exercises };
-        let policy = Mutex::new(policy);
-        let memory = Budget::new(1 << 30, 1).unwrap().counting(1, 1);
-        let (mut parts, mut out) = (Parts::default(), Vec::new());
-        let mut shared = Shared::new((&policy, Era::Now), memory);
-        let found = parts.find((of, scopes), at, &mut shared, &mut out).unwrap();
+        let (found, cells) = in_parts(policy, Era::Now, (app, &set), at);
         prop_assert_eq!(
             (found.standing, found.exercised, found.exercises),
             (whole.standing, whole.exercised, whole.exercises)
         );
-        let policy = policy.into_inner().unwrap();
-        let mut cells = Cells::default();
-        for part in &out {
-            let leaf = &policy.leaves[usize::try_from(part.leaf).unwrap()];
-            prop_assert_eq!(part.exposed, !leaf.exposed.is_empty());
-            prop_assert_eq!(part.exposed, leaf.held_only.is_empty());
-            cells.add(&policy, leaf);
-        }
         prop_assert_eq!(cells, expected);
-        // The second pass finds the same again.
-        let mut again = Vec::new();
-        Parts::default().find((of, scopes), at, &mut (&policy, Era::Now), &mut again).unwrap();
-        prop_assert_eq!(again, out);
     }
+}
+
+/// The parts of an event by these rules, and their cells together.
+fn in_parts(
+    mut policy: Policy,
+    era: Era,
+    (app, set): (Option<&str>, &ScopeSet),
+    at: Moment,
+) -> (LeafAt, Cells) {
+    let (of, number) = policy.numbers(app, set);
+    let Carried { scopes, exercises } = policy.set(number).unwrap();
+    let scopes = scopes.to_vec();
+    let scopes = Carried { scopes: &scopes, exercises };
+    let policy = Mutex::new(policy);
+    let memory = Budget::new(1 << 30, 1).unwrap().counting(1, 1);
+    let (mut parts, mut out) = (Parts::default(), Vec::new());
+    let mut shared = Shared::new((&policy, era), memory);
+    let found = parts.find((of, scopes), at, &mut shared, &mut out).unwrap();
+    let policy = policy.into_inner().unwrap();
+    let mut cells = Cells::default();
+    for part in &out {
+        let leaf = &policy.leaves[usize::try_from(part.leaf).unwrap()];
+        assert_eq!(part.exposed, !leaf.exposed.is_empty());
+        assert_eq!(part.exposed, leaf.held_only.is_empty());
+        cells.add(&policy, leaf);
+    }
+    // The second pass finds the same again.
+    let mut again = Vec::new();
+    Parts::default().find((of, scopes), at, &mut (&policy, era), &mut again).unwrap();
+    assert_eq!(again, out);
+    (found, cells)
 }
 
 /// Registry times of which one alone may differ from others.
@@ -160,6 +171,12 @@ proptest! {
             prop_assert_eq!(cells(&both, pair), cells(&own, &expected));
             prop_assert_eq!(pair.cuts(), expected.cuts());
         }
+        for (era, rules) in [(Era::Now, &now), (Era::Then, &then)] {
+            let both = Policy::of_both(now.clone(), then.clone());
+            let found = in_parts(both, era, (app, &set), moment(at)).1;
+            let own = Policy::new(rules.clone());
+            prop_assert_eq!(found, in_parts(own, Era::Now, (app, &set), moment(at)).1);
+        }
         // What means the same is one leaf, and nothing else is.
         for (number, leaf) in pairs[1].leaves() {
             let alike = |(_, other): &&(u32, Arc<Leaf>)| leaf == other;
@@ -189,6 +206,11 @@ proptest! {
         let pair = joint.pair(app, &set);
         let leaf = pair.at(moment(at)).unwrap().1;
         type Side = fn((WindowSet, WindowSet)) -> WindowSet;
+        let parts = Policy::joint(now.clone(), then.clone());
+        let (_, parts) = in_parts(parts, Era::Now, (app, &set), moment(at));
+        let mut whole = Cells::default();
+        whole.add(&joint, leaf);
+        prop_assert_eq!(parts, whole);
         let sides: [(Rules, Side); 2] = [(now, |sides| sides.0), (then, |sides| sides.1)];
         for (rules, side) in sides {
             let mut own = Policy::new(rules);
