@@ -558,7 +558,7 @@ mod rollup {
         let all = answers(frame.clone(), &[]);
         let exposure = counted(lake, &[lake.rows()]);
         let cell = exposure.cells.iter().find(|cell| cell.key.grain == Grain::All).unwrap();
-        let figures = &cell.windows[Window::AfterRestriction as usize];
+        let figures = cell.windows.get(Window::AfterRestriction);
         let people = all.column("people").unwrap().get(0).unwrap().try_extract::<u64>().unwrap();
         assert_eq!(people, figures.subjects);
         bencher.counter(ItemsCount::new(lake.matching())).bench(|| {

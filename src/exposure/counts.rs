@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ExposureError;
 use super::cells::{CellKey, Window, WindowSet};
 use super::reach::Residents;
-use super::totals::{Cell, Day, Measures};
+use super::totals::{Cell, Day, Measures, WindowMeasures};
 use crate::moment::Moment;
 
 /// The sums of one cell.
@@ -178,6 +178,7 @@ impl CellCounts {
             measures.active_days = active.get(i).copied().unwrap_or_default();
             measures.subjects_upper = self.upper.and_then(|upper| upper.get(i).copied());
         }
+        let windows = WindowMeasures::new(windows);
         Ok(Cell { key, windows, days: self.days, residents: self.residents })
     }
 }
@@ -185,6 +186,33 @@ impl CellCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn measures_come_back_by_window_and_take_memory_where_there_are_any() {
+        let mut counts = CellCounts::default();
+        counts.windows[2].events = 3;
+        counts.windows[5].denied = -4;
+        let key = CellKey {
+            grain: super::super::cells::Grain::All,
+            scope: None,
+            app: None,
+            developer: None,
+            attested_at: None,
+        };
+        let members = CellCounts { upper: Some([0; Window::COUNT]), ..counts.clone() };
+        for (counts, upper) in [(counts, None), (members, Some(0))] {
+            let windows = counts.cell(key.clone()).unwrap().windows;
+            let found: Vec<_> =
+                windows.iter().map(|m| (m.events, m.denied, m.subjects_upper)).collect();
+            let expected = (0..Window::COUNT).map(|i| match i {
+                2 => (3, 0, upper),
+                5 => (0, -4, upper),
+                _ => (0, 0, upper),
+            });
+            assert!(found.iter().copied().eq(expected), "{found:?}");
+            assert_eq!(windows.get(Window::AfterGrace).events, 3);
+        }
+    }
 
     #[test]
     fn active_days_of_a_window_are_those_with_an_event_in_it() {

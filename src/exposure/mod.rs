@@ -60,7 +60,7 @@ pub use people_list::{Choice, Entry, Facts, Listing, list_people};
 pub use reach::{NOWHERE, PeopleOf, Residents};
 pub use rules::Rules;
 pub use tally::{Term, Terms};
-pub use totals::{Cell, Day, Exposure, Measures};
+pub use totals::{Cell, Day, Exposure, Measures, WindowMeasures};
 pub use trace::{Figure, Share, Shares, trace};
 
 use counts::CellCounts;

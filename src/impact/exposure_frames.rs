@@ -72,7 +72,7 @@ pub(super) fn exposure(report: &Report<'_>) -> PolarsResult<DataFrame> {
         each.flat_map(|(i, (cell, shown))| std::iter::repeat_n((i, cell, shown), Window::COUNT));
     let windows = cells(report).flat_map(|_| Window::ALL.iter().map(|w| Some(w.name())));
     let builder = keys(Builder::default(), each)?.text("window", windows);
-    measures(builder, cells(report).flat_map(|c| &c.windows))?.finish()
+    measures(builder, cells(report).flat_map(|c| c.windows.iter()))?.finish()
 }
 
 /// The same with one row for each cell: what most queries ask, without a join for each window.
@@ -80,7 +80,7 @@ pub(super) fn exposure_cells(report: &Report<'_>) -> PolarsResult<DataFrame> {
     let names = &report.names;
     let shown: Vec<Shown> = cells(report).map(|c| names.shown(&c.key)).collect();
     let each = cells(report).zip(&shown).enumerate().map(|(i, (cell, shown))| (i, cell, shown));
-    let of = |window: Window| cells(report).filter_map(move |c| c.windows.get(window as usize));
+    let of = |window: Window| cells(report).map(move |c| c.windows.get(window));
     let mut builder = measures(keys(Builder::default(), each)?, of(Window::AfterRestriction))?;
     for window in Window::ALL.into_iter().filter(|window| *window != Window::AfterRestriction) {
         // A zero would say that nothing happened in windows that nobody knows of.

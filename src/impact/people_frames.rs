@@ -106,7 +106,7 @@ fn counted(
     threshold: &Threshold,
 ) -> Option<Counted> {
     let has_memberships = report.registry.has_memberships;
-    let measures = cell.and_then(|cell| cell.windows.get(Window::AfterRestriction as usize));
+    let measures = cell.map(|cell| cell.windows.get(Window::AfterRestriction));
     let begun = report.registry.scopes.iter().filter(|(name, scope)| {
         scope.restricted_at < report.as_of && of.is_none_or(|of| of == *name)
     });

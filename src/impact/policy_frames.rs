@@ -112,11 +112,9 @@ impl<'a> Seen<'a> {
         let days = report.coverage.iter().flat_map(|source| source.days.values());
         let rejected = |day: &DayCoverage| day.terms.get(Term::Rejected as usize) != Some(&0);
         Self {
-            cells: promised
-                .filter_map(|c| Some((&c.key, c.windows.get(Window::AfterAttestation as usize)?)))
-                .collect(),
+            cells: promised.map(|c| (&c.key, c.windows.get(Window::AfterAttestation))).collect(),
             apps: cells.iter().filter_map(|c| c.key.app.as_ref()).collect(),
-            nameless: nameless.and_then(|cell| cell.windows.first()),
+            nameless: nameless.map(|cell| cell.windows.get(Window::AfterRestriction)),
             is_read: report.complete && !days.into_iter().any(rejected),
         }
     }

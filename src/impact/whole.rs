@@ -210,7 +210,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::IncidentPlan;
     use crate::exposure::listed::{Candidate, Met, RankedGroups, RestGroups, ScopeGroups};
-    use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, Measures};
+    use crate::exposure::{Cell, CellKey, Day, Exposure, Grain, Measures, WindowMeasures};
     use crate::impact::Names;
     use crate::key::Key;
     use crate::moment::Zone;
@@ -226,13 +226,13 @@ pub(super) mod tests {
                 developer: None,
                 attested_at: None,
             },
-            windows: std::array::from_fn(|_| Measures {
+            windows: WindowMeasures::new(std::array::from_fn(|_| Measures {
                 events: 7,
                 requests: 9,
                 subjects: 3,
                 groups: 2,
                 ..Default::default()
-            }),
+            })),
             days: days.iter().map(day).collect(),
             residents: Vec::new(),
         }

@@ -23,12 +23,12 @@ use crate::suppress::Suppressed;
 pub fn totals(exposure: &Exposure, suppressed: Option<&Suppressed>) -> Totals {
     let hides = suppressed.map(|suppressed| suppressed.totals).unwrap_or_default();
     let all = exposure.cells.iter().find(|c| c.key.grain == Grain::All);
-    let measures = all.and_then(|c| c.windows.get(Window::AfterRestriction as usize));
+    let measures = all.map(|c| c.windows.get(Window::AfterRestriction));
     let apps = exposure
         .cells
         .iter()
         .filter(|c| c.key.grain == Grain::App && c.key.app.is_some())
-        .filter(|c| c.windows.first().is_some_and(|m| m.events > 0))
+        .filter(|c| c.windows.get(Window::AfterRestriction).events > 0)
         .count();
     Totals {
         requests_allowed: (!hides.requests_allowed).then(|| measures.map_or(0, |m| m.requests)),

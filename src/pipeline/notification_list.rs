@@ -250,7 +250,7 @@ fn agrees(exposure: &Exposure, choice: &Choice, listing: &Listing) -> Result<(),
             choice.apps.is_empty()
                 || cell.key.app.as_ref().is_some_and(|app| choice.apps.contains(app))
         })
-        .filter_map(|cell| cell.windows.get(Window::AfterRestriction as usize))
+        .map(|cell| cell.windows.get(Window::AfterRestriction))
         .collect();
     let requests: i64 = own.iter().map(|m| m.requests).sum();
     // People of several apps are in several rows.

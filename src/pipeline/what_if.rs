@@ -103,7 +103,7 @@ fn between(
 }
 
 fn measures(cell: &Cell) -> Option<&Measures> {
-    cell.windows.get(Window::AfterRestriction as usize).filter(|m| m.events > 0)
+    Some(cell.windows.get(Window::AfterRestriction)).filter(|m| m.events > 0)
 }
 
 fn figures(exposure: &Exposure) -> Figures {

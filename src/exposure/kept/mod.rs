@@ -166,7 +166,7 @@ fn most_groups(settings: &Settings<'_>) -> Option<u64> {
 /// Exposures and groups of all scopes and apps.
 fn all_of(cells: &[Cell]) -> (u64, u64) {
     let all = cells.iter().find(|cell| cell.key.grain == Grain::All);
-    let all = all.and_then(|cell| cell.windows.get(Window::AfterRestriction as usize));
+    let all = all.map(|cell| cell.windows.get(Window::AfterRestriction));
     all.map_or((0, 0), |all| (all.events, all.groups))
 }
 

@@ -347,7 +347,8 @@ mod tests {
         });
         let days = proptest::collection::btree_map(sums(), (sums(), counts(), counts()), 0..6);
         let events = proptest::collection::btree_map(sums(), counts(), 0..6);
-        let events = proptest::collection::btree_map(0..(1 as WindowSet) << Window::COUNT, events, 0..4);
+        let events =
+            proptest::collection::btree_map(0..(1 as WindowSet) << Window::COUNT, events, 0..4);
         let windows = proptest::collection::vec(windows(), Window::COUNT);
         let counts = (counts(), windows, days, events);
         let counts = counts.prop_map(|(rows, windows, days, events)| {

@@ -114,6 +114,48 @@ fn units_serve_where_all_of_then_are_there_in_their_order() {
     assert!(units(&then, &now(&[1, 3])).is_none());
 }
 
+/// A checksum does not tell whether a file has what it should have.
+#[test]
+fn cells_without_rows_that_were_counted_of_them_are_no_kept_count() {
+    let key = |scope: &str| CellKey {
+        grain: Grain::Scope,
+        scope: Some(scope.into()),
+        app: None,
+        developer: None,
+        attested_at: None,
+    };
+    let counts = CellCounts { rows: 3, ..CellCounts::default() };
+    let rules = Rules::new(&crate::registry::Registry::default(), Moment::from_micros(9), 1);
+    let header = Header {
+        rules: KeptRules::of(&rules),
+        of: String::new(),
+        units: Vec::new(),
+        conflicts: Vec::new(),
+        fields: Vec::new(),
+        groups: Vec::new(),
+        exposures: (0, 0),
+        cells: 2,
+    };
+    let mut out = CellsOut::new(1 << 20);
+    ["a", "b"].iter().for_each(|scope| out.push(&key(scope), &counts));
+    let file = out.finish(&header, std::iter::empty()).unwrap();
+    let joined = |cells: u64, then: &[(&str, u64)]| {
+        let difference = |rows_then| Difference { rows_then, change: None };
+        let differences = Differences {
+            cells: then.iter().map(|(scope, _)| key(scope)).collect(),
+            changes: then.iter().map(|(_, rows)| difference(*rows)).collect(),
+            bounds: None,
+        };
+        let kept = CellsIn::open(&file).unwrap().1;
+        join((kept, cells), differences, &mut CellsOut::closed()).map(|cells| cells.len())
+    };
+    assert!(matches!(joined(2, &[]), Ok(2)));
+    assert!(matches!(joined(2, &[("b", 3), ("a", 1), ("new", 0)]), Ok(2)));
+    for (cells, then) in [(2, ("b", 4)), (2, ("gone", 1)), (3, ("b", 3)), (1, ("b", 3))] {
+        assert!(matches!(joined(cells, &[then]), Err(Unfit::Misfit)), "{cells} {then:?}");
+    }
+}
+
 #[test]
 fn a_file_is_read_as_it_was_written_and_none_that_was_damaged() {
     let mut counts = CellCounts { rows: 3, ..CellCounts::default() };
