@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::ExposureError;
 use super::cells::{CellKey, Window, WindowSet};
+use super::measures::{Measures, WindowMeasures};
 use super::reach::Residents;
-use super::totals::{Cell, Day, Measures, WindowMeasures};
+use super::totals::{Cell, Day};
 use crate::moment::Moment;
 
 /// The sums of one cell.

@@ -9,10 +9,10 @@ use super::counts::{CellCounts, WindowCounts};
 use super::days::Days;
 use super::leaf::Leaf;
 use super::listed::ListedGroups;
+use super::measures::WindowMeasures;
 use super::policy::Policy;
 use super::reach::Residents;
 use super::tally::{DayPeople, DaySums, Exposed, Sums, Surplus, Surpluses, Tally, Terms};
-use crate::moment::Moment;
 
 /// The result of a count.
 #[derive(Clone, Debug, Default)]
@@ -53,75 +53,6 @@ pub struct Cell {
     /// [`NOWHERE`](super::NOWHERE). Sorted; empty without residency.
     pub residents: Vec<(u32, Residents)>,
 }
-
-/// The measures of a cell by window. Windows in which nothing was counted, which are most, take no memory.
-#[derive(Clone, Debug, Default)]
-pub struct WindowMeasures {
-    /// With their places.
-    counted: Box<[(u8, Measures)]>,
-}
-
-impl WindowMeasures {
-    pub fn new(all: [Measures; Window::COUNT]) -> Self {
-        let is_any = |measures: &Measures| *measures != NOTHING;
-        // As many as there are: what grows, and is then cut, is copied over and over.
-        let mut counted = Vec::with_capacity(all.iter().filter(|own| is_any(own)).count());
-        counted.extend((0..).zip(all).filter(|(_, own)| is_any(own)));
-        Self { counted: counted.into() }
-    }
-
-    pub fn get(&self, window: Window) -> &Measures {
-        let own = self.counted.iter().find(|(place, _)| *place == window as u8);
-        own.map_or(&NOTHING, |(_, measures)| measures)
-    }
-
-    /// Those of all windows, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &Measures> + Clone {
-        Window::ALL.iter().map(|window| self.get(*window))
-    }
-}
-
-/// The measures of docs/counting.md, rule 5.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Measures {
-    pub events: u64,
-    pub requests: i64,
-    pub denied: i64,
-    pub unknown: i64,
-    pub held_only: i64,
-    /// Events neither denied nor exposure: their outcome is unknown, or no scope was exercised.
-    pub unsettled: u64,
-    pub bytes: Option<i64>,
-    pub records: Option<i64>,
-    pub subjects: u64,
-    /// People observed, and members of groups that were read; `None` without memberships.
-    pub subjects_upper: Option<u64>,
-    pub actors: u64,
-    pub groups: u64,
-    pub subjects_unknown_rows: u64,
-    pub first: Option<Moment>,
-    pub last: Option<Moment>,
-    pub active_days: u64,
-}
-
-static NOTHING: Measures = Measures {
-    events: 0,
-    requests: 0,
-    denied: 0,
-    unknown: 0,
-    held_only: 0,
-    unsettled: 0,
-    bytes: None,
-    records: None,
-    subjects: 0,
-    subjects_upper: None,
-    actors: 0,
-    groups: 0,
-    subjects_unknown_rows: 0,
-    first: None,
-    last: None,
-    active_days: 0,
-};
 
 /// One day of a cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -552,104 +483,4 @@ fn chosen<T>(windows: &mut [T; Window::COUNT], set: WindowSet) -> impl Iterator<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::exposure::tally::Term;
-    use proptest::prelude::*;
-
-    /// One thread's count of a few events: leaf, cell, day, weight.
-    type Events = Vec<(usize, usize, i64, i64)>;
-
-    fn tally(events: &Events) -> Tally {
-        let mut tally = Tally {
-            terms: vec![vec![[0; Term::COUNT]; 2], vec![[0; Term::COUNT]; 1]],
-            conflicts: vec![0, 0],
-            ..Default::default()
-        };
-        for (leaf, cell, day, weight) in events {
-            tally.sums.resize_with(tally.sums.len().max(leaf + 1), Sums::default);
-            let sums = &mut tally.sums[*leaf];
-            sums.refused += 1;
-            sums.exposed.bytes += i128::from(*weight);
-            let at = Moment::from_micros(*day * 86_400_000_000 + weight);
-            sums.exposed.first = sums.exposed.first.min(at);
-            sums.exposed.last = sums.exposed.last.max(at);
-            let on = sums.days.entry(*day);
-            on.events += 1;
-            on.requests += weight;
-            on.people.subjects += u64::from(weight % 3 == 0);
-            let Surpluses { cells, then, .. } = &mut tally.surplus;
-            cells.resize_with(cells.len().max(cell + 1), Surplus::default);
-            let people = &mut cells[*cell];
-            then.resize(then.len().max(cell + 1), ByWindow::default());
-            then[*cell][leaf % Window::COUNT] += 1;
-            people.subjects[cell % Window::COUNT] += 1;
-            let on = people.days.entry(*day);
-            on.subjects += 1;
-            on.new += u64::from(weight % 2 == 0);
-            tally.terms[leaf % 2][0][cell % Term::COUNT] += 1;
-            tally.conflicts[leaf % 2] += 1;
-        }
-        tally
-    }
-
-    /// All that a tally says, however its days are kept.
-    fn said(mut tally: Tally) -> String {
-        tally.sums.resize_with(8, Sums::default);
-        tally.surplus.cells.resize_with(8, Surplus::default);
-        tally.surplus.then.resize(8, ByWindow::default());
-        let sums: Vec<_> = tally
-            .sums
-            .iter()
-            .map(|s| {
-                let mut days: Vec<_> = s.days.iter().filter(|d| d.1.events > 0).collect();
-                days.sort_by_key(|d| d.0);
-                (s.refused, s.exposed, format!("{days:?}"))
-            })
-            .collect();
-        let people: Vec<_> = tally
-            .surplus
-            .cells
-            .iter()
-            .map(|p| {
-                let mut days: Vec<_> = p.days.iter().filter(|d| d.1.subjects > 0).collect();
-                days.sort_by_key(|d| d.0);
-                (p.subjects, format!("{days:?}"))
-            })
-            .collect();
-        let then = tally.surplus.then;
-        format!("{sums:?} {people:?} {then:?} {:?} {:?}", tally.terms, tally.conflicts)
-    }
-
-    fn merged(mut a: Tally, b: Tally) -> Tally {
-        a.merge(b).unwrap();
-        a
-    }
-
-    fn events() -> impl Strategy<Value = Events> {
-        proptest::collection::vec((0..6usize, 0..6usize, -40..400i64, 0..1000i64), 0..400)
-    }
-
-    proptest! {
-        #[test]
-        fn merging_counts_is_commutative(a in events(), b in events()) {
-            prop_assert_eq!(
-                said(merged(tally(&a), tally(&b))),
-                said(merged(tally(&b), tally(&a)))
-            );
-        }
-
-        #[test]
-        fn merging_counts_is_associative(a in events(), b in events(), c in events()) {
-            let left = merged(merged(tally(&a), tally(&b)), tally(&c));
-            let right = merged(tally(&a), merged(tally(&b), tally(&c)));
-            prop_assert_eq!(said(left), said(right));
-        }
-
-        #[test]
-        fn merging_counts_is_counting_all_at_once(a in events(), b in events()) {
-            let all: Events = a.iter().chain(&b).copied().collect();
-            prop_assert_eq!(said(merged(tally(&a), tally(&b))), said(tally(&all)));
-        }
-    }
-}
+mod tests;
